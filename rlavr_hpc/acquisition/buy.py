@@ -1,0 +1,80 @@
+"""The only function that spends, and the offer it spends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlavr_hpc.acquisition.label_source import LabelSource
+from rlavr_hpc.acquisition.ledger import Ledger, Purchase, Rules, as_label
+from rlavr_hpc.types import Choice, Group, Label, Place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What a policy may choose from at one step."""
+
+    candidates: tuple[Group, ...]
+    """Groups whose label may be bought: not owned yet, not known to have none."""
+    quota: int
+    """At most this many."""
+    owned: dict[str, Label]
+    """Labels of this step's prompts that were bought before and are free now."""
+
+
+def make_offer(groups: Sequence[Group], *, place: Place, ledger: Ledger, rules: Rules) -> Offer:
+    """Split a step's groups into owned labels and candidates, and set the step's quota.
+
+    The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
+    """
+    ids = {group.prompt.id for group in groups}
+    past = ledger.book.before(place)
+    owned = {
+        prompt: label
+        for prompt, purchase in past
+        if rules.reuse and prompt in ids and (label := as_label(prompt, purchase, reused=True))
+    }
+    known_void = {prompt for prompt, purchase in past if purchase.answer is None}
+    left = rules.quota if rules.total is None else min(rules.quota, rules.total - len(past))
+    return Offer(
+        candidates=tuple(
+            g for g in groups if g.prompt.id not in owned and g.prompt.id not in known_void
+        ),
+        quota=max(0, left),
+        owned=owned,
+    )
+
+
+def buy_labels(
+    choice: Choice, *, offer: Offer, place: Place, ledger: Ledger, source: LabelSource
+) -> dict[str, Label]:
+    """Buy what the policy chose and return every label this step may be trained on.
+
+    Order: the decision goes to disk, then the source is asked, then the labels go to disk, then
+    they are returned. A step that was decided in an earlier attempt keeps that decision, and
+    labels on disk are not asked for again.
+
+    Raises:
+        LedgerError: the record cannot be written; no label of this step was used.
+    """
+    assert len(choice.wanted) <= offer.quota, "a policy chose more than its quota"
+    decided = ledger.decide(place, choice.wanted)
+    missing = [prompt for prompt in decided if ledger.outcome(place, prompt) is None]
+    if missing:
+        answers = source.reveal(missing)
+        ledger.commit(
+            place,
+            {
+                prompt: Purchase(
+                    answer=answers.get(prompt), cost=source.cost if prompt in answers else 0.0
+                )
+                for prompt in missing
+            },
+        )
+    bought = dict(offer.owned)
+    for prompt in decided:
+        purchase = ledger.outcome(place, prompt)
+        assert purchase is not None
+        if label := as_label(prompt, purchase):
+            bought[prompt] = label
+    return bought

@@ -1,0 +1,251 @@
+"""The ledger: every purchase of a label, on disk before the label is used.
+
+A step's purchase is one `intent` line (the decision, written at once or not at all), then one
+`commit` line per label or `void` line per prompt that has none. Lines are chained by hash across
+attempts, so that no line can be changed, dropped or added unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.attempts import accepted_lines, segment
+from rlavr_hpc.errors import LedgerError
+from rlavr_hpc.io import LineWriter, canonical_json, make_folder
+from rlavr_hpc.types import Label, Place
+
+VERSION = 1
+FOLDER = "ledger"
+GENESIS = "0" * 32
+KINDS = ("intent", "commit", "void")
+
+Step = tuple[int, int]
+"""(branch, step): ordered as a run goes through them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What became of one prompt's intent."""
+
+    answer: str | None
+    """None = void: the data has no label for it."""
+    cost: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Rules:
+    """What a run's config allows; the ledger is checked against it."""
+
+    quota: int
+    """New labels a step."""
+    total: int | None
+    """New labels over the run; None = no cap."""
+    reuse: bool
+    """Whether a label bought once is free afterwards."""
+
+
+@dataclass(slots=True)
+class Book:
+    """All purchases that count, in the order of the run."""
+
+    decisions: dict[Step, tuple[str, ...]] = field(default_factory=dict)
+    purchases: dict[Step, dict[str, Purchase]] = field(default_factory=dict)
+    lines: int = 0
+    head: str = GENESIS
+    """Hash of the last line."""
+
+    def enter(self, row: Mapping[str, Any], where: str) -> None:
+        """Add one line after checking it against the chain and the lines before it.
+
+        Raises:
+            LedgerError: naming `where`, the line's file and number.
+        """
+        _check_chain(row, self.head, self.lines, where)
+        key = (int(row["branch"]), int(row["step"]))
+        if row["kind"] == "intent":
+            self._enter_intent(key, tuple(row["prompts"]), where)
+        else:
+            self._enter_purchase(key, row, where)
+        self.head = row["hash"]
+        self.lines += 1
+
+    def _enter_intent(self, key: Step, prompts: tuple[str, ...], where: str) -> None:
+        if key in self.decisions:
+            raise LedgerError(f"{where}: step {key[1]} of branch {key[0]} was decided twice")
+        if len(set(prompts)) != len(prompts):
+            raise LedgerError(f"{where}: a prompt stands twice in one decision")
+        self.decisions[key] = prompts
+        self.purchases[key] = {}
+
+    def _enter_purchase(self, key: Step, row: Mapping[str, Any], where: str) -> None:
+        prompt = row["prompt"]
+        if prompt not in self.decisions.get(key, ()):
+            raise LedgerError(f"{where}: prompt {prompt!r} was bought without an intent")
+        if prompt in self.purchases[key]:
+            raise LedgerError(f"{where}: prompt {prompt!r} was bought twice in step {key[1]}")
+        answer = row["label"] if row["kind"] == "commit" else None
+        self.purchases[key][prompt] = Purchase(answer=answer, cost=float(row["cost"]))
+
+    def before(self, place: Place) -> list[tuple[str, Purchase]]:
+        """Purchases of all steps a run has behind it at `place`, in order.
+
+        A resumed run also finds purchases of steps it is about to do again; they do not count as
+        known yet, else the step would be decided differently than it was.
+        """
+        here = (place.branch, place.step)
+        return [pair for key in sorted(self.purchases) if key < here
+                for pair in self.purchases[key].items()]  # fmt: skip
+
+    def check(self, rules: Rules) -> None:
+        """Raise LedgerError where the purchases break the run's rules."""
+        for key, wanted in self.decisions.items():
+            if len(wanted) > rules.quota:
+                raise LedgerError(f"step {key[1]}: {len(wanted)} bought, quota {rules.quota}")
+        spent = sum(len(wanted) for wanted in self.decisions.values())
+        if rules.total is not None and spent > rules.total:
+            raise LedgerError(f"{spent} labels asked for, budget_total={rules.total}")
+        if rules.reuse:
+            self._check_once()
+
+    def _check_once(self) -> None:
+        seen: dict[str, Step] = {}
+        for key in sorted(self.purchases):
+            for prompt in self.purchases[key]:
+                if prompt in seen:
+                    raise LedgerError(
+                        f"prompt {prompt!r} was bought twice, in step {seen[prompt][1]} and again "
+                        f"in step {key[1]}, although reuse_labels=true"
+                    )
+                seen[prompt] = key
+
+    @property
+    def bought(self) -> int:
+        """Labels paid for."""
+        return sum(p.answer is not None for step in self.purchases.values() for p in step.values())
+
+    @property
+    def void(self) -> int:
+        """Intents that met no label."""
+        return sum(p.answer is None for step in self.purchases.values() for p in step.values())
+
+    @property
+    def cost(self) -> float:
+        """Sum of what was paid."""
+        return sum(p.cost for step in self.purchases.values() for p in step.values())
+
+    @property
+    def open_intents(self) -> int:
+        """Decisions whose outcome is not on disk: a run died between the two."""
+        return sum(len(self.decisions[key]) - len(self.purchases[key]) for key in self.decisions)
+
+
+def read_book(run_dir: Path) -> Book:
+    """Everything that counts in a run's ledger.
+
+    Raises:
+        LedgerError: a line is damaged or contradicts the others; the message names it.
+    """
+    book = Book()
+    try:
+        for _, path, line in accepted_lines(run_dir, FOLDER):
+            book.enter(line.row, f"{path}:{line.number}")
+    except ValueError as error:
+        raise LedgerError(f"{error}; the ledger was damaged") from error
+    return book
+
+
+class Ledger:
+    """The writer of one attempt's segment, on top of all that was bought before."""
+
+    def __init__(self, run_dir: Path, attempt: int, *, fence: Callable[[], None]) -> None:
+        """Read the accepted segments and open a new one.
+
+        Args:
+            run_dir: the run's folder.
+            attempt: this attempt's number; its token is published already.
+            fence: raises FencedError when a newer attempt owns the folder.
+
+        Raises:
+            LedgerError: the record is damaged or cannot be written.
+        """
+        self.book = read_book(run_dir)
+        self._fence = fence
+        make_folder(run_dir / FOLDER)
+        self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
+
+    def decide(self, place: Place, wanted: Iterable[str]) -> tuple[str, ...]:
+        """Record what this step buys; a step decided before keeps its decision."""
+        key = (place.branch, place.step)
+        prompts = tuple(wanted)
+        if key not in self.book.decisions and prompts:
+            self._append(place, [{"kind": "intent", "prompts": list(prompts)}])
+        return self.book.decisions.get(key, ())
+
+    def outcome(self, place: Place, prompt_id: str) -> Purchase | None:
+        """What became of an intent; None while it is open."""
+        return self.book.purchases[place.branch, place.step].get(prompt_id)
+
+    def commit(self, place: Place, purchases: Mapping[str, Purchase]) -> None:
+        """Record labels, all in one durable write."""
+        rows: list[dict[str, Any]] = []
+        for prompt, purchase in purchases.items():
+            row: dict[str, Any] = {"prompt": prompt, "cost": purchase.cost, "kind": "void"}
+            if purchase.answer is not None:
+                row |= {"kind": "commit", "label": purchase.answer}
+            rows.append(row)
+        self._append(place, rows)
+
+    def _append(self, place: Place, rows: list[dict[str, Any]]) -> None:
+        self._fence()
+        chained = _chain(rows, place, self.book)
+        try:
+            self._writer.append(chained)
+        except OSError as error:
+            raise LedgerError(
+                f"{self._writer.path}: cannot be written ({error.strerror}); no label of step "
+                f"{place.step} was used. Make room and start the same command again"
+            ) from error
+        for row in chained:
+            self.book.enter(row, str(self._writer.path))
+
+    def close(self) -> None:
+        """Release the segment."""
+        self._writer.close()
+
+
+def as_label(prompt_id: str, purchase: Purchase, *, reused: bool = False) -> Label | None:
+    """The label of a purchase; None for a void one."""
+    if purchase.answer is None:
+        return None
+    cost = 0.0 if reused else purchase.cost
+    return Label(prompt_id=prompt_id, answer=purchase.answer, cost=cost, reused=reused)
+
+
+def _chain(rows: Iterable[dict[str, Any]], place: Place, book: Book) -> list[dict[str, Any]]:
+    head, chained = book.head, []
+    for number, row in enumerate(rows, start=book.lines):
+        full = {"v": VERSION, "seq": number, "branch": place.branch, "step": place.step, **row}
+        head = _hash(full, head)
+        chained.append({**full, "hash": head})
+    return chained
+
+
+def _hash(row: Mapping[str, Any], previous: str) -> str:
+    body = canonical_json({k: v for k, v in row.items() if k != "hash"})
+    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()[:32]
+
+
+def _check_chain(row: Mapping[str, Any], head: str, lines: int, where: str) -> None:
+    version = row.get("v")
+    if version != VERSION:
+        raise LedgerError(f"{where}: version {version!r} is not {VERSION}, the one known here")
+    if row.get("kind") not in KINDS:
+        raise LedgerError(f"{where}: unknown kind {row.get('kind')!r}")
+    if row.get("seq") != lines:
+        raise LedgerError(f"{where}: line {row.get('seq')} follows line {lines - 1}: some are lost")
+    if row.get("hash") != _hash(row, head):
+        raise LedgerError(f"{where}: the hash does not match: this or an earlier line was changed")

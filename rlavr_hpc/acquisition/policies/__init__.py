@@ -1,0 +1,1 @@
+"""Acquisition policies: one file each. They see rollouts and votes, never a label."""

@@ -1,0 +1,1 @@
+"""From response text to answers, clusters, votes and verdicts. Model output is hostile text."""

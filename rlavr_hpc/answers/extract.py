@@ -1,0 +1,56 @@
+r"""Where in a response its final answer stands: the last `\boxed{...}`, the last `<answer>` block.
+
+Scans characters; no regular expression runs over unbounded model text with nested repetition.
+"""
+
+from __future__ import annotations
+
+BOXES = ("\\boxed", "\\fbox")
+MAX_ANSWER_CHARS = 1000
+"""A longer answer is no answer: it is unparsable."""
+
+
+def last_boxed(text: str) -> str | None:
+    r"""The content of the last `\boxed{...}` or `\fbox{...}` with balanced braces, stripped.
+
+    `\boxed 7` without braces gives the next word. None when there is no box, the braces of the
+    last box never close, or it holds nothing or more than `MAX_ANSWER_CHARS` characters.
+    """
+    start = max(text.rfind(box) for box in BOXES)
+    if start < 0:
+        return None
+    start += len("\\boxed" if text.startswith("\\boxed", start) else "\\fbox")
+    rest = text[start : start + MAX_ANSWER_CHARS + 2].lstrip(" ")
+    content = _braced(rest) if rest.startswith("{") else _first_word(rest)
+    return content.strip() or None if content is not None else None
+
+
+def _braced(text: str) -> str | None:
+    depth = 0
+    for index, character in enumerate(text):
+        if character == "{" and not _escaped(text, index):
+            depth += 1
+        elif character == "}" and not _escaped(text, index):
+            depth -= 1
+            if depth == 0:
+                return text[1:index]
+    return None
+
+
+def _escaped(text: str, index: int) -> bool:
+    return index > 0 and text[index - 1] == "\\" and not (index > 1 and text[index - 2] == "\\")
+
+
+def _first_word(text: str) -> str | None:
+    words = text.split(maxsplit=1)
+    return words[0].rstrip("$.,") if words else None
+
+
+def last_answer_block(text: str) -> str | None:
+    """The content of the last closed `<answer>...</answer>`, stripped; None without one."""
+    end = text.rfind("</answer>")
+    start = text.rfind("<answer>", 0, max(end, 0))
+    if start < 0:
+        return None
+    content = text[start + len("<answer>") : end].strip()
+    return content if 0 < len(content) <= MAX_ANSWER_CHARS else None

@@ -1,0 +1,37 @@
+"""Knights and knaves: who is what, read from the answer with the names of the puzzle's own text.
+
+The label is never asked for names: a vote parsed with them would leak it.
+"""
+
+from __future__ import annotations
+
+import re
+
+INHABITANTS = re.compile(r"You meet \d{1,2} inhabitants?: ([^.\n]{1,500})\.")
+ROLE = r"\b{name}\b\s*(?:is|was|:|=)\s*(?:an?\s+)?(knight|knave)\b"
+
+
+def puzzle_names(text: str) -> tuple[str, ...]:
+    """The inhabitants in the order in which the puzzle names them; empty when it names none."""
+    found = INHABITANTS.findall(text)
+    if not found:
+        return ()
+    parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", found[-1])
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def read_roles(answer: str, names: tuple[str, ...]) -> str | None:
+    """The canonical form `Ann=knight;Bob=knave` of an answer, in the order of `names`.
+
+    None when a name is missing or is given both roles: such an answer is unparsable.
+    """
+    if not names:
+        return None
+    roles = []
+    for name in names:
+        pattern = ROLE.format(name=re.escape(name))
+        found = {role.lower() for role in re.findall(pattern, answer, flags=re.IGNORECASE)}
+        if len(found) != 1:
+            return None
+        roles.append(f"{name}={found.pop()}")
+    return ";".join(roles)

@@ -1,0 +1,138 @@
+"""Attempts: numbered fencing tokens that decide who may write a run folder, and what counts.
+
+Every start publishes `attempts/N.json` exclusively. Its token seals the files of attempt N-1: only
+the bytes named there count from now on, whatever a late writer still adds. A process that finds
+`attempts/N+1.json` has been superseded and stops itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rlavr_hpc.errors import FencedError, RlavrError
+from rlavr_hpc.io import Line, canonical_json, make_folder, publish_once, read_lines
+
+VERSION = 1
+SEALED = ("ledger", "metrics")
+"""Folders whose segment `N.jsonl` belongs to attempt N."""
+TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """How much of a predecessor's segment counts."""
+
+    size: int
+    """Bytes, up to and with a line break."""
+    sha256: str
+    """Of these bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One start of a run."""
+
+    number: int
+    """Counted from 1."""
+    resumed_from: int
+    """Step of the checkpoint it continues; 0 = from the start."""
+    seals: dict[str, Seal]
+    """Per folder of `SEALED`, for attempt `number - 1`."""
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
+    version: int = VERSION
+
+
+def read_attempts(run_dir: Path) -> list[Attempt]:
+    """All attempts so far, in order.
+
+    Raises:
+        RlavrError: a token is damaged, written by a newer version, or one is missing.
+    """
+    folder = run_dir / "attempts"
+    names = [TOKEN_NAME.fullmatch(p.name) for p in folder.iterdir()] if folder.is_dir() else []
+    numbers = sorted(int(match[1]) for match in names if match)
+    if numbers != list(range(1, len(numbers) + 1)):
+        raise RlavrError(f"{folder}: tokens {numbers} have a gap; a file was deleted")
+    return [_read_token(folder / f"{number}.json") for number in numbers]
+
+
+def _read_token(path: Path) -> Attempt:
+    try:
+        values = json.loads(path.read_text())
+        if values["version"] > VERSION:
+            raise RlavrError(f"{path}: written by a newer version ({values['version']})")
+        seals = {name: Seal(**seal) for name, seal in values["seals"].items()}
+        return Attempt(**{**values, "seals": seals})
+    except (ValueError, KeyError, TypeError) as error:
+        raise RlavrError(f"{path}: not an attempt's token: {error}") from error
+
+
+def begin_attempt(run_dir: Path, *, resumed_from: int) -> Attempt:
+    """Publish the next token, sealing what the last attempt wrote; retries when outrun."""
+    folder = make_folder(run_dir / "attempts")
+    while True:
+        last = len(read_attempts(run_dir))
+        seals = {name: seal_file(segment(run_dir, name, last)) for name in SEALED} if last else {}
+        attempt = Attempt(number=last + 1, resumed_from=resumed_from, seals=seals)
+        if publish_once(folder / f"{attempt.number}.json", canonical_json(asdict(attempt)) + "\n"):
+            return attempt
+
+
+def seal_file(path: Path) -> Seal:
+    """The seal of a file's complete lines; a missing file is sealed empty."""
+    data = path.read_bytes() if path.exists() else b""
+    complete = data[: data.rfind(b"\n") + 1]
+    return Seal(size=len(complete), sha256=hashlib.sha256(complete).hexdigest())
+
+
+def segment(run_dir: Path, folder: str, number: int) -> Path:
+    """The file in which attempt `number` writes its lines."""
+    return run_dir / folder / f"{number}.jsonl"
+
+
+def check_fence(run_dir: Path, attempt: Attempt) -> None:
+    """Raise FencedError when a newer attempt owns the run folder."""
+    successor = run_dir / "attempts" / f"{attempt.number + 1}.json"
+    if successor.exists():
+        raise FencedError(
+            f"attempt {attempt.number} was superseded ({successor} exists); it stops here and "
+            "nothing it would still write counts"
+        )
+
+
+def accepted_lines(run_dir: Path, folder: str) -> Iterator[tuple[int, Path, Line]]:
+    """Every line that counts: (attempt, file, line), attempts in order.
+
+    Raises:
+        RlavrError: a sealed segment is shorter than its seal or its bytes have changed.
+        ValueError: a line is not JSON.
+    """
+    attempts = read_attempts(run_dir)
+    for attempt in attempts:
+        path = segment(run_dir, folder, attempt.number)
+        successor = attempts[attempt.number] if attempt.number < len(attempts) else None
+        limit = _checked_size(path, successor.seals[folder]) if successor else None
+        for line in read_lines(path, limit=limit):
+            yield attempt.number, path, line
+
+
+def _checked_size(path: Path, seal: Seal) -> int:
+    data = path.read_bytes()[: seal.size] if path.exists() else b""
+    if hashlib.sha256(data).hexdigest() != seal.sha256:
+        raise RlavrError(
+            f"{path}: its first {seal.size} bytes are not those its successor sealed; the file "
+            "was damaged or edited after the fact"
+        )
+    return seal.size

@@ -1,0 +1,1 @@
+"""Where this process runs: ranks, threads, signals, launchers. Imports no torch."""

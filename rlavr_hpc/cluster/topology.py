@@ -1,0 +1,108 @@
+"""The only reader of RANK, WORLD_SIZE and SLURM_* variables, and the only setter of threads.
+
+Thread counts must be set before torch is imported: two runs of two threads each on two cores took
+170 s instead of 35. So this module imports nothing heavy and the entry points call it first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+
+from rlavr_hpc.errors import UserError
+
+TORCHRUN = {
+    "rank": "RANK",
+    "world_size": "WORLD_SIZE",
+    "local_rank": "LOCAL_RANK",
+    "local_world_size": "LOCAL_WORLD_SIZE",
+}
+SLURM = {
+    "rank": "SLURM_PROCID",
+    "world_size": "SLURM_NTASKS",
+    "local_rank": "SLURM_LOCALID",
+}
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """This process's place among the ranks of its run."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    local_world_size: int
+    threads: int
+    """For every library of this process."""
+
+    @property
+    def is_main(self) -> bool:
+        """Rank 0: the only writer of the run folder."""
+        return self.rank == 0
+
+
+def read_topology(environment: Mapping[str, str], *, threads: int, runs_per_node: int) -> Topology:
+    """The topology that torchrun or srun announced in `environment`; one lone rank otherwise.
+
+    Args:
+        environment: usually `os.environ`.
+        threads: how many this process shall use; 0 = cores / (ranks x runs on the node).
+        runs_per_node: how many runs share the node.
+
+    Raises:
+        UserError: a variable is not a number.
+    """
+    rank, world, local, local_world = _ranks(environment)
+    share = max(1, available_cores(environment) // (local_world * runs_per_node))
+    return Topology(
+        rank=rank,
+        world_size=world,
+        local_rank=local,
+        local_world_size=local_world,
+        threads=threads or share,
+    )
+
+
+def _ranks(environment: Mapping[str, str]) -> tuple[int, int, int, int]:
+    if TORCHRUN["rank"] in environment:
+        values = {key: _number(environment, name) for key, name in TORCHRUN.items()}
+    elif "SLURM_STEP_ID" in environment and _number(environment, SLURM["world_size"]) > 1:
+        values = {key: _number(environment, name) for key, name in SLURM.items()}
+        nodes = int(environment.get("SLURM_NNODES", "1"))
+        values["local_world_size"] = -(-values["world_size"] // nodes)
+    else:
+        return 0, 1, 0, 1
+    return values["rank"], values["world_size"], values["local_rank"], values["local_world_size"]
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    value = environment.get(name, "1" if name.endswith(("SIZE", "NTASKS")) else "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise UserError(f"{name}={value!r} in the environment is not a number") from None
+
+
+def available_cores(environment: Mapping[str, str]) -> int:
+    """Cores this node gives to the job: Slurm's share where it says one, else the affinity mask."""
+    told = environment.get("SLURM_CPUS_ON_NODE", "")
+    mine = len(os.sched_getaffinity(0))
+    return min(int(told), mine) if told.isdigit() and int(told) > 0 else mine
+
+
+def apply_threads(topology: Topology, environment: MutableMapping[str, str]) -> None:
+    """Tell every numeric library how many threads to use; call before torch is imported."""
+    for name in THREAD_VARIABLES:
+        environment[name] = str(topology.threads)
+    environment["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def announce_ranks(topology: Topology, environment: MutableMapping[str, str]) -> None:
+    """Give torch.distributed and vLLM the variables they read, also for a lone rank."""
+    environment["RANK"] = str(topology.rank)
+    environment["WORLD_SIZE"] = str(topology.world_size)
+    environment["LOCAL_RANK"] = str(topology.local_rank)
+    environment["LOCAL_WORLD_SIZE"] = str(topology.local_world_size)
+    environment.setdefault("MASTER_ADDR", "127.0.0.1")

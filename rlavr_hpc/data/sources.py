@@ -1,0 +1,79 @@
+"""From `DataConfig` to a training set and a held-out set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rlavr_hpc.config import DataConfig, DataKind
+from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.tables import read_dataset
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.testbed.questions import World, make_world, split_names
+from rlavr_hpc.types import Question
+
+HOLDOUT_STREAM = 7
+"""Keeps the hold-out draw apart from every other use of the data seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The two data sets of a run."""
+
+    train: Dataset
+    held_out: Dataset
+    """May be empty: then the run is not evaluated."""
+
+
+def load_split(config: DataConfig) -> Split:
+    """Read the data set and hold out what evaluation needs.
+
+    Raises:
+        UserError: a file is missing, empty or broken, or a setting does not fit the data.
+    """
+    split = _testbed_split(config) if config.kind is DataKind.testbed else _file_split(config)
+    if not config.eval_limit:
+        return split
+    kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
+    return replace(split, held_out=split.held_out.only(kept))
+
+
+def _testbed_split(config: DataConfig) -> Split:
+    try:
+        world = make_world(config.kinds, wrong_rule=config.wrong_rule)
+    except ValueError as error:
+        raise UserError(f"data.{error}") from error
+    everything = _world_dataset(world)
+    held_out = split_names(world, share=config.holdout, seed=config.seed)
+    hopeful = frozenset(q.name for q in world.hopeful)
+    return Split(
+        train=everything.only(everything.ids() - held_out),
+        held_out=everything.only(held_out & hopeful),
+    )
+
+
+def _world_dataset(world: World) -> Dataset:
+    return Dataset(
+        questions=tuple(
+            Question(id=q.name, messages=(), text=q.text, task="math") for q in world.questions
+        ),
+        answers={q.name: str(q.truth) for q in world.questions},
+    )
+
+
+def _file_split(config: DataConfig) -> Split:
+    assert config.path is not None
+    everything = read_dataset(Path(config.path), config.kind, task=config.task)
+    if config.eval_path:
+        held_out = read_dataset(Path(config.eval_path), config.kind, task=config.task)
+        return Split(train=everything, held_out=held_out)
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, HOLDOUT_STREAM]))
+    order = rng.permutation(len(everything.questions))
+    chosen = order[: round(config.holdout * len(order))]
+    names = frozenset(everything.questions[int(i)].id for i in chosen)
+    return Split(
+        train=replace(everything.only(everything.ids() - names), notes=everything.notes),
+        held_out=everything.only(names),
+    )

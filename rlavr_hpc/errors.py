@@ -1,0 +1,57 @@
+"""The errors a run can end with, each with the exit code it maps to.
+
+An error message names the value, the place and the way out, because it is all a user sees: the
+entry points print it without a traceback.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """Process exit codes, the same for every command."""
+
+    DONE = 0
+    FAILED = 1
+    MISTAKE = 2
+    EARLY_WARNING = 3
+    STOPPED = 75
+    FENCED = 77
+    SECOND_SIGNAL = 130
+
+
+class RlavrError(Exception):
+    """Base of all expected errors."""
+
+    exit_code = ExitCode.FAILED
+
+
+class UserError(RlavrError):
+    """The user's mistake: a config, file or folder that cannot work."""
+
+    exit_code = ExitCode.MISTAKE
+
+
+class LedgerError(RlavrError):
+    """The record of purchases cannot be written or cannot be trusted."""
+
+
+class CheckpointError(RlavrError):
+    """A checkpoint cannot be written or no valid one can be read."""
+
+
+class StaleWeightsError(RlavrError):
+    """Generation was asked of an engine that does not hold the policy's current weights."""
+
+
+class RunStoppedError(RlavrError):
+    """A signal asked the run to stop; a checkpoint was written."""
+
+    exit_code = ExitCode.STOPPED
+
+
+class FencedError(RlavrError):
+    """A newer attempt owns this run folder; this one must not write any more."""
+
+    exit_code = ExitCode.FENCED

@@ -1,0 +1,1 @@
+"""Rewards, advantages, batches and the loss: pure functions of records and tensors."""

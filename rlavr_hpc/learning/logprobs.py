@@ -1,0 +1,97 @@
+"""Log-probabilities and entropies of tokens, in chunks: no [tokens, vocabulary] tensor at once.
+
+Shapes: R response tokens, D hidden size, V vocabulary, C tokens of one chunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class ChunkedLogProbs(torch.autograd.Function):
+    """log softmax(h @ W.T / temperature)[target] per token; logits are recomputed in backward.
+
+    Sums run in float32 whatever the weights are: rounding partial sums to bfloat16 biases the
+    entropy downwards.
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,  # noqa: ANN401
+        hidden_RD: torch.Tensor,
+        weight_VD: torch.Tensor,
+        target_R: torch.Tensor,
+        temperature: float,
+        chunk: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probabilities (R,) and entropies (R,), both float32; only the first is differentiable."""
+        ctx.save_for_backward(hidden_RD, weight_VD, target_R)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        parts = [
+            _score(h, weight_VD, t, temperature)
+            for h, t in zip(hidden_RD.split(chunk), target_R.split(chunk), strict=True)
+        ]
+        logp_R, entropy_R = (torch.cat(column) for column in zip(*parts, strict=True))
+        ctx.mark_non_differentiable(entropy_R)
+        return logp_R, entropy_R
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any,  # noqa: ANN401
+        grad_logp_R: torch.Tensor,
+        _grad_entropy: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, None, None, None]:
+        """Gradients of `hidden_RD` and `weight_VD`."""
+        hidden_RD, weight_VD, target_R = ctx.saved_tensors
+        grad_hidden_RD = torch.empty_like(hidden_RD)
+        grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
+        for start in range(0, len(target_R), ctx.chunk):
+            rows = slice(start, start + ctx.chunk)
+            logits_CV = _logits(hidden_RD[rows], weight_VD, ctx.temperature)
+            grad_CV = logits_CV.softmax(-1).neg_()
+            grad_CV[torch.arange(len(grad_CV), device=grad_CV.device), target_R[rows]] += 1.0
+            grad_CV *= (grad_logp_R[rows] / ctx.temperature).unsqueeze(-1)
+            grad_CV = grad_CV.to(weight_VD.dtype)
+            grad_hidden_RD[rows] = grad_CV @ weight_VD
+            grad_weight_VD += (grad_CV.T @ hidden_RD[rows]).float()
+        return grad_hidden_RD, grad_weight_VD.to(weight_VD.dtype), None, None, None
+
+
+def _logits(hidden_CD: torch.Tensor, weight_VD: torch.Tensor, temperature: float) -> torch.Tensor:
+    return (hidden_CD @ weight_VD.T).float() / temperature
+
+
+def _score(
+    hidden_CD: torch.Tensor, weight_VD: torch.Tensor, target_C: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logits_CV = _logits(hidden_CD, weight_VD, temperature)
+    norm_C = logits_CV.logsumexp(-1)
+    logp_C = logits_CV.gather(-1, target_C.unsqueeze(-1)).squeeze(-1) - norm_C
+    entropy_C = norm_C - ((logits_CV - norm_C.unsqueeze(-1)).exp() * logits_CV).sum(-1)
+    return logp_C, entropy_C
+
+
+def token_logprobs(
+    hidden_RD: torch.Tensor,
+    weight_VD: torch.Tensor,
+    target_R: torch.Tensor,
+    *,
+    temperature: float,
+    chunk: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probability and entropy of each target token.
+
+    Args:
+        hidden_RD: hidden states that predict the targets.
+        weight_VD: the language-model head.
+        target_R: token ids.
+        temperature: divides the logits, as in sampling.
+        chunk: tokens whose logits exist at once.
+
+    Returns:
+        (R,) log-probabilities, differentiable, and (R,) entropies in nats, not differentiable.
+    """
+    logp_R, entropy_R = ChunkedLogProbs.apply(hidden_RD, weight_VD, target_R, temperature, chunk)
+    return logp_R, entropy_R

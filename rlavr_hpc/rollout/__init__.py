@@ -1,0 +1,1 @@
+"""Generation: a protocol, request seeds, and one file per engine."""

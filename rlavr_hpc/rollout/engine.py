@@ -1,0 +1,72 @@
+"""What a rollout engine is, and the seed of every request."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from rlavr_hpc.errors import StaleWeightsError
+from rlavr_hpc.types import Place, Prompt, Rollout
+
+if TYPE_CHECKING:
+    import torch
+
+SEED_BITS = 62
+"""vLLM takes a signed 64-bit seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to sample."""
+
+    samples: int
+    """Per prompt."""
+    temperature: float
+    max_tokens: int
+    top_p: float = 1.0
+    purpose: str = "train"
+    """Enters the seeds, so that evaluation draws other noise than training."""
+
+
+class RolloutEngine(Protocol):
+    """Generates responses with the weights it was last given."""
+
+    replica: int
+    """Which of `replicas` independent copies this rank belongs to."""
+    replicas: int
+    is_leader: bool
+    """True on the one rank of a replica whose results count."""
+    held: int | None
+    """Version of the weights it holds; None = of no value."""
+
+    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
+        """Take over the policy's weights, version `version`. All ranks call this together."""
+
+    def sample(
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
+    ) -> list[list[Rollout]]:
+        """Responses per prompt, `sampling.samples` each.
+
+        Raises:
+            StaleWeightsError: the engine holds another version than `version`.
+        """
+
+    def rest(self) -> None:
+        """Give the accelerator's memory to training; the weights may be gone after it."""
+
+
+def request_seed(place: Place, *, prompt_id: str, sample: int, purpose: str) -> int:
+    """The seed of one request: a hash, because neighbouring seeds would share noise."""
+    key = f"{place.seed}/{place.branch}/{place.step}/{purpose}/{sample}/{prompt_id}"
+    digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) >> (64 - SEED_BITS)
+
+
+def refuse_stale(held: int | None, wanted: int) -> None:
+    """Raise unless the engine holds the weights that are asked for."""
+    if held != wanted:
+        raise StaleWeightsError(
+            f"the engine holds weights of version {held}, the policy is at {wanted}: sync first"
+        )

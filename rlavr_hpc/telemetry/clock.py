@@ -1,0 +1,36 @@
+"""Where a step's time goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.reduce import Mean, Metrics
+
+
+class StepClock:
+    """Adds up the seconds of a step's phases."""
+
+    def __init__(self) -> None:
+        """Starts with the step."""
+        self._start = time.perf_counter()
+        self._seconds = dict.fromkeys(names.TIME_PHASES, 0.0)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a block as part of phase `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] += time.perf_counter() - start
+
+    def metrics(self) -> Metrics:
+        """Seconds per phase, of the rest, and of the whole step until now."""
+        whole = time.perf_counter() - self._start
+        other = whole - sum(self._seconds.values())
+        seconds = {**self._seconds, "other": other}
+        timed = {names.time_name(phase): Mean(value) for phase, value in seconds.items()}
+        return {**timed, names.TIME_STEP: Mean(whole)}

@@ -1,0 +1,59 @@
+"""The record of metrics: one JSON line per step, always on. Dashboards are mirrors of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.attempts import accepted_lines, segment
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.io import LineWriter, make_folder
+from rlavr_hpc.telemetry.reduce import Mean, as_row
+from rlavr_hpc.types import Place
+
+VERSION = 1
+FOLDER = "metrics"
+
+
+class MetricsFile:
+    """The writer of one attempt's segment."""
+
+    def __init__(self, run_dir: Path, attempt: int, *, fence: Callable[[], None]) -> None:
+        """Open a new segment; `fence` raises when a newer attempt owns the folder."""
+        make_folder(run_dir / FOLDER)
+        self._attempt, self._fence = attempt, fence
+        self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
+
+    def write(self, place: Place, metrics: Mapping[str, Mean]) -> dict[str, float]:
+        """Append a step's row and return its values."""
+        self._fence()
+        values = as_row(metrics)
+        row: dict[str, Any] = {
+            "v": VERSION, "step": place.step, "branch": place.branch, "attempt": self._attempt,
+            "time": time.time(), **values,
+        }  # fmt: skip
+        self._writer.append([row])
+        return values
+
+    def close(self) -> None:
+        """Release the segment."""
+        self._writer.close()
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """One row per (branch, step), from the highest accepted attempt that wrote it, in order.
+
+    Raises:
+        RlavrError: the record is damaged.
+    """
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    try:
+        for _, path, line in accepted_lines(run_dir, FOLDER):
+            if line.row.get("v") != VERSION:
+                raise RlavrError(f"{path}:{line.number}: unknown version {line.row.get('v')!r}")
+            rows[line.row["branch"], line.row["step"]] = line.row
+    except (ValueError, KeyError) as error:
+        raise RlavrError(f"the metrics are damaged: {error}") from error
+    return [rows[key] for key in sorted(rows)]

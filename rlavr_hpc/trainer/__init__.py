@@ -1,0 +1,1 @@
+"""One run: assembles the stages and drives them step by step."""

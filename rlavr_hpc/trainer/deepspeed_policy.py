@@ -1,0 +1,265 @@
+"""The policy under DeepSpeed ZeRO-3: the only importer of deepspeed.
+
+Partitioned weights, one optimizer update per mini-batch however many micro-batches it takes,
+gathered weights for the sync, and checkpoint shards.
+
+Shapes: R response tokens of a micro-batch.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from transformers import AutoModelForCausalLM
+from transformers.integrations import HfDeepSpeedConfig
+
+from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
+from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.learning.batch import deal
+from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
+from rlavr_hpc.trainer.scoring_model import PREFIX, ScoringModel, collate
+from rlavr_hpc.types import MiniBatch, Sample
+
+TAG = "shards"
+"""Subfolder of a checkpoint that DeepSpeed writes."""
+MicroBatch = list[tuple[Sample, bool]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """What the policy needs to know."""
+
+    model_path: Path | str
+    dtype: Dtype
+    trust_remote_code: bool
+    pad_id: int
+    temperature: float
+    algorithm: AlgorithmConfig
+    deepspeed: DeepspeedConfig
+
+
+def init_ranks(*, device: torch.device, rank: int, world_size: int) -> None:
+    """Join the process group of all ranks."""
+    backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+    deepspeed.init_distributed(
+        dist_backend=backend, rank=rank, world_size=world_size, auto_mpi_discovery=False,
+        verbose=False,
+    )  # fmt: skip
+
+
+class DeepspeedPolicy:
+    """A trainable causal language model, partitioned over all ranks."""
+
+    def __init__(self, settings: PolicySettings, *, loss: PolicyLoss, device: torch.device) -> None:
+        """Load the model's weights, each rank its share. All ranks call this together."""
+        self._settings, self._loss, self._device = settings, loss, device
+        self._rank, self._ranks = dist.get_rank(), dist.get_world_size()
+        self.version = 0
+        """Raised by every optimizer update; a rollout engine must hold the same."""
+        ds_config = _deepspeed_config(settings)
+        partition_on_load = HfDeepSpeedConfig(ds_config)
+        language_model = AutoModelForCausalLM.from_pretrained(
+            settings.model_path,
+            dtype=getattr(torch, settings.dtype),
+            trust_remote_code=settings.trust_remote_code,
+        )
+        del partition_on_load  # other models of this process are not to be partitioned
+        language_model.config.use_cache = False
+        if settings.deepspeed.gradient_checkpointing:
+            language_model.gradient_checkpointing_enable()
+        algorithm = settings.algorithm
+        model = ScoringModel(
+            language_model, temperature=settings.temperature, chunk=algorithm.logit_chunk
+        )
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=algorithm.lr, weight_decay=algorithm.weight_decay,
+            betas=(algorithm.beta1, algorithm.beta2),
+        )  # fmt: skip
+        self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
+        self._names = _parameter_names(self._engine.module, language_model)
+        self._first_pass()
+
+    def update(self, mini_batch: MiniBatch, *, place_step: int, old: Scores | None) -> UpdateStats:
+        """One optimizer update on a mini-batch that every rank holds whole.
+
+        Args:
+            mini_batch: samples of all ranks; this rank takes its share.
+            place_step: the step, for the learning rate.
+            old: log-probabilities before the step's first update; None when this is the first.
+
+        Returns:
+            Sums over the tokens of all ranks.
+        """
+        shares = self._deal(mini_batch.samples)[self._rank]
+        sums: list[LossSums] = []
+        scale = self._ranks / mini_batch.response_tokens  # DeepSpeed averages over ranks
+        self._engine.train()
+        for index, micro in enumerate(shares):
+            self._engine.set_gradient_accumulation_boundary(index == len(shares) - 1)
+            logp_R, entropy_R = self._engine(self._collate(micro))
+            result = self._loss(logp_R, self._token_batch(micro, old))
+            result.stats["entropy"] = (entropy_R * self._counted(micro)).sum()
+            self._engine.backward(result.loss * scale)
+            result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
+            sums.append(result)
+        self._set_learning_rate(place_step)
+        self._engine.step()
+        self.version += 1
+        return UpdateStats(sums=self._summed(sums), grad_norm=float(self._engine.get_global_grad_norm()))
+
+    def score(self, samples: Sequence[Sample]) -> Scores:
+        """Log-probabilities of the policy as it is; every rank gets those of its own share."""
+        logps: dict[int, torch.Tensor] = {}
+        self._engine.eval()
+        with torch.no_grad():
+            for micro in self._deal(samples)[self._rank]:
+                logp_R, _ = self._engine(self._collate(micro))
+                lengths = [len(sample.response_ids) for sample, _ in micro]
+                for (sample, _), logp in zip(micro, logp_R.split(lengths), strict=True):
+                    logps[id(sample)] = logp
+        return logps
+
+    def weights(self, *, bucket_bytes: int) -> Iterator[tuple[str, torch.Tensor]]:
+        """Whole weights by their Hugging Face names, gathered a bucket at a time.
+
+        A tied matrix is given under each of its names. All ranks must consume it together.
+        """
+        bucket: list[torch.nn.Parameter] = []
+        size = 0
+        for parameter in self._names:
+            bucket.append(parameter)
+            size += parameter.ds_numel * parameter.element_size()
+            if size >= bucket_bytes:
+                yield from self._gathered(bucket)
+                bucket, size = [], 0
+        yield from self._gathered(bucket)
+
+    def save(self, folder: Path) -> None:
+        """Write this rank's shards below `folder`. All ranks call this together."""
+        self._engine.save_checkpoint(
+            str(folder), tag=TAG, client_state={"version": self.version}, save_latest=False
+        )
+
+    def load(self, folder: Path) -> None:
+        """Take over the shards below `folder`, written by the same number of ranks.
+
+        Raises:
+            CheckpointError: they cannot be loaded.
+        """
+        path, state = self._engine.load_checkpoint(str(folder), tag=TAG)
+        if path is None:
+            raise CheckpointError(f"{folder}: DeepSpeed cannot load these shards")
+        self.version = int(state["version"])
+        self._first_pass()
+
+    def _gathered(self, bucket: list[torch.nn.Parameter]) -> Iterator[tuple[str, torch.Tensor]]:
+        with deepspeed.zero.GatheredParameters(bucket):
+            for parameter in bucket:
+                for name in self._names[parameter]:
+                    yield name, parameter.data
+
+    def _first_pass(self) -> None:
+        """One forward pass: gathered storage is not initialised before it."""
+        pad = self._settings.pad_id
+        dummy = Sample(
+            prompt_ids=(pad,), response_ids=(pad,), sampler_logprobs=(0.0,), advantage=0.0
+        )
+        self.score([dummy])
+
+    def _deal(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
+        return deal(samples, ranks=self._ranks, micro_batch=self._settings.algorithm.micro_batch)
+
+    def _collate(self, micro: MicroBatch) -> Any:  # noqa: ANN401
+        samples = [sample for sample, _ in micro]
+        return collate(samples, pad_id=self._settings.pad_id, device=self._device)
+
+    def _counted(self, micro: MicroBatch) -> torch.Tensor:
+        return self._spread(micro, [0.0 if padding else 1.0 for _, padding in micro])
+
+    def _spread(self, micro: MicroBatch, values: list[float]) -> torch.Tensor:
+        lengths = torch.tensor([len(sample.response_ids) for sample, _ in micro])
+        return torch.tensor(values).repeat_interleave(lengths).to(self._device)
+
+    def _token_batch(self, micro: MicroBatch, old: Scores | None) -> TokenBatch:
+        sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
+        advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
+        return TokenBatch(
+            advantage_R=self._spread(micro, advantages),
+            sampler_logp_R=torch.tensor(sampler, device=self._device),
+            old_logp_R=None if old is None else torch.cat([old[id(s)] for s, _ in micro]),
+            counted_R=self._counted(micro),
+        )
+
+    def _set_learning_rate(self, step: int) -> None:
+        algorithm = self._settings.algorithm
+        warm = min(1.0, step / algorithm.warmup_steps) if algorithm.warmup_steps else 1.0
+        for group in self._engine.optimizer.param_groups:
+            group["lr"] = algorithm.lr * warm
+
+    def _summed(self, sums: list[LossSums]) -> dict[str, float]:
+        names = list(sums[0].stats)
+        total = torch.stack([torch.stack([s.stats[n].double() for n in names]) for s in sums])
+        total_S = total.sum(0).cpu()
+        dist.all_reduce(total_S)
+        return dict(zip(names, total_S.tolist(), strict=True))
+
+
+Scores = Mapping[int, torch.Tensor]
+"""id(sample) -> (T,) log-probabilities of its response tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateStats:
+    """What one optimizer update did."""
+
+    sums: dict[str, float]
+    """Sums over the counted tokens of all ranks; `tokens` is their number; `loss` is the loss."""
+    grad_norm: float
+    """Before clipping."""
+
+
+def _parameter_names(
+    model: torch.nn.Module, language_model: torch.nn.Module
+) -> dict[torch.nn.Parameter, list[str]]:
+    """Every parameter once, with all the names it goes by in the language model."""
+    names: dict[torch.nn.Parameter, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name.startswith(PREFIX):
+            names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
+    return names
+
+
+def _deepspeed_config(settings: PolicySettings) -> dict[str, Any]:
+    zero: dict[str, Any] = {
+        "stage": 3,
+        "stage3_param_persistence_threshold": settings.deepspeed.persistence_threshold,
+    }
+    for kind, place in (
+        ("offload_optimizer", settings.deepspeed.offload_optimizer),
+        ("offload_param", settings.deepspeed.offload_params),
+    ):
+        if place is not Offload.none:
+            zero[kind] = {"device": str(place)}
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": settings.algorithm.clip_grad,
+        "bf16": {"enabled": settings.dtype is Dtype.bfloat16},
+        "zero_optimization": zero,
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
+
+
+def release_unused_memory() -> None:
+    """Return cached accelerator memory before another tenant needs it."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

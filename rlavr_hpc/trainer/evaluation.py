@@ -1,0 +1,48 @@
+"""Accuracy on held-out prompts: mean@n, pass@n, maj@n."""
+
+from __future__ import annotations
+
+from rlavr_hpc.rollout.engine import Sampling
+from rlavr_hpc.telemetry.audit import vote_is_right
+from rlavr_hpc.telemetry.names import eval_name
+from rlavr_hpc.telemetry.reduce import Metrics, mean_of
+from rlavr_hpc.trainer.parts import Parts, TestSet
+from rlavr_hpc.trainer.step import gather_groups, share_of
+from rlavr_hpc.trainer.weight_sync import sync_weights
+from rlavr_hpc.types import Place
+
+
+def evaluate(parts: Parts, place: Place) -> Metrics:
+    """Every test set at the policy's present weights; all ranks call this together."""
+    sync_weights(parts.policy, parts.engine, bucket_mib=parts.config.rollout.sync_bucket_mib)
+    metrics: Metrics = {}
+    for test_set in parts.test_sets:
+        metrics |= _evaluate_set(parts, test_set, place)
+    parts.engine.rest()
+    return metrics
+
+
+def _evaluate_set(parts: Parts, test_set: TestSet, place: Place) -> Metrics:
+    config = parts.config.eval
+    sampling = Sampling(
+        samples=config.samples,
+        temperature=config.temperature,
+        top_p=config.top_p,
+        max_tokens=parts.config.rollout.max_response_tokens,
+        purpose=f"eval/{test_set.name}",
+    )
+    share = share_of(test_set.prompts, parts)
+    rollouts = parts.engine.sample(
+        share, sampling=sampling, place=place, version=parts.policy.version
+    )
+    mine = [parts.referee.vote(p, r) for p, r in zip(share, rollouts, strict=True)]
+    groups = gather_groups(mine, test_set.prompts, parts)
+    judged = [
+        (g, parts.referee.against_label(g, test_set.answers[g.prompt.id]).correct) for g in groups
+    ]
+    n = config.samples
+    return {
+        eval_name(test_set.name, "mean", n): mean_of(r for _, right in judged for r in right),
+        eval_name(test_set.name, "pass", n): mean_of(any(right) for _, right in judged),
+        eval_name(test_set.name, "maj", n): mean_of(vote_is_right(g, r) for g, r in judged),
+    }

@@ -1,0 +1,46 @@
+"""The parts a run is assembled from, so that the loop can name stages and not vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rlavr_hpc.acquisition.label_source import LabelSource
+from rlavr_hpc.acquisition.ledger import Ledger, Rules
+from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.data.stream import PromptStream
+from rlavr_hpc.learning.rewards import PseudoReward
+from rlavr_hpc.rollout.engine import RolloutEngine
+from rlavr_hpc.telemetry.audit import Audit
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.types import Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSet:
+    """Held-out prompts with their labels, for evaluation only."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    answers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Everything a step uses."""
+
+    config: RunConfig
+    stream: PromptStream
+    engine: RolloutEngine
+    policy: DeepspeedPolicy
+    referee: Referee
+    acquisition: AcquisitionPolicy
+    rules: Rules
+    ledger: Ledger | None
+    """On rank 0 only: there is one writer."""
+    labels: LabelSource
+    pseudo: PseudoReward
+    test_sets: tuple[TestSet, ...]
+    audit: Audit | None

@@ -1,0 +1,60 @@
+"""Agreement between ranks: gather, decide once on rank 0, ask whether anyone wants to stop.
+
+An error on rank 0 is raised on every rank, so that none waits for it in a collective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+
+from rlavr_hpc.errors import RlavrError
+
+T = TypeVar("T")
+
+
+def gather_lists(mine: Sequence[T]) -> list[list[T]]:
+    """Every rank's list, in rank order, on every rank."""
+    if dist.get_world_size() == 1:
+        return [list(mine)]
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, list(mine))
+    return parts
+
+
+def on_main(decide: Callable[[], T]) -> T:
+    """Run `decide` on rank 0 and give its result, or its error, to every rank."""
+    if dist.get_world_size() == 1:
+        return decide()
+    box: list[Any] = [None, None]
+    if dist.get_rank() == 0:
+        box = _attempt(decide)
+    dist.broadcast_object_list(box, src=0)
+    result, error = box
+    if error is not None:
+        raise error
+    return result  # type: ignore[no-any-return]
+
+
+def _attempt(decide: Callable[[], Any]) -> list[Any]:
+    try:
+        return [decide(), None]
+    except RlavrError as error:
+        return [None, error]
+    except Exception as error:  # noqa: BLE001  every rank must hear of it
+        return [None, RlavrError(f"rank 0: {type(error).__name__}: {error}")]
+
+
+def anyone(flag: bool) -> bool:
+    """Whether the flag is set on any rank."""
+    vote = torch.tensor(float(flag))
+    dist.all_reduce(vote, op=dist.ReduceOp.MAX)
+    return bool(vote.item())
+
+
+def barrier() -> None:
+    """Wait for every rank."""
+    anyone(flag=False)

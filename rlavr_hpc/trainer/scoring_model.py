@@ -1,0 +1,102 @@
+"""The language model as training sees it: token ids in, log-probabilities of responses out.
+
+Shapes: N sequences, T tokens (right-padded), R response tokens of all sequences in order, D hidden.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.learning.logprobs import token_logprobs
+from rlavr_hpc.types import Sample
+
+PREFIX = "language_model."
+"""Of the wrapped model's parameter names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequences:
+    """A right-padded micro-batch."""
+
+    ids_NT: torch.Tensor
+    attention_NT: torch.Tensor
+    """1 where there is a token."""
+    response_NT: torch.Tensor
+    """True where the token belongs to the response: it is scored by the position before it."""
+
+
+def collate(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Sequences:
+    """Right-pad samples to the longest."""
+    width = max(len(s.prompt_ids) + len(s.response_ids) for s in samples)
+    ids, attention, response = [], [], []
+    for s in samples:
+        prompt, answer = len(s.prompt_ids), len(s.response_ids)
+        padding = width - prompt - answer
+        ids.append([*s.prompt_ids, *s.response_ids, *[pad_id] * padding])
+        attention.append([1] * (prompt + answer) + [0] * padding)
+        response.append([False] * prompt + [True] * answer + [False] * padding)
+    return Sequences(
+        ids_NT=torch.tensor(ids, device=device),
+        attention_NT=torch.tensor(attention, device=device),
+        response_NT=torch.tensor(response, device=device),
+    )
+
+
+class ScoringModel(nn.Module):
+    """A Hugging Face causal language model that returns log-probabilities instead of logits."""
+
+    def __init__(self, language_model: nn.Module, *, temperature: float, chunk: int) -> None:
+        """Wrap a model.
+
+        Raises:
+            UserError: its head does more than multiply by a matrix.
+        """
+        super().__init__()
+        self.language_model = language_model
+        head = language_model.get_output_embeddings()  # type: ignore[operator]
+        settings = language_model.config
+        extras = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+        odd = [name for name in extras if getattr(settings, name, None) not in (None, 1, 1.0)]
+        if odd or getattr(head, "bias", None) is not None:
+            raise UserError(
+                f"{type(language_model).__name__}: heads with {', '.join(odd) or 'a bias'} are not "
+                "supported yet"
+            )
+        self.head = _Head(head.weight, temperature=temperature, chunk=chunk)
+
+    def forward(self, sequences: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
+        """Log-probability and entropy of every response token.
+
+        Returns:
+            (R,) and (R,), sequence by sequence.
+        """
+        decoder = self.language_model.get_decoder()  # type: ignore[operator]
+        hidden_NTD = decoder(
+            input_ids=sequences.ids_NT, attention_mask=sequences.attention_NT, use_cache=False
+        ).last_hidden_state
+        scored_NT = sequences.response_NT[:, 1:]
+        scores: tuple[torch.Tensor, torch.Tensor] = self.head(
+            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT]
+        )
+        return scores
+
+
+class _Head(nn.Module):
+    """Owns a reference to the head's matrix, so that ZeRO-3 gathers it once per pass."""
+
+    def __init__(self, weight: nn.Parameter, *, temperature: float, chunk: int) -> None:
+        super().__init__()
+        self.weight = weight
+        self.temperature, self.chunk = temperature, chunk
+
+    def forward(
+        self, hidden_RD: torch.Tensor, target_R: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return token_logprobs(
+            hidden_RD, self.weight, target_R, temperature=self.temperature, chunk=self.chunk
+        )

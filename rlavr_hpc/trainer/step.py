@@ -1,0 +1,118 @@
+"""One RLAVR step: roll out, vote, buy, reward, update. Read `run_step` as the method's page.
+
+The stages are called in the order of the method; ranks generate and grade their share, then every
+rank holds all groups, rank 0 buys, and the optimizer's batches are dealt to all ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from rlavr_hpc.acquisition.buy import buy_labels, make_offer
+from rlavr_hpc.learning.batch import make_mini_batches
+from rlavr_hpc.learning.rewards import assign_signals
+from rlavr_hpc.rollout.engine import Sampling
+from rlavr_hpc.telemetry.audit import vote_is_right
+from rlavr_hpc.telemetry.clock import StepClock
+from rlavr_hpc.telemetry.reduce import Metrics, merge
+from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
+from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.weight_sync import sync_weights
+from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepResult:
+    """What a step leaves for the record."""
+
+    groups: list[Group]
+    metrics: Metrics
+
+
+def run_step(parts: Parts, place: Place) -> StepResult:
+    """One step at `place`; every rank calls it and returns the same result."""
+    config, clock = parts.config, StepClock()
+    prompts = parts.stream.at(place)
+    with clock.phase("sync"):
+        sync_weights(parts.policy, parts.engine, bucket_mib=config.rollout.sync_bucket_mib)
+    with clock.phase("generate"):
+        share = share_of(prompts, parts)
+        rollouts = parts.engine.sample(
+            share, sampling=_training_sampling(parts), place=place, version=parts.policy.version
+        )
+        parts.engine.rest()
+    with clock.phase("grade"):
+        mine = [parts.referee.vote(p, r) for p, r in zip(share, rollouts, strict=True)]
+        groups = gather_groups(mine, prompts, parts)
+    with clock.phase("acquire"):
+        labels, total = ranks.on_main(partial(acquire, parts, groups, place))
+    with clock.phase("grade"):
+        verdicts = parts.referee.judge(groups, labels)
+        signals = assign_signals(
+            groups,
+            by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
+            by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
+            pseudo=parts.pseudo,
+            unlabelled=str(config.unlabelled),
+        )
+    batches = make_mini_batches(signals, mini_batch=config.algorithm.mini_batch)
+    with clock.phase("score"):
+        scores = old_scores(parts.policy, batches)
+    with clock.phase("train"):
+        updates = [
+            parts.policy.update(batch, place_step=place.step, old=old)
+            for batch, old in zip(batches, scores, strict=True)
+        ]
+    new = [g for g in groups if g.prompt.id in labels and not labels[g.prompt.id].reused]
+    right = [vote_is_right(g, verdicts[g.prompt.id].correct) for g in new]
+    metrics = merge(
+        [
+            group_metrics(groups, signals),
+            label_metrics(labels, vote_right=right, total=total),
+            *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
+            clock.metrics(),
+        ]
+    )
+    return StepResult(groups=groups, metrics=metrics)
+
+
+def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[str, Label], int]:
+    """Offer, choose, buy; on rank 0 only. Returns the labels and the run's new labels so far."""
+    assert parts.ledger is not None
+    offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules)
+    choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
+    labels = buy_labels(
+        choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels
+    )
+    return labels, parts.ledger.book.bought
+
+
+def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:
+    """The prompts that this rank's replica generates for."""
+    return list(prompts[parts.engine.replica :: parts.engine.replicas])
+
+
+def gather_groups(mine: list[Group], prompts: Sequence[Prompt], parts: Parts) -> list[Group]:
+    """All groups on every rank, in the batch's order."""
+    everyone = ranks.gather_lists(mine if parts.engine.is_leader else [])
+    by_prompt = {group.prompt.id: group for part in everyone for group in part}
+    return [by_prompt[prompt.id] for prompt in prompts]
+
+
+def old_scores(policy: DeepspeedPolicy, batches: Sequence[MiniBatch]) -> list[Scores | None]:
+    """Log-probabilities before the first update; with one update the loss's own serve."""
+    if len(batches) == 1:
+        return [None]
+    return [policy.score(batch.samples) for batch in batches]
+
+
+def _training_sampling(parts: Parts) -> Sampling:
+    return Sampling(
+        samples=parts.config.algorithm.group_size,
+        temperature=parts.config.rollout.temperature,
+        max_tokens=parts.config.rollout.max_response_tokens,
+    )

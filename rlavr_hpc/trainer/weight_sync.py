@@ -1,0 +1,16 @@
+"""Brings the rollout engine to the policy's version: once per version, all ranks together."""
+
+from __future__ import annotations
+
+from rlavr_hpc.rollout.engine import RolloutEngine
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, release_unused_memory
+
+MIB = 1 << 20
+
+
+def sync_weights(policy: DeepspeedPolicy, engine: RolloutEngine, *, bucket_mib: int) -> None:
+    """Ship the policy's weights unless the engine holds this version already."""
+    if engine.held == policy.version:
+        return
+    release_unused_memory()
+    engine.sync(policy.weights(bucket_bytes=bucket_mib * MIB), version=policy.version)

@@ -1,0 +1,177 @@
+"""The records that flow through a step, in the order in which they are made.
+
+Shape legend, used in field texts and variable names everywhere: B prompts of a step, G rollouts of
+a prompt, N sequences, T tokens, V vocabulary. No torch here, and no label outside `Label`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a run we are; every random choice depends on this and on nothing else."""
+
+    seed: int
+    """Of the run."""
+    step: int
+    """Counted from 1; 0 is the evaluation before the first step."""
+    branch: int = 0
+    """Raised by a roll-back, so that the same collapse does not repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a chat."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A prompt as the data set has it, before templates and tokens; it holds no label."""
+
+    id: str
+    """Unique in its data set; the ledger and all seeds use it."""
+    messages: tuple[Message, ...]
+    """Empty when the data gives finished text."""
+    text: str
+    """Finished text; for chat data the content of the last message."""
+    task: str
+    """Which answers are expected: a name in `rlavr_hpc.answers.tasks`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """A prompt ready to be generated from."""
+
+    id: str
+    text: str
+    """What the model reads."""
+    token_ids: tuple[int, ...]
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One sampled response."""
+
+    prompt_id: str
+    sample: int
+    """0..G-1."""
+    token_ids: tuple[int, ...]
+    """The response's tokens, the stop token included."""
+    logprobs: tuple[float, ...]
+    """The sampler's log-probability of each token, natural log."""
+    text: str
+    truncated: bool
+    """True when the length limit, not a stop token, ended it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vote:
+    """What a group believes: its answers, clustered by mathematical equality."""
+
+    answers: tuple[str | None, ...]
+    """(G,) extracted answers; None = nothing parsable."""
+    clusters: tuple[tuple[int, ...], ...]
+    """Rollout indices per cluster: larger first, then the one whose first member came first."""
+
+    @property
+    def winner(self) -> str | None:
+        """The majority's answer as its first member wrote it; None without a parsable answer."""
+        return self.answers[self.clusters[0][0]] if self.clusters else None
+
+    @property
+    def majority_ratio(self) -> float:
+        """x / G: unparsable answers count in G."""
+        return len(self.clusters[0]) / len(self.answers) if self.clusters else 0.0
+
+    @property
+    def majority(self) -> tuple[bool, ...]:
+        """(G,) True where a rollout agrees with the vote."""
+        members = set(self.clusters[0]) if self.clusters else set()
+        return tuple(i in members for i in range(len(self.answers)))
+
+    @property
+    def entropy(self) -> float:
+        """Entropy, in nats, of the cluster distribution of the parsable answers; 0 without any."""
+        sizes = [len(members) for members in self.clusters]
+        return sum(size / sum(sizes) * math.log(sum(sizes) / size) for size in sizes)
+
+    @property
+    def unparsable(self) -> int:
+        """How many rollouts gave no answer."""
+        return sum(answer is None for answer in self.answers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The G rollouts of one prompt and their vote."""
+
+    prompt: Prompt
+    rollouts: tuple[Rollout, ...]
+    vote: Vote
+
+    @property
+    def tokens(self) -> int:
+        """Response tokens of all rollouts."""
+        return sum(len(rollout.token_ids) for rollout in self.rollouts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What an acquisition policy wants to buy."""
+
+    wanted: tuple[str, ...]
+    """Prompt ids, most wanted first, no more than the quota."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Acquisition score of each candidate, where the policy has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A true answer, as the ledger recorded it. The only record that holds one."""
+
+    prompt_id: str
+    answer: str
+    cost: float
+    """0 for a remembered label."""
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What one group is trained on."""
+
+    group: Group
+    rewards: tuple[float, ...]
+    """(G,)"""
+    weight: float
+    """Trust in [0, 1]: 1 for a bought label, by `unlabelled` for the rest."""
+    bought: bool
+    """True when `rewards` come from a true label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One response in the optimizer's batch."""
+
+    prompt_ids: tuple[int, ...]
+    response_ids: tuple[int, ...]
+    sampler_logprobs: tuple[float, ...]
+    advantage: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MiniBatch:
+    """The samples of one optimizer update over all ranks."""
+
+    samples: Sequence[Sample]
+    """Only those that move the weights (advantage != 0), unless the loss needs all."""
+    response_tokens: int
+    """Tokens of *all* responses of the mini-batch, dropped ones included: the loss's divisor."""
