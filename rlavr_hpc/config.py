@@ -309,15 +309,15 @@ class RunConfig:
     audit: bool = True
     """Also report numbers that need labels nobody bought, under `oracle/`; training never sees them."""
     profile: bool = False
-    model: ModelConfig = field(default_factory=ModelConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    rollout: RolloutConfig = field(default_factory=RolloutConfig)
-    reward: PluginConfig = field(default_factory=PluginConfig)
-    acquisition: AcquisitionConfig = field(default_factory=AcquisitionConfig)
-    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    rollout: RolloutConfig = MISSING
+    reward: PluginConfig = MISSING
+    acquisition: AcquisitionConfig = MISSING
+    algorithm: AlgorithmConfig = MISSING
     eval: EvalConfig = field(default_factory=EvalConfig)
-    deepspeed: DeepspeedConfig = field(default_factory=DeepspeedConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    deepspeed: DeepspeedConfig = MISSING
+    tracking: TrackingConfig = MISSING
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
     def __post_init__(self) -> None:

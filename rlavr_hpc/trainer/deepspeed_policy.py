@@ -260,6 +260,6 @@ def _deepspeed_config(settings: PolicySettings) -> dict[str, Any]:
 
 def release_unused_memory() -> None:
     """Return cached accelerator memory before another tenant needs it."""
-    gc.collect()
     if torch.cuda.is_available():
+        gc.collect()
         torch.cuda.empty_cache()

@@ -6,7 +6,7 @@ from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
-from rlavr_hpc.trainer.parts import Parts, TestSet
+from rlavr_hpc.trainer.parts import Parts, HeldOutSet
 from rlavr_hpc.trainer.step import gather_groups, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Place
@@ -22,7 +22,7 @@ def evaluate(parts: Parts, place: Place) -> Metrics:
     return metrics
 
 
-def _evaluate_set(parts: Parts, test_set: TestSet, place: Place) -> Metrics:
+def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
     config = parts.config.eval
     sampling = Sampling(
         samples=config.samples,

@@ -17,9 +17,12 @@ from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.types import Prompt
 
+HELD_OUT = "held_out"
+"""Name of the test set that comes from the run's own data; the summary quotes it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestSet:
+class HeldOutSet:
     """Held-out prompts with their labels, for evaluation only."""
 
     name: str
@@ -42,5 +45,5 @@ class Parts:
     """On rank 0 only: there is one writer."""
     labels: LabelSource
     pseudo: PseudoReward
-    test_sets: tuple[TestSet, ...]
+    test_sets: tuple[HeldOutSet, ...]
     audit: Audit | None

@@ -39,6 +39,17 @@ def on_main(decide: Callable[[], T]) -> T:
     return result  # type: ignore[no-any-return]
 
 
+def on_main_only(build: Callable[[], T]) -> T | None:
+    """Run `build` on rank 0 and keep its result there; its error is raised on every rank."""
+    built: list[T] = []
+
+    def keep() -> None:
+        built.append(build())
+
+    on_main(keep)
+    return built[0] if built else None
+
+
 def _attempt(decide: Callable[[], Any]) -> list[Any]:
     try:
         return [decide(), None]

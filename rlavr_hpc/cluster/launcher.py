@@ -1,0 +1,154 @@
+"""What launchers share: a sweep's plan, on disk before anything starts; and the local launcher."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from rlavr_hpc.cluster.outcomes import OUTCOMES
+from rlavr_hpc.config import RunConfig, hash8, resolve
+from rlavr_hpc.errors import ExitCode, UserError
+from rlavr_hpc.io import make_folder, write_atomic
+from rlavr_hpc.run_folder import Start, check_start, open_run_folder, sweep_run_dir
+
+VERSION = 1
+PLAN = "sweep.json"
+STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL)
+
+log = logging.getLogger("rlavr_hpc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run of a sweep."""
+
+    overrides: tuple[str, ...]
+    config: RunConfig
+    folder: Path
+
+
+def compose_jobs(
+    context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]
+) -> list[Job]:
+    """Compose and check every job of a sweep; equal configs are one job.
+
+    Raises:
+        UserError: a job's config is impossible, or `run_dir` is set.
+    """
+    jobs: dict[Path, Job] = {}
+    for overrides in job_overrides:
+        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        keys = [str(key) for key in composed if key != "hydra"]
+        checked = resolve(OmegaConf.masked_copy(composed, keys))
+        if checked.run_dir is not None:
+            raise UserError("run_dir names one folder; a sweep (-m) has many: use root and name")
+        folder = sweep_run_dir(checked)
+        jobs.setdefault(folder, Job(overrides=tuple(overrides), config=checked, folder=folder))
+    return list(jobs.values())
+
+
+def write_plan(jobs: Sequence[Job]) -> Path:
+    """Add the jobs to ROOT/NAME/sweep.json; runs planned earlier keep their index.
+
+    Returns:
+        The plan's path.
+
+    Raises:
+        UserError: the folder cannot be written or its plan cannot be read.
+    """
+    path = jobs[0].folder.parent / PLAN
+    try:
+        make_folder(path.parent)
+        old = json.loads(path.read_text()) if path.exists() else {"version": VERSION, "runs": []}
+        runs = list(old["runs"])
+        known = {run["folder"] for run in runs}
+        new = [job for job in jobs if str(job.folder) not in known]
+        runs += [
+            {
+                "index": index, "overrides": list(job.overrides), "run_id": hash8(job.config),
+                "folder": str(job.folder),
+            }
+            for index, job in enumerate(new, start=len(runs))
+        ]  # fmt: skip
+        plan = {"version": VERSION, "name": jobs[0].config.name, "runs": runs}
+        write_atomic(path, json.dumps(plan, indent=1) + "\n")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} cannot be used: {error}") from error
+    return path
+
+
+def launch_local(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    ranks: int,
+) -> list[object]:
+    """Run a sweep's jobs one after the other, `ranks` processes each; failures do not stop others.
+
+    Raises:
+        UserError: the sweep cannot start.
+    """
+    if "RANK" in os.environ:
+        raise UserError(
+            "a sweep starts its own processes: leave torchrun out and say hydra.launcher.ranks=2"
+        )
+    jobs = compose_jobs(context, config, job_overrides)
+    plan = write_plan(jobs)
+    print(f"{len(jobs)} runs, planned in {plan}", file=sys.stderr)
+    for number, job in enumerate(jobs, start=1):
+        print(f"[{number}/{len(jobs)}] {' '.join(job.overrides)}: {job.folder}", file=sys.stderr)
+        code = _run_one(job, ranks)
+        OUTCOMES.append(code)
+        if code in STOPPED:
+            print("the sweep stops here; the same command continues it", file=sys.stderr)
+            break
+    return []
+
+
+def _run_one(job: Job, ranks: int) -> ExitCode:
+    try:
+        if check_start(job.folder, job.config) is Start.finished:
+            print("  finished already", file=sys.stderr)
+            return ExitCode.DONE
+        open_run_folder(job.folder, job.config)
+    except UserError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    code = _wait_for(_command(job.folder, ranks))
+    return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
+
+
+def _command(folder: Path, ranks: int) -> list[str]:
+    worker = ["-m", "rlavr_hpc.trainer", str(folder)]
+    if ranks == 1:
+        return [sys.executable, *worker]
+    run = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    return [sys.executable, *run, *worker]
+
+
+def _wait_for(command: Sequence[str]) -> int:
+    """Run a child; TERM and USR2 are passed on, Ctrl-C reaches it from the terminal."""
+    with subprocess.Popen(command) as child:
+
+        def forward(number: int, frame: FrameType | None) -> None:
+            child.send_signal(number)
+
+        before = {s: signal.signal(s, forward) for s in (signal.SIGTERM, signal.SIGUSR2)}
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            return child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

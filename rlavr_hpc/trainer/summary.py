@@ -1,0 +1,129 @@
+"""What came out of a run: summary.json, and the same in words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.acquisition.ledger import Book
+from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.config import RunConfig, hash8
+from rlavr_hpc.io import write_atomic
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse import FLOOR, collapse_onset
+from rlavr_hpc.telemetry.sinks import read_metrics
+from rlavr_hpc.trainer.parts import HELD_OUT
+
+SCHEMA = 1
+
+
+def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> dict[str, Any]:
+    """Compute summary.json from the record and write it."""
+    rows = read_metrics(run_dir)
+    steps = max((row["step"] for row in rows), default=0)
+    accuracies = held_out_accuracies(rows, samples=config.eval.samples)
+    reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
+    allowed = config.quota * steps
+    summary = {
+        "version": SCHEMA,
+        "status": status,
+        "steps": steps,
+        "accuracy_start": accuracies[0][1] if accuracies else None,
+        "accuracy_end": accuracies[-1][1] if accuracies else None,
+        "budget": config.budget,
+        "budget_effective": config.budget_effective,
+        "labels_bought": book.bought,
+        "labels_void": book.void,
+        "labels_reused": reused,
+        "labels_allowed": min(allowed, config.budget_total or allowed),
+        "collapsed": _collapsed(rows, accuracies),
+        "collapse_step": collapse_onset(_true_rewards(rows)),
+        "attempts": len(read_attempts(run_dir)),
+        "wall_seconds": _wall_seconds(run_dir, rows),
+        "config_hash": hash8(config),
+        "uses_oracle": config.acquisition.research_only,
+    }
+    write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def held_out_accuracies(
+    rows: Sequence[Mapping[str, Any]], *, samples: int
+) -> list[tuple[int, float]]:
+    """(step, mean@n) of every evaluation."""
+    name = names.eval_name(HELD_OUT, "mean", samples)
+    return [(row["step"], row[name]) for row in rows if name in row]
+
+
+def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    return [row[names.ORACLE_TRUE_REWARD] for row in rows if names.ORACLE_TRUE_REWARD in row]
+
+
+def _collapsed(
+    rows: Sequence[Mapping[str, Any]], accuracies: Sequence[tuple[int, float]]
+) -> bool | None:
+    """By the definition where the audit measured it, else by held-out accuracy; None = unknown."""
+    rewards = _true_rewards(rows)
+    if rewards:
+        return collapse_onset(rewards) is not None
+    if len(accuracies) > 1:
+        return accuracies[-1][1] < FLOOR * max(accuracy for _, accuracy in accuracies)
+    return None
+
+
+def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that all attempts ran, each from its token to its last row."""
+    total = 0.0
+    for attempt in read_attempts(run_dir):
+        begun = datetime.fromisoformat(attempt.started).timestamp()
+        last = max((row["time"] for row in rows if row["attempt"] == attempt.number), default=begun)
+        total += max(0.0, last - begun)
+    return round(total, 1)
+
+
+def write_done(run_dir: Path, steps: int) -> None:
+    """Mark the run finished; the last file a run writes."""
+    done = {"version": SCHEMA, "steps": steps, "time": time.time()}
+    write_atomic(run_dir / "DONE.json", json.dumps(done) + "\n")
+
+
+def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str:
+    """The last lines of a run, for the person who started it."""
+    lines = ["", f"{config.name}: acquisition={config.acquisition.name}, {summary['steps']} steps"]
+    if summary["accuracy_start"] is not None:
+        start, end = summary["accuracy_start"], summary["accuracy_end"]
+        lines.append(f"  held-out accuracy  {start:.3f} -> {end:.3f} ({end - start:+.3f})")
+    lines.append(
+        f"  labels bought      {summary['labels_bought']} of {summary['labels_allowed']} allowed "
+        f"({config.quota} of {config.algorithm.batch} prompts a step)"
+        + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
+    )
+    lines += [f"  outcome            {_outcome(summary, config)}", f"  everything is in   {run_dir}"]
+    if summary["uses_oracle"]:
+        lines.append("  RESEARCH ONLY: this policy looks at labels nobody bought")
+    return "\n".join(lines)
+
+
+def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
+    start, end = summary["accuracy_start"], summary["accuracy_end"]
+    if summary["collapsed"]:
+        step = summary["collapse_step"]
+        since = f" from about step {step} on" if step else ""
+        cause = (
+            "its own majority vote was the only teacher, and where the vote is wrong the model "
+            "learnt the mistake"
+            if not config.quota
+            else "the labels bought were too few, or bought in the wrong places, to hold it"
+        )
+        return f"COLLAPSED{since}: {cause}; try more budget or another acquisition"
+    if start is None:
+        return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
+    if end > start + 0.02:
+        return "learnt: held-out accuracy rose"
+    if end < start - 0.02:
+        return "lost accuracy, but has not collapsed"
+    return "no clear change of held-out accuracy"
