@@ -19,7 +19,16 @@ from omegaconf.errors import OmegaConfBaseException
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 
-NOT_IDENTITY = ("run_dir", "root", "steps", "audit", "profile", "allow_change", "tracking", "cluster")
+NOT_IDENTITY = (
+    "run_dir",
+    "root",
+    "steps",
+    "audit",
+    "profile",
+    "allow_change",
+    "tracking",
+    "cluster",
+)
 """Keys (with all below them) that do not change results, so they do not name the run."""
 CONFIG_VERSION = 1
 
@@ -171,8 +180,14 @@ class RolloutConfig:
         """Check ranges."""
         if not self.temperature > 0:
             raise UserError(f"rollout.temperature={self.temperature} must be above 0")
-        for name in ("max_prompt_tokens", "max_response_tokens", "tensor_parallel", "kv_cache_gib",
-                     "max_sequences", "sync_bucket_mib"):
+        for name in (
+            "max_prompt_tokens",
+            "max_response_tokens",
+            "tensor_parallel",
+            "kv_cache_gib",
+            "max_sequences",
+            "sync_bucket_mib",
+        ):
             _at_least(f"rollout.{name}", getattr(self, name), 1)
         if not 0 < self.gpu_memory_utilization <= 1:
             raise UserError("rollout.gpu_memory_utilization must be in (0, 1]")
@@ -232,7 +247,8 @@ class AlgorithmConfig:
         _at_least("algorithm.warmup_steps", self.warmup_steps, 0)
         if self.batch % self.mini_batch:
             raise UserError(
-                f"algorithm.mini_batch={self.mini_batch} does not divide algorithm.batch={self.batch}"
+                f"algorithm.mini_batch={self.mini_batch} does not divide algorithm.batch="
+                f"{self.batch}"
             )
         for name in ("lr", "clip_grad"):
             if not getattr(self, name) > 0:
@@ -307,7 +323,7 @@ class RunConfig:
     run_dir: str | None = None
     allow_change: list[str] = field(default_factory=list)
     audit: bool = True
-    """Also report numbers that need labels nobody bought, under `oracle/`; training never sees them."""
+    """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
     profile: bool = False
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
@@ -396,6 +412,8 @@ def resolve(config: DictConfig) -> RunConfig:
         resolved = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), config))
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from error
+    except AttributeError as error:  # slots refuse a key that +key=value added
+        raise UserError(f"{error.name}: no such key in {type(error.obj).__name__}") from error
     assert isinstance(resolved, RunConfig)
     return resolved
 

@@ -88,7 +88,7 @@ class Vote:
 
     @property
     def majority_ratio(self) -> float:
-        """x / G: unparsable answers count in G."""
+        """Size of the winning cluster over G: unparsable answers count in G."""
         return len(self.clusters[0]) / len(self.answers) if self.clusters else 0.0
 
     @property

@@ -10,8 +10,9 @@ from typing import Protocol
 class LabelSource(Protocol):
     """Answers for money."""
 
-    cost: float
-    """Of one label."""
+    @property
+    def cost(self) -> float:
+        """Of one label."""
 
     def reveal(self, prompt_ids: Iterable[str]) -> Mapping[str, str]:
         """The true answers of these prompts; a prompt without a label is left out."""

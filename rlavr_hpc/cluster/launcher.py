@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
@@ -48,7 +49,7 @@ def compose_jobs(
     """
     jobs: dict[Path, Job] = {}
     for overrides in job_overrides:
-        composed = context.config_loader.load_sweep_config(config, list(overrides))
+        composed: DictConfig = context.config_loader.load_sweep_config(config, list(overrides))
         keys = [str(key) for key in composed if key != "hydra"]
         checked = resolve(OmegaConf.masked_copy(composed, keys))
         if checked.run_dir is not None:
@@ -70,8 +71,7 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     path = jobs[0].folder.parent / PLAN
     try:
         make_folder(path.parent)
-        old = json.loads(path.read_text()) if path.exists() else {"version": VERSION, "runs": []}
-        runs = list(old["runs"])
+        runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
         known = {run["folder"] for run in runs}
         new = [job for job in jobs if str(job.folder) not in known]
         runs += [

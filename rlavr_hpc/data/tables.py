@@ -57,18 +57,16 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
         where = f"{path}, row {number}"
         question = _question(row, where, task)
         body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
-        twin = first_with_text.setdefault(body, question.id)
         answer = _answer(row)
-        if twin in questions:
-            repeated += 1  # the same prompt again: one prompt, so that no label is paid for twice
-            if answer is not None:
-                answers.setdefault(twin, answer)
-            continue
-        if question.id in questions:
+        if body in first_with_text:  # one prompt, so that no label is paid for twice
+            repeated += 1
+        elif question.id in questions:
             raise UserError(f"{where}: id {question.id!r} stands in an earlier row too")
-        questions[question.id] = question
+        else:
+            first_with_text[body] = question.id
+            questions[question.id] = question
         if answer is not None:
-            answers[question.id] = answer
+            answers.setdefault(first_with_text[body], answer)
     notes = (f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",)
     return Dataset(
         questions=tuple(questions.values()), answers=answers, notes=notes if repeated else ()
@@ -134,6 +132,7 @@ def _read_json(path: Path) -> Iterator[tuple[int, Row]]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}") from error
+    rows: Iterator[tuple[int, Any]]
     if text.lstrip().startswith("["):
         rows = enumerate(_parse(text, path, 1), start=1)
     else:
@@ -149,7 +148,9 @@ def _parse(text: str, path: Path, number: int) -> Any:  # noqa: ANN401
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {number + error.lineno - 1}: not JSON: {error.msg}") from error
+        raise UserError(
+            f"{path}, line {number + error.lineno - 1}: not JSON: {error.msg}"
+        ) from error
 
 
 READERS: dict[DataKind, Callable[[Path], Iterator[tuple[int, Row]]]] = {

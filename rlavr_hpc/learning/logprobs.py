@@ -18,7 +18,7 @@ class ChunkedLogProbs(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,  # noqa: ANN401
         hidden_RD: torch.Tensor,
         weight_VD: torch.Tensor,
@@ -26,7 +26,7 @@ class ChunkedLogProbs(torch.autograd.Function):
         temperature: float,
         chunk: int,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probabilities (R,) and entropies (R,), both float32; only the first is differentiable."""
+        """Float32 log-probabilities (R,), differentiable, and entropies (R,), not so."""
         ctx.save_for_backward(hidden_RD, weight_VD, target_R)
         ctx.temperature, ctx.chunk = temperature, chunk
         parts = [
@@ -38,7 +38,7 @@ class ChunkedLogProbs(torch.autograd.Function):
         return logp_R, entropy_R
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any,  # noqa: ANN401
         grad_logp_R: torch.Tensor,
         _grad_entropy: torch.Tensor,
@@ -93,5 +93,7 @@ def token_logprobs(
     Returns:
         (R,) log-probabilities, differentiable, and (R,) entropies in nats, not differentiable.
     """
-    logp_R, entropy_R = ChunkedLogProbs.apply(hidden_RD, weight_VD, target_R, temperature, chunk)
+    logp_R, entropy_R = ChunkedLogProbs.apply(  # type: ignore[no-untyped-call]
+        hidden_RD, weight_VD, target_R, temperature, chunk
+    )
     return logp_R, entropy_R

@@ -1,4 +1,4 @@
-"""What each group is trained on: true rewards where a label was bought, pseudo-rewards elsewhere."""
+"""What each group is trained on: true rewards where a label was bought, else pseudo-rewards."""
 
 from __future__ import annotations
 

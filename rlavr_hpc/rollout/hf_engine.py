@@ -133,9 +133,7 @@ class HfEngine:
             truncated=row[length - 1] not in stops,
         )
 
-    def _left_padded(
-        self, prompts: Sequence[tuple[int, ...]]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _left_padded(self, prompts: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(len(ids) for ids in prompts)
         ids = [[self._config.pad_id] * (width - len(p)) + list(p) for p in prompts]
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
@@ -153,7 +151,9 @@ class _SeededDraw(LogitsProcessor):
     _uniform_NL: torch.Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        rows = [np.random.Generator(np.random.Philox(key=s)).random(self.length) for s in self.seeds]
+        rows = [
+            np.random.Generator(np.random.Philox(key=s)).random(self.length) for s in self.seeds
+        ]
         self._uniform_NL = torch.from_numpy(np.stack(rows))
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:

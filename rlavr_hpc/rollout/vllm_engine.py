@@ -62,7 +62,8 @@ class VllmEngine:
         """
         if world_size % config.tensor_parallel:
             raise UserError(
-                f"rollout.tensor_parallel={config.tensor_parallel} does not divide {world_size} ranks"
+                f"rollout.tensor_parallel={config.tensor_parallel} does not divide "
+                f"the {world_size} ranks"
             )
         self.replica = rank // config.tensor_parallel
         self.replicas = world_size // config.tensor_parallel
@@ -108,7 +109,7 @@ class VllmEngine:
             self._sleep()
 
     def _parameters(self, prompt: Prompt, sample: int, sampling: Sampling, place: Place) -> Any:  # noqa: ANN401
-        from vllm import SamplingParams  # noqa: PLC0415
+        from vllm import SamplingParams
 
         return SamplingParams(
             n=1,
@@ -151,7 +152,7 @@ def _start(config: VllmEngineConfig) -> LLM:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
-        from vllm import LLM  # noqa: PLC0415
+        from vllm import LLM
     except ImportError as error:
         raise UserError(
             f"rollout=vllm, but vLLM cannot be imported ({error}); install the cpu or gpu extra, "
@@ -160,7 +161,7 @@ def _start(config: VllmEngineConfig) -> LLM:
     return LLM(
         model=str(config.model_path),
         skip_tokenizer_init=True,
-        dtype=config.dtype,  # type: ignore[arg-type]
+        dtype=config.dtype,
         load_format="dummy",
         seed=0,
         max_model_len=config.max_length,
@@ -179,15 +180,19 @@ def _start(config: VllmEngineConfig) -> LLM:
 @contextmanager
 def _random_state_kept() -> Iterator[None]:
     """`LLM()` reseeds Python, numpy and torch; give the trainer's states back."""
-    python, numpy_state, torch_state = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    python, numpy_state, torch_state = (
+        random.getstate(),
+        np.random.get_state(),  # noqa: NPY002  the state that vLLM resets
+        torch.get_rng_state(),
+    )
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     threads = torch.set_num_threads
     try:
         yield
     finally:
-        torch.set_num_threads = threads  # type: ignore[assignment]
+        torch.set_num_threads = threads
         random.setstate(python)
-        np.random.set_state(numpy_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
         torch.set_rng_state(torch_state)
         if cuda:
             torch.cuda.set_rng_state_all(cuda)

@@ -13,10 +13,10 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from filelock import FileLock
@@ -164,11 +164,11 @@ class _Corpus:
 
         self.world = make_world(recipe.kinds, wrong_rule=recipe.wrong_rule)
         self.rng = np.random.default_rng(np.random.SeedSequence([recipe.seed]))
-        one = tokenizer.convert_tokens_to_ids
+        one = cast("Callable[[str], int]", tokenizer.convert_tokens_to_ids)
         self.prompts_QT = torch.tensor([tokenizer.encode(q.text) for q in self.world.questions])
         self.numbers_A = torch.tensor([one(str(n)) for n in range(ANSWERS)])
-        self.open, self.close = int(one("\\boxed{")), int(one("}"))
-        self.end, self.vocabulary = int(one(END)), len(tokenizer)
+        self.open, self.close = one("\\boxed{"), one("}")
+        self.end, self.vocabulary = one(END), len(tokenizer)
 
     def loss(self, model: torch.nn.Module) -> torch.Tensor:
         r"""Cross-entropy of `\boxed{ANSWER}END`, the answer against what the corpus states."""
@@ -188,7 +188,8 @@ class _Corpus:
         first = prompts_NT.shape[1] - 1
         logp_N4V = model(inputs_NT).logits[:, first:].log_softmax(-1)
         form = logp_N4V[:, 0, self.open] + logp_N4V[:, 2, self.close] + logp_N4V[:, 3, self.end]
-        return -(form + (logp_N4V[:, 1] * target_NV).sum(-1)).mean()
+        loss: torch.Tensor = -(form + (logp_N4V[:, 1] * target_NV).sum(-1)).mean()
+        return loss
 
 
 def main() -> None:

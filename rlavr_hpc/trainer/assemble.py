@@ -1,4 +1,4 @@
-"""Builds a run's parts from its config. Everything that can be wrong is checked before a model loads."""
+"""Builds a run's parts from its config; what can be wrong is checked before a model loads."""
 
 from __future__ import annotations
 

@@ -8,7 +8,9 @@ Shapes: R response tokens of a micro-batch.
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +19,9 @@ from typing import Any
 import deepspeed
 import torch
 import torch.distributed as dist
+from deepspeed.accelerator import get_accelerator
 from transformers import AutoModelForCausalLM
-from transformers.integrations import HfDeepSpeedConfig
+from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
 from rlavr_hpc.errors import CheckpointError
@@ -45,13 +48,20 @@ class PolicySettings:
     deepspeed: DeepspeedConfig
 
 
+def load_cpu_op() -> None:
+    """Compile and load DeepSpeed's shared-memory op, which it needs where there is no GPU."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        get_accelerator().create_op_builder("ShareMemCommBuilder").load(verbose=False)
+
+
 def init_ranks(*, device: torch.device, rank: int, world_size: int) -> None:
     """Join the process group of all ranks."""
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
-    deepspeed.init_distributed(
-        dist_backend=backend, rank=rank, world_size=world_size, auto_mpi_discovery=False,
-        verbose=False,
-    )  # fmt: skip
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints that its op was built
+        deepspeed.init_distributed(
+            dist_backend=backend, rank=rank, world_size=world_size, auto_mpi_discovery=False,
+            verbose=False,
+        )  # fmt: skip
 
 
 class DeepspeedPolicy:
@@ -112,7 +122,9 @@ class DeepspeedPolicy:
         self._set_learning_rate(place_step)
         self._engine.step()
         self.version += 1
-        return UpdateStats(sums=self._summed(sums), grad_norm=float(self._engine.get_global_grad_norm()))
+        return UpdateStats(
+            sums=self._summed(sums), grad_norm=float(self._engine.get_global_grad_norm())
+        )
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Log-probabilities of the policy as it is; every rank gets those of its own share."""
@@ -135,7 +147,7 @@ class DeepspeedPolicy:
         size = 0
         for parameter in self._names:
             bucket.append(parameter)
-            size += parameter.ds_numel * parameter.element_size()
+            size += int(getattr(parameter, "ds_numel", 0)) * parameter.element_size()
             if size >= bucket_bytes:
                 yield from self._gathered(bucket)
                 bucket, size = [], 0

@@ -6,7 +6,7 @@ from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
-from rlavr_hpc.trainer.parts import Parts, HeldOutSet
+from rlavr_hpc.trainer.parts import HeldOutSet, Parts
 from rlavr_hpc.trainer.step import gather_groups, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Place

@@ -86,7 +86,7 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
 
     torch.set_num_threads(topology.threads)
     _quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.trainer import assemble, ranks, resume  # noqa: PLC0415
+    from rlavr_hpc.trainer import assemble, build_ops, ranks, resume  # noqa: PLC0415
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.loop import Run  # noqa: PLC0415
 
@@ -94,6 +94,8 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
     split = assemble.load_data(config)
     language = assemble.load_language(config, quiet=not topology.is_main)
     prompts = assemble.prepare_prompts(config, split, language)
+    if not torch.cuda.is_available():
+        build_ops.build_ops()
     init_ranks(
         device=assemble.pick_device(topology), rank=topology.rank, world_size=topology.world_size
     )

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile
@@ -19,11 +20,11 @@ from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.checkpoint import State, save_checkpoint
 from rlavr_hpc.trainer.evaluation import evaluate
 from rlavr_hpc.trainer.parts import HELD_OUT, Parts
-from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.trainer.step import StepResult, run_step
 from rlavr_hpc.types import Place
 
 KIB_PER_GIB = 1 << 20
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder:

@@ -1,4 +1,4 @@
-"""The beginning of an attempt on rank 0: find the checkpoint, publish the token, open the writers."""
+"""The beginning of an attempt on rank 0: find the checkpoint, publish the token, open files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
+from rlavr_hpc.run_folder import Heartbeat, write_provenance
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.trainer.assemble import Prepared, rules_of
 from rlavr_hpc.trainer.checkpoint import Checkpoint, State, check_fits, newest_valid
 from rlavr_hpc.trainer.loop import Recorder
-from rlavr_hpc.run_folder import Heartbeat, write_provenance
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,10 @@ def begin(
         check_fits(found, now, allowed=frozenset(config.allow_change))
         now = replace(now, step=found.state.step, branch=found.state.branch)
     attempt = begin_attempt(run_dir, resumed_from=now.step)
-    write_provenance(
-        run_dir, attempt.number, {"topology": asdict(topology), "data": prompts.facts}
-    )
+    write_provenance(run_dir, attempt.number, {"topology": asdict(topology), "data": prompts.facts})
     if attempt.number > 1:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, now.step)
-    return Begun(
-        attempt=attempt, state=replace(now, attempt=attempt.number), checkpoint=found
-    )
+    return Begun(attempt=attempt, state=replace(now, attempt=attempt.number), checkpoint=found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

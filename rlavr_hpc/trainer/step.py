@@ -85,9 +85,7 @@ def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[s
     assert parts.ledger is not None
     offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules)
     choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
-    labels = buy_labels(
-        choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels
-    )
+    labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
     return labels, parts.ledger.book.bought
 
 

@@ -102,7 +102,10 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
         f"({config.quota} of {config.algorithm.batch} prompts a step)"
         + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
     )
-    lines += [f"  outcome            {_outcome(summary, config)}", f"  everything is in   {run_dir}"]
+    lines += [
+        f"  outcome            {_outcome(summary, config)}",
+        f"  everything is in   {run_dir}",
+    ]
     if summary["uses_oracle"]:
         lines.append("  RESEARCH ONLY: this policy looks at labels nobody bought")
     return "\n".join(lines)

@@ -17,4 +17,3 @@ class EntropyPolicy:
         """The highest entropies."""
         scores = {group.prompt.id: group.vote.entropy for group in candidates}
         return choose_top(scores, quota=quota)
-

@@ -1,0 +1,80 @@
+"""`python -m benchmarks.step`: where a testbed step's time goes, vLLM and Transformers alternating.
+
+Every row is the median over the steps of several runs (B 64, G 8, first steps left out). Exit code
+1 when a target is missed: 1.0 s with vLLM, 0.35 s with rollout=hf, other below 10%.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+PHASES = ("generate", "sync", "score", "grade", "acquire", "train", "other")
+ENGINES = {
+    "vllm float32": (("rollout=vllm",), 1.0),
+    "vllm bfloat16": (("rollout=vllm", "model.dtype=bfloat16"), 1.0),
+    "hf float32": (("rollout=hf",), 0.35),
+}
+WARM_UP = 5
+OTHER_SHARE = 0.10
+
+
+def main() -> int:
+    """Measure and print; returns 1 when a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.step", description=__doc__)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--acquisition", default="full", help="full trains on most rollouts")
+    arguments = parser.parse_args()
+    rows: dict[str, list[dict[str, float]]] = {engine: [] for engine in ENGINES}
+    with tempfile.TemporaryDirectory() as root:
+        for number in range(arguments.rounds):
+            for engine, (overrides, _) in ENGINES.items():
+                print(f"round {number + 1} of {arguments.rounds}: {engine}", file=sys.stderr)
+                folder = Path(root) / f"{engine}-{number}".replace(" ", "-")
+                rows[engine] += _measure(folder, overrides, arguments.steps, arguments.acquisition)
+    print(f"median seconds of a step, {arguments.rounds} runs x {arguments.steps - WARM_UP} steps,")
+    print(f"acquisition={arguments.acquisition}; {_machine()}")
+    print("engine          step  " + "  ".join(f"{phase:>8s}" for phase in PHASES))
+    return max([_report(engine, steps) for engine, steps in rows.items()])
+
+
+def _measure(
+    folder: Path, overrides: tuple[str, ...], steps: int, acquisition: str
+) -> list[dict[str, float]]:
+    command = [
+        sys.executable, "-m", "rlavr_hpc.run", f"run_dir={folder}", f"steps={steps}",
+        f"acquisition={acquisition}", "eval_every=0", "save_every=0", "data.eval_limit=8",
+        *overrides,
+    ]  # fmt: skip
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    lines = [json.loads(line) for line in (folder / "metrics/1.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["step"] > WARM_UP]
+
+
+def _report(engine: str, steps: list[dict[str, float]]) -> int:
+    medians = {phase: median(step[f"time/{phase}"] for step in steps) for phase in PHASES}
+    whole = median(step["time/step"] for step in steps)
+    target = ENGINES[engine][1]
+    missed = [f"target {target:g} s"] if whole > target else []
+    missed += ["other above 10%"] if medians["other"] > OTHER_SHARE * whole else []
+    cells = "  ".join(f"{medians[phase]:8.3f}" for phase in PHASES)
+    print(f"{engine:14s} {whole:5.3f}  {cells}  {'MISSED: ' + ', '.join(missed) if missed else ''}")
+    return int(bool(missed))
+
+
+def _machine() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return f"{len(models)} x {models[0] if models else platform.machine()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The program as a user starts it: in processes of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.acquisition.ledger import read_book
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TINY = (
+    "algorithm.batch=16",
+    "algorithm.mini_batch=16",
+    "algorithm.group_size=4",
+    "eval.samples=2",
+    "data.eval_limit=8",
+    "model.pretrain_steps=400",
+)
+"""A testbed run small enough for a test; the base model is good enough to answer in boxes."""
+
+
+def run(*overrides: str, ranks: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`python -m rlavr_hpc.run OVERRIDES`, or the same under torchrun."""
+    return command("rlavr_hpc.run", *overrides, ranks=ranks, **environment)
+
+
+def command(
+    module: str, *arguments: str, ranks: int = 1, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged."""
+    launcher = [sys.executable, "-m"]
+    if ranks > 1:
+        launcher += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
+    return subprocess.run(
+        [*launcher, module, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        cwd=REPOSITORY,
+        env={**os.environ, **environment},
+    )
+
+
+def metrics(run_dir: Path, attempt: int = 1) -> list[dict[str, Any]]:
+    """Rows of one attempt."""
+    lines = (run_dir / "metrics" / f"{attempt}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
+    return loaded
+
+
+def purchases(run_dir: Path) -> list[tuple[int, str, str | None, float]]:
+    """(step, prompt, label, cost) of everything bought, in order."""
+    book = read_book(run_dir)
+    return [
+        (step, prompt, purchase.answer, purchase.cost)
+        for (_, step), bought in sorted(book.purchases.items())
+        for prompt, purchase in bought.items()
+    ]
+
+
+def results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows without what may differ between identical runs."""
+    apart = ("time", "perf/", "sys/", "attempt")
+    return [{k: v for k, v in row.items() if not k.startswith(apart)} for row in rows]
+
+
+def weights_hash(run_dir: Path, step: int) -> str:
+    """Hash of a checkpoint's weights and optimizer states."""
+    import torch
+
+    digest = hashlib.sha256()
+    for path in sorted((run_dir / f"checkpoints/step_{step}/shards").glob("*optim_states.pt")):
+        _digest(torch.load(path, weights_only=False), digest)
+    return digest.hexdigest()
+
+
+def _digest(value: Any, digest: Any) -> None:  # noqa: ANN401
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        digest.update(value.detach().contiguous().view(torch.uint8).numpy().tobytes())
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            _digest(value[key], digest)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _digest(item, digest)

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from rlavr_hpc.acquisition.buy import buy_labels, make_offer
+from rlavr_hpc.acquisition.label_source import DatasetLabels
+from rlavr_hpc.acquisition.ledger import Ledger, Rules, read_book
+from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
+from rlavr_hpc.acquisition.policies.full import FullPolicy
+from rlavr_hpc.acquisition.policies.none import NonePolicy
+from rlavr_hpc.acquisition.policies.random import RandomPolicy
+from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.attempts import begin_attempt, check_fence, segment
+from rlavr_hpc.errors import FencedError, LedgerError
+from rlavr_hpc.types import Choice, Group, Label, Place
+from tests.support.groups import PLACE, group
+
+GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
+ANSWERS = {f"p{i}": str(i) for i in range(6)}
+RULES = Rules(quota=2, total=None, reuse=True)
+STEP_2 = Place(seed=1, step=2)
+
+
+class CountingLabels:
+    """A label source that remembers what it was asked."""
+
+    cost = 1.0
+
+    def __init__(self, answers: Mapping[str, str]) -> None:
+        self.answers, self.asked = answers, list[str]()
+
+    def reveal(self, prompt_ids: Iterable[str]) -> Mapping[str, str]:
+        wanted = list(prompt_ids)
+        self.asked += wanted
+        return {p: self.answers[p] for p in wanted if p in self.answers}
+
+
+def open_ledger(run_dir: Path) -> Ledger:
+    attempt = begin_attempt(run_dir, resumed_from=0)
+    return Ledger(run_dir, attempt.number, fence=lambda: check_fence(run_dir, attempt))
+
+
+def buy(
+    ledger: Ledger,
+    *wanted: str,
+    place: Place = PLACE,
+    rules: Rules = RULES,
+    source: CountingLabels | None = None,
+) -> dict[str, Label]:
+    offer = make_offer(GROUPS, place=place, ledger=ledger, rules=rules)
+    choice = Choice(wanted=tuple(wanted))
+    labels = source or CountingLabels(ANSWERS)
+    return buy_labels(choice, offer=offer, place=place, ledger=ledger, source=labels)
+
+
+def test_ties_keep_the_order_of_the_batch() -> None:
+    scores = {"a": 1.0, "b": 2.0, "c": 1.0, "d": 2.0}
+    assert choose_top(scores, quota=3).wanted == ("b", "d", "a")
+
+
+def test_none_buys_nothing_and_full_buys_all_within_the_quota() -> None:
+    assert NonePolicy().choose(GROUPS, quota=6, place=PLACE).wanted == ()
+    assert FullPolicy().choose(GROUPS, quota=6, place=PLACE).wanted == tuple(ANSWERS)
+    assert FullPolicy().choose(GROUPS, quota=2, place=PLACE).wanted == ("p0", "p1")
+
+
+def test_random_depends_on_the_place_in_the_run_alone() -> None:
+    def chosen(place: Place) -> tuple[str, ...]:
+        return RandomPolicy().choose(GROUPS, quota=3, place=place).wanted
+
+    assert chosen(PLACE) == chosen(PLACE)
+    draws = {chosen(Place(seed=seed, step=step)) for seed in range(4) for step in range(4)}
+    assert len(draws) > 8
+    assert all(len(set(draw)) == 3 for draw in draws)
+
+
+def test_entropy_prefers_disagreement_and_knows_natural_logs() -> None:
+    split, agreed, silent = (
+        group(["1", "2"], name="s"),
+        group(["1", "1"], name="a"),
+        group([None, None], name="n"),
+    )
+    choice = EntropyPolicy().choose([silent, agreed, split], quota=1, place=PLACE)
+    assert choice.wanted == ("s",)
+    assert choice.scores["s"] == pytest.approx(math.log(2))
+    assert choice.scores["a"] == choice.scores["n"] == 0.0
+
+
+def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
+    labels = buy(open_ledger(tmp_path), "p3", "p1")
+    assert {name: label.answer for name, label in labels.items()} == {"p3": "3", "p1": "1"}
+    kinds = [json.loads(line)["kind"] for line in segment(tmp_path, "ledger", 1).open()]
+    assert kinds == ["intent", "commit", "commit"]
+    book = read_book(tmp_path)
+    assert (book.bought, book.cost, book.open_intents) == (2, 2.0, 0)
+
+
+def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    buy(ledger, "p0")
+    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES)
+    assert [g.prompt.id for g in offer.candidates] == ["p1", "p2", "p3", "p4", "p5"]
+    labels = buy(ledger, "p1", place=STEP_2)
+    assert {n: (x.cost, x.reused) for n, x in labels.items()} == {
+        "p0": (0.0, True),
+        "p1": (1.0, False),
+    }
+    assert ledger.book.bought == 2
+
+
+def test_without_reuse_the_same_prompt_is_bought_again(tmp_path: Path) -> None:
+    ledger, rules = open_ledger(tmp_path), Rules(quota=2, total=None, reuse=False)
+    buy(ledger, "p0", rules=rules)
+    buy(ledger, "p0", place=STEP_2, rules=rules)
+    assert ledger.book.bought == 2
+    ledger.book.check(rules)
+    with pytest.raises(LedgerError, match="'p0' was bought twice, in step 1 and again in step 2"):
+        ledger.book.check(RULES)
+
+
+def test_a_prompt_without_label_is_void_spends_quota_and_is_not_asked_again(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    labels = buy(ledger, "p0", "p1", source=CountingLabels({"p0": "0"}))
+    assert set(labels) == {"p0"}
+    assert (ledger.book.bought, ledger.book.void, ledger.book.cost) == (1, 1, 1.0)
+    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES)
+    assert "p1" not in {g.prompt.id for g in offer.candidates}
+    capped = Rules(quota=2, total=3, reuse=True)
+    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=capped).quota == 1
+
+
+def test_at_the_cap_the_run_goes_on_without_buying(tmp_path: Path) -> None:
+    ledger, rules = open_ledger(tmp_path), Rules(quota=2, total=2, reuse=True)
+    buy(ledger, "p0", "p1", rules=rules)
+    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=rules).quota == 0
+    assert set(buy(ledger, place=STEP_2, rules=rules)) == {"p0", "p1"}
+
+
+def test_a_policy_that_overspends_is_stopped(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="more than its quota"):
+        buy(open_ledger(tmp_path), "p0", "p1", "p2")
+
+
+def test_a_step_done_again_keeps_its_decision_and_asks_for_no_label_twice(tmp_path: Path) -> None:
+    buy(open_ledger(tmp_path), "p0", "p1")
+    source = CountingLabels(ANSWERS)
+    again = open_ledger(tmp_path)
+    labels = buy(again, "p4", "p5", source=source)
+    assert {name: label.cost for name, label in labels.items()} == {"p0": 1.0, "p1": 1.0}
+    assert source.asked == []
+    assert again.book.bought == 2
+
+
+def test_steps_ahead_are_not_known_when_a_step_is_done_again(tmp_path: Path) -> None:
+    first = open_ledger(tmp_path)
+    buy(first, "p0")
+    buy(first, "p1", place=STEP_2)
+    offer = make_offer(GROUPS, place=STEP_2, ledger=open_ledger(tmp_path), rules=RULES)
+    assert set(offer.owned) == {"p0"}
+
+
+def test_an_open_intent_is_completed_and_nothing_else_is_bought(tmp_path: Path) -> None:
+    died = open_ledger(tmp_path)
+    died.decide(PLACE, ["p2", "p3"])
+    assert read_book(tmp_path).open_intents == 2
+    source = CountingLabels(ANSWERS)
+    labels = buy(open_ledger(tmp_path), "p0", source=source)
+    assert set(labels) == {"p2", "p3"}
+    assert source.asked == ["p2", "p3"]
+
+
+def test_a_superseded_attempt_buys_nothing(tmp_path: Path) -> None:
+    zombie = open_ledger(tmp_path)
+    open_ledger(tmp_path)
+    source = CountingLabels(ANSWERS)
+    with pytest.raises(FencedError):
+        buy(zombie, "p0", source=source)
+    assert source.asked == []
+
+
+def test_a_ledger_that_cannot_be_written_yields_no_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, source = open_ledger(tmp_path), CountingLabels(ANSWERS)
+
+    def fail(rows: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ledger._writer, "append", fail)
+    with pytest.raises(LedgerError, match="No space left on device.*no label of step 1 was used"):
+        buy(ledger, "p0", source=source)
+    assert source.asked == []
+
+
+def tampered(path: Path, number: int, old: str, new: str) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    assert old in lines[number - 1]
+    lines[number - 1] = lines[number - 1].replace(old, new)
+    path.write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("number", "old", "new", "message"),
+    [
+        (2, '"label":"0"', '"label":"9"', r"1\.jsonl:2: the hash does not match"),
+        (1, '"p1"', '"p2"', r"1\.jsonl:1: the hash does not match"),
+        (3, '"v":1', '"v":2', r"1\.jsonl:3: version 2"),
+        (2, "{", "", r"1\.jsonl:2: not a JSON line"),
+    ],
+)
+def test_a_changed_line_is_named(
+    tmp_path: Path, number: int, old: str, new: str, message: str
+) -> None:
+    buy(open_ledger(tmp_path), "p0", "p1")
+    tampered(segment(tmp_path, "ledger", 1), number, old, new)
+    with pytest.raises(LedgerError, match=message):
+        read_book(tmp_path)
+
+
+def test_a_dropped_line_is_noticed(tmp_path: Path) -> None:
+    buy(open_ledger(tmp_path), "p0", "p1")
+    path = segment(tmp_path, "ledger", 1)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([lines[0], lines[2]]))
+    with pytest.raises(LedgerError, match="some are lost"):
+        read_book(tmp_path)
+
+
+def test_the_chain_runs_across_attempts(tmp_path: Path) -> None:
+    buy(open_ledger(tmp_path), "p0")
+    second = open_ledger(tmp_path)
+    buy(second, "p1", place=STEP_2)
+    rows = [json.loads(line) for line in segment(tmp_path, "ledger", 2).open()]
+    assert [row["seq"] for row in rows] == [2, 3]
+    assert read_book(tmp_path).head == rows[-1]["hash"]
+
+
+def test_more_than_the_quota_or_the_cap_is_an_error(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    buy(ledger, "p0", "p1")
+    with pytest.raises(LedgerError, match="quota 1"):
+        ledger.book.check(Rules(quota=1, total=None, reuse=True))
+    with pytest.raises(LedgerError, match="budget_total=1"):
+        ledger.book.check(Rules(quota=2, total=1, reuse=True))
+
+
+def test_labels_do_not_show_in_a_sources_text() -> None:
+    assert "secret" not in repr(DatasetLabels(answers={"p": "secret"}))
+
+
+def test_groups_hold_no_label() -> None:
+    assert "answer" not in {name for name in dir(Group) if not name.startswith("_")}

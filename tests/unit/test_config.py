@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.errors import HydraException
+
+from rlavr_hpc.config import changed_keys, from_dict, hash8, to_dict
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.run import CONF
+from tests.support.configs import composed
+
+OPTIONS = sorted(
+    (path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "model"
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["budget=1.5"], r"budget=1\.5 is outside \[0, 1\]"),
+        (["acquisition=none", "budget=0.2"], "contradicts acquisition=none"),
+        (["acquisition=full", "budget=0.5"], "contradicts acquisition=full"),
+        (["budget=0"], "use acquisition=none"),
+        (["acquisition=none", "unlabelled=drop"], "nothing would be learnt"),
+        (["steps=0"], "steps=0 must be at least 1"),
+        (["algorithm.mini_batch=24"], "does not divide"),
+        (["algorithm.group_size=1"], "algorithm.group_size=1"),
+        (["rollout.temperature=0"], r"rollout\.temperature"),
+        (["rollout=hf", "rollout.tensor_parallel=2"], "needs rollout=vllm"),
+        (["name=a/b"], "name='a/b'"),
+        (["data=parquet"], r"data\.path is missing"),
+        (["model=pretrained", "data=jsonl", "data.path=x"], r"model\.path is missing"),
+        (["model=pretrained", "model.path=x"], "data=testbed asks questions only model=testbed"),
+        (["data.holdout=1"], r"data\.holdout"),
+    ],
+)
+def test_an_impossible_config_is_refused_with_its_reason(
+    overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        composed(*overrides)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["bugdet=0.1", "+bugdet=0.1", "+acquisition.typo=1", "steps=many", "unlabelled=sometimes"],
+)
+def test_a_misspelt_key_and_a_value_of_the_wrong_type_are_refused(override: str) -> None:
+    with pytest.raises((HydraException, UserError)):
+        composed(override)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_of_every_group_composes(group: str, option: str) -> None:
+    extra = ["data.path=file"] if group == "data" and option != "testbed" else []
+    assert composed(f"{group}={option}", *extra).steps == 150
+
+
+@pytest.mark.parametrize(
+    ("policy", "budget", "unlabelled"),
+    [
+        ("none", 0.0, "pseudo"),
+        ("full", 1.0, "drop"),
+        ("random", 0.2, "drop"),
+        ("entropy", 0.2, "drop"),
+    ],
+)
+def test_a_policy_brings_its_own_defaults(policy: str, budget: float, unlabelled: str) -> None:
+    config = composed(f"acquisition={policy}")
+    assert (config.budget, config.unlabelled) == (budget, unlabelled)
+
+
+@pytest.mark.parametrize(
+    ("budget", "batch", "quota"),
+    [(0.2, 64, 13), (0.02, 64, 2), (0.25, 64, 16), (0.07, 100, 7), (1.0, 16, 16), (0.1, 10, 1)],
+)
+def test_the_quota_is_rounded_up_but_not_by_floating_point(
+    budget: float, batch: int, quota: int
+) -> None:
+    config = composed(
+        f"budget={budget}", f"algorithm.batch={batch}", f"algorithm.mini_batch={batch}"
+    )
+    assert config.quota == quota
+    assert config.budget_effective == quota / batch
+
+
+def test_the_testbed_pays_for_every_use_and_other_data_does_not() -> None:
+    assert composed().reuse_labels is False
+    assert composed("data=jsonl", "data.path=f").reuse_labels is True
+
+
+def test_the_identity_ignores_what_does_not_change_results() -> None:
+    plain = hash8(composed())
+    same = ["steps=7", "run_dir=x", "root=y", "audit=false", "cluster.threads=3", "budget=0.2"]
+    assert {hash8(composed(override)) for override in same} == {plain}
+    other = ["seed=2", "budget=0.3", "algorithm.lr=1e-4", "rollout=hf", "data.seed=1"]
+    assert plain not in {hash8(composed(override)) for override in other}
+
+
+def test_a_config_survives_being_written_and_read() -> None:
+    config = composed("acquisition=full", "seed=3")
+    assert from_dict(to_dict(config)) == config
+
+
+def test_changed_keys_name_old_and_new_values() -> None:
+    assert changed_keys(composed(), composed("seed=2", "steps=9")) == {"seed": (1, 2)}
+
+
+def test_a_config_of_another_version_is_refused() -> None:
+    with pytest.raises(UserError, match="version 99"):
+        from_dict({**to_dict(composed()), "version": 99})
+
+
+def test_the_config_folder_is_found() -> None:
+    assert (Path(CONF) / "config.yaml").is_file()
