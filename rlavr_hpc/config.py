@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -413,7 +414,8 @@ def resolve(config: DictConfig) -> RunConfig:
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from error
     except AttributeError as error:  # slots refuse a key that +key=value added
-        raise UserError(f"{error.name}: no such key in {type(error.obj).__name__}") from error
+        kind, key = re.findall(r"'(\w+)'", str(error))
+        raise UserError(f"{key}: no such key in {kind}") from error
     assert isinstance(resolved, RunConfig)
     return resolved
 

@@ -27,13 +27,18 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def compose_and_run(composed: DictConfig) -> None:
     """Hydra's entry: one job. A sweep's jobs go through the launcher instead."""
+    try:
+        OUTCOMES.append(_run_single(composed))
+    except RlavrError as error:  # told here: Hydra would put its own words around it
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        OUTCOMES.append(error.exit_code)
+
+
+def _run_single(composed: DictConfig) -> ExitCode:
     config = resolve(composed)
     if str(HydraConfig.get().mode).endswith("MULTIRUN"):
-        raise UserError(
-            "sweeps need a launcher of this project; leave hydra/launcher out (local) or use "
-            "hydra/launcher=slurm"
-        )
-    OUTCOMES.append(run_job(config, single_run_dir(config)))
+        raise UserError("sweeps need a launcher of this project: leave hydra/launcher out (local)")
+    return run_job(config, single_run_dir(config))
 
 
 def main() -> int:

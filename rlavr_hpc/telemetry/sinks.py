@@ -34,7 +34,13 @@ class MetricsFile:
             "v": VERSION, "step": place.step, "branch": place.branch, "attempt": self._attempt,
             "time": time.time(), **values,
         }  # fmt: skip
-        self._writer.append([row])
+        try:
+            self._writer.append([row])
+        except OSError as error:
+            raise RlavrError(
+                f"{self._writer.path}: cannot be written ({error.strerror}); make room and start "
+                "the same command again"
+            ) from error
         return values
 
     def close(self) -> None:

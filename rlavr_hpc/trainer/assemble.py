@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
 from rlavr_hpc.acquisition.label_source import DatasetLabels
 from rlavr_hpc.acquisition.ledger import Ledger, Rules
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.referee import Referee
-from rlavr_hpc.answers.tasks import find_task
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config import Engine, ModelSource, RunConfig
+from rlavr_hpc.config import Engine, RunConfig
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
-from rlavr_hpc.data.sources import Split, load_split
+from rlavr_hpc.data.sources import Split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.templates import prepare
-from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit
-from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, PolicySettings
+from rlavr_hpc.trainer.language import Language
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts
 from rlavr_hpc.types import Prompt
 
@@ -56,89 +52,6 @@ def load_plugins(config: RunConfig) -> Plugins:
             config.algorithm.loss.target, config.algorithm.loss.settings, where="algorithm.loss"
         ),
     )
-
-
-def load_data(config: RunConfig) -> Split:
-    """Read the data and check that it has what the run needs.
-
-    Raises:
-        UserError: no file, no rows, an unknown task, or no label although labels are to be bought.
-    """
-    split = load_split(config.data)
-    for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
-        find_task(question.task)
-    if config.quota and not split.train.answers:
-        raise UserError(
-            f"acquisition={config.acquisition.name} buys labels, but no row of "
-            f"{config.data.path} has one; add answers, or use acquisition=none"
-        )
-    return split
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Language:
-    """The model's folder and how its text is written."""
-
-    path: Path | str
-    tokenizer: Any
-    stop_ids: frozenset[int]
-    pad_id: int
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """Text without special tokens."""
-        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
-
-
-def load_language(config: RunConfig, *, quiet: bool) -> Language:
-    """Find the model and load its tokenizer, not its weights.
-
-    Raises:
-        UserError: there is no such model, or it has no end-of-sequence token.
-    """
-    path = _model_path(config, quiet=quiet)
-    options = {"trust_remote_code": config.model.trust_remote_code}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        architecture = AutoConfig.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"model.path={path}: cannot be loaded: {reason}") from error
-    stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
-    if not stop_ids:
-        raise UserError(
-            f"{path} names no end-of-sequence token; give one with rollout.stop_token_ids=[ID]"
-        )
-    pad = tokenizer.pad_token_id
-    return Language(
-        path=path, tokenizer=tokenizer, stop_ids=frozenset(stop_ids),
-        pad_id=min(stop_ids) if pad is None else pad,
-    )  # fmt: skip
-
-
-def _model_path(config: RunConfig, *, quiet: bool) -> Path | str:
-    model = config.model
-    if model.source is ModelSource.testbed:
-        recipe = Recipe(
-            kinds=config.data.kinds, wrong_rule=config.data.wrong_rule, seed=config.data.seed,
-            steps=model.pretrain_steps, tied=model.tied_embeddings,
-        )  # fmt: skip
-        return ensure_base_model(recipe, quiet=quiet)
-    assert model.path is not None
-    looks_local = model.path.startswith((".", "/", "~")) or model.path.count("/") > 1
-    path = Path(model.path).expanduser()
-    if not path.exists() and looks_local:
-        raise UserError(f"model.path={model.path} does not exist")
-    return path if path.exists() else model.path
-
-
-def _stop_ids(path: Path | str, architecture: Any, tokenizer: Any) -> set[int]:  # noqa: ANN401
-    try:
-        generation = GenerationConfig.from_pretrained(path)
-    except OSError:
-        generation = GenerationConfig.from_model_config(architecture)
-    found = generation.eos_token_id
-    ids = set(found) if isinstance(found, list) else {found}
-    return {int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

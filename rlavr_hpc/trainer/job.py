@@ -24,6 +24,7 @@ from rlavr_hpc.cluster.topology import (
 from rlavr_hpc.config import RunConfig, hash8
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.run_folder import Start, check_start, open_run_folder
+from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
     from rlavr_hpc.trainer.loop import Run
@@ -82,17 +83,18 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
 
 def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Run:
     """Everything up to the first step; imports torch."""
+    split = load_inputs(config)
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(topology.threads)
     _quiet_vendors(on_cpu=not torch.cuda.is_available())
     from rlavr_hpc.trainer import assemble, build_ops, ranks, resume  # noqa: PLC0415
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
     from rlavr_hpc.trainer.loop import Run  # noqa: PLC0415
 
     plugins = assemble.load_plugins(config)
-    split = assemble.load_data(config)
-    language = assemble.load_language(config, quiet=not topology.is_main)
+    language = load_language(config, quiet=not topology.is_main)
     prompts = assemble.prepare_prompts(config, split, language)
     if not torch.cuda.is_available():
         build_ops.build_ops()

@@ -88,7 +88,7 @@ def _digest(value: Any, digest: Any) -> None:  # noqa: ANN401
     import torch
 
     if isinstance(value, torch.Tensor):
-        digest.update(value.detach().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(value.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     elif isinstance(value, dict):
         for key in sorted(value, key=str):
             _digest(value[key], digest)

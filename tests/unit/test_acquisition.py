@@ -192,7 +192,7 @@ def test_a_ledger_that_cannot_be_written_yields_no_label(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(ledger._writer, "append", fail)
-    with pytest.raises(LedgerError, match="No space left on device.*no label of step 1 was used"):
+    with pytest.raises(LedgerError, match=r"No space left on device.*no label of step 1 was used"):
         buy(ledger, "p0", source=source)
     assert source.asked == []
 

@@ -195,5 +195,5 @@ def test_the_batch_is_a_function_of_seed_branch_and_step_alone() -> None:
 
 
 def test_fewer_prompts_than_a_batch_are_refused() -> None:
-    with pytest.raises(UserError, match="lower algorithm.batch"):
+    with pytest.raises(UserError, match=r"lower algorithm\.batch"):
         PromptStream(prompts=[prompt()], batch=2)

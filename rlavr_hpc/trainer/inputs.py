@@ -1,0 +1,37 @@
+"""The inputs a config names, read and checked before anything slow is imported or loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rlavr_hpc.answers.tasks import find_task
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.data.sources import Split, load_split
+from rlavr_hpc.errors import UserError
+
+
+def load_inputs(config: RunConfig) -> Split:
+    """Read the data; check that it and the model's folder have what the run needs.
+
+    Raises:
+        UserError: no model folder, no file, no rows, an unknown task, or no label although labels
+            are to be bought.
+    """
+    _check_model(config)
+    split = load_split(config.data)
+    for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
+        find_task(question.task)
+    if config.quota and not split.train.answers:
+        raise UserError(
+            f"acquisition={config.acquisition.name} buys labels, but no row of "
+            f"{config.data.path} has one; add answers, or use acquisition=none"
+        )
+    return split
+
+
+def _check_model(config: RunConfig) -> None:
+    given = config.model.path
+    if given is None or Path(given).expanduser().is_dir():
+        return
+    if given.startswith((".", "/", "~")) or given.count("/") > 1:  # else it is a hub name
+        raise UserError(f"model.path={given} does not exist")

@@ -1,0 +1,226 @@
+"""The main job on the fast path, as a user starts it: record, resume, restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import (
+    REPOSITORY,
+    TINY,
+    command,
+    metrics,
+    purchases,
+    results,
+    run,
+    summary,
+    weights_hash,
+)
+
+SETTINGS = (*TINY, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run that the other tests compare with."""
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    done = run(*SETTINGS, f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "held-out accuracy" in done.stdout
+    return folder
+
+
+def test_a_run_leaves_its_record(finished: Path) -> None:
+    told = summary(finished)
+    assert (told["status"], told["steps"], told["attempts"]) == ("done", 6, 1)
+    assert told["labels_bought"] == told["labels_allowed"] == 6 * 4
+    assert told["budget_effective"] == 0.25
+    rows = metrics(finished)
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in rows if "eval/held_out/mean@2" in row] == [0, 3, 6]
+    assert {len([p for p in purchases(finished) if p[0] == step]) for step in range(1, 7)} == {4}
+    assert sorted(p.name for p in (finished / "checkpoints").iterdir()) == ["step_4", "step_6"]
+    for name in ("config.yaml", "status.json", "DONE.json", "attempts/1.json", "provenance/1.json"):
+        assert (finished / name).is_file(), name
+
+
+def test_the_samplers_and_the_trainers_logprobs_agree_every_step(finished: Path) -> None:
+    gaps = [row["train/sampler_gap"] for row in metrics(finished)[1:]]
+    assert len(gaps) == 6
+    assert max(gaps) < 1e-4
+
+
+def test_the_ledger_command_shows_and_proves_the_spend(finished: Path) -> None:
+    shown = command("rlavr_hpc.ledger", "show", str(finished), "--json")
+    assert json.loads(shown.stdout)["labels_bought"] == 24
+    proved = command("rlavr_hpc.ledger", "verify", str(finished))
+    assert proved.returncode == 0
+    assert "valid: 30 lines" in proved.stdout
+
+
+def test_starting_a_finished_run_again_says_so_and_changes_nothing(finished: Path) -> None:
+    again = run(*SETTINGS, f"run_dir={finished}")
+    assert again.returncode == 0
+    assert "finished already" in again.stderr
+    assert len(list((finished / "attempts").iterdir())) == 1
+
+
+def test_other_settings_in_the_same_folder_are_refused_with_the_keys(finished: Path) -> None:
+    other = run(*SETTINGS, f"run_dir={finished}", "algorithm.lr=0.5", "seed=2")
+    assert other.returncode == 2
+    assert "algorithm.lr: 0.001 -> 0.5, seed: 1 -> 2" in other.stderr
+
+
+def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    arguments = [*SETTINGS, f"run_dir={folder}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY, stderr=subprocess.PIPE
+    ) as started:
+        wait_for_step(folder, 1)
+        started.send_signal(signal.SIGTERM)
+        _, errors = started.communicate(timeout=120)
+    assert started.returncode == 75, errors
+    assert b"checkpoint written" in errors
+    assert not (folder / "DONE.json").exists()
+    continued = run(*arguments)
+    assert continued.returncode == 0, continued.stderr
+    assert summary(folder)["attempts"] == 2
+    assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert purchases(folder) == purchases(finished)
+    assert results(metrics(folder) + metrics(folder, 2)) == results(metrics(finished))
+
+
+def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = [*SETTINGS, f"run_dir={folder}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    ) as started:  # fmt: skip
+        wait_for_step(folder, 3)
+        started.kill()
+    continued = run(*arguments)
+    assert continued.returncode == 0, continued.stderr
+    assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert purchases(folder) == purchases(finished)
+    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    """Until the record has this step; the file may not be there yet."""
+    path, deadline = folder / "metrics/1.jsonl", time.monotonic() + 200
+    while time.monotonic() < deadline:
+        if path.exists() and f'"step":{step},' in path.read_text():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"step {step} never came")
+
+
+def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    short = [o for o in SETTINGS if not o.startswith("steps")]
+    first = run(*short, "steps=4", f"run_dir={folder}", "audit=false")
+    assert first.returncode == 0, first.stderr
+    longer = run(*short, "steps=6", f"run_dir={folder}", "audit=false")
+    assert longer.returncode == 0, longer.stderr
+    assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert purchases(folder) == purchases(finished)
+    rows = metrics(folder) + metrics(folder, 2)
+    assert not any(key.startswith("oracle/") for row in rows for key in row)
+
+
+def test_no_secret_of_the_environment_reaches_the_run_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    canary = "canary-7f3a9"
+    secrets = dict.fromkeys(("MY_API_KEY", "HF_TOKEN", "A_SECRET", "DB_PASSWORD"), canary)
+    done = run(*TINY, "rollout=hf", "steps=1", f"run_dir={folder}", **secrets)
+    assert done.returncode == 0, done.stderr
+    for path in folder.rglob("*"):
+        assert not path.is_file() or canary.encode() not in path.read_bytes(), path
+
+
+def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
+    """Deleting the labels of all prompts that were never bought changes nothing."""
+    everything, bought_only = tmp_path / "all.jsonl", tmp_path / "bought.jsonl"
+    rows = [
+        {"id": f"{a}-{b}", "prompt": f"Rule 0 maps ({a}, {b}) to ", "answer": str(a + 3 * b)}
+        for a in range(8) for b in range(6)
+    ]  # fmt: skip
+    write_rows(everything, rows)
+    settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY, "audit=false"]
+    first = run(*settings, f"data.path={everything}", f"run_dir={tmp_path / 'a'}")
+    assert first.returncode == 0, first.stderr
+    kept = {prompt for _, prompt, _, _ in purchases(tmp_path / "a")}
+    assert 0 < len(kept) < len(rows)
+    write_rows(bought_only, [r if r["id"] in kept else {**r, "answer": None} for r in rows])
+    second = run(*settings, f"data.path={bought_only}", f"run_dir={tmp_path / 'b'}")
+    assert second.returncode == 0, second.stderr
+    assert purchases(tmp_path / "a") == purchases(tmp_path / "b")
+    assert weights_hash(tmp_path / "a", 3) == weights_hash(tmp_path / "b", 3)
+
+
+def write_rows(path: Path, rows: list[dict[str, str]] | list[dict[str, str | None]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_a_sweep_plans_first_runs_each_job_and_can_be_repeated(tmp_path: Path) -> None:
+    arguments = ["-m", *TINY, "rollout=hf", "steps=1", f"root={tmp_path}", "name=s", "seed=1,2"]
+    first = run(*arguments)
+    assert first.returncode == 0, first.stderr
+    plan = json.loads((tmp_path / "s/sweep.json").read_text())
+    assert [r["index"] for r in plan["runs"]] == [0, 1]
+    assert all((Path(r["folder"]) / "DONE.json").is_file() for r in plan["runs"])
+    assert [r["overrides"][-1] for r in plan["runs"]] == ["seed=1", "seed=2"]
+    again = run(*arguments)
+    assert again.returncode == 0
+    assert again.stderr.count("finished already") == 2
+    named = run(*arguments, f"run_dir={tmp_path / 'x'}")
+    assert (named.returncode, "run_dir names one folder" in named.stderr) == (2, True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("mounting a small file system needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
+    small_disk: Path,
+) -> None:
+    filler, folder = small_disk / "filler", small_disk / "run"
+    filler.write_bytes(b"x" * (12 * 2**20 - 100_000))
+    arguments = [*TINY, "rollout=hf", "acquisition=full", "steps=12", "save_every=0"]
+    arguments += ["algorithm.batch=64", "algorithm.mini_batch=64", f"run_dir={folder}"]
+    full = run(*arguments)
+    assert full.returncode == 1
+    assert "ledger/1.jsonl: cannot be written (No space left on device)" in full.stderr
+    assert "Traceback" not in full.stderr
+    spent = purchases(folder)
+    last_step = spent[-1][0]
+    assert len(spent) == 64 * last_step
+    trained = [row for row in metrics(folder) if row["step"] and row["labels/bought"]]
+    assert len(trained) <= last_step, "a step was trained on labels that are not on disk"
+    filler.unlink()
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert purchases(folder)[: len(spent)] == spent
+    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0

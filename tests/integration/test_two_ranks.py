@@ -1,0 +1,68 @@
+"""Several ranks: the same run as on one, and the real thing, vLLM beside ZeRO-3 on two ranks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import TINY, command, metrics, purchases, run, summary
+
+SAME = (
+    *TINY, "rollout=hf", "eval_every=0", "acquisition=entropy", "budget=0.25",
+    "algorithm.micro_batch=7",
+)  # fmt: skip
+
+
+@pytest.mark.ranks
+def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> None:
+    for ranks in (1, 2):
+        done = run(*SAME, "steps=5", f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
+        assert done.returncode == 0, done.stderr
+    one, two = tmp_path / "1", tmp_path / "2"
+    assert [p for p in purchases(one) if p[0] == 1] == [p for p in purchases(two) if p[0] == 1]
+    votes = [
+        [row[f"collapse/{name}"] for name in ("majority_ratio", "distinct_answers")]
+        for row in (metrics(one)[1], metrics(two)[1])
+    ]
+    assert votes[0] == votes[1]
+    for name, tolerance in (("train/loss", 1e-5), ("train/grad_norm", 1e-3), ("train/tokens", 0)):
+        losses = [[row[name] for row in metrics(folder)[1:]] for folder in (one, two)]
+        assert losses[0] == pytest.approx(losses[1], abs=tolerance), name
+    other_size = run(*SAME, "steps=6", f"run_dir={one}", ranks=2)
+    assert other_size.returncode != 0
+    assert "was written by 1 ranks, this start has 2" in other_size.stderr
+
+
+@pytest.mark.ranks
+@pytest.mark.vllm
+def test_vllm_beside_zero3_on_two_ranks_trains_on_bought_labels(tmp_path: Path) -> None:
+    arguments = [
+        *TINY,
+        "rollout=vllm",
+        "model.dtype=bfloat16",
+        "steps=4",
+        f"run_dir={tmp_path / 'r'}",
+    ]
+    done = run(*arguments, ranks=2)
+    assert done.returncode == 0, done.stderr
+    told = summary(tmp_path / "r")
+    assert (told["status"], told["labels_bought"]) == ("done", 16)
+    rows = metrics(tmp_path / "r")[1:]
+    assert max(row["train/sampler_gap"] for row in rows) < 0.05
+    assert any(row["train/grad_norm"] > 0 for row in rows)
+    assert command("rlavr_hpc.ledger", "verify", str(tmp_path / "r")).returncode == 0
+    provenance = json.loads((tmp_path / "r/provenance/1.json").read_text())
+    assert provenance["topology"]["world_size"] == 2
+
+
+@pytest.mark.ranks
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_two_ranks_may_share_one_vllm_by_tensor_parallelism(tmp_path: Path) -> None:
+    arguments = [*TINY, "rollout=vllm", "rollout.tensor_parallel=2", "steps=3"]
+    done = run(*arguments, f"run_dir={tmp_path / 'r'}", ranks=2)
+    assert done.returncode == 0, done.stderr
+    rows = metrics(tmp_path / "r")[1:]
+    assert max(row["train/sampler_gap"] for row in rows) < 0.02

@@ -1,0 +1,85 @@
+"""`python -m tests.support.agreement hf|vllm [--tied] [--skip-sync]`: a small training run.
+
+Large steps on random advantages; prints the agreement of sampler and trainer per step as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("engine", choices=["hf", "vllm"])
+    parser.add_argument("--tied", action="store_true")
+    parser.add_argument("--skip-sync", action="store_true")
+    arguments = parser.parse_args()
+
+    from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
+    from rlavr_hpc.trainer.job import _free_port
+
+    topology = read_topology(os.environ, threads=0, runs_per_node=1)
+    apply_threads(topology, os.environ)
+    announce_ranks(topology, os.environ)
+    os.environ |= {"MASTER_PORT": str(_free_port()), "DS_ACCELERATOR": "cpu"}
+
+    import torch
+
+    from rlavr_hpc.trainer import assemble, build_ops
+    from rlavr_hpc.trainer.deepspeed_policy import init_ranks
+    from rlavr_hpc.trainer.inputs import load_inputs
+    from rlavr_hpc.trainer.language import load_language
+    from tests.support.configs import composed
+
+    config = composed(
+        f"rollout={arguments.engine}", "model.dtype=bfloat16", "algorithm.batch=16",
+        "algorithm.mini_batch=16", "model.pretrain_steps=400", "algorithm.lr=3e-3",
+        f"model.tied_embeddings={str(arguments.tied).lower()}",
+    )  # fmt: skip
+    split = load_inputs(config)
+    language = load_language(config, quiet=True)
+    prompts = assemble.prepare_prompts(config, split, language)
+    build_ops.build_ops()
+    init_ranks(device=torch.device("cpu"), rank=0, world_size=1)
+    parts = assemble.build_parts(
+        config, plugins=assemble.load_plugins(config), split=split, language=language,
+        prompts=prompts, topology=topology, ledger=None,
+    )  # fmt: skip
+    print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))
+    sys.stdout.flush()
+
+
+def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    from rlavr_hpc.rollout.engine import Sampling
+    from rlavr_hpc.trainer.weight_sync import sync_weights
+    from rlavr_hpc.types import MiniBatch, Place, Sample
+
+    place, rng = Place(seed=1, step=step), random.Random(step)
+    if skip and step > 1:
+        parts.engine.held = parts.policy.version
+    sync_weights(parts.policy, parts.engine, bucket_mib=1)
+    batch = parts.stream.at(place)
+    rollouts = parts.engine.sample(
+        batch, sampling=Sampling(samples=8, temperature=1.0, max_tokens=8), place=place,
+        version=parts.policy.version,
+    )  # fmt: skip
+    samples = [
+        Sample(
+            prompt_ids=prompt.token_ids, response_ids=r.token_ids, sampler_logprobs=r.logprobs,
+            advantage=rng.choice([-1.0, 1.0]),
+        )
+        for prompt, group in zip(batch, rollouts, strict=True) for r in group
+    ]  # fmt: skip
+    tokens = sum(len(s.response_ids) for s in samples)
+    stats = parts.policy.update(
+        MiniBatch(samples=samples, response_tokens=tokens), place_step=step, old=None
+    )
+    return float(stats.sums["sampler_gap"] / stats.sums["tokens"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the design promises about itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LIGHT = (
+    "config", "types", "io", "attempts", "run_folder", "ledger", "run", "acquisition.ledger",
+    "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher", "data.sources",
+    "plugins", "acquisition.policies.entropy",
+)  # fmt: skip
+VENDORS = {
+    "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
+    "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
+    "math_verify": {"rlavr_hpc/answers/equivalence.py"},
+    "pyarrow": {"rlavr_hpc/data/tables.py"},
+}
+
+
+def test_light_modules_import_no_torch() -> None:
+    names = ", ".join(f"rlavr_hpc.{name}" for name in LIGHT)
+    code = f"import sys, {names}; print([m for m in ('torch', 'vllm') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_a_vendor_is_imported_in_one_file(vendor: str) -> None:
+    pattern = re.compile(rf"^\s*(?:import|from) {vendor}\b", re.MULTILINE)
+    package = ROOT / "rlavr_hpc"
+    found = {
+        str(path.relative_to(ROOT))
+        for path in package.rglob("*.py")
+        if pattern.search(path.read_text())
+    }
+    assert found == VENDORS[vendor]
+
+
+def test_the_step_reads_as_a_pipeline_without_branches() -> None:
+    source = (ROOT / "rlavr_hpc/trainer/step.py").read_text()
+    body = source.split("def run_step")[1].split("\ndef ")[0]
+    assert not re.search(r"^\s+(if|elif|else|while)\b", body, re.MULTILINE)
+
+
+def test_no_module_grows_past_its_limit() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in (ROOT / "rlavr_hpc").rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 300 and path.name != "config.py"
+    }
+    assert long == {}
+
+
+def markdown_links() -> list[tuple[Path, str]]:
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "slurm").glob("*.md")]
+    return [
+        (file, target)
+        for file in files
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", file.read_text())
+        if "://" not in target
+    ]
+
+
+def test_every_local_link_in_the_documentation_leads_somewhere() -> None:
+    broken = [
+        (f.name, target) for f, target in markdown_links() if not (f.parent / target).exists()
+    ]
+    assert broken == []

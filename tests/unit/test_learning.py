@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlavr_hpc.learning.advantages import group_advantages
+from rlavr_hpc.learning.batch import deal, make_mini_batches
+from rlavr_hpc.learning.logprobs import token_logprobs
+from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
+from rlavr_hpc.learning.rewards import VoteReward, assign_signals
+from rlavr_hpc.plugins import load_plugin
+from rlavr_hpc.types import Group, Sample
+from tests.support.groups import group
+
+
+def test_advantages_are_normalized_by_the_population_spread() -> None:
+    assert group_advantages([1, 0, 0, 0]) == pytest.approx((math.sqrt(3), *[-1 / math.sqrt(3)] * 3))
+    assert group_advantages([1, 1]) == (0.0, 0.0)
+    assert group_advantages([3.0, -0.5]) == pytest.approx((1.0, -1.0))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=2, max_size=16))
+def test_advantages_have_mean_zero_and_norm_root_g(rewards: list[float]) -> None:
+    advantages = group_advantages(rewards)
+    assert sum(advantages) == pytest.approx(0, abs=1e-6)
+    norm = math.sqrt(sum(a * a for a in advantages))
+    assert norm == pytest.approx(math.sqrt(len(rewards)), abs=1e-6) or norm == 0.0
+
+
+def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
+    bought, other, silent = (
+        group(["1", "2"], name="a"),
+        group(["1", "1"], name="b"),
+        group([None, None], name="c"),
+    )
+    made = assign_signals(
+        [bought, other, silent],
+        by_label={"a": (0.0, 1.0)},
+        by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
+        pseudo=VoteReward(),
+        unlabelled=unlabelled,
+    )
+    return [(s.rewards, s.weight, s.bought) for s in made]
+
+
+def test_bought_prompts_train_on_the_label_and_others_on_the_vote() -> None:
+    assert signals_of("pseudo") == [
+        ((0.0, 1.0), 1.0, True),
+        ((1.0, 1.0), 1.0, False),
+        ((0.0, 0.0), 1.0, False),
+    ]
+    assert [weight for _, weight, _ in signals_of("drop")] == [1.0, 0.0, 0.0]
+
+
+def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple[int, int]]:
+    signals = assign_signals(
+        groups,
+        by_label=dict.fromkeys(bought, (1.0, 0.0)),
+        by_vote={g.prompt.id: (1.0, 0.0) for g in groups},
+        pseudo=VoteReward(),
+        unlabelled="drop",
+    )
+    return [
+        (len(m.samples), m.response_tokens) for m in make_mini_batches(signals, mini_batch=size)
+    ]
+
+
+def test_dropped_prompts_cost_no_backward_but_stay_in_the_divisor() -> None:
+    groups = [group(["1", "2"], name=f"p{i}") for i in range(4)]
+    assert mini_batches(groups, {"p1"}, 2) == [(2, 12), (1, 12)]
+    assert mini_batches(groups, {"p1", "p3"}, 4) == [(4, 24)]
+
+
+def sample(length: int, advantage: float = 1.0) -> Sample:
+    return Sample(
+        prompt_ids=(1,), response_ids=(2,) * length, sampler_logprobs=(-1.0,) * length,
+        advantage=advantage,
+    )  # fmt: skip
+
+
+@given(
+    lengths=st.lists(st.integers(1, 30), min_size=1, max_size=40),
+    ranks=st.integers(1, 4),
+    micro=st.integers(1, 9),
+)
+def test_every_sample_is_dealt_once_and_every_rank_makes_as_many_passes(
+    lengths: list[int], ranks: int, micro: int
+) -> None:
+    samples = [sample(n) for n in lengths]
+    shares = deal(samples, ranks=ranks, micro_batch=micro)
+    real = [s for share in shares for batch in share for s, padding in batch if not padding]
+    assert sorted(map(id, real)) == sorted(map(id, samples))
+    assert len({tuple(len(batch) for batch in share) for share in shares}) == 1
+    assert all(len(batch) <= micro for share in shares for batch in share)
+
+
+def plain_logprobs(
+    hidden: torch.Tensor, weight: torch.Tensor, target: torch.Tensor, temperature: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    logp = ((hidden @ weight.T) / temperature).log_softmax(-1)
+    entropy = -(logp.exp() * logp).sum(-1)
+    return logp.gather(-1, target[:, None])[:, 0], entropy
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_chunked_logprobs_equal_the_full_softmax_with_its_gradients(
+    chunk: int, temperature: float
+) -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(7, 5), torch.randn(11, 5)
+    target, slope = torch.randint(0, 11, (7,)), torch.randn(7)
+    grads, values = [], []
+    for compute in (
+        lambda h, w: token_logprobs(h, w, target, temperature=temperature, chunk=chunk),
+        lambda h, w: plain_logprobs(h, w, target, temperature),
+    ):
+        h, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
+        logp, entropy = compute(h, w)
+        (logp * slope).sum().backward()  # type: ignore[no-untyped-call]
+        assert h.grad is not None
+        assert w.grad is not None
+        grads.append((h.grad, w.grad))
+        values.append((logp.detach(), entropy.detach()))
+    for mine, theirs in zip([*grads[0], *values[0]], [*grads[1], *values[1]], strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def tokens(
+    advantages: list[float],
+    sampler: list[float],
+    old: list[float] | None = None,
+    counted: list[float] | None = None,
+) -> TokenBatch:
+    return TokenBatch(
+        advantage_R=torch.tensor(advantages),
+        sampler_logp_R=torch.tensor(sampler),
+        old_logp_R=None if old is None else torch.tensor(old),
+        counted_R=torch.tensor(counted or [1.0] * len(advantages)),
+    )
+
+
+def test_on_policy_the_gradient_is_the_advantage_weighted_score() -> None:
+    logp = torch.tensor([-1.0, -2.0], requires_grad=True)
+    GrpoLoss()(logp, tokens([2.0, -1.0], [-1.0, -2.0])).loss.backward()  # type: ignore[no-untyped-call]
+    assert logp.grad is not None
+    assert logp.grad.tolist() == pytest.approx([-2.0, 1.0])
+
+
+def test_the_ratio_is_clipped_low_and_high_apart() -> None:
+    logp = torch.log(torch.tensor([1.5, 0.5, 1.5, 0.5]))
+    batch = tokens([1.0, 1.0, -1.0, -1.0], [0.0] * 4, old=[0.0] * 4)
+    result = GrpoLoss(clip_low=0.2, clip_high=0.3)(logp, batch)
+    assert result.loss.item() == pytest.approx(-(1.3 + 0.5 - 1.5 - 0.8))
+    assert (result.stats["clip_low"].item(), result.stats["clip_high"].item()) == (1.0, 1.0)
+
+
+def test_the_sampler_ratio_is_truncated_at_its_cap() -> None:
+    logp = torch.log(torch.tensor([0.8, 0.4]))
+    sampler = torch.log(torch.tensor([0.1, 0.8])).tolist()
+    result = GrpoLoss(sampler_ratio_cap=2.0)(logp, tokens([1.0, 1.0], sampler))
+    assert result.loss.item() == pytest.approx(-(2.0 + 0.5))
+    assert result.stats["sampler_truncated"].item() == 1.0
+    off = GrpoLoss(sampler_ratio_cap=None)(logp, tokens([1.0, 1.0], sampler))
+    assert off.loss.item() == pytest.approx(-2.0)
+
+
+def test_padding_samples_count_in_no_figure() -> None:
+    logp = torch.tensor([-1.0, -5.0])
+    result = GrpoLoss()(logp, tokens([1.0, 0.0], [-1.0, -1.0], counted=[1.0, 0.0]))
+    assert result.stats["tokens"].item() == 1.0
+    assert result.stats["sampler_gap"].item() == 0.0
+
+
+@dataclass(frozen=True)
+class ConstantReward:
+    """A reward made for this test: one file and a YAML with its target are all it takes."""
+
+    value: float = 0.5
+
+    def of(self, group: Group, by_vote: object) -> tuple[float, ...]:
+        return (self.value,) * len(group.rollouts)
+
+
+def test_a_new_reward_is_a_class_and_a_target() -> None:
+    target = f"{__name__}:ConstantReward"
+    reward = load_plugin(target, {"value": 0.25}, where="reward")
+    assert reward.of(group(["1"]), ()) == (0.25,)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings", "message"),
+    [
+        ("rlavr_hpc.learning.loss:GrpoLoss", {"clip": 1}, r"loss\.settings\.clip: no such setting"),
+        ("rlavr_hpc.learning.loss:GrpoLoss", {"clip_low": 2}, "clip_low must be in"),
+        ("rlavr_hpc.learning.loss:Nothing", {}, "Nothing"),
+        ("rlavr_hpc.nowhere:X", {}, "nowhere"),
+        ("os:system", {}, "not a dataclass"),
+        ("nonsense", {}, "package.module:Class"),
+    ],
+)
+def test_a_wrong_plugin_is_refused(target: str, settings: dict[str, float], message: str) -> None:
+    from rlavr_hpc.errors import UserError
+
+    with pytest.raises(UserError, match=message):
+        load_plugin(target, settings, where="loss")

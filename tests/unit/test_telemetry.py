@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.attempts import begin_attempt
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.audit import Audit
+from rlavr_hpc.telemetry.collapse import collapse_onset
+from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
+from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
+from rlavr_hpc.telemetry.step_metrics import group_metrics, update_metrics
+from rlavr_hpc.types import Place, Signal
+from tests.support.groups import group
+
+
+def test_means_merge_by_their_counts_and_not_by_their_number() -> None:
+    merged = merge([{"a": mean_of([1, 1, 1])}, {"a": mean_of([5]), "b": Mean(2.0)}])
+    assert as_row(merged) == {"a": 2.0, "b": 2.0}
+
+
+def test_a_mean_over_nothing_is_left_out_of_the_row() -> None:
+    assert as_row({"a": mean_of([])}) == {}
+
+
+@pytest.mark.parametrize(
+    ("rewards", "onset"),
+    [
+        ([0.5] * 40, None),
+        ([0.5] * 20 + [0.0] * 20, 23),
+        ([0.5] * 20 + [0.0] * 20 + [0.5] * 20, None),
+        ([0.5] * 9, None),
+        ([], None),
+        ([0.1 * i for i in range(30)], None),
+    ],
+)
+def test_collapse_is_the_start_of_the_last_low_stretch(
+    rewards: list[float], onset: int | None
+) -> None:
+    assert collapse_onset(rewards) == onset
+
+
+def test_group_metrics_describe_votes_without_labels() -> None:
+    groups = [
+        group(["1", "1", None]),
+        group(["2", "2", "2"], name="q"),
+        group([None] * 3, name="r"),
+    ]
+    signals = [Signal(group=g, rewards=(1.0, 0.0, 0.0), weight=1.0, bought=False) for g in groups]
+    row = as_row(group_metrics(groups, signals))
+    assert row[names.COLLAPSE_MAJORITY_RATIO] == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert row[names.COLLAPSE_UNPARSABLE] == pytest.approx(4 / 9)
+    assert row[names.COLLAPSE_UNANIMOUS] == pytest.approx(1 / 3)
+    assert row[names.COLLAPSE_NOTHING_PARSABLE] == pytest.approx(1 / 3)
+    assert row[names.COLLAPSE_DISTINCT_ANSWERS] == pytest.approx(2 / 3)
+    assert row[names.COLLAPSE_SURPRISE] == pytest.approx(0.5)
+
+
+def test_update_sums_become_means_over_tokens() -> None:
+    sums = dict.fromkeys(
+        ("entropy", "clip_low", "clip_high", "update_kl", "sampler_gap", "sampler_kl",
+         "sampler_truncated"), 2.0,
+    )  # fmt: skip
+    sums |= {"tokens": 4.0, "loss": 0.3, "sampler_ratio": 4.0, "sampler_ratio_squared": 4.0}
+    row = as_row(update_metrics(sums, grad_norm=1.5))
+    assert (row[names.TRAIN_ENTROPY], row[names.TRAIN_LOSS]) == (0.5, 0.3)
+    assert row[names.TRAIN_SAMPLER_ESS] == 1.0
+
+
+def test_the_audit_measures_what_only_labels_can_tell() -> None:
+    referee = Referee()
+    audit = Audit(
+        answers={"p1": "1", "q": "9"},
+        judge=lambda g, label: referee.against_label(g, label).correct,
+    )
+    groups = [group(["1", "1", "2"]), group(["1", "1", "9"], name="q"), group(["4"], name="none")]
+    row = as_row(audit.measure(groups))
+    assert row == {
+        names.ORACLE_VOTE_ACCURACY: 0.5,
+        names.ORACLE_TRUE_REWARD: 0.5,
+        names.ORACLE_PASS: 1.0,
+        names.ORACLE_REWARD_ACCURACY: 0.5,
+    }
+
+
+def test_a_step_done_again_is_read_from_the_later_attempt(tmp_path: Path) -> None:
+    for number, values in ((1, [1.0, 2.0, 3.0]), (2, [20.0])):
+        begin_attempt(tmp_path, resumed_from=0)
+        file = MetricsFile(tmp_path, number, fence=lambda: None)
+        for step, value in enumerate(values, start=number):
+            file.write(Place(seed=1, step=step), {"x": Mean(value)})
+    rows = [(row["step"], row["attempt"], row["x"]) for row in read_metrics(tmp_path)]
+    assert rows == [(1, 1, 1.0), (2, 2, 20.0), (3, 1, 3.0)]
