@@ -84,6 +84,7 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
 def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Run:
     """Everything up to the first step; imports torch."""
     split = load_inputs(config)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(topology.threads)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -146,7 +146,7 @@ def test_no_secret_of_the_environment_reaches_the_run_folder(tmp_path: Path) -> 
     folder = tmp_path / "run"
     canary = "canary-7f3a9"
     secrets = dict.fromkeys(("MY_API_KEY", "HF_TOKEN", "A_SECRET", "DB_PASSWORD"), canary)
-    done = run(*TINY, "rollout=hf", "steps=1", f"run_dir={folder}", **secrets)
+    done = run(*TINY, "rollout=hf", "steps=1", f"run_dir={folder}", environment=secrets)
     assert done.returncode == 0, done.stderr
     for path in folder.rglob("*"):
         assert not path.is_file() or canary.encode() not in path.read_bytes(), path
@@ -172,7 +172,7 @@ def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
     assert weights_hash(tmp_path / "a", 3) == weights_hash(tmp_path / "b", 3)
 
 
-def write_rows(path: Path, rows: list[dict[str, str]] | list[dict[str, str | None]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, str | None]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

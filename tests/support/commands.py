@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,15 @@ TINY = (
 """A testbed run small enough for a test; the base model is good enough to answer in boxes."""
 
 
-def run(*overrides: str, ranks: int = 1, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *overrides: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """`python -m rlavr_hpc.run OVERRIDES`, or the same under torchrun."""
-    return command("rlavr_hpc.run", *overrides, ranks=ranks, **environment)
+    return command("rlavr_hpc.run", *overrides, ranks=ranks, environment=environment)
 
 
 def command(
-    module: str, *arguments: str, ranks: int = 1, **environment: str
+    module: str, *arguments: str, ranks: int = 1, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged."""
     launcher = [sys.executable, "-m"]
@@ -43,7 +46,7 @@ def command(
         check=False,
         timeout=600,
         cwd=REPOSITORY,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
 
 
