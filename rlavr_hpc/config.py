@@ -25,7 +25,6 @@ NOT_IDENTITY = (
     "root",
     "steps",
     "audit",
-    "profile",
     "allow_change",
     "tracking",
     "cluster",
@@ -96,6 +95,8 @@ class Tracking(StrEnum):
     """Dashboard that mirrors the metrics; the JSON-lines record is always written."""
 
     none = "none"
+    wandb = "wandb"
+    offline = "offline"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -287,6 +288,8 @@ class TrackingConfig:
     """Dashboards."""
 
     kind: Tracking = Tracking.none
+    project: str = "rlavr_hpc"
+    entity: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -325,7 +328,6 @@ class RunConfig:
     allow_change: list[str] = field(default_factory=list)
     audit: bool = True
     """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
-    profile: bool = False
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
     rollout: RolloutConfig = MISSING

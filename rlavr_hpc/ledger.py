@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import Book, Rules, read_book
+from rlavr_hpc.acquisition.ledger import Book, read_book, rules_of
 from rlavr_hpc.attempts import read_attempts
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import ExitCode, LedgerError, RlavrError, UserError
@@ -59,7 +59,7 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
         LedgerError: something does not hold.
     """
     config, book = _open(run_dir)
-    book.check(Rules(quota=config.quota, total=config.budget_total, reuse=config.reuse_labels))
+    book.check(rules_of(config))
     summary = run_dir / "summary.json"
     if summary.exists():
         told = json.loads(summary.read_text())["labels_bought"]
@@ -67,7 +67,11 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
             raise LedgerError(f"{summary} says {told} labels, the ledger holds {book.bought}")
     if as_json:
         return [json.dumps({"valid": True, **totals(config, book)})]
-    return [*_headline(config, book), f"valid: {book.lines} lines, chain ends in {book.head}"]
+    return [
+        *_headline(config, book),
+        *_other_quotas(config, book),
+        f"valid: {book.lines} lines, chain ends in {book.head}",
+    ]
 
 
 VERBS = {"show": show, "verify": verify}
@@ -110,6 +114,14 @@ def _headline(config: RunConfig, book: Book) -> list[str]:
             "starting it again completes them"
         )
     return lines
+
+
+def _other_quotas(config: RunConfig, book: Book) -> list[str]:
+    """Steps decided under another quota than the config has now (`allow_change`)."""
+    other = [step for (_, step), quota in book.allowed.items() if quota > config.quota]
+    if not other:
+        return []
+    return [f"{len(other)} steps, {other[0]} to {other[-1]}, were bought under a larger quota"]
 
 
 def _steps(book: Book) -> list[dict[str, Any]]:

@@ -22,7 +22,9 @@ class Offer:
     """Labels of this step's prompts that were bought before and are free now."""
 
 
-def make_offer(groups: Sequence[Group], *, place: Place, ledger: Ledger, rules: Rules) -> Offer:
+def make_offer(
+    groups: Sequence[Group], *, place: Place, ledger: Ledger, rules: Rules, quota: int
+) -> Offer:
     """Split a step's groups into owned labels and candidates, and set the step's quota.
 
     The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
@@ -35,7 +37,7 @@ def make_offer(groups: Sequence[Group], *, place: Place, ledger: Ledger, rules: 
         if rules.reuse and prompt in ids and (label := as_label(prompt, purchase, reused=True))
     }
     known_void = {prompt for prompt, purchase in past if purchase.answer is None}
-    left = rules.quota if rules.total is None else min(rules.quota, rules.total - len(past))
+    left = quota if rules.total is None else min(quota, rules.total - len(past))
     return Offer(
         candidates=tuple(
             g for g in groups if g.prompt.id not in owned and g.prompt.id not in known_void
@@ -58,7 +60,7 @@ def buy_labels(
         LedgerError: the record cannot be written; no label of this step was used.
     """
     assert len(choice.wanted) <= offer.quota, "a policy chose more than its quota"
-    decided = ledger.decide(place, choice.wanted)
+    decided = ledger.decide(place, choice.wanted, quota=offer.quota)
     missing = [prompt for prompt in decided if ledger.outcome(place, prompt) is None]
     if missing:
         answers = source.reveal(missing)

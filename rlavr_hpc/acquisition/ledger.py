@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.attempts import accepted_lines, segment
+from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.io import LineWriter, canonical_json, make_folder
 from rlavr_hpc.types import Label, Place
@@ -36,16 +37,19 @@ class Purchase:
     cost: float
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What a run's config allows; the ledger is checked against it."""
+    """What a run's config allows besides the quota, which stands in every decision."""
 
-    quota: int
-    """New labels a step."""
     total: int | None
     """New labels over the run; None = no cap."""
     reuse: bool
     """Whether a label bought once is free afterwards."""
+
+
+def rules_of(config: RunConfig) -> Rules:
+    """The rules of a run."""
+    return Rules(total=config.budget_total, reuse=config.reuse_labels)
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Book:
     """All purchases that count, in the order of the run."""
 
     decisions: dict[Step, tuple[str, ...]] = field(default_factory=dict)
+    allowed: dict[Step, int] = field(default_factory=dict)
+    """The quota each decision was made under."""
     purchases: dict[Step, dict[str, Purchase]] = field(default_factory=dict)
     lines: int = 0
     head: str = GENESIS
@@ -67,17 +73,20 @@ class Book:
         _check_chain(row, self.head, self.lines, where)
         key = (int(row["branch"]), int(row["step"]))
         if row["kind"] == "intent":
-            self._enter_intent(key, tuple(row["prompts"]), where)
+            self._enter_intent(key, tuple(row["prompts"]), int(row["quota"]), where)
         else:
             self._enter_purchase(key, row, where)
         self.head = row["hash"]
         self.lines += 1
 
-    def _enter_intent(self, key: Step, prompts: tuple[str, ...], where: str) -> None:
+    def _enter_intent(self, key: Step, prompts: tuple[str, ...], quota: int, where: str) -> None:
         if key in self.decisions:
             raise LedgerError(f"{where}: step {key[1]} of branch {key[0]} was decided twice")
         if len(set(prompts)) != len(prompts):
             raise LedgerError(f"{where}: a prompt stands twice in one decision")
+        if len(prompts) > quota:
+            raise LedgerError(f"{where}: {len(prompts)} labels wanted, {quota} allowed")
+        self.allowed[key] = quota
         self.decisions[key] = prompts
         self.purchases[key] = {}
 
@@ -102,9 +111,6 @@ class Book:
 
     def check(self, rules: Rules) -> None:
         """Raise LedgerError where the purchases break the run's rules."""
-        for key, wanted in self.decisions.items():
-            if len(wanted) > rules.quota:
-                raise LedgerError(f"step {key[1]}: {len(wanted)} bought, quota {rules.quota}")
         spent = sum(len(wanted) for wanted in self.decisions.values())
         if rules.total is not None and spent > rules.total:
             raise LedgerError(f"{spent} labels asked for, budget_total={rules.total}")
@@ -177,12 +183,14 @@ class Ledger:
         make_folder(run_dir / FOLDER)
         self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
 
-    def decide(self, place: Place, wanted: Iterable[str]) -> tuple[str, ...]:
-        """Record what this step buys; a step decided before keeps its decision."""
+    def decide(self, place: Place, wanted: Iterable[str], *, quota: int) -> tuple[str, ...]:
+        """Record what this step buys of `quota`; a step decided before keeps its decision."""
         key = (place.branch, place.step)
         prompts = tuple(wanted)
+        if len(prompts) > quota:
+            raise LedgerError(f"step {place.step}: {len(prompts)} labels wanted, {quota} allowed")
         if key not in self.book.decisions and prompts:
-            self._append(place, [{"kind": "intent", "prompts": list(prompts)}])
+            self._append(place, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
         return self.book.decisions.get(key, ())
 
     def outcome(self, place: Place, prompt_id: str) -> Purchase | None:

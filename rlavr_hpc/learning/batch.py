@@ -13,17 +13,23 @@ from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.types import MiniBatch, Sample, Signal
 
 
-def make_mini_batches(signals: Sequence[Signal], *, mini_batch: int) -> list[MiniBatch]:
-    """Cut a step's signals into mini-batches of that many prompts, in order."""
+def make_mini_batches(
+    signals: Sequence[Signal], *, mini_batch: int, keep_all: bool = False
+) -> list[MiniBatch]:
+    """Cut a step's signals into mini-batches of that many prompts, in order.
+
+    Responses of advantage 0 are left out, they cost no backward pass; `keep_all` keeps them for a
+    loss that moves them all the same.
+    """
     return [
-        _mini_batch(signals[start : start + mini_batch])
+        _mini_batch(signals[start : start + mini_batch], keep_all=keep_all)
         for start in range(0, len(signals), mini_batch)
     ]
 
 
-def _mini_batch(signals: Sequence[Signal]) -> MiniBatch:
+def _mini_batch(signals: Sequence[Signal], *, keep_all: bool) -> MiniBatch:
     samples = [sample for signal in signals for sample in _samples(signal)]
-    moving = [sample for sample in samples if sample.advantage != 0.0]
+    moving = [sample for sample in samples if keep_all or sample.advantage != 0.0]
     return MiniBatch(
         samples=moving or [replace(samples[0], advantage=0.0)],
         response_tokens=sum(signal.group.tokens for signal in signals),

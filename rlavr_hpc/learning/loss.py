@@ -25,6 +25,8 @@ class TokenBatch:
     """The policy's before the step's first update; None = this is the first update."""
     counted_R: torch.Tensor
     """1 for real samples, 0 for padding ones: metrics leave padding out."""
+    reference_logp_R: torch.Tensor | None = None
+    """The reference policy's, for losses that need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,10 @@ class LossSums:
 
 class PolicyLoss(Protocol):
     """Turns log-probabilities into something to minimize."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the initial policy must be kept, and every response scored by it."""
 
     def __call__(self, logp_R: torch.Tensor, tokens: TokenBatch) -> LossSums:
         """The loss summed over tokens."""
@@ -55,9 +61,18 @@ class GrpoLoss:
     clip_low: float = 0.2
     clip_high: float = 0.2
     sampler_ratio_cap: float | None = 2.0
+    kl_coef: float = 0.0
+    """Weight of KL(policy || reference), estimated by exp(d) - d - 1, d = log ref - log pi (k3)."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Only when the KL term has a weight."""
+        return self.kl_coef > 0
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        if self.kl_coef < 0:
+            raise ValueError("kl_coef must not be negative")
         if not (0 < self.clip_low <= 1 and self.clip_high > 0):
             raise ValueError("clip_low must be in (0, 1] and clip_high above 0")
         if self.sampler_ratio_cap is not None and self.sampler_ratio_cap < 1:
@@ -81,7 +96,14 @@ class GrpoLoss:
                 **self._mismatch(old_R, tokens.sampler_logp_R, trust_R),
             }
             sums = {name: (value * tokens.counted_R).sum() for name, value in stats.items()}
-        return LossSums(loss=-gain_R.sum(), stats=sums | {"tokens": tokens.counted_R.sum()})
+        sums["tokens"] = tokens.counted_R.sum()
+        loss = -gain_R.sum()
+        if tokens.reference_logp_R is not None:
+            gap_R = tokens.reference_logp_R - logp_R
+            kl = ((gap_R.exp() - gap_R - 1) * tokens.counted_R).sum()
+            sums["reference_kl"] = kl.detach()
+            loss = loss + self.kl_coef * kl
+        return LossSums(loss=loss, stats=sums)
 
     def _sampler_ratio(self, old_R: torch.Tensor, sampler_R: torch.Tensor) -> torch.Tensor:
         if self.sampler_ratio_cap is None:

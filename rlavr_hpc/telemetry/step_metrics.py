@@ -13,6 +13,7 @@ FROM_SUMS = {
     names.TRAIN_CLIP_LOW: "clip_low",
     names.TRAIN_CLIP_HIGH: "clip_high",
     names.TRAIN_UPDATE_KL: "update_kl",
+    names.TRAIN_REFERENCE_KL: "reference_kl",
     names.TRAIN_SAMPLER_GAP: "sampler_gap",
     names.TRAIN_SAMPLER_KL: "sampler_kl",
     names.TRAIN_SAMPLER_RATIO: "sampler_ratio",
@@ -68,5 +69,5 @@ def update_metrics(sums: Mapping[str, float], *, grad_norm: float) -> Metrics:
         names.TRAIN_GRAD_NORM: Mean(grad_norm),
         names.TRAIN_TOKENS: Mean(tokens),
         names.TRAIN_SAMPLER_ESS: Mean(sums["sampler_ratio"] ** 2 / squared if squared else 0.0),
-        **{name: Mean(sums[key], tokens) for name, key in FROM_SUMS.items()},
+        **{name: Mean(sums[key], tokens) for name, key in FROM_SUMS.items() if key in sums},
     }

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from rlavr_hpc.acquisition.label_source import DatasetLabels
-from rlavr_hpc.acquisition.ledger import Ledger, Rules
+from rlavr_hpc.acquisition.ledger import Ledger, rules_of
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology
@@ -98,11 +98,6 @@ def prepare_prompts(config: RunConfig, split: Split, language: Language) -> Prep
     return Prepared(
         train=train.prompts, held_out=held_out, stream=stream, fingerprint=fingerprint, facts=facts
     )
-
-
-def rules_of(config: RunConfig) -> Rules:
-    """What the config allows to buy."""
-    return Rules(quota=config.quota, total=config.budget_total, reuse=config.reuse_labels)
 
 
 def build_parts(

@@ -27,7 +27,7 @@ from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
-from rlavr_hpc.trainer.scoring_model import PREFIX, ScoringModel, collate
+from rlavr_hpc.trainer.scoring_model import PREFIX, ScoringModel, Sequences, collate
 from rlavr_hpc.types import MiniBatch, Sample
 
 TAG = "shards"
@@ -74,27 +74,26 @@ class DeepspeedPolicy:
         self.version = 0
         """Raised by every optimizer update; a rollout engine must hold the same."""
         ds_config = _deepspeed_config(settings)
-        partition_on_load = HfDeepSpeedConfig(ds_config)
-        language_model = AutoModelForCausalLM.from_pretrained(
-            settings.model_path,
-            dtype=getattr(torch, settings.dtype),
-            trust_remote_code=settings.trust_remote_code,
-        )
-        del partition_on_load  # other models of this process are not to be partitioned
-        language_model.config.use_cache = False
+        model = _load_partitioned(settings, ds_config)
         if settings.deepspeed.gradient_checkpointing:
-            language_model.gradient_checkpointing_enable()
+            model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
         algorithm = settings.algorithm
-        model = ScoringModel(
-            language_model, temperature=settings.temperature, chunk=algorithm.logit_chunk
-        )
+        self._reference: Any = None
+        if loss.needs_reference:
+            frozen = _load_partitioned(settings, ds_config).eval().requires_grad_(False)
+            self._reference, *_ = deepspeed.initialize(model=frozen, config=ds_config)
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=algorithm.lr, weight_decay=algorithm.weight_decay,
             betas=(algorithm.beta1, algorithm.beta2),
         )  # fmt: skip
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
-        self._names = _parameter_names(self._engine.module, language_model)
+        self._names = _parameter_names(self._engine.module)
         self._first_pass()
+
+    @property
+    def moves_all(self) -> bool:
+        """Whether responses of advantage 0 move the weights too."""
+        return self._reference is not None
 
     def update(self, mini_batch: MiniBatch, *, place_step: int, old: Scores | None) -> UpdateStats:
         """One optimizer update on a mini-batch that every rank holds whole.
@@ -113,8 +112,9 @@ class DeepspeedPolicy:
         self._engine.train()
         for index, micro in enumerate(shares):
             self._engine.set_gradient_accumulation_boundary(index == len(shares) - 1)
-            logp_R, entropy_R = self._engine(self._collate(micro))
-            result = self._loss(logp_R, self._token_batch(micro, old))
+            sequences = self._collate(micro)
+            logp_R, entropy_R = self._engine(sequences)
+            result = self._loss(logp_R, self._token_batch(micro, old, sequences))
             result.stats["entropy"] = (entropy_R * self._counted(micro)).sum()
             self._engine.backward(result.loss * scale)
             result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
@@ -188,7 +188,7 @@ class DeepspeedPolicy:
     def _deal(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
         return deal(samples, ranks=self._ranks, micro_batch=self._settings.algorithm.micro_batch)
 
-    def _collate(self, micro: MicroBatch) -> Any:  # noqa: ANN401
+    def _collate(self, micro: MicroBatch) -> Sequences:
         samples = [sample for sample, _ in micro]
         return collate(samples, pad_id=self._settings.pad_id, device=self._device)
 
@@ -199,7 +199,9 @@ class DeepspeedPolicy:
         lengths = torch.tensor([len(sample.response_ids) for sample, _ in micro])
         return torch.tensor(values).repeat_interleave(lengths).to(self._device)
 
-    def _token_batch(self, micro: MicroBatch, old: Scores | None) -> TokenBatch:
+    def _token_batch(
+        self, micro: MicroBatch, old: Scores | None, sequences: Sequences
+    ) -> TokenBatch:
         sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
         advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
         return TokenBatch(
@@ -207,7 +209,15 @@ class DeepspeedPolicy:
             sampler_logp_R=torch.tensor(sampler, device=self._device),
             old_logp_R=None if old is None else torch.cat([old[id(s)] for s, _ in micro]),
             counted_R=self._counted(micro),
+            reference_logp_R=self._reference_logp(sequences),
         )
+
+    def _reference_logp(self, sequences: Sequences) -> torch.Tensor | None:
+        if self._reference is None:
+            return None
+        with torch.no_grad():
+            logp_R: torch.Tensor = self._reference(sequences)[0]
+        return logp_R
 
     def _set_learning_rate(self, step: int) -> None:
         algorithm = self._settings.algorithm
@@ -237,9 +247,22 @@ class UpdateStats:
     """Before clipping."""
 
 
-def _parameter_names(
-    model: torch.nn.Module, language_model: torch.nn.Module
-) -> dict[torch.nn.Parameter, list[str]]:
+def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> ScoringModel:
+    """The model, each rank holding its share from the first byte on."""
+    partition_on_load = HfDeepSpeedConfig(ds_config)
+    language_model = AutoModelForCausalLM.from_pretrained(
+        settings.model_path,
+        dtype=getattr(torch, settings.dtype),
+        trust_remote_code=settings.trust_remote_code,
+    )
+    del partition_on_load  # other models of this process are not to be partitioned
+    language_model.config.use_cache = False
+    return ScoringModel(
+        language_model, temperature=settings.temperature, chunk=settings.algorithm.logit_chunk
+    )
+
+
+def _parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[str]]:
     """Every parameter once, with all the names it goes by in the language model."""
     names: dict[torch.nn.Parameter, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):

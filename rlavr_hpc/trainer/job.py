@@ -6,6 +6,7 @@ token before any writer; the model last.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -22,7 +23,7 @@ from rlavr_hpc.cluster.topology import (
     read_topology,
 )
 from rlavr_hpc.config import RunConfig, hash8
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, FencedError, RlavrError, RunStoppedError, UserError
 from rlavr_hpc.run_folder import Start, check_start, open_run_folder
 from rlavr_hpc.trainer.inputs import load_inputs
 
@@ -77,7 +78,17 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     if topology.is_main:
         open_run_folder(run_dir, config)
     run = _assemble(config, run_dir, topology, stop)
-    run.fit()
+    try:
+        run.fit()
+    except RunStoppedError:
+        _conclude(run, "stopped")
+        raise
+    except FencedError:
+        raise  # the folder belongs to the successor now
+    except Exception:
+        with contextlib.suppress(RlavrError, OSError):  # the first error is the one to tell
+            _conclude(run, "failed")
+        raise
     return _finish(run)
 
 
@@ -122,23 +133,28 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
 
 def _finish(run: Run) -> ExitCode:
     from rlavr_hpc.trainer import ranks  # noqa: PLC0415
-    from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
 
-    config, run_dir = run.parts.config, run.run_dir
-
-    def conclude() -> str:
-        assert run.recorder is not None
-        assert run.parts.ledger is not None
-        run.parts.ledger.book.check(run.parts.rules)
-        summary = summarize(run_dir, config, status="done", book=run.parts.ledger.book)
-        run.recorder.heartbeat.beat("done", step=run.state.step)
-        write_done(run_dir, run.state.step)
-        return explain(summary, config, run_dir)
-
-    words = ranks.on_main(conclude)
+    words = ranks.on_main(lambda: _conclude(run, "done"))
     if run.recorder is not None:
         print(words)
     return ExitCode.DONE
+
+
+def _conclude(run: Run, status: str) -> str:
+    """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
+    from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
+
+    config, run_dir = run.parts.config, run.run_dir
+    if run.recorder is None or run.parts.ledger is None:
+        return ""
+    run.parts.ledger.book.check(run.parts.rules)
+    summary = summarize(run_dir, config, status=status, book=run.parts.ledger.book)
+    run.recorder.heartbeat.beat(status, step=run.state.step)
+    if run.recorder.mirror is not None:
+        run.recorder.mirror.close()
+    if status == "done":
+        write_done(run_dir, run.state.step)
+    return explain(summary, config, run_dir)
 
 
 def _set_up_logging(topology: Topology) -> None:

@@ -16,6 +16,7 @@ from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile
+from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.checkpoint import State, save_checkpoint
 from rlavr_hpc.trainer.evaluation import evaluate
@@ -32,6 +33,7 @@ class Recorder:
 
     metrics: MetricsFile
     heartbeat: Heartbeat
+    mirror: WandbSink | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,7 +79,6 @@ class Run:
         if asked or self._due(step, config.save_every):
             self._save()
         if asked and step < config.steps:
-            ranks.on_main(lambda: self._beat("stopped", values))
             raise RunStoppedError(
                 f"stopped after step {step} of {config.steps}, checkpoint written; start the same "
                 "command again to continue"
@@ -110,6 +111,8 @@ class Run:
     def _write(self, place: Place, row: Metrics) -> dict[str, float]:
         assert self.recorder is not None
         values = self.recorder.metrics.write(place, row)
+        if self.recorder.mirror is not None:
+            self.recorder.mirror.write(place, values)
         self._beat("running", values, step=place.step)
         return values
 

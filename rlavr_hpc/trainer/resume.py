@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rlavr_hpc.acquisition.ledger import Ledger
+from rlavr_hpc.acquisition.ledger import Ledger, rules_of
 from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config import RunConfig, Tracking, hash8, to_dict
 from rlavr_hpc.run_folder import Heartbeat, write_provenance
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.trainer.assemble import Prepared, rules_of
+from rlavr_hpc.telemetry.wandb_sink import WandbSink
+from rlavr_hpc.trainer.assemble import Prepared
 from rlavr_hpc.trainer.checkpoint import Checkpoint, State, check_fits, newest_valid
 from rlavr_hpc.trainer.loop import Recorder
 
@@ -54,6 +55,17 @@ def begin(
     return Begun(attempt=attempt, state=replace(now, attempt=attempt.number), checkpoint=found)
 
 
+def _mirror(run_dir: Path, config: RunConfig) -> WandbSink | None:
+    tracking = config.tracking
+    if tracking.kind is Tracking.none:
+        return None
+    return WandbSink(
+        run_dir, run_id=f"{config.name}-{hash8(config)}", project=tracking.project,
+        entity=tracking.entity, config=to_dict(config),
+        mode="offline" if tracking.kind is Tracking.offline else "online",
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writers:
     """Rank 0's files of this attempt."""
@@ -75,6 +87,7 @@ def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
         heartbeat=Heartbeat(run_dir, number, config.steps),
+        mirror=_mirror(run_dir, config),
     )
     recorder.heartbeat.beat("starting", step=begun.state.step)
     return Writers(ledger=ledger, recorder=recorder)

@@ -59,7 +59,9 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             pseudo=parts.pseudo,
             unlabelled=str(config.unlabelled),
         )
-    batches = make_mini_batches(signals, mini_batch=config.algorithm.mini_batch)
+    batches = make_mini_batches(
+        signals, mini_batch=config.algorithm.mini_batch, keep_all=parts.policy.moves_all
+    )
     with clock.phase("score"):
         scores = old_scores(parts.policy, batches)
     with clock.phase("train"):
@@ -83,7 +85,9 @@ def run_step(parts: Parts, place: Place) -> StepResult:
 def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[str, Label], int]:
     """Offer, choose, buy; on rank 0 only. Returns the labels and the run's new labels so far."""
     assert parts.ledger is not None
-    offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules)
+    offer = make_offer(
+        groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
+    )
     choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
     labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
     return labels, parts.ledger.book.bought

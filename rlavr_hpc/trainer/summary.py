@@ -27,7 +27,7 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
-    allowed = config.quota * steps
+    allowed, cap = config.quota * steps, config.budget_total
     summary = {
         "version": SCHEMA,
         "status": status,
@@ -39,7 +39,7 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "labels_bought": book.bought,
         "labels_void": book.void,
         "labels_reused": reused,
-        "labels_allowed": min(allowed, config.budget_total or allowed),
+        "labels_allowed": allowed if cap is None else min(allowed, cap),
         "collapsed": _collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
         "attempts": len(read_attempts(run_dir)),

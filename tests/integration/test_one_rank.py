@@ -93,6 +93,7 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
     assert started.returncode == 75, errors
     assert b"checkpoint written" in errors
     assert not (folder / "DONE.json").exists()
+    assert summary(folder)["status"] == "stopped"
     continued = run(*arguments)
     assert continued.returncode == 0, continued.stderr
     assert summary(folder)["attempts"] == 2
@@ -146,8 +147,10 @@ def test_no_secret_of_the_environment_reaches_the_run_folder(tmp_path: Path) -> 
     folder = tmp_path / "run"
     canary = "canary-7f3a9"
     secrets = dict.fromkeys(("MY_API_KEY", "HF_TOKEN", "A_SECRET", "DB_PASSWORD"), canary)
-    done = run(*TINY, "rollout=hf", "steps=1", f"run_dir={folder}", environment=secrets)
+    arguments = [*TINY, "rollout=hf", "steps=2", "tracking=offline", f"run_dir={folder}"]
+    done = run(*arguments, environment=secrets)
     assert done.returncode == 0, done.stderr
+    assert len(list(folder.glob("wandb/offline-run-*/*.wandb"))) == 1
     for path in folder.rglob("*"):
         assert not path.is_file() or canary.encode() not in path.read_bytes(), path
 
@@ -214,6 +217,7 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     assert full.returncode == 1
     assert "ledger/1.jsonl: cannot be written (No space left on device)" in full.stderr
     assert "Traceback" not in full.stderr
+    assert not (folder / "DONE.json").exists()
     spent = purchases(folder)
     last_step = spent[-1][0]
     assert len(spent) == 64 * last_step

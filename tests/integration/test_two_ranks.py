@@ -36,6 +36,22 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
 
 
 @pytest.mark.ranks
+def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: Path) -> None:
+    kl = {}
+    for weight in (1e-9, 3.0):
+        folder = tmp_path / str(weight)
+        arguments = [*SAME, "steps=6", f"algorithm.loss.settings.kl_coef={weight}"]
+        done = run(*arguments, "algorithm.mini_batch=8", f"run_dir={folder}", ranks=2)
+        assert done.returncode == 0, done.stderr
+        rows = metrics(folder)[1:]
+        assert rows[0]["train/tokens"] * 2 == pytest.approx(
+            rows[0]["collapse/length_tokens"] * 64
+        ), "with KL every response is trained on"
+        kl[weight] = rows[-1]["train/reference_kl"]
+    assert 0 < kl[3.0] < 0.5 * kl[1e-9]
+
+
+@pytest.mark.ranks
 @pytest.mark.vllm
 def test_vllm_beside_zero3_on_two_ranks_trains_on_bought_labels(tmp_path: Path) -> None:
     arguments = [

@@ -22,7 +22,7 @@ from tests.support.groups import PLACE, group
 
 GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
 ANSWERS = {f"p{i}": str(i) for i in range(6)}
-RULES = Rules(quota=2, total=None, reuse=True)
+RULES = Rules(total=None, reuse=True)
 STEP_2 = Place(seed=1, step=2)
 
 
@@ -52,7 +52,7 @@ def buy(
     rules: Rules = RULES,
     source: CountingLabels | None = None,
 ) -> dict[str, Label]:
-    offer = make_offer(GROUPS, place=place, ledger=ledger, rules=rules)
+    offer = make_offer(GROUPS, place=place, ledger=ledger, rules=rules, quota=2)
     choice = Choice(wanted=tuple(wanted))
     labels = source or CountingLabels(ANSWERS)
     return buy_labels(choice, offer=offer, place=place, ledger=ledger, source=labels)
@@ -103,7 +103,7 @@ def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
 def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0")
-    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES)
+    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES, quota=2)
     assert [g.prompt.id for g in offer.candidates] == ["p1", "p2", "p3", "p4", "p5"]
     labels = buy(ledger, "p1", place=STEP_2)
     assert {n: (x.cost, x.reused) for n, x in labels.items()} == {
@@ -114,7 +114,7 @@ def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
 
 
 def test_without_reuse_the_same_prompt_is_bought_again(tmp_path: Path) -> None:
-    ledger, rules = open_ledger(tmp_path), Rules(quota=2, total=None, reuse=False)
+    ledger, rules = open_ledger(tmp_path), Rules(total=None, reuse=False)
     buy(ledger, "p0", rules=rules)
     buy(ledger, "p0", place=STEP_2, rules=rules)
     assert ledger.book.bought == 2
@@ -128,16 +128,16 @@ def test_a_prompt_without_label_is_void_spends_quota_and_is_not_asked_again(tmp_
     labels = buy(ledger, "p0", "p1", source=CountingLabels({"p0": "0"}))
     assert set(labels) == {"p0"}
     assert (ledger.book.bought, ledger.book.void, ledger.book.cost) == (1, 1, 1.0)
-    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES)
+    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES, quota=2)
     assert "p1" not in {g.prompt.id for g in offer.candidates}
-    capped = Rules(quota=2, total=3, reuse=True)
-    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=capped).quota == 1
+    capped = Rules(total=3, reuse=True)
+    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=capped, quota=2).quota == 1
 
 
 def test_at_the_cap_the_run_goes_on_without_buying(tmp_path: Path) -> None:
-    ledger, rules = open_ledger(tmp_path), Rules(quota=2, total=2, reuse=True)
+    ledger, rules = open_ledger(tmp_path), Rules(total=2, reuse=True)
     buy(ledger, "p0", "p1", rules=rules)
-    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=rules).quota == 0
+    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=rules, quota=2).quota == 0
     assert set(buy(ledger, place=STEP_2, rules=rules)) == {"p0", "p1"}
 
 
@@ -160,13 +160,13 @@ def test_steps_ahead_are_not_known_when_a_step_is_done_again(tmp_path: Path) -> 
     first = open_ledger(tmp_path)
     buy(first, "p0")
     buy(first, "p1", place=STEP_2)
-    offer = make_offer(GROUPS, place=STEP_2, ledger=open_ledger(tmp_path), rules=RULES)
+    offer = make_offer(GROUPS, place=STEP_2, ledger=open_ledger(tmp_path), rules=RULES, quota=2)
     assert set(offer.owned) == {"p0"}
 
 
 def test_an_open_intent_is_completed_and_nothing_else_is_bought(tmp_path: Path) -> None:
     died = open_ledger(tmp_path)
-    died.decide(PLACE, ["p2", "p3"])
+    died.decide(PLACE, ["p2", "p3"], quota=2)
     assert read_book(tmp_path).open_intents == 2
     source = CountingLabels(ANSWERS)
     labels = buy(open_ledger(tmp_path), "p0", source=source)
@@ -243,10 +243,10 @@ def test_the_chain_runs_across_attempts(tmp_path: Path) -> None:
 def test_more_than_the_quota_or_the_cap_is_an_error(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0", "p1")
-    with pytest.raises(LedgerError, match="quota 1"):
-        ledger.book.check(Rules(quota=1, total=None, reuse=True))
     with pytest.raises(LedgerError, match="budget_total=1"):
-        ledger.book.check(Rules(quota=2, total=1, reuse=True))
+        ledger.book.check(Rules(total=1, reuse=True))
+    with pytest.raises(LedgerError, match="2 labels wanted, 1 allowed"):
+        ledger.decide(STEP_2, ["p2", "p3"], quota=1)
 
 
 def test_labels_do_not_show_in_a_sources_text() -> None:

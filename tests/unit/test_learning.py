@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -167,6 +167,20 @@ def test_the_sampler_ratio_is_truncated_at_its_cap() -> None:
     assert result.stats["sampler_truncated"].item() == 1.0
     off = GrpoLoss(sampler_ratio_cap=None)(logp, tokens([1.0, 1.0], sampler))
     assert off.loss.item() == pytest.approx(-2.0)
+
+
+def test_the_kl_term_is_k3_and_pulls_towards_the_reference() -> None:
+    logp = torch.tensor([-1.0, -2.0], requires_grad=True)
+    batch = replace(
+        tokens([0.0, 0.0], [-1.0, -2.0], counted=[1.0, 0.0]),
+        reference_logp_R=torch.tensor([-1.5, -9.0]),
+    )
+    result = GrpoLoss(kl_coef=0.1)(logp, batch)
+    kl = math.exp(-0.5) + 0.5 - 1
+    assert result.stats["reference_kl"].item() == pytest.approx(kl)
+    assert result.loss.item() == pytest.approx(0.1 * kl)
+    [gradient] = torch.autograd.grad(result.loss, logp)
+    assert gradient.tolist() == pytest.approx([0.1 * (1 - math.exp(-0.5)), 0.0])
 
 
 def test_padding_samples_count_in_no_figure() -> None:
