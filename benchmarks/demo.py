@@ -47,7 +47,9 @@ def _run(row: tuple[str, ...], steps: int, root: Path) -> dict[str, Any]:
     folder = root / "-".join(part.split("=")[1] for part in row)
     command = [sys.executable, "-m", "rlavr_hpc.run", *row, f"steps={steps}", f"run_dir={folder}"]
     print(f"\n$ python {' '.join(command[1:])}", flush=True)
-    subprocess.run(command, check=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        sys.exit(code)  # the run has said why
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return {"command": " ".join(row), **summary}
 

@@ -253,8 +253,13 @@ class AlgorithmConfig:
                 f"{self.batch}"
             )
         for name in ("lr", "clip_grad"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"algorithm.{name} must be above 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"algorithm.{name}={getattr(self, name)} must be above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UserError(f"algorithm.weight_decay={self.weight_decay} must not be negative")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"algorithm.{name}={getattr(self, name)} is outside [0, 1)")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -350,10 +355,10 @@ class RunConfig:
         self.unlabelled = self.unlabelled or self.acquisition.default_unlabelled
         if self.budget_total is not None:
             _at_least("budget_total", self.budget_total, 0)
-        if self.budget == 0 and self.unlabelled is Unlabelled.drop:
+        if self.unlabelled is Unlabelled.drop and (self.quota == 0 or self.budget_total == 0):
             raise UserError(
-                f"acquisition={self.acquisition.name} buys no label and unlabelled=drop trains on "
-                "none but bought ones: nothing would be learnt; use unlabelled=pseudo"
+                f"acquisition={self.acquisition.name} may buy no label here and unlabelled=drop "
+                "trains on none but bought ones: nothing would be learnt; use unlabelled=pseudo"
             )
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
             return

@@ -45,6 +45,10 @@ class StaleWeightsError(RlavrError):
     """Generation was asked of an engine that does not hold the policy's current weights."""
 
 
+class DivergedError(RlavrError):
+    """An optimizer update gave a loss or gradient that is no number."""
+
+
 class RunStoppedError(RlavrError):
     """A signal asked the run to stop; a checkpoint was written."""
 

@@ -44,6 +44,7 @@ def _run_single(composed: DictConfig) -> ExitCode:
 def main() -> int:
     """Run and return the exit code; Hydra's own errors are mapped to the user's mistakes."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come here instead of ending the process
+    os.umask(0o027)  # Hydra makes folders too, and they are to be private like ours
     ConfigStore.instance().store(name="schema", node=RunConfig)
     try:
         compose_and_run()
@@ -53,6 +54,9 @@ def main() -> int:
     except (HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ or error
         print(f"rlavr_hpc: {_readable(error, cause)}", file=sys.stderr)
+        return ExitCode.MISTAKE
+    except OSError as error:  # Hydra makes a sweep's folder before any code of ours runs
+        print(f"rlavr_hpc: {error}; choose another root", file=sys.stderr)
         return ExitCode.MISTAKE
     return max(OUTCOMES, default=ExitCode.DONE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import time
@@ -55,11 +56,18 @@ def check_start(run_dir: Path, config: RunConfig) -> Start:
         if not (run_dir / CONFIG).exists():
             return _check_empty(run_dir)
         done = run_dir / "DONE.json"
-        steps_done = json.loads(done.read_text())["steps"] if done.exists() else 0
+        steps_done = _steps_done(done) if done.exists() else 0
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{run_dir} cannot be used: {error}") from error
     _refuse_changes(run_dir, read_config(run_dir), config)
     return Start.finished if steps_done >= config.steps else Start.resume
+
+
+def _steps_done(path: Path) -> int:
+    done = json.loads(path.read_text())
+    if done["version"] != SCHEMA:
+        raise UserError(f"{path}: version {done['version']!r} is not {SCHEMA}, the one known here")
+    return int(done["steps"])
 
 
 def read_config(run_dir: Path) -> RunConfig:
@@ -99,6 +107,16 @@ def _refuse_changes(run_dir: Path, before: RunConfig, config: RunConfig) -> None
             f"{run_dir} holds a run with other settings ({listed}); choose another run_dir, or "
             f"allow it with allow_change=[{','.join(changes)}]"
         )
+
+
+def check_writable(run_dir: Path) -> None:
+    """Raise UserError when the run folder surely cannot be made; creates nothing."""
+    try:
+        there = next(p for p in (run_dir, *run_dir.absolute().parents) if p.exists())
+    except OSError as error:
+        raise UserError(f"{run_dir} cannot be used: {error.strerror}") from error
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{run_dir} cannot be written: no folder can be made in {there}")
 
 
 def open_run_folder(run_dir: Path, config: RunConfig) -> None:

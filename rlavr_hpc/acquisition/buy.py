@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rlavr_hpc.acquisition.label_source import LabelSource
 from rlavr_hpc.acquisition.ledger import Ledger, Purchase, Rules, as_label
+from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.types import Choice, Group, Label, Place
 
 
@@ -57,9 +58,12 @@ def buy_labels(
     labels on disk are not asked for again.
 
     Raises:
-        LedgerError: the record cannot be written; no label of this step was used.
+        LedgerError: the record cannot be written, or the policy chose what was not on offer; no
+            label of this step was used.
     """
-    assert len(choice.wanted) <= offer.quota, "a policy chose more than its quota"
+    strangers = set(choice.wanted) - {group.prompt.id for group in offer.candidates}
+    if strangers:
+        raise LedgerError(f"the policy chose {sorted(strangers)[0]!r}, which is not on offer")
     decided = ledger.decide(place, choice.wanted, quota=offer.quota)
     missing = [prompt for prompt in decided if ledger.outcome(place, prompt) is None]
     if missing:

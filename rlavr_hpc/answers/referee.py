@@ -80,7 +80,8 @@ def cluster(answers: Sequence[str | None], task: Task) -> tuple[tuple[int, ...],
 
 def _verdict(group: Group, correct: tuple[bool, ...]) -> Verdict:
     task = find_task(group.prompt.task)
-    pairs = zip(group.vote.answers, correct, strict=True)
+    triples = zip(group.rollouts, group.vote.answers, correct, strict=True)
     return Verdict(
-        correct=correct, rewards=tuple(task.reward(a, correct=right) for a, right in pairs)
+        correct=correct,
+        rewards=tuple(task.reward(r.text, a, correct=right) for r, a, right in triples),
     )

@@ -22,8 +22,8 @@ class Task(Protocol):
     def same(self, one: str, other: str) -> bool:
         """Whether two answers are equal."""
 
-    def reward(self, answer: str | None, *, correct: bool) -> float:
-        """What a response earns."""
+    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
+        """What a response earns, with the answer read from it."""
 
 
 class MathTask:
@@ -41,7 +41,7 @@ class MathTask:
         """Mathematical equality."""
         return equal_answers(one, other)
 
-    def reward(self, answer: str | None, *, correct: bool) -> float:
+    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """1 or 0."""
         return float(correct)
 
@@ -62,11 +62,12 @@ class KnightsTask:
         """Everyone has the same role."""
         return one == other
 
-    def reward(self, answer: str | None, *, correct: bool) -> float:
+    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """Format +1 or -1; answer +2 right, -1.5 wrong, -2 unparsable."""
+        form = 1.0 if last_answer_block(response) else -1.0
         if answer is None:
-            return -3.0
-        return 1.0 + (2.0 if correct else -1.5)
+            return form - 2.0
+        return form + (2.0 if correct else -1.5)
 
 
 TASKS: dict[str, Task] = {"math": MathTask(), "knights": KnightsTask()}

@@ -71,7 +71,7 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     path = jobs[0].folder.parent / PLAN
     try:
         make_folder(path.parent)
-        runs: list[dict[str, Any]] = json.loads(path.read_text())["runs"] if path.exists() else []
+        runs = _planned(path) if path.exists() else []
         known = {run["folder"] for run in runs}
         new = [job for job in jobs if str(job.folder) not in known]
         runs += [
@@ -86,6 +86,13 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be used: {error}") from error
     return path
+
+
+def _planned(path: Path) -> list[dict[str, Any]]:
+    plan = json.loads(path.read_text())
+    if plan["version"] != VERSION:
+        raise UserError(f"{path}: version {plan['version']!r} is not {VERSION}, the one known here")
+    return list(plan["runs"])
 
 
 def launch_local(
@@ -126,8 +133,19 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
     except UserError as error:
         print(f"rlavr_hpc: {error}", file=sys.stderr)
         return error.exit_code
-    code = _wait_for(_command(job.folder, ranks))
-    return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
+    code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1)
+    if ranks == 1:
+        return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
+    return ExitCode.DONE if code == 0 else _told_outcome(job.folder)  # torchrun knows only 1
+
+
+def _told_outcome(folder: Path) -> ExitCode:
+    """How a run under torchrun ended, from its own last words."""
+    try:
+        state = json.loads((folder / "status.json").read_text())["state"]
+    except (OSError, ValueError, KeyError):
+        return ExitCode.FAILED
+    return ExitCode.STOPPED if state == "stopped" else ExitCode.FAILED
 
 
 def _command(folder: Path, ranks: int) -> list[str]:
@@ -138,12 +156,15 @@ def _command(folder: Path, ranks: int) -> list[str]:
     return [sys.executable, *run, *worker]
 
 
-def _wait_for(command: Sequence[str]) -> int:
-    """Run a child; TERM and USR2 are passed on, Ctrl-C reaches it from the terminal."""
+def _wait_for(command: Sequence[str], *, one_process: bool) -> int:
+    """Run a child; TERM and USR2 are passed on, Ctrl-C reaches it from the terminal.
+
+    torchrun passes TERM on to its ranks, and would die of USR2 and leave them behind.
+    """
     with subprocess.Popen(command) as child:
 
         def forward(number: int, frame: FrameType | None) -> None:
-            child.send_signal(number)
+            child.send_signal(number if one_process else signal.SIGTERM)
 
         before = {s: signal.signal(s, forward) for s in (signal.SIGTERM, signal.SIGUSR2)}
         before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)

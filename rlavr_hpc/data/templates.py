@@ -46,7 +46,12 @@ class Prepared:
 
 
 def prepare(
-    questions: Sequence[Question], tokenizer: Tokenizer, *, config: DataConfig, max_tokens: int
+    questions: Sequence[Question],
+    tokenizer: Tokenizer,
+    *,
+    config: DataConfig,
+    max_tokens: int,
+    templated: bool | None = None,
 ) -> Prepared:
     """Template and tokenize questions, in order.
 
@@ -55,12 +60,14 @@ def prepare(
         tokenizer: the policy's.
         config: template choice, system prompt, what to do with long prompts.
         max_tokens: longest prompt allowed.
+        templated: a decision made for other questions of the same run; None = decide.
 
     Raises:
         UserError: a template is asked for that does not exist, or a prompt is too long and
             `data.overlong=error`, or all are.
     """
-    templated = _decide(questions, tokenizer, config)
+    if templated is None:
+        templated = _decide(questions, tokenizer, config)
     prompts = [_prompt(q, tokenizer, config, templated) for q in questions]
     kept = tuple(p for p in prompts if len(p.token_ids) <= max_tokens)
     overlong = len(prompts) - len(kept)
@@ -81,15 +88,20 @@ def _decide(questions: Sequence[Question], tokenizer: Tokenizer, config: DataCon
         if not tokenizer.chat_template:
             raise UserError("data.chat_template=apply, but the tokenizer has no chat template")
         return True
-    marked = any(mark in q.text for q in questions[:100] for mark in TEMPLATE_MARKS)
-    return bool(tokenizer.chat_template) and not marked
+    return bool(tokenizer.chat_template) and not any(_is_marked(q.text) for q in questions[:100])
+
+
+def _is_marked(text: str) -> bool:
+    return any(mark in text for mark in TEMPLATE_MARKS)
 
 
 def _prompt(
     question: Question, tokenizer: Tokenizer, config: DataConfig, templated: bool
 ) -> Prompt:
     text = _templated(question, tokenizer, config) if templated else _plain(question, config)
-    token_ids = tokenizer.encode(text, add_special_tokens=not templated)
+    # a template brings its own beginning-of-sequence token
+    bare = not templated and not _is_marked(text)
+    token_ids = tokenizer.encode(text, add_special_tokens=bare)
     return Prompt(id=question.id, text=text, token_ids=tuple(token_ids), task=question.task)
 
 

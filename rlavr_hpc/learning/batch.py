@@ -54,15 +54,15 @@ def deal(
 ) -> list[list[list[tuple[Sample, bool]]]]:
     """Deal samples to ranks and micro-batches: `[rank][micro-batch]` -> (sample, is padding).
 
-    Samples of like length meet in a micro-batch, so that little is padded; lengths are spread
-    evenly over the ranks; every rank gets the same number of micro-batches. Padding samples have
-    advantage 0 and must not be counted in metrics.
+    The same samples are always dealt the same way, so what one rank has learnt of a sample it finds
+    again by the sample's identity. Samples of like length meet in a micro-batch, so that little is
+    padded; lengths are spread evenly over the ranks; every rank gets the same number of
+    micro-batches. Padding samples are repeated ones: they neither move the weights nor count.
     """
     order = sorted(samples, key=lambda s: -(len(s.prompt_ids) + len(s.response_ids)))
     shares = [list(order[rank::ranks]) for rank in range(ranks)]
     size = len(shares[0])
-    filler = replace(order[-1], advantage=0.0)
     padded = [
-        [(s, False) for s in share] + [(filler, True)] * (size - len(share)) for share in shares
+        [(s, False) for s in share] + [(order[-1], True)] * (size - len(share)) for share in shares
     ]
     return [[share[i : i + micro_batch] for i in range(0, size, micro_batch)] for share in padded]

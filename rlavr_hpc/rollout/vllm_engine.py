@@ -72,7 +72,10 @@ class VllmEngine:
         self._decode = decode
         self.held: int | None = None
         with _random_state_kept():
-            self._llm = _start(config)
+            try:
+                self._llm = _start(config)
+            except ValueError as error:
+                raise UserError(f"vLLM refuses these settings: {error}") from error
         self._can_sleep = torch.cuda.is_available()
         self._sleep()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -37,5 +38,6 @@ def merge(parts: Iterable[Mapping[str, Mean]]) -> Metrics:
 
 
 def as_row(metrics: Mapping[str, Mean]) -> dict[str, float]:
-    """Name -> value; a mean over nothing has no value and is left out."""
-    return {name: m.total / m.count for name, m in metrics.items() if m.count}
+    """Name -> value; a mean over nothing, or one that overflowed, has no value and is left out."""
+    values = {name: m.total / m.count for name, m in metrics.items() if m.count}
+    return {name: value for name, value in values.items() if math.isfinite(value)}

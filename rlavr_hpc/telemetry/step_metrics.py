@@ -67,7 +67,6 @@ def update_metrics(sums: Mapping[str, float], *, grad_norm: float) -> Metrics:
     return {
         names.TRAIN_LOSS: Mean(sums["loss"]),
         names.TRAIN_GRAD_NORM: Mean(grad_norm),
-        names.TRAIN_TOKENS: Mean(tokens),
         names.TRAIN_SAMPLER_ESS: Mean(sums["sampler_ratio"] ** 2 / squared if squared else 0.0),
         **{name: Mean(sums[key], tokens) for name, key in FROM_SUMS.items() if key in sums},
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +15,21 @@ from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import Engine, RunConfig
+from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
 from rlavr_hpc.data.sources import Split
 from rlavr_hpc.data.stream import PromptStream
-from rlavr_hpc.data.templates import prepare
+from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, PolicySettings
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.language import Language
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts
-from rlavr_hpc.types import Prompt
+from rlavr_hpc.trainer.policy_settings import PolicySettings
+from rlavr_hpc.types import Prompt, Question
 
 log = logging.getLogger(__name__)
 
@@ -73,31 +75,47 @@ def prepare_prompts(config: RunConfig, split: Split, language: Language) -> Prep
         UserError: too long prompts that may not be filtered, or too few prompts for a step.
     """
     limit = config.rollout.max_prompt_tokens
-    train = prepare(split.train.questions, language.tokenizer, config=config.data, max_tokens=limit)
+    train = templates.prepare(
+        split.train.questions, language.tokenizer, config=config.data, max_tokens=limit
+    )
     labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
-    held_out: tuple[Prompt, ...] = ()
-    if labelled:
-        held_out = prepare(
-            labelled, language.tokenizer, config=config.data, max_tokens=limit
-        ).prompts
+    held_out = _prepare_held_out(labelled, config, language, templated=train.templated)
     kept = {prompt.id for prompt in train.prompts}
     fingerprint = questions_fingerprint(q for q in split.train.questions if q.id in kept)
+    shared = len({q.text for q in labelled} & {q.text for q in split.train.questions})
     facts = {
         "prompts": len(train.prompts), "overlong": train.overlong, "templated": train.templated,
-        "held_out": len(held_out), "prompts_fingerprint": fingerprint,
+        "held_out": len(held_out.prompts), "held_out_overlong": held_out.overlong,
+        "held_out_also_in_training": shared, "prompts_fingerprint": fingerprint,
         "labels_fingerprint": answers_fingerprint(split.train.answers),
     }  # fmt: skip
     for note in split.train.notes:
         log.info("%s", note)
+    if shared:
+        log.warning("%d held-out prompts stand in the training data too", shared)
     log.info(
-        "data: %d training prompts (%d too long and left out), %d held out; chat template %s",
-        len(train.prompts), train.overlong, len(held_out),
+        "data: %d training prompts (%d too long and left out), %d held out (%d too long); chat "
+        "template %s",
+        len(train.prompts), train.overlong, len(held_out.prompts), held_out.overlong,
         "applied" if train.templated else "not applied",
     )  # fmt: skip
     stream = PromptStream(prompts=train.prompts, batch=config.algorithm.batch)
     return Prepared(
-        train=train.prompts, held_out=held_out, stream=stream, fingerprint=fingerprint, facts=facts
-    )
+        train=train.prompts, held_out=held_out.prompts, stream=stream, fingerprint=fingerprint,
+        facts=facts,
+    )  # fmt: skip
+
+
+def _prepare_held_out(
+    questions: Sequence[Question], config: RunConfig, language: Language, *, templated: bool
+) -> templates.Prepared:
+    """Held-out prompts, written as the training prompts are; none without questions."""
+    if not questions:
+        return templates.Prepared(prompts=(), templated=templated, overlong=0)
+    return templates.prepare(
+        questions, language.tokenizer, config=config.data,
+        max_tokens=config.rollout.max_prompt_tokens, templated=templated,
+    )  # fmt: skip
 
 
 def build_parts(
@@ -134,6 +152,11 @@ def pick_device(topology: Topology) -> torch.device:
     """This rank's accelerator, or the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
+    if topology.local_rank >= torch.cuda.device_count():
+        raise UserError(
+            f"rank {topology.rank} is number {topology.local_rank} on its node, which has "
+            f"{torch.cuda.device_count()} GPUs; start one rank per GPU"
+        )
     torch.cuda.set_device(topology.local_rank)
     return torch.device("cuda", topology.local_rank)
 

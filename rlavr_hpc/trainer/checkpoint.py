@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,41 +53,50 @@ class Checkpoint:
     state: State
 
 
-def save_checkpoint(run_dir: Path, policy: DeepspeedPolicy, state: State) -> None:
+def save_checkpoint(
+    run_dir: Path, policy: DeepspeedPolicy, state: State, *, fence: Callable[[], None]
+) -> None:
     """Write a checkpoint; it exists for readers only when it is complete. All ranks call this.
+
+    A rank whose shard fails raises at once, without another collective: the others are inside
+    DeepSpeed's barrier, and its exit is what makes the launcher end them.
+
+    Args:
+        run_dir: the run's folder.
+        policy: gives the shards.
+        state: goes into the manifest.
+        fence: raises FencedError when a newer attempt owns the folder; asked on rank 0.
 
     Raises:
         CheckpointError: it could not be written; older checkpoints are untouched.
     """
     final = run_dir / FOLDER / f"step_{state.step}"
     work = final.with_name(f".{final.name}.{state.attempt}.tmp")
-    ranks.on_main(lambda: _prepare(work))
+    ranks.on_main(lambda: _prepare(work, fence))
     try:
         policy.save(work)
-        ranks.barrier()
-        error = None
-    except (OSError, RuntimeError) as caught:
-        error = f"{type(caught).__name__}: {caught}"
-    if ranks.anyone(error is not None):
-        ranks.on_main(lambda: shutil.rmtree(work, ignore_errors=True))
-        raise CheckpointError(f"{final}: cannot be written ({error or 'another rank failed'})")
-    ranks.on_main(lambda: _publish(work, final, state))
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(f"{final}: cannot be written ({error})") from error
+    ranks.barrier()
+    ranks.on_main(lambda: _publish(work, final, state, fence))
 
 
-def _prepare(work: Path) -> None:
+def _prepare(work: Path, fence: Callable[[], None]) -> None:
+    fence()
     make_folder(work.parent)
     for stale in work.parent.glob(".*"):
         shutil.rmtree(stale)
     work.mkdir()
 
 
-def _publish(work: Path, final: Path, state: State) -> None:
+def _publish(work: Path, final: Path, state: State, fence: Callable[[], None]) -> None:
     try:
         files = {str(p.relative_to(work)): _describe(p) for p in _files(work)}
         manifest = {"version": VERSION, "state": asdict(state), "files": files}
         write_atomic(work / MANIFEST, canonical_json(manifest) + "\n")
         for folder in [p for p in work.rglob("*") if p.is_dir()]:
             sync_folder(folder)
+        fence()
         if final.exists():  # an older attempt came this far, and was not continued from here
             final.rename(final.with_name(f".{final.name}.{state.attempt}.old"))
         work.rename(final)
@@ -134,6 +144,7 @@ def newest_valid(run_dir: Path) -> Checkpoint | None:
 
 def _read(folder: Path) -> Checkpoint:
     manifest = json.loads((folder / MANIFEST).read_text())
+    _refuse_strangers([folder, *_files(folder)])
     if manifest["version"] != VERSION:
         raise UserError(f"{folder}: checkpoint version {manifest['version']} is not {VERSION}")
     for name, told in manifest["files"].items():
@@ -143,6 +154,13 @@ def _read(folder: Path) -> Checkpoint:
         if _sha256(path) != told["sha256"]:
             raise ValueError(f"{name} does not have the content it was written with")
     return Checkpoint(folder=folder, state=State(**manifest["state"]))
+
+
+def _refuse_strangers(paths: Iterable[Path]) -> None:
+    """Shards are unpickled, so they must be the user's own."""
+    for path in paths:
+        if path.stat().st_uid != os.geteuid():
+            raise UserError(f"{path} belongs to another user; it is not loaded")
 
 
 def check_fits(found: Checkpoint, now: State, *, allowed: frozenset[str]) -> None:

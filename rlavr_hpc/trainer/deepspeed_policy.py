@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,29 +24,16 @@ from deepspeed.accelerator import get_accelerator
 from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
-from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
-from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
+from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import PREFIX, ScoringModel, Sequences, collate
 from rlavr_hpc.types import MiniBatch, Sample
 
 TAG = "shards"
 """Subfolder of a checkpoint that DeepSpeed writes."""
 MicroBatch = list[tuple[Sample, bool]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicySettings:
-    """What the policy needs to know."""
-
-    model_path: Path | str
-    dtype: Dtype
-    trust_remote_code: bool
-    pad_id: int
-    temperature: float
-    algorithm: AlgorithmConfig
-    deepspeed: DeepspeedConfig
 
 
 def load_cpu_op() -> None:
@@ -73,7 +61,7 @@ class DeepspeedPolicy:
         self._rank, self._ranks = dist.get_rank(), dist.get_world_size()
         self.version = 0
         """Raised by every optimizer update; a rollout engine must hold the same."""
-        ds_config = _deepspeed_config(settings)
+        ds_config = engine_config(settings)
         model = _load_partitioned(settings, ds_config)
         if settings.deepspeed.gradient_checkpointing:
             model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
@@ -105,6 +93,9 @@ class DeepspeedPolicy:
 
         Returns:
             Sums over the tokens of all ranks.
+
+        Raises:
+            DivergedError: on every rank, when loss or gradient is not a finite number.
         """
         shares = self._deal(mini_batch.samples)[self._rank]
         sums: list[LossSums] = []
@@ -122,9 +113,15 @@ class DeepspeedPolicy:
         self._set_learning_rate(place_step)
         self._engine.step()
         self.version += 1
-        return UpdateStats(
+        stats = UpdateStats(
             sums=self._summed(sums), grad_norm=float(self._engine.get_global_grad_norm())
         )
+        if not (math.isfinite(stats.sums["loss"]) and math.isfinite(stats.grad_norm)):
+            raise DivergedError(
+                f"step {place_step}: loss {stats.sums['loss']}, gradient norm {stats.grad_norm}: "
+                "training diverged; lower algorithm.lr or algorithm.clip_grad"
+            )
+        return stats
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """Log-probabilities of the policy as it is; every rank gets those of its own share."""
@@ -269,28 +266,6 @@ def _parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[st
         if name.startswith(PREFIX):
             names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
     return names
-
-
-def _deepspeed_config(settings: PolicySettings) -> dict[str, Any]:
-    zero: dict[str, Any] = {
-        "stage": 3,
-        "stage3_param_persistence_threshold": settings.deepspeed.persistence_threshold,
-    }
-    for kind, place in (
-        ("offload_optimizer", settings.deepspeed.offload_optimizer),
-        ("offload_param", settings.deepspeed.offload_params),
-    ):
-        if place is not Offload.none:
-            zero[kind] = {"device": str(place)}
-    return {
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        "gradient_clipping": settings.algorithm.clip_grad,
-        "bf16": {"enabled": settings.dtype is Dtype.bfloat16},
-        "zero_optimization": zero,
-        "zero_allow_untested_optimizer": True,
-        "zero_force_ds_cpu_optimizer": False,
-    }
 
 
 def release_unused_memory() -> None:

@@ -12,9 +12,11 @@ import os
 import socket
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import (
     Topology,
@@ -24,7 +26,7 @@ from rlavr_hpc.cluster.topology import (
 )
 from rlavr_hpc.config import RunConfig, hash8
 from rlavr_hpc.errors import ExitCode, FencedError, RlavrError, RunStoppedError, UserError
-from rlavr_hpc.run_folder import Start, check_start, open_run_folder
+from rlavr_hpc.run_folder import Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
@@ -71,12 +73,10 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     if start is Start.finished:
         log.info("%s is finished already (DONE.json); nothing to do", run_dir)
         return ExitCode.DONE
+    check_writable(run_dir)
     apply_threads(topology, os.environ)
+    _check_rendezvous(topology)
     announce_ranks(topology, os.environ)
-    if "MASTER_PORT" not in os.environ:
-        os.environ["MASTER_PORT"] = str(_free_port())
-    if topology.is_main:
-        open_run_folder(run_dir, config)
     run = _assemble(config, run_dir, topology, stop)
     try:
         run.fit()
@@ -119,15 +119,21 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
         )
     )
     writers = ranks.on_main_only(lambda: resume.open_writers(run_dir, config, begun))
-    parts = assemble.build_parts(
-        config, plugins=plugins, split=split, language=language, prompts=prompts,
-        topology=topology, ledger=writers.ledger if writers else None,
-    )  # fmt: skip
-    if begun.checkpoint is not None:
-        parts.policy.load(begun.checkpoint.folder)
+    try:
+        parts = assemble.build_parts(
+            config, plugins=plugins, split=split, language=language, prompts=prompts,
+            topology=topology, ledger=writers.ledger if writers else None,
+        )  # fmt: skip
+        if begun.checkpoint is not None:
+            parts.policy.load(begun.checkpoint.folder)
+    except Exception:
+        if writers is not None:
+            writers.recorder.heartbeat.beat("failed", step=begun.state.step)
+        raise
     return Run(
         parts=parts, run_dir=run_dir, state=begun.state, stop=stop,
         recorder=writers.recorder if writers else None,
+        fence=partial(check_fence, run_dir, begun.attempt),
     )  # fmt: skip
 
 
@@ -147,6 +153,7 @@ def _conclude(run: Run, status: str) -> str:
     config, run_dir = run.parts.config, run.run_dir
     if run.recorder is None or run.parts.ledger is None:
         return ""
+    run.fence()
     run.parts.ledger.book.check(run.parts.rules)
     summary = summarize(run_dir, config, status=status, book=run.parts.ledger.book)
     run.recorder.heartbeat.beat(status, step=run.state.step)
@@ -177,6 +184,18 @@ def _quiet_vendors(*, on_cpu: bool) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     vendors = r"(torch|deepspeed|vllm|transformers|numba|_distutils_hack)\b"
     warnings.filterwarnings("ignore", module=vendors)
+
+
+def _check_rendezvous(topology: Topology) -> None:
+    """Several ranks must have been told where to meet; a lone one picks a free port."""
+    told = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if topology.world_size > 1 and not told:
+        raise UserError(
+            f"{topology.world_size} ranks were started without MASTER_ADDR and MASTER_PORT, so "
+            "they cannot meet; start them with torchrun, or set both"
+        )
+    if not told:
+        os.environ["MASTER_PORT"] = str(_free_port())
 
 
 def _free_port() -> int:

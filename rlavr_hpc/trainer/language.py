@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from rlavr_hpc.config import ModelSource, RunConfig
 from rlavr_hpc.errors import UserError
@@ -43,6 +43,7 @@ def load_language(config: RunConfig, *, quiet: bool) -> Language:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"model.path={path}: cannot be loaded: {reason}") from error
     stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
+    _check_limits(config, architecture, path, stop_ids)
     if not stop_ids:
         raise UserError(
             f"{path} names no end-of-sequence token; give one with rollout.stop_token_ids=[ID]"
@@ -52,6 +53,24 @@ def load_language(config: RunConfig, *, quiet: bool) -> Language:
         path=path, tokenizer=tokenizer, stop_ids=frozenset(stop_ids),
         pad_id=min(stop_ids) if pad is None else pad,
     )  # fmt: skip
+
+
+def _check_limits(
+    config: RunConfig,
+    architecture: PretrainedConfig,
+    path: Path | str,
+    stop_ids: set[int],
+) -> None:
+    positions = getattr(architecture, "max_position_embeddings", None)
+    asked = config.rollout.max_prompt_tokens + config.rollout.max_response_tokens
+    if positions is not None and asked > positions:
+        raise UserError(
+            f"{path} holds {positions} tokens, rollout.max_prompt_tokens + max_response_tokens is "
+            f"{asked}; lower one of them"
+        )
+    unknown = sorted(i for i in stop_ids if not 0 <= i < architecture.vocab_size)
+    if unknown:
+        raise UserError(f"stop token {unknown[0]} is not in the vocabulary of {path}")
 
 
 def _model_path(config: RunConfig, *, quiet: bool) -> Path | str:

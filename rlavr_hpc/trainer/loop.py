@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -46,6 +46,8 @@ class Run:
     """After the last finished step."""
     recorder: Recorder | None
     stop: StopFlag
+    fence: Callable[[], None]
+    """Raises FencedError when a newer attempt owns the run folder."""
     late: Metrics = field(default_factory=dict)
     """Measured after the row it belongs to was written; goes into the next one."""
 
@@ -131,7 +133,7 @@ class Run:
 
     def _save(self) -> None:
         start = time.perf_counter()
-        save_checkpoint(self.run_dir, self.parts.policy, self.state)
+        save_checkpoint(self.run_dir, self.parts.policy, self.state, fence=self.fence)
         self.late = {names.TIME_SAVE: Mean(time.perf_counter() - start)}
 
 

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from rlavr_hpc.acquisition.ledger import Ledger, rules_of
+from rlavr_hpc.acquisition.ledger import Ledger, read_book, rules_of
 from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig, Tracking, hash8, to_dict
-from rlavr_hpc.run_folder import Heartbeat, write_provenance
+from rlavr_hpc.errors import LedgerError, UserError
+from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer.assemble import Prepared
@@ -48,6 +49,9 @@ def begin(
     if found is not None:
         check_fits(found, now, allowed=frozenset(config.allow_change))
         now = replace(now, step=found.state.step, branch=found.state.branch)
+    _check_past(run_dir, config)
+    open_run_folder(run_dir, config)
+    (run_dir / "DONE.json").unlink(missing_ok=True)  # more steps were asked for
     attempt = begin_attempt(run_dir, resumed_from=now.step)
     write_provenance(run_dir, attempt.number, {"topology": asdict(topology), "data": prompts.facts})
     if attempt.number > 1:
@@ -66,6 +70,18 @@ def _mirror(run_dir: Path, config: RunConfig) -> WandbSink | None:
     )  # fmt: skip
 
 
+def _check_past(run_dir: Path, config: RunConfig) -> None:
+    """What was bought before must keep today's rules; asked before anything is written."""
+    try:
+        read_book(run_dir).check(rules_of(config))
+    except LedgerError as error:
+        if not config.allow_change:
+            raise
+        raise UserError(
+            f"allow_change={config.allow_change} does not fit what was bought already: {error}"
+        ) from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writers:
     """Rank 0's files of this attempt."""
@@ -75,15 +91,10 @@ class Writers:
 
 
 def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
-    """Open the attempt's ledger and metrics; the ledger's past must keep the run's rules.
-
-    Raises:
-        LedgerError: the ledger's past is damaged or breaks the rules.
-    """
+    """Open the attempt's ledger, metrics, heartbeat and mirror."""
     number = begun.attempt.number
     fence = partial(check_fence, run_dir, begun.attempt)
     ledger = Ledger(run_dir, number, fence=fence)
-    ledger.book.check(rules_of(config))
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
         heartbeat=Heartbeat(run_dir, number, config.steps),

@@ -14,9 +14,10 @@ from rlavr_hpc.acquisition.buy import buy_labels, make_offer
 from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.rewards import assign_signals
 from rlavr_hpc.rollout.engine import Sampling
+from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.clock import StepClock
-from rlavr_hpc.telemetry.reduce import Metrics, merge
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, merge
 from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
@@ -76,6 +77,7 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             group_metrics(groups, signals),
             label_metrics(labels, vote_right=right, total=total),
             *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
+            {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
             clock.metrics(),
         ]
     )

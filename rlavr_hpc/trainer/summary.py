@@ -60,7 +60,11 @@ def held_out_accuracies(
 
 
 def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    return [row[names.ORACLE_TRUE_REWARD] for row in rows if names.ORACLE_TRUE_REWARD in row]
+    """Of steps 1, 2, ...; empty when the audit was off for some of them."""
+    steps = [row for row in rows if row["step"] > 0]
+    if any(names.ORACLE_TRUE_REWARD not in row for row in steps):
+        return []
+    return [row[names.ORACLE_TRUE_REWARD] for row in steps]
 
 
 def _collapsed(

@@ -36,6 +36,9 @@ FAST = (*TINY, "rollout=hf", "steps=1")
         (["run_dir=EMPTY"], "is a file"),
         (["run_dir=OCCUPIED"], "is not empty"),
         (["run_dir=EMPTY/below"], "cannot be"),
+        (["rollout.max_response_tokens=5000"], "holds 4096 tokens"),
+        (["rollout.stop_token_ids=[9999]"], "stop token 9999"),
+        (["-m", "root=EMPTY/below"], "EMPTY/below"),
     ],
 )
 def test_a_mistake_is_one_message(tmp_path: Path, overrides: list[str], message: str) -> None:
@@ -48,7 +51,7 @@ def test_a_mistake_is_one_message(tmp_path: Path, overrides: list[str], message:
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
-    assert not list((tmp_path / "runs").rglob("*.jsonl"))
+    assert not list(tmp_path.rglob("config.yaml"))
 
 
 def prepare(folder: Path) -> dict[str, Path]:

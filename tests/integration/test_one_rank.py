@@ -143,6 +143,26 @@ def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
     assert not any(key.startswith("oracle/") for row in rows for key in row)
 
 
+def test_bfloat16_updates_do_not_depend_on_the_micro_batches(tmp_path: Path) -> None:
+    arguments = [*TINY, "rollout=hf", "steps=2", "model.dtype=bfloat16", "acquisition=full"]
+    norms = []
+    for micro in (4, 512):
+        folder = tmp_path / str(micro)
+        done = run(*arguments, f"algorithm.micro_batch={micro}", f"run_dir={folder}")
+        assert done.returncode == 0, done.stderr
+        norms.append(metrics(folder)[1]["train/grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=0.02)
+
+
+def test_diverged_training_says_so(tmp_path: Path) -> None:
+    arguments = [*TINY, "rollout=hf", "steps=4", "acquisition=full", "algorithm.lr=1e30"]
+    done = run(*arguments, f"run_dir={tmp_path / 'r'}")
+    assert done.returncode == 1
+    assert "training diverged; lower algorithm.lr" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert summary(tmp_path / "r")["status"] == "failed"
+
+
 def test_no_secret_of_the_environment_reaches_the_run_folder(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     canary = "canary-7f3a9"

@@ -142,8 +142,17 @@ def test_at_the_cap_the_run_goes_on_without_buying(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_overspends_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="more than its quota"):
+    with pytest.raises(LedgerError, match="3 labels wanted, 2 allowed"):
         buy(open_ledger(tmp_path), "p0", "p1", "p2")
+
+
+def test_a_policy_that_chooses_what_is_not_on_offer_is_stopped(tmp_path: Path) -> None:
+    ledger, source = open_ledger(tmp_path), CountingLabels(ANSWERS)
+    buy(ledger, "p0")
+    for name in ("p0", "nobody"):
+        with pytest.raises(LedgerError, match="not on offer"):
+            buy(ledger, name, place=STEP_2, source=source)
+    assert source.asked == []
 
 
 def test_a_step_done_again_keeps_its_decision_and_asks_for_no_label_twice(tmp_path: Path) -> None:

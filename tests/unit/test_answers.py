@@ -146,9 +146,11 @@ def test_knights_rewards_grade_format_and_answer() -> None:
     assert right is not None
     assert wrong is not None
     assert (task.same(gold, right), task.same(gold, wrong)) == (True, False)
-    assert task.reward(right, correct=True) == 3.0
-    assert task.reward(wrong, correct=False) == -0.5
-    assert task.reward(None, correct=False) == -3.0
+    form = "<answer>x</answer>"
+    assert task.reward(form, right, correct=True) == 3.0
+    assert task.reward(form, wrong, correct=False) == -0.5
+    assert task.reward(form, None, correct=False) == -1.0
+    assert task.reward("no block", None, correct=False) == -3.0
 
 
 def test_a_knights_group_votes_by_its_roles() -> None:
@@ -156,7 +158,7 @@ def test_a_knights_group_votes_by_its_roles() -> None:
     rollouts = [rollout(f"<answer>{a}</answer>", sample=i) for i, a in enumerate(answers)]
     voted = Referee().vote(prompt(text=PUZZLE, task="knights"), rollouts)
     assert voted.vote.clusters == ((0,),)
-    assert Referee().against_vote(voted).rewards == (3.0, -3.0)
+    assert Referee().against_vote(voted).rewards == (3.0, -1.0)
 
 
 def test_an_unknown_task_is_refused() -> None:

@@ -151,6 +151,13 @@ def test_auto_applies_a_template_unless_the_prompt_has_one_already() -> None:
     assert marked.prompts[0].text == "<|im_start|>hi"
 
 
+def test_text_with_a_template_gets_no_second_beginning_of_sequence() -> None:
+    config = DataConfig()
+    questions = [question("<|begin_of_text|>hi"), question("plain")]
+    marked, plain = prepare(questions, FakeTokenizer(None), config=config, max_tokens=99).prompts
+    assert (marked.token_ids[0], plain.token_ids[0]) == (ord("<"), 0)
+
+
 def test_a_system_prompt_and_the_thinking_switch_reach_the_template() -> None:
     config = DataConfig(system_prompt="be brief", enable_thinking=True)
     made = prepare([question("hi")], FakeTokenizer("t"), config=config, max_tokens=99)

@@ -97,6 +97,12 @@ def test_every_sample_is_dealt_once_and_every_rank_makes_as_many_passes(
     assert sorted(map(id, real)) == sorted(map(id, samples))
     assert len({tuple(len(batch) for batch in share) for share in shares}) == 1
     assert all(len(batch) <= micro for share in shares for batch in share)
+    again = deal(samples, ranks=ranks, micro_batch=micro)
+    assert identities(again) == identities(shares), "scores are looked up by a sample's identity"
+
+
+def identities(shares: list[list[list[tuple[Sample, bool]]]]) -> list[int]:
+    return [id(sample) for share in shares for batch in share for sample, _ in batch]
 
 
 Scores = tuple[torch.Tensor, torch.Tensor]

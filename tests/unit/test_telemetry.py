@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ def test_means_merge_by_their_counts_and_not_by_their_number() -> None:
     assert as_row(merged) == {"a": 2.0, "b": 2.0}
 
 
-def test_a_mean_over_nothing_is_left_out_of_the_row() -> None:
-    assert as_row({"a": mean_of([])}) == {}
+def test_a_mean_over_nothing_or_without_a_finite_value_is_left_out_of_the_row() -> None:
+    assert as_row({"a": mean_of([]), "b": Mean(math.inf), "c": Mean(math.nan)}) == {}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What the policy needs to know, and DeepSpeed's configuration made from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySettings:
+    """What the policy needs to know."""
+
+    model_path: Path | str
+    dtype: Dtype
+    trust_remote_code: bool
+    pad_id: int
+    temperature: float
+    algorithm: AlgorithmConfig
+    deepspeed: DeepspeedConfig
+
+
+def engine_config(settings: PolicySettings) -> dict[str, Any]:
+    """DeepSpeed's configuration: ZeRO-3, one optimizer step per call of `step`."""
+    zero: dict[str, Any] = {
+        "stage": 3,
+        "stage3_param_persistence_threshold": settings.deepspeed.persistence_threshold,
+    }
+    for kind, place in (
+        ("offload_optimizer", settings.deepspeed.offload_optimizer),
+        ("offload_param", settings.deepspeed.offload_params),
+    ):
+        if place is not Offload.none:
+            zero[kind] = {"device": str(place)}
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "gradient_clipping": settings.algorithm.clip_grad,
+        "bf16": {"enabled": settings.dtype is Dtype.bfloat16},
+        "zero_optimization": zero,
+        # partial sums rounded to bfloat16 would make an update depend on its micro-batches
+        "data_types": {"grad_accum_dtype": "fp32"},
+        "zero_allow_untested_optimizer": True,
+        "zero_force_ds_cpu_optimizer": False,
+    }
