@@ -17,7 +17,7 @@ from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config import RunConfig, resolve
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.run_folder import single_run_dir
-from rlavr_hpc.trainer.job import run_job
+from rlavr_hpc.trainer.job import end_process, run_job
 
 PACKAGE = Path(__file__).resolve().parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
@@ -71,4 +71,4 @@ def _readable(error: BaseException, cause: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

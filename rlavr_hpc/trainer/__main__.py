@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.run_folder import read_config
-from rlavr_hpc.trainer.job import run_job
+from rlavr_hpc.trainer.job import end_process, run_job
 
 
 def main() -> int:
@@ -28,4 +28,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

@@ -14,7 +14,7 @@ import sys
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.cluster.preemption import StopFlag
@@ -64,6 +64,18 @@ def _say(text: str, *, mistake: bool = False) -> None:
         print(f"rlavr_hpc: {'' if rank == '0' else f'rank {rank}: '}{text}", file=sys.stderr)
 
 
+def end_process(code: int) -> NoReturn:
+    """Exit at once with this code, after everything has been written.
+
+    The interpreter's own end would tear down threads of gloo, DeepSpeed and vLLM in an order that
+    aborts now and then, and turn a finished run into one that failed with signal 6.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     topology = read_topology(
         os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
@@ -82,6 +94,7 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
         run.fit()
     except RunStoppedError:
         _conclude(run, "stopped")
+        _leave()
         raise
     except FencedError:
         raise  # the folder belongs to the successor now
@@ -143,7 +156,14 @@ def _finish(run: Run) -> ExitCode:
     words = ranks.on_main(lambda: _conclude(run, "done"))
     if run.recorder is not None:
         print(words)
+    _leave()
     return ExitCode.DONE
+
+
+def _leave() -> None:
+    from rlavr_hpc.trainer import ranks  # noqa: PLC0415
+
+    ranks.leave()
 
 
 def _conclude(run: Run, status: str) -> str:

@@ -66,6 +66,12 @@ def anyone(flag: bool) -> bool:
     return bool(vote.item())
 
 
+def leave() -> None:
+    """Part from the other ranks, all of them together and after their last exchange."""
+    barrier()
+    dist.destroy_process_group()
+
+
 def barrier() -> None:
     """Wait for every rank."""
     anyone(flag=False)

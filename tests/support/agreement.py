@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import random
-import sys
 
 
 def main() -> None:
@@ -20,7 +19,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
-    from rlavr_hpc.trainer.job import _free_port
+    from rlavr_hpc.trainer.job import _free_port, end_process
 
     topology = read_topology(os.environ, threads=0, runs_per_node=1)
     apply_threads(topology, os.environ)
@@ -50,7 +49,7 @@ def main() -> None:
         prompts=prompts, topology=topology, ledger=None,
     )  # fmt: skip
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))
-    sys.stdout.flush()
+    end_process(0)
 
 
 def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
