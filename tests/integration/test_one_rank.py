@@ -151,7 +151,7 @@ def test_bfloat16_updates_do_not_depend_on_the_micro_batches(tmp_path: Path) -> 
         done = run(*arguments, f"algorithm.micro_batch={micro}", f"run_dir={folder}")
         assert done.returncode == 0, done.stderr
         norms.append(metrics(folder)[1]["train/grad_norm"])
-    assert norms[0] == pytest.approx(norms[1], rel=0.02)
+    assert norms[0] == pytest.approx(norms[1], rel=2e-3)
 
 
 def test_diverged_training_says_so(tmp_path: Path) -> None:

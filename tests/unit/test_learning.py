@@ -159,9 +159,9 @@ def test_on_policy_the_gradient_is_the_advantage_weighted_score() -> None:
 
 def test_the_ratio_is_clipped_low_and_high_apart() -> None:
     logp = torch.log(torch.tensor([1.5, 0.5, 1.5, 0.5]))
-    batch = tokens([1.0, 1.0, -1.0, -1.0], [0.0] * 4, old=[0.0] * 4)
+    batch = tokens([4.0, 1.0, -1.0, -2.0], [0.0] * 4, old=[0.0] * 4)
     result = GrpoLoss(clip_low=0.2, clip_high=0.3)(logp, batch)
-    assert result.loss.item() == pytest.approx(-(1.3 + 0.5 - 1.5 - 0.8))
+    assert result.loss.item() == pytest.approx(-(4 * 1.3 + 0.5 - 1.5 - 2 * 0.8))
     assert (result.stats["clip_low"].item(), result.stats["clip_high"].item()) == (1.0, 1.0)
 
 
