@@ -15,8 +15,9 @@ from typing import Any
 
 import yaml
 
-from rlavr_hpc.config import RunConfig, changed_keys, from_dict, hash8, to_dict
+from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
 from rlavr_hpc.io import canonical_json, make_folder, write_atomic
 
 SCHEMA = 1

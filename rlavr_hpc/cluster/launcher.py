@@ -18,8 +18,9 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from rlavr_hpc.cluster.outcomes import OUTCOMES
-from rlavr_hpc.config import RunConfig, hash8, resolve
+from rlavr_hpc.config import RunConfig, resolve
 from rlavr_hpc.errors import ExitCode, UserError
+from rlavr_hpc.identity import hash8
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.run_folder import Start, check_start, open_run_folder, sweep_run_dir
 

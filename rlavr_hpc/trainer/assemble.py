@@ -14,7 +14,8 @@ from rlavr_hpc.acquisition.ledger import Ledger, rules_of
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config import Engine, RunConfig
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config_groups import Engine
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
 from rlavr_hpc.data.sources import Split

@@ -24,8 +24,9 @@ from rlavr_hpc.cluster.topology import (
     apply_threads,
     read_topology,
 )
-from rlavr_hpc.config import RunConfig, hash8
+from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import ExitCode, FencedError, RlavrError, RunStoppedError, UserError
+from rlavr_hpc.identity import hash8
 from rlavr_hpc.run_folder import Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 
-from rlavr_hpc.config import ModelSource, RunConfig
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config_groups import ModelSource
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.config import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
+from rlavr_hpc.config_groups import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

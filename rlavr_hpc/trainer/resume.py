@@ -10,8 +10,10 @@ from pathlib import Path
 from rlavr_hpc.acquisition.ledger import Ledger, read_book, rules_of
 from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config import RunConfig, Tracking, hash8, to_dict
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config_groups import Tracking
 from rlavr_hpc.errors import LedgerError, UserError
+from rlavr_hpc.identity import hash8, to_dict
 from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_sink import WandbSink

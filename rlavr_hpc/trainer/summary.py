@@ -11,7 +11,8 @@ from typing import Any
 
 from rlavr_hpc.acquisition.ledger import Book
 from rlavr_hpc.attempts import read_attempts
-from rlavr_hpc.config import RunConfig, hash8
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.identity import hash8
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse import FLOOR, collapse_onset

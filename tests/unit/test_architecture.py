@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = (
-    "config", "types", "io", "attempts", "run_folder", "ledger", "run", "acquisition.ledger",
+    "config", "identity", "types", "io", "attempts", "run_folder", "ledger", "run", "plugins",
     "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher", "data.sources",
-    "plugins", "acquisition.policies.entropy",
+    "acquisition.ledger", "acquisition.policies.entropy",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
@@ -53,7 +53,7 @@ def test_no_module_grows_past_its_limit() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
         for path in (ROOT / "rlavr_hpc").rglob("*.py")
-        if (lines := len(path.read_text().splitlines())) > 300 and path.name != "config.py"
+        if (lines := len(path.read_text().splitlines())) > 320
     }
     assert long == {}
 

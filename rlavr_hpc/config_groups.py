@@ -1,0 +1,300 @@
+"""The groups of a run's config: slotted dataclasses that check themselves.
+
+Slots make a misspelt key fail; `__post_init__` makes an impossible value fail before any model is
+loaded. What spans groups is checked in `rlavr_hpc.config`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from omegaconf import MISSING
+
+from rlavr_hpc.errors import UserError
+
+
+class ModelSource(StrEnum):
+    """Where the initial weights come from."""
+
+    pretrained = "pretrained"
+    testbed = "testbed"
+
+
+class Dtype(StrEnum):
+    """Number format of the model's weights in training and generation."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class DataKind(StrEnum):
+    """How the training prompts are read."""
+
+    testbed = "testbed"
+    parquet = "parquet"
+    jsonl = "jsonl"
+
+
+class ChatTemplate(StrEnum):
+    """Whether the tokenizer's chat template is put around a prompt."""
+
+    auto = "auto"
+    apply = "apply"
+    none = "none"
+
+
+class Overlong(StrEnum):
+    """What happens to a prompt that is longer than `rollout.max_prompt_tokens`."""
+
+    filter = "filter"
+    error = "error"
+
+
+class Engine(StrEnum):
+    """Who generates."""
+
+    vllm = "vllm"
+    hf = "hf"
+
+
+class Unlabelled(StrEnum):
+    """What a prompt without a label is trained on (method, section 4)."""
+
+    drop = "drop"
+    pseudo = "pseudo"
+
+
+class Offload(StrEnum):
+    """Where ZeRO-3 keeps a kind of state between uses."""
+
+    none = "none"
+    cpu = "cpu"
+
+
+class Tracking(StrEnum):
+    """Dashboard that mirrors the metrics; the JSON-lines record is always written."""
+
+    none = "none"
+    wandb = "wandb"
+    offline = "offline"
+
+
+@dataclass(slots=True, kw_only=True)
+class ModelConfig:
+    """The policy model."""
+
+    source: ModelSource = ModelSource.pretrained
+    path: str | None = None
+    """Folder or hub name of a Hugging Face causal language model; not used by the testbed."""
+    dtype: Dtype = Dtype.bfloat16
+    trust_remote_code: bool = False
+    tied_embeddings: bool = False
+    """Testbed only: whether the tiny model shares its embedding with its head."""
+    pretrain_steps: int = 2000
+    """Testbed only: how long the base model reads the corpus."""
+
+    def __post_init__(self) -> None:
+        """Check fields against each other."""
+        if self.source is ModelSource.pretrained and not self.path:
+            raise UserError("model.path is missing: name a model folder, or use model=testbed")
+        at_least("model.pretrain_steps", self.pretrain_steps, 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class DataConfig:
+    """Where prompts and labels come from."""
+
+    kind: DataKind = DataKind.testbed
+    path: str | None = None
+    """Training file; `data=parquet` and `data=jsonl`."""
+    eval_path: str | None = None
+    """Held-out file of the same kind; else `holdout` decides."""
+    holdout: float = 0.0
+    """Share of the training prompts kept out of training, for evaluation."""
+    eval_limit: int = 0
+    """Evaluate on at most this many held-out prompts; 0 = all."""
+    seed: int = 0
+    """Of the data set (hold-out choice, testbed), not of the run."""
+    task: str | None = None
+    """How answers are read (math, knights); null = by each row's `data_source`."""
+    chat_template: ChatTemplate = ChatTemplate.auto
+    system_prompt: str | None = None
+    """Put before every chat prompt."""
+    enable_thinking: bool | None = None
+    """Passed to chat templates that know it; null = the template's default."""
+    overlong: Overlong = Overlong.filter
+    kinds: str = "HMHHMHXX"
+    """Testbed only: one letter a family, H honest, M misbelieved, X hopeless."""
+    wrong_rule: int = 0
+    """Testbed only: which wrong rule the misbelieved families follow."""
+
+    def __post_init__(self) -> None:
+        """Check fields against each other."""
+        if self.kind is not DataKind.testbed and not self.path:
+            raise UserError(f"data.path is missing: data={self.kind} needs a file, data.path=FILE")
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"data.holdout={self.holdout} is outside [0, 1)")
+        at_least("data.eval_limit", self.eval_limit, 0)
+        at_least("data.wrong_rule", self.wrong_rule, 0)
+
+
+@dataclass(slots=True, kw_only=True)
+class RolloutConfig:
+    """How responses are generated. Training always samples from the full distribution."""
+
+    engine: Engine = Engine.vllm
+    temperature: float = 1.0
+    max_prompt_tokens: int = 1024
+    max_response_tokens: int = 4000
+    stop_token_ids: list[int] = field(default_factory=list)
+    """Besides the model's own end-of-sequence tokens."""
+    tensor_parallel: int = 1
+    """Ranks that hold one vLLM model together."""
+    gpu_memory_utilization: float = 0.5
+    kv_cache_gib: int = 1
+    """Key-value cache on CPU."""
+    max_sequences: int = 512
+    """Sequences generated at once."""
+    sync_bucket_mib: int = 256
+    """Weights gathered at once in a weight sync."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not self.temperature > 0:
+            raise UserError(f"rollout.temperature={self.temperature} must be above 0")
+        for name in (
+            "max_prompt_tokens",
+            "max_response_tokens",
+            "tensor_parallel",
+            "kv_cache_gib",
+            "max_sequences",
+            "sync_bucket_mib",
+        ):
+            at_least(f"rollout.{name}", getattr(self, name), 1)
+        if not 0 < self.gpu_memory_utilization <= 1:
+            raise UserError("rollout.gpu_memory_utilization must be in (0, 1]")
+        if self.engine is Engine.hf and self.tensor_parallel != 1:
+            raise UserError("rollout.tensor_parallel > 1 needs rollout=vllm")
+
+
+@dataclass(slots=True, kw_only=True)
+class PluginConfig:
+    """A class named in YAML and the settings it takes."""
+
+    name: str = MISSING
+    target: str = MISSING
+    """package.module:Class"""
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class AcquisitionConfig(PluginConfig):
+    """Which labels are bought, and what the budget means for this policy."""
+
+    default_budget: float = 0.2
+    fixed_budget: bool = False
+    """True when no other budget makes sense for this policy."""
+    default_unlabelled: Unlabelled = Unlabelled.drop
+    research_only: bool = False
+    """True when the policy looks at labels nobody bought."""
+
+
+@dataclass(slots=True, kw_only=True)
+class AlgorithmConfig:
+    """The batch, the loss and the optimizer."""
+
+    batch: int = 64
+    """B, prompts a step."""
+    group_size: int = 8
+    """G, rollouts a prompt."""
+    mini_batch: int = 64
+    """Prompts per optimizer update."""
+    micro_batch: int = 64
+    """Responses per forward pass and rank."""
+    loss: PluginConfig = field(default_factory=PluginConfig)
+    lr: float = 1e-6
+    weight_decay: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    warmup_steps: int = 0
+    clip_grad: float = 1.0
+    logit_chunk: int = 4096
+    """Tokens whose logits exist at once."""
+
+    def __post_init__(self) -> None:
+        """Check ranges and divisibility."""
+        for name in ("batch", "mini_batch", "micro_batch", "logit_chunk"):
+            at_least(f"algorithm.{name}", getattr(self, name), 1)
+        at_least("algorithm.group_size", self.group_size, 2)
+        at_least("algorithm.warmup_steps", self.warmup_steps, 0)
+        if self.batch % self.mini_batch:
+            raise UserError(
+                f"algorithm.mini_batch={self.mini_batch} does not divide algorithm.batch="
+                f"{self.batch}"
+            )
+        for name in ("lr", "clip_grad"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"algorithm.{name}={getattr(self, name)} must be above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UserError(f"algorithm.weight_decay={self.weight_decay} must not be negative")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"algorithm.{name}={getattr(self, name)} is outside [0, 1)")
+
+
+@dataclass(slots=True, kw_only=True)
+class EvalConfig:
+    """Evaluation on held-out prompts, at the start, the end and every `eval_every` steps."""
+
+    samples: int = 8
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least("eval.samples", self.samples, 1)
+        if not (self.temperature > 0 and 0 < self.top_p <= 1):
+            raise UserError("eval.temperature must be above 0 and eval.top_p in (0, 1]")
+
+
+@dataclass(slots=True, kw_only=True)
+class DeepspeedConfig:
+    """ZeRO-3, always; what may move to host memory."""
+
+    offload_optimizer: Offload = Offload.none
+    offload_params: Offload = Offload.none
+    gradient_checkpointing: bool = False
+    persistence_threshold: int = 10_000
+    """Parameters smaller than this stay whole on every rank."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TrackingConfig:
+    """Dashboards."""
+
+    kind: Tracking = Tracking.none
+    project: str = "rlavr_hpc"
+    entity: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ClusterConfig:
+    """How this process shares its node."""
+
+    threads: int = 0
+    """Per rank; 0 = cores / (ranks x runs on the node)."""
+    runs_per_node: int = 1
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least("cluster.threads", self.threads, 0)
+        at_least("cluster.runs_per_node", self.runs_per_node, 1)
+
+
+def at_least(key: str, value: int, least: int) -> None:
+    """Raise UserError when a setting is too small."""
+    if value < least:
+        raise UserError(f"{key}={value} must be at least {least}")
