@@ -133,6 +133,16 @@ class Book:
         """Labels paid for."""
         return sum(p.answer is not None for step in self.purchases.values() for p in step.values())
 
+    def bought_until(self, place: Place) -> int:
+        """Labels paid for up to and with the step at `place`, also when later steps are known."""
+        here = (place.branch, place.step)
+        return sum(
+            purchase.answer is not None
+            for key, step in self.purchases.items()
+            if key <= here
+            for purchase in step.values()
+        )
+
     @property
     def void(self) -> int:
         """Intents that met no label."""

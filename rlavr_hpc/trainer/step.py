@@ -92,7 +92,7 @@ def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[s
     )
     choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
     labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
-    return labels, parts.ledger.book.bought
+    return labels, parts.ledger.book.bought_until(place)
 
 
 def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:

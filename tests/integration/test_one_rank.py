@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
     REPOSITORY,
     TINY,
@@ -104,7 +105,7 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
 
 def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    arguments = [*SETTINGS, f"run_dir={folder}"]
+    arguments = [*SETTINGS, "save_every=0", f"run_dir={folder}"]  # so it starts from step 1 again
     with subprocess.Popen(
         [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
         stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -115,6 +116,7 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     assert continued.returncode == 0, continued.stderr
     assert weights_hash(folder, 6) == weights_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
+    assert results(read_metrics(folder)) == results(metrics(finished))
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
 
 
