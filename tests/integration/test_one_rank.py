@@ -88,7 +88,7 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
     with subprocess.Popen(
         [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY, stderr=subprocess.PIPE
     ) as started:
-        wait_for_step(folder, 1)
+        wait_for_step(folder, 0)
         started.send_signal(signal.SIGTERM)
         _, errors = started.communicate(timeout=120)
     assert started.returncode == 75, errors
