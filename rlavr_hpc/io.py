@@ -89,11 +89,6 @@ class LineWriter:
         while view:
             view = view[os.write(self._descriptor, view) :]
 
-    def close(self) -> None:
-        """Flush and release the file."""
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:

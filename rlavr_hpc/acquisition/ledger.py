@@ -230,10 +230,6 @@ class Ledger:
         for row in chained:
             self.book.enter(row, str(self._writer.path))
 
-    def close(self) -> None:
-        """Release the segment."""
-        self._writer.close()
-
 
 def as_label(prompt_id: str, purchase: Purchase, *, reused: bool = False) -> Label | None:
     """The label of a purchase; None for a void one."""

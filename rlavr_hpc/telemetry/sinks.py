@@ -43,10 +43,6 @@ class MetricsFile:
             ) from error
         return values
 
-    def close(self) -> None:
-        """Release the segment."""
-        self._writer.close()
-
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """One row per (branch, step), from the highest accepted attempt that wrote it, in order.

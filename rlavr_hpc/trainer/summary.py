@@ -122,12 +122,15 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
         step = summary["collapse_step"]
         since = f" from about step {step} on" if step else ""
         cause = (
-            "its own majority vote was the only teacher, and where the vote is wrong the model "
-            "learnt the mistake"
+            "no label was bought, the majority vote was the only teacher; buy labels with another "
+            "acquisition"
             if not config.quota
-            else "the labels bought were too few, or bought in the wrong places, to hold it"
+            else "every label was bought, so labels are not what is missing; lower algorithm.lr"
+            if config.quota == config.algorithm.batch
+            else f"{summary['labels_bought']} labels did not hold it; try more budget or another "
+            "acquisition"
         )
-        return f"COLLAPSED{since}: {cause}; try more budget or another acquisition"
+        return f"COLLAPSED{since}: {cause}"
     if start is None:
         return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
     if end > start + 0.02:
