@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import (
     AcquisitionConfig,
     AlgorithmConfig,
@@ -59,6 +60,7 @@ class RunConfig:
     reward: PluginConfig = MISSING
     acquisition: AcquisitionConfig = MISSING
     algorithm: AlgorithmConfig = MISSING
+    grading: GradingConfig = field(default_factory=GradingConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     deepspeed: DeepspeedConfig = MISSING
     tracking: TrackingConfig = MISSING

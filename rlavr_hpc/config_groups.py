@@ -287,11 +287,14 @@ class ClusterConfig:
     threads: int = 0
     """Per rank; 0 = cores / (ranks x runs on the node)."""
     runs_per_node: int = 1
+    graders: int = 0
+    """Grader processes per rank; 0 = as many as threads."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         at_least("cluster.threads", self.threads, 0)
         at_least("cluster.runs_per_node", self.runs_per_node, 1)
+        at_least("cluster.graders", self.graders, 0)
 
 
 def at_least(key: str, value: int, least: int) -> None:

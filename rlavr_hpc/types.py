@@ -6,6 +6,7 @@ a prompt, N sequences, T tokens, V vocabulary. No torch here, and no label outsi
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ class Vote:
     """(G,) extracted answers; None = nothing parsable."""
     clusters: tuple[tuple[int, ...], ...]
     """Rollout indices per cluster: larger first, then the one whose first member came first."""
+    ungradable: tuple[int, ...] = ()
+    """Rollouts whose answer the graders gave up on: they are in no cluster and earn nothing."""
 
     @property
     def winner(self) -> str | None:
@@ -105,8 +108,9 @@ class Vote:
 
     @property
     def unparsable(self) -> int:
-        """How many rollouts gave no answer."""
-        return sum(answer is None for answer in self.answers)
+        """How many rollouts gave no answer; those nobody could grade are counted apart."""
+        lost = set(self.ungradable)
+        return sum(a is None and i not in lost for i, a in enumerate(self.answers))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +146,23 @@ class Label:
     cost: float
     """0 for a remembered label."""
     reused: bool = False
+
+
+def several_answers(answers: Sequence[str]) -> str:
+    """One label for several accepted answers: a JSON list of strings, or the only one itself."""
+    return answers[0] if len(answers) == 1 else json.dumps(list(answers))
+
+
+def accepted_answers(label: str) -> tuple[str, ...]:
+    """The answers a label accepts; the inverse of `several_answers`."""
+    if label.startswith('["'):
+        try:
+            answers = json.loads(label)
+        except ValueError:
+            return (label,)
+        if answers and all(isinstance(answer, str) for answer in answers):
+            return tuple(answers)
+    return (label,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,65 +1,222 @@
-"""When two math answers are equal; the only importer of math-verify.
+"""When two math answers are equal: exactly where we can read them, by math-verify elsewhere.
 
-Plain numbers are compared exactly here, because they are most answers and math-verify needs
-milliseconds for each; everything else goes to math-verify and is remembered per distinct string.
+What was found is remembered per distinct text, within a bound on memory. Text that is hostile or
+unknown is only ever read in a grader's process.
 """
 
 from __future__ import annotations
 
-import logging
-import re
-from fractions import Fraction
-from functools import lru_cache
-from typing import Any
+import sys
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from math_verify import parse, verify
-from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
+from cachetools import LRUCache
 
-PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?")
-REMEMBERED = 65_536
-"""Distinct strings and pairs kept in memory, each."""
-PARSE_SECONDS = 2
-VERIFY_SECONDS = 2
+from rlavr_hpc.answers.exact import Form, approximate, equal_exactly, equal_to_known, read_exact
+from rlavr_hpc.answers.grader_pool import GAVE_UP, GraderPool
 
-logging.getLogger("math_verify").setLevel(logging.CRITICAL)
-logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
+if TYPE_CHECKING:
+    from rlavr_hpc.answers.grader_pool import Request
+
+TEXT, LATEX, ANY = "text", "latex", "any"
+"""How a text is read: letter by letter; as a formula; as prose in which the answer is found."""
+CACHE_BYTES = 64 << 20
+"""Bound on what is remembered, about; half for readings, half for comparisons."""
+ENTRY_BYTES = 700
+"""Of an entry besides its texts, about."""
+TERM_BYTES = 300
+NEAR = 1e-4
+"""Numbers further apart than this (relative) are not equal to any grader."""
+
+Source = tuple[str, str]
+"""(mode, text)."""
+Pair = tuple[str, Source, Source]
+"""(kind, one, other): `SAME`, in sorted order, or `MATCHES`, the known answer first."""
+SAME, MATCHES = "same", "matches"
+"""Among rollouts equality is symmetric. A known answer is matched one way: to `x = 5` 5 is right,
+to `2x + z = 1` 1 is not."""
 
 
-def plain_number(text: str) -> Fraction | None:
-    """The exact value of an integer or decimal; None for anything else."""
-    return Fraction(text) if PLAIN_NUMBER.fullmatch(text) else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a text says."""
+
+    source: Source
+    key: Hashable
+    """The same for texts that surely say the same."""
+    shown: str
+    """The answer: the text itself, or what was found in it."""
+    exact: Form | None = None
+    comparable: bool = True
+    """False for what is no mathematics: two of these are equal only with equal keys."""
+    value: complex | None = None
+    """Of a number."""
+    gave_up: bool = False
+    """True when reading it passed a limit: the answer is ungradable."""
 
 
-def equal_answers(one: str, other: str) -> bool:
-    r"""Whether two answers are mathematically equal: `1/2`, `0.5` and `\frac{1}{2}` are.
+class Equality:
+    """Reads and compares answers, in bulk."""
 
-    Text that math-verify cannot read equals only the same text.
-    """
-    if one == other:
+    def __init__(
+        self, start_pool: Callable[[], GraderPool], *, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        """Nothing is started before the first text that needs it.
+
+        Args:
+            start_pool: makes the graders.
+            cache_bytes: bound on what is remembered.
+        """
+        self._start_pool = start_pool
+        self._pool: GraderPool | None = None
+        self._readings: LRUCache[Source, Reading | None] = LRUCache(
+            cache_bytes // 2, getsizeof=_size_of_reading
+        )
+        self._pairs: LRUCache[Pair, tuple[Pair, bool | None]] = LRUCache(
+            cache_bytes // 2, getsizeof=_size_of_pair
+        )
+
+    @property
+    def pool(self) -> GraderPool:
+        """The graders, started now if they were not."""
+        if self._pool is None:
+            self._pool = self._start_pool()
+        return self._pool
+
+    @property
+    def remembered_bytes(self) -> int:
+        """About how much memory the caches hold."""
+        return int(self._readings.currsize + self._pairs.currsize)
+
+    def forget(self) -> None:
+        """Empty the caches."""
+        self._readings.clear()
+        self._pairs.clear()
+
+    def close(self) -> None:
+        """End the graders."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def read(self, sources: Iterable[Source]) -> dict[Source, Reading | None]:
+        """What each text says; None where there is no answer in it."""
+        found: dict[Source, Reading | None] = {}
+        unknown: list[Source] = []
+        for source in dict.fromkeys(sources):
+            if source in self._readings:
+                found[source] = self._readings[source]
+            elif (reading := _read_here(source)) is not None:
+                found[source] = reading
+            else:
+                unknown.append(source)
+        if unknown:
+            replies = self.pool.run([("read", *source) for source in unknown])
+            found |= {s: _reading(s, r) for s, r in zip(unknown, replies, strict=True)}
+        for source, reading in found.items():
+            _remember(self._readings, source, reading)
+        return found
+
+    def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
+        """What math-verify says of each pair; None = past a limit."""
+        found: dict[Pair, bool | None] = {}
+        unknown: list[Pair] = []
+        for pair in dict.fromkeys(pairs):
+            if pair in self._pairs:
+                found[pair] = self._pairs[pair][1]
+            else:
+                unknown.append(pair)
+        if unknown:
+            requests: list[Request] = [(kind, *one, other[1]) for kind, one, other in unknown]
+            replies = self.pool.run(requests)
+            found |= {
+                p: None if r == GAVE_UP else bool(r) for p, r in zip(unknown, replies, strict=True)
+            }
+        for pair, equal in found.items():
+            _remember(self._pairs, pair, (pair, equal))
+        return found
+
+
+def sorted_pair(one: Reading, other: Reading) -> Pair:
+    """The pair under which two readings are compared."""
+    first, second = sorted((one.source, other.source))
+    return SAME, first, second
+
+
+def known_pair(answer: Reading, known: Reading) -> Pair:
+    """The pair under which an answer is compared with a known one."""
+    return MATCHES, known.source, answer.source
+
+
+def decide(one: Reading, other: Reading) -> bool | None:
+    """Whether two readings are equal, if that can be told without a grader; else None."""
+    if one.exact is not None and other.exact is not None:
+        return equal_exactly(one.exact, other.exact)
+    return _decide_rest(one, other)
+
+
+def decide_known(answer: Reading, known: Reading) -> bool | None:
+    """The same against a known answer; see `equal_to_known`."""
+    if answer.exact is not None and known.exact is not None:
+        return equal_to_known(answer.exact, known.exact)
+    return _decide_rest(answer, known)
+
+
+def _decide_rest(one: Reading, other: Reading) -> bool | None:
+    if one.key == other.key:
         return True
-    number, another = plain_number(one), plain_number(other)
-    if number is not None and another is not None:
-        return number == another
-    return _verified(*sorted((one, other)))
-
-
-@lru_cache(maxsize=REMEMBERED)
-def _verified(one: str, other: str) -> bool:
-    parsed, also = _parsed(one), _parsed(other)
-    if not parsed or not also:
+    if not (one.comparable or other.comparable):
         return False
-    # math-verify is not symmetric (a set of one may equal its member one way only)
-    return bool(
-        verify(parsed, also, timeout_seconds=VERIFY_SECONDS)
-        or verify(also, parsed, timeout_seconds=VERIFY_SECONDS)
+    if one.value is not None and other.value is not None:
+        gap = abs(one.value - other.value)
+        if gap > NEAR * max(1.0, abs(one.value), abs(other.value)):
+            return False
+    return None
+
+
+def _read_here(source: Source) -> Reading | None:
+    """Read it without a grader; None = it needs one."""
+    mode, text = source
+    if mode == TEXT:
+        return Reading(source=source, key=text, shown=text, comparable=False)
+    form = read_exact(text) if mode == LATEX else None
+    if form is None:
+        return None
+    key = (form.shape, form.name, form.items)
+    return Reading(source=source, key=key, shown=text, exact=form, value=approximate(form))
+
+
+def _reading(source: Source, reply: object) -> Reading | None:
+    """What a grader replied; a reply of another shape than ours counts as given up."""
+    mode, text = source
+    shown = text if mode == LATEX else ""
+    match reply:
+        case None:
+            return None
+        case [str(form), bool(computable), None, str(found)]:
+            return Reading(source=source, key=form, shown=shown or found, comparable=computable)
+        case [str(form), True, [float(real), float(imaginary)], str(found)]:
+            value = None if "%" in text else complex(real, imaginary)
+            return Reading(source=source, key=form, shown=shown or found, value=value)
+    return Reading(
+        source=source, key=("gave up", text), shown=shown, comparable=False, gave_up=True
     )
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _parsed(text: str) -> list[Any]:
-    result: list[Any] = parse(
-        f"${text}$",
-        extraction_config=[LatexExtractionConfig(), ExprExtractionConfig()],
-        parsing_timeout=PARSE_SECONDS,
-    )
-    return result
+def _remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
+    """Keep it, or forget it at once when it alone is larger than the cache."""
+    if cache.getsizeof(value) <= cache.maxsize:
+        cache[key] = value
+
+
+def _size_of_reading(reading: Reading | None) -> int:
+    if reading is None:
+        return ENTRY_BYTES
+    terms = sum(len(item) for item in reading.exact.items) if reading.exact else 0
+    texts = sys.getsizeof(reading.source[1]) + sys.getsizeof(reading.shown)
+    return ENTRY_BYTES + texts + TERM_BYTES * terms
+
+
+def _size_of_pair(entry: tuple[Pair, bool | None]) -> int:
+    return ENTRY_BYTES + sum(sys.getsizeof(text) for _, text in entry[0][1:])

@@ -6,6 +6,7 @@ Scans characters; no regular expression runs over unbounded model text with nest
 from __future__ import annotations
 
 BOXES = ("\\boxed", "\\fbox")
+STATED = ("answer is", "answer:")
 MAX_ANSWER_CHARS = 1000
 """A longer answer is no answer: it is unparsable."""
 
@@ -44,6 +45,22 @@ def _escaped(text: str, index: int) -> bool:
 def _first_word(text: str) -> str | None:
     words = text.split(maxsplit=1)
     return words[0].rstrip("$.,") if words else None
+
+
+def stated_answer(text: str) -> str | None:
+    """What the last "answer is" or "answer:" introduces, to the end of its line or sentence.
+
+    A formula in dollars is taken out of them. None when nothing is stated, or too much.
+    """
+    lowered = text.lower()
+    start, words = max((lowered.rfind(words), words) for words in STATED)
+    if start < 0 or len(lowered) != len(text):
+        return None
+    rest = text[start + len(words) : start + len(words) + MAX_ANSWER_CHARS].lstrip(" :*\n")
+    line = rest.split("\n", 1)[0]
+    if "$" in line:
+        return line.split("$")[1].strip() or None
+    return line.split(". ", 1)[0].strip(" .*") or None
 
 
 def last_answer_block(text: str) -> str | None:

@@ -1,15 +1,23 @@
-"""Votes among rollouts and verdicts against labels.
+"""Votes among rollouts and verdicts against labels, a whole step at a time.
 
-The seam of the hardened grader: whatever decides equality, the trainer only knows `Referee`.
+Whatever decides equality, the trainer only knows `Referee`. Reading and comparing happen in
+bulk, so that all graders are busy at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.tasks import Task, find_task
-from rlavr_hpc.types import Group, Label, Prompt, Rollout, Vote
+from rlavr_hpc.answers.clusters import cluster, equals_known, open_pairs, open_pairs_with_known
+from rlavr_hpc.answers.equivalence import Equality, Pair, Reading, Source
+from rlavr_hpc.answers.given_up import mark_of
+from rlavr_hpc.answers.grader_pool import GraderPool, Limits
+from rlavr_hpc.answers.tasks import make_tasks
+from rlavr_hpc.config_grading import Extract
+from rlavr_hpc.types import Group, Prompt, Rollout, Vote
+
+NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,71 +25,167 @@ class Verdict:
     """How a group's rollouts compare with one reference answer (a label, or the vote)."""
 
     correct: tuple[bool, ...]
-    """(G,) whether a rollout's answer equals the reference."""
+    """(G,) whether a rollout's answer equals the reference; the same within a cluster."""
     rewards: tuple[float, ...]
     """(G,) what it earns for that; binary for math, graded for knights-and-knaves."""
+    ungradable: tuple[int, ...] = ()
+    """Rollouts whose comparison with this reference passed a limit: they earn nothing."""
 
 
 class Referee:
     """Reads answers, clusters them, and compares them with references."""
 
-    def vote(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Group:
-        """The group of a prompt's rollouts with their vote."""
-        task = find_task(prompt.task)
-        answers = tuple(task.extract(rollout.text, prompt.text) for rollout in rollouts)
-        vote = Vote(answers=answers, clusters=cluster(answers, task))
-        return Group(prompt=prompt, rollouts=tuple(rollouts), vote=vote)
+    def __init__(
+        self, *, limits: Limits | None = None, workers: int = 1, where: Extract = Extract.boxed
+    ) -> None:
+        """Graders start with the first answer that is not plain.
+
+        Args:
+            limits: of one request to a grader.
+            workers: how many graders.
+            where: where a math answer may stand.
+        """
+        self.equality = Equality(lambda: GraderPool(limits or Limits(), workers=workers))
+        self.tasks = make_tasks(where)
+
+    def close(self) -> None:
+        """End the graders."""
+        self.equality.close()
+
+    def vote(
+        self,
+        prompts: Sequence[Prompt],
+        rollouts: Sequence[Sequence[Rollout]],
+        *,
+        given_up: Collection[str] = NOBODY,
+    ) -> list[Group]:
+        """The groups of the prompts' rollouts with their votes.
+
+        Args:
+            prompts: B of them.
+            rollouts: (B, G).
+            given_up: marks of rollouts that are ungradable whatever the graders say.
+        """
+        rows = [self._sources(p, row) for p, row in zip(prompts, rollouts, strict=True)]
+        lost = [{i for i, r in enumerate(row) if mark_of(r) in given_up} for row in rollouts]
+        known = self.equality.read(
+            source
+            for row, gone in zip(rows, lost, strict=True)
+            for i, source in enumerate(row)
+            if source is not None and i not in gone
+        )
+        readings = [
+            [None if s is None or i in gone else known[s] for i, s in enumerate(row)]
+            for row, gone in zip(rows, lost, strict=True)
+        ]
+        compared = self.equality.same(pair for row in readings for pair in open_pairs(row))
+        groups = []
+        for prompt, row, read, gone in zip(prompts, rollouts, readings, lost, strict=True):
+            found = cluster(read, compared)
+            vote = Vote(
+                answers=tuple(None if r is None else r.shown or None for r in read),
+                clusters=found.clusters,
+                ungradable=tuple(sorted({*found.ungradable, *gone})),
+            )
+            groups.append(Group(prompt=prompt, rollouts=tuple(row), vote=vote))
+        return groups
 
     def against_vote(self, group: Group) -> Verdict:
         """Verdict by the majority; without a vote nobody is right."""
-        return _verdict(group, group.vote.majority)
+        return self._verdict(group, group.vote.majority)
 
-    def against_label(self, group: Group, label: str) -> Verdict:
-        """Verdict by a true answer; each cluster is compared once."""
-        task = find_task(group.prompt.task)
-        gold = task.gold(label, group.prompt.text)
-        right: set[int] = set()
-        for members in group.vote.clusters:
-            answer = group.vote.answers[members[0]]
-            if answer is not None and task.same(gold, answer):
-                right.update(members)
-        return _verdict(group, tuple(i in right for i in range(len(group.rollouts))))
+    def judge(
+        self,
+        groups: Sequence[Group],
+        labels: Mapping[str, str],
+        *,
+        given_up: Collection[str] = NOBODY,
+    ) -> dict[str, Verdict]:
+        """Verdicts by true answers, by prompt id.
 
-    def judge(self, groups: Sequence[Group], labels: Mapping[str, Label]) -> dict[str, Verdict]:
-        """Verdicts of the groups that have a label, by prompt id."""
-        return {
-            group.prompt.id: self.against_label(group, labels[group.prompt.id].answer)
-            for group in groups
-            if group.prompt.id in labels
-        }
+        A cluster is right when one of its answers equals one of the accepted answers.
 
-
-def cluster(answers: Sequence[str | None], task: Task) -> tuple[tuple[int, ...], ...]:
-    """Indices of equal answers, larger cluster first, then the one whose first member came first.
-
-    Each answer is compared with the first member of each cluster, in order of appearance, so
-    clusters are disjoint and do not depend on anything but the answers and their order.
-    """
-    clusters: list[list[int]] = []
-    by_text: dict[str, list[int]] = {}
-    for index, answer in enumerate(answers):
-        if answer is None:
-            continue
-        found = by_text.get(answer) or next(
-            (c for c in clusters if task.same(answers[c[0]] or "", answer)), None
+        Args:
+            groups: with their votes.
+            labels: prompt id -> true answer; groups without one are left out.
+            given_up: marks of rollouts that are ungradable whatever the graders say.
+        """
+        labelled = [group for group in groups if group.prompt.id in labels]
+        answers = [self._sources(g.prompt, g.rollouts) for g in labelled]
+        golds = [self._golds(g.prompt, labels[g.prompt.id]) for g in labelled]
+        known = self.equality.read(
+            [
+                *(s for row in answers for s in row if s is not None),
+                *(s for row in golds for s in row),
+            ]
         )
-        if found is None:
-            found = []
-            clusters.append(found)
-        found.append(index)
-        by_text[answer] = found
-    return tuple(tuple(c) for c in sorted(clusters, key=lambda c: (-len(c), c[0])))
+        cases = [
+            _Case(
+                group=group,
+                answers=[None if s is None else known[s] for s in row],
+                golds=[reading for s in gold if (reading := known[s]) is not None],
+            )
+            for group, row, gold in zip(labelled, answers, golds, strict=True)
+        ]
+        compared = self.equality.same(pair for case in cases for pair in case.open_pairs())
+        verdicts = {}
+        for case in cases:
+            group = case.group
+            marked = {i for i, r in enumerate(group.rollouts) if mark_of(r) in given_up}
+            right, lost = case.decide(compared)
+            correct = tuple(i in right - marked for i in range(len(group.rollouts)))
+            verdicts[group.prompt.id] = self._verdict(
+                group, correct, ungradable=tuple(sorted(lost | marked))
+            )
+        return verdicts
+
+    def _sources(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[Source | None]:
+        task = self.tasks[prompt.task]
+        texts = [task.extract(rollout.text, prompt.text) for rollout in rollouts]
+        return [None if text is None else (task.mode, text) for text in texts]
+
+    def _golds(self, prompt: Prompt, label: str) -> list[Source]:
+        task = self.tasks[prompt.task]
+        return [(task.mode, gold) for gold in task.golds(label, prompt.text)]
+
+    def _verdict(
+        self, group: Group, correct: tuple[bool, ...], *, ungradable: tuple[int, ...] = ()
+    ) -> Verdict:
+        task = self.tasks[group.prompt.task]
+        lost = {*ungradable, *group.vote.ungradable}
+        answers = [None if i in lost else a for i, a in enumerate(group.vote.answers)]
+        triples = zip(group.rollouts, answers, correct, strict=True)
+        return Verdict(
+            correct=correct,
+            rewards=tuple(task.reward(r.text, a, correct=right) for r, a, right in triples),
+            ungradable=ungradable,
+        )
 
 
-def _verdict(group: Group, correct: tuple[bool, ...]) -> Verdict:
-    task = find_task(group.prompt.task)
-    triples = zip(group.rollouts, group.vote.answers, correct, strict=True)
-    return Verdict(
-        correct=correct,
-        rewards=tuple(task.reward(r.text, a, correct=right) for r, a, right in triples),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A group to be judged by its accepted answers."""
+
+    group: Group
+    answers: list[Reading | None]
+    golds: list[Reading]
+
+    def open_pairs(self) -> list[Pair]:
+        members = [i for cluster in self.group.vote.clusters for i in cluster]
+        readings = {r.source: r for i in members if (r := self.answers[i]) is not None}
+        return open_pairs_with_known(readings.values(), self.golds)
+
+    def decide(self, compared: Mapping[Pair, bool | None]) -> tuple[set[int], set[int]]:
+        """Indices of the right rollouts, and of those nobody can tell."""
+        right, lost = set[int](), set[int]()
+        for members in self.group.vote.clusters:
+            told = {
+                equals_known(reading, self.golds, compared)
+                for i in members
+                if (reading := self.answers[i]) is not None
+            }
+            if True in told:
+                right.update(members)
+            elif None in told:
+                lost.update(members)
+        return right, lost

@@ -2,65 +2,113 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.answers.equivalence import equal_answers
-from rlavr_hpc.answers.extract import last_answer_block, last_boxed
+from rlavr_hpc.answers.equivalence import ANY, LATEX, TEXT
+from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
+from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.types import accepted_answers
+
+MAX_PROSE_CHARS = 20_000
+"""How much of a response's end is searched for an answer that stands in no box."""
+LETTER = re.compile(r"\W*(?:\\text\w*\s*\{)?[\s({\[*]*([A-Z])(?![A-Za-z0-9])")
 
 
 class Task(Protocol):
     """One kind of question."""
 
+    @property
+    def mode(self) -> str:
+        """How answers are read and compared: a mode of `equivalence`."""
+
     def extract(self, response: str, question: str) -> str | None:
-        """The final answer of a response; None = unparsable."""
+        """The final answer of a response, or the text that holds it; None = unparsable."""
 
-    def gold(self, label: str, question: str) -> str:
-        """A label in the form in which answers are compared."""
-
-    def same(self, one: str, other: str) -> bool:
-        """Whether two answers are equal."""
+    def golds(self, label: str, question: str) -> tuple[str, ...]:
+        """The accepted answers of a label, in the form in which answers are compared."""
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """What a response earns, with the answer read from it."""
 
 
+@dataclass(frozen=True, slots=True)
 class MathTask:
     r"""Answers in `\boxed{}`, compared as mathematics; reward 1 or 0."""
 
+    where: Extract = Extract.boxed
+
+    @property
+    def mode(self) -> str:
+        """As formulas, or as prose in which the formula has to be found."""
+        return ANY if self.where is Extract.any else LATEX
+
     def extract(self, response: str, question: str) -> str | None:
-        """The last box's content."""
-        return last_boxed(response)
+        """The last box's content; without a box what `where` allows."""
+        if self.where is Extract.any:
+            return response[-MAX_PROSE_CHARS:]
+        boxed = last_boxed(response)
+        if boxed is None and self.where is Extract.stated:
+            return stated_answer(response)
+        return boxed
 
-    def gold(self, label: str, question: str) -> str:
-        """The label, without the box some data sets put around it."""
-        return last_boxed(label) or label
-
-    def same(self, one: str, other: str) -> bool:
-        """Mathematical equality."""
-        return equal_answers(one, other)
+    def golds(self, label: str, question: str) -> tuple[str, ...]:
+        """The labels, without the box or the dollars that some data sets put around them."""
+        if self.where is Extract.any:
+            return tuple(answer[-MAX_PROSE_CHARS:] for answer in accepted_answers(label))
+        return tuple(
+            last_boxed(answer) or answer.strip().strip("$").strip() or answer
+            for answer in accepted_answers(label)
+        )
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """1 or 0."""
         return float(correct)
 
 
+@dataclass(frozen=True, slots=True)
+class ChoiceTask:
+    """One letter of several; reward 1 or 0."""
+
+    mode: str = TEXT
+
+    def extract(self, response: str, question: str) -> str | None:
+        """The letter in the last box, in the last answer block, or stated as the answer."""
+        for text in (last_boxed(response), last_answer_block(response), stated_answer(response)):
+            letter = text and LETTER.match(text)
+            if letter:
+                return letter[1]
+        return None
+
+    def golds(self, label: str, question: str) -> tuple[str, ...]:
+        """The letters of the labels."""
+        found = ((LETTER.match(answer), answer) for answer in accepted_answers(label))
+        return tuple(letter[1] if letter else answer for letter, answer in found)
+
+    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
+        """1 or 0."""
+        return float(correct)
+
+
+@dataclass(frozen=True, slots=True)
 class KnightsTask:
     """Roles in an `<answer>` block; reward in [-3, 3] (method, section 6)."""
+
+    mode: str = TEXT
 
     def extract(self, response: str, question: str) -> str | None:
         """The canonical roles of everyone the puzzle names."""
         block = last_answer_block(response)
         return read_roles(block, puzzle_names(question)) if block else None
 
-    def gold(self, label: str, question: str) -> str:
-        """The label in canonical form; a label that names others is kept as it is."""
-        return read_roles(label, puzzle_names(question)) or label
-
-    def same(self, one: str, other: str) -> bool:
-        """Everyone has the same role."""
-        return one == other
+    def golds(self, label: str, question: str) -> tuple[str, ...]:
+        """The labels in canonical form; one that names others is kept as it is."""
+        names = puzzle_names(question)
+        return tuple(read_roles(answer, names) or answer for answer in accepted_answers(label))
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """Format +1 or -1; answer +2 right, -1.5 wrong, -2 unparsable."""
@@ -70,15 +118,15 @@ class KnightsTask:
         return form + (2.0 if correct else -1.5)
 
 
-TASKS: dict[str, Task] = {"math": MathTask(), "knights": KnightsTask()}
+TASKS = ("math", "choice", "knights")
 
 
-def find_task(name: str) -> Task:
-    """The task of that name.
+def make_tasks(where: Extract) -> Mapping[str, Task]:
+    """All tasks; `where` tells where a math answer may stand."""
+    return {"math": MathTask(where=where), "choice": ChoiceTask(), "knights": KnightsTask()}
 
-    Raises:
-        UserError: there is none.
-    """
+
+def check_task(name: str) -> None:
+    """Raise UserError unless there is a task of that name."""
     if name not in TASKS:
         raise UserError(f"data.task={name!r} is not one of {', '.join(sorted(TASKS))}")
-    return TASKS[name]

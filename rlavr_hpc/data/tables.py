@@ -20,12 +20,15 @@ from rlavr_hpc.config_groups import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.types import Message, Question
+from rlavr_hpc.types import Message, Question, several_answers
 
 Row = Mapping[str, Any]
 
-KNIGHTS_SOURCES = ("kk", "knight", "knave")
-"""A `data_source` that contains one of these holds knights-and-knaves puzzles; others are math."""
+TASK_BY_SOURCE = {
+    "knights": ("kk", "knight", "knave"),
+    "choice": ("mmlu", "gpqa", "arc_", "arc-", "choice"),
+}
+"""Task -> what the `data_source` of its rows contains; all other rows are math."""
 
 
 def read_dataset(path: Path, kind: DataKind, *, task: str | None) -> Dataset:
@@ -82,13 +85,19 @@ def _question(row: Row, where: str, task: str | None) -> Question:
     identity = canonical_json([[m.role, m.content] for m in messages] or text)
     given = row.get("id")
     source = str(row.get("data_source", "")).lower()
-    by_source = "knights" if any(word in source for word in KNIGHTS_SOURCES) else "math"
     return Question(
         id=str(given) if given is not None else _content_id(identity),
         messages=messages,
         text=text,
-        task=task or by_source,
+        task=task or _task_of(source),
     )
+
+
+def _task_of(source: str) -> str:
+    for task, words in TASK_BY_SOURCE.items():
+        if any(word in source for word in words):
+            return task
+    return "math"
 
 
 def _content_id(text: str) -> str:
@@ -111,13 +120,17 @@ def _answer(row: Row) -> str | None:
         value = row.get("answer")
     if isinstance(value, Mapping):
         value = value.get("solution_text_format", value.get("answer"))
-    if isinstance(value, list):
-        value = value[0] if value else None
+    several = value if isinstance(value, list) else [value]
+    answers = [text for one in several if (text := _text_of(one))]
+    return several_answers(answers) if answers else None
+
+
+def _text_of(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
+        return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).strip() or None
+    return str(value).strip()
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:

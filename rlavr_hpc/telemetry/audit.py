@@ -7,30 +7,26 @@ to one with them off.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
-from rlavr_hpc.types import Group
+from rlavr_hpc.types import Group, Place
 
-Judge = Callable[[Group, str], Sequence[bool]]
-"""(G,) correctness of a group's rollouts by a true answer."""
+Judge = Callable[[Sequence[Group], Place], Mapping[str, Sequence[bool]]]
+"""(G,) correctness by all labels the data has, by prompt id; prompts without a label left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """Compares votes with all labels the data has."""
 
-    answers: Mapping[str, str] = field(repr=False)
     judge: Judge
 
-    def measure(self, groups: Sequence[Group]) -> Metrics:
+    def measure(self, groups: Sequence[Group], place: Place) -> Metrics:
         """The step's oracle diagnostics, over the groups whose data has a label."""
-        judged = [
-            (group, self.judge(group, self.answers[group.prompt.id]))
-            for group in groups
-            if group.prompt.id in self.answers
-        ]
+        correct = self.judge(groups, place)
+        judged = [(g, correct[g.prompt.id]) for g in groups if g.prompt.id in correct]
         return {
             names.ORACLE_VOTE_ACCURACY: mean_of(vote_is_right(g, right) for g, right in judged),
             names.ORACLE_TRUE_REWARD: mean_of(r for _, right in judged for r in right),

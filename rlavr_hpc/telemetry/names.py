@@ -1,7 +1,7 @@
 """Every metric's name, once, with what it means. `group/quantity[_unit]`.
 
-Groups: train, collapse (label-free), labels, eval, oracle (needs labels nobody bought: research
-only), time, perf, sys.
+Groups: train, collapse (label-free), grade, labels, eval, oracle (needs labels nobody bought:
+research only), time, perf, sys.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ COLLAPSE_TRUNCATED: Final = "collapse/truncated"
 """Share of responses ended by the length limit."""
 COLLAPSE_SURPRISE: Final = "collapse/surprise"
 """Minus the sampler's mean token log-probability over all responses, in nats."""
+
+GRADE_UNGRADABLE: Final = "grade/ungradable"
+"""Share of responses whose answer passed a grader's limit: they neither vote nor earn."""
+GRADE_LOST_BY_LABEL: Final = "grade/lost_by_label"
+"""Responses per labelled prompt whose comparison with the label passed a limit."""
 
 LABELS_BOUGHT: Final = "labels/bought"
 """New labels of this step."""

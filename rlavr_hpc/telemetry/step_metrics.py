@@ -34,6 +34,7 @@ def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics
         names.COLLAPSE_UNPARSABLE: Mean(sum(v.unparsable for v in votes), len(rollouts)),
         names.COLLAPSE_UNANIMOUS: mean_of(v.majority_ratio == 1.0 for v in votes),
         names.COLLAPSE_NOTHING_PARSABLE: mean_of(not v.clusters for v in votes),
+        names.GRADE_UNGRADABLE: Mean(sum(len(v.ungradable) for v in votes), len(rollouts)),
         names.COLLAPSE_TRAINED_REWARD: mean_of(r for s in signals for r in s.rewards),
         names.COLLAPSE_LENGTH_TOKENS: Mean(tokens, len(rollouts)),
         names.COLLAPSE_TRUNCATED: mean_of(r.truncated for r in rollouts),

@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from rlavr_hpc.acquisition.label_source import DatasetLabels
-from rlavr_hpc.acquisition.ledger import Ledger, rules_of
+from rlavr_hpc.acquisition.ledger import rules_of
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.answers.grader_pool import Limits
+from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
@@ -28,9 +30,9 @@ from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.language import Language
-from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts
+from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
 from rlavr_hpc.trainer.policy_settings import PolicySettings
-from rlavr_hpc.types import Prompt, Question
+from rlavr_hpc.types import Group, Place, Prompt, Question
 
 log = logging.getLogger(__name__)
 
@@ -127,12 +129,12 @@ def build_parts(
     language: Language,
     prompts: Prepared,
     topology: Topology,
-    ledger: Ledger | None,
+    records: Records,
 ) -> Parts:
     """Load the model, start the engine, and put everything together. All ranks call this."""
     device = pick_device(topology)
     policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
-    referee = Referee()
+    referee = RecordedReferee(build_referee(config, topology), records.given_up)
     return Parts(
         config=config,
         stream=prompts.stream,
@@ -141,7 +143,7 @@ def build_parts(
         referee=referee,
         acquisition=plugins.acquisition,
         rules=rules_of(config),
-        ledger=ledger,
+        ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
         pseudo=plugins.pseudo,
         test_sets=_test_sets(prompts.held_out, split.held_out),
@@ -229,8 +231,19 @@ def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutS
     return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
 
 
-def _audit(train: Dataset, referee: Referee) -> Audit:
-    return Audit(
-        answers=train.answers,
-        judge=lambda group, label: referee.against_label(group, label).correct,
+def build_referee(config: RunConfig, topology: Topology) -> Referee:
+    """The run's referee; its graders start with the first answer that needs them."""
+    grading = config.grading
+    return Referee(
+        limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
+        workers=config.cluster.graders or topology.threads,
+        where=grading.extract,
     )
+
+
+def _audit(train: Dataset, referee: RecordedReferee) -> Audit:
+    def judge(groups: Sequence[Group], place: Place) -> dict[str, tuple[bool, ...]]:
+        verdicts = referee.judge(groups, train.answers, place=place, stage="audit")
+        return {prompt: verdict.correct for prompt, verdict in verdicts.items()}
+
+    return Audit(judge=judge)

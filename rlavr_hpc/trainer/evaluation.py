@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
+from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import HeldOutSet, Parts
 from rlavr_hpc.trainer.step import gather_groups, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
@@ -35,11 +37,16 @@ def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
     rollouts = parts.engine.sample(
         share, sampling=sampling, place=place, version=parts.policy.version
     )
-    mine = [parts.referee.vote(p, r) for p, r in zip(share, rollouts, strict=True)]
+    stage = f"eval/{test_set.name}"
+    mine = parts.referee.vote(share, rollouts, place=place, stage=stage)
     groups = gather_groups(mine, test_set.prompts, parts)
-    judged = [
-        (g, parts.referee.against_label(g, test_set.answers[g.prompt.id]).correct) for g in groups
-    ]
+
+    def judge() -> dict[str, Verdict]:
+        parts.referee.settle(groups, place=place, stage=stage)
+        return parts.referee.judge(groups, test_set.answers, place=place, stage=stage)
+
+    verdicts = ranks.on_main(judge)
+    judged = [(g, verdicts[g.prompt.id].correct) for g in groups]
     n = config.samples
     return {
         eval_name(test_set.name, "mean", n): mean_of(r for _, right in judged for r in right),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlavr_hpc.answers.tasks import find_task
+from rlavr_hpc.answers.tasks import check_task
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.data.sources import Split, load_split
 from rlavr_hpc.errors import UserError
@@ -20,7 +20,7 @@ def load_inputs(config: RunConfig) -> Split:
     _check_model(config)
     split = load_split(config.data)
     for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
-        find_task(question.task)
+        check_task(question.task)
     if config.quota and not split.train.answers:
         raise UserError(
             f"acquisition={config.acquisition.name} buys labels, but no row of "

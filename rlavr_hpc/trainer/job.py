@@ -114,10 +114,12 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
 
     torch.set_num_threads(topology.threads)
     _quiet_vendors(on_cpu=not torch.cuda.is_available())
+    from rlavr_hpc.answers.given_up import GivenUp  # noqa: PLC0415
     from rlavr_hpc.trainer import assemble, build_ops, ranks, resume  # noqa: PLC0415
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
     from rlavr_hpc.trainer.loop import Run  # noqa: PLC0415
+    from rlavr_hpc.trainer.parts import Records  # noqa: PLC0415
 
     plugins = assemble.load_plugins(config)
     language = load_language(config, quiet=not topology.is_main)
@@ -132,11 +134,15 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
             run_dir, config, topology=topology, prompts=prompts, config_hash=hash8(config)
         )
     )
+    fence = partial(check_fence, run_dir, begun.attempt)
     writers = ranks.on_main_only(lambda: resume.open_writers(run_dir, config, begun))
     try:
         parts = assemble.build_parts(
             config, plugins=plugins, split=split, language=language, prompts=prompts,
-            topology=topology, ledger=writers.ledger if writers else None,
+            topology=topology, records=Records(
+                ledger=writers.ledger if writers else None,
+                given_up=GivenUp(run_dir, begun.attempt.number, fence=fence if writers else None),
+            ),
         )  # fmt: skip
         if begun.checkpoint is not None:
             parts.policy.load(begun.checkpoint.folder)
@@ -147,7 +153,7 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
     return Run(
         parts=parts, run_dir=run_dir, state=begun.state, stop=stop,
         recorder=writers.recorder if writers else None,
-        fence=partial(check_fence, run_dir, begun.attempt),
+        fence=fence,
     )  # fmt: skip
 
 

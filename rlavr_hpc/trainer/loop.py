@@ -72,7 +72,7 @@ class Run:
     def _one_step(self, step: int) -> dict[str, float]:
         config, place = self.parts.config, self._place(step)
         result = run_step(self.parts, place)
-        metrics = {**result.metrics, **self._audit(result), **_rates(result)}
+        metrics = {**result.metrics, **self._audit(result, place), **_rates(result)}
         if self._due(step, config.eval_every):
             metrics |= self._evaluate(step)
         values = self._record(place, metrics)
@@ -98,11 +98,11 @@ class Run:
         metrics = evaluate(self.parts, self._place(step))
         return {**metrics, names.TIME_EVALUATE: Mean(time.perf_counter() - start)}
 
-    def _audit(self, result: StepResult) -> Metrics:
+    def _audit(self, result: StepResult, place: Place) -> Metrics:
         """Oracle diagnostics, after the step and for the record alone."""
         if self.recorder is None or self.parts.audit is None:
             return {}
-        return self.parts.audit.measure(result.groups)
+        return self.parts.audit.measure(result.groups, place)
 
     def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB

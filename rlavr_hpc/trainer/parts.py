@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from rlavr_hpc.acquisition.label_source import LabelSource
 from rlavr_hpc.acquisition.ledger import Ledger, Rules
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
-from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.given_up import GivenUp
+from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.learning.rewards import PseudoReward
@@ -31,6 +32,16 @@ class HeldOutSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What an attempt writes down before it counts."""
+
+    ledger: Ledger | None
+    """On rank 0 only: there is one writer."""
+    given_up: GivenUp
+    """On every rank; only rank 0's writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Everything a step uses."""
 
@@ -38,7 +49,7 @@ class Parts:
     stream: PromptStream
     engine: RolloutEngine
     policy: DeepspeedPolicy
-    referee: Referee
+    referee: RecordedReferee
     acquisition: AcquisitionPolicy
     rules: Rules
     ledger: Ledger | None

@@ -6,24 +6,28 @@ rank holds all groups, rank 0 buys, and the optimizer's batches are dealt to all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from rlavr_hpc.acquisition.buy import buy_labels, make_offer
+from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.rewards import assign_signals
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.clock import StepClock
-from rlavr_hpc.telemetry.reduce import Mean, Metrics, merge
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
 from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt
+
+TRAIN = "train"
+"""Stage of the graders' record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +51,12 @@ def run_step(parts: Parts, place: Place) -> StepResult:
         )
         parts.engine.rest()
     with clock.phase("grade"):
-        mine = [parts.referee.vote(p, r) for p, r in zip(share, rollouts, strict=True)]
+        mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
         groups = gather_groups(mine, prompts, parts)
     with clock.phase("acquire"):
         labels, total = ranks.on_main(partial(acquire, parts, groups, place))
     with clock.phase("grade"):
-        verdicts = parts.referee.judge(groups, labels)
+        verdicts = ranks.on_main(partial(judge, parts, groups, labels, place))
         signals = assign_signals(
             groups,
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
@@ -77,6 +81,7 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             group_metrics(groups, signals),
             label_metrics(labels, vote_right=right, total=total),
             *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
+            {names.GRADE_LOST_BY_LABEL: mean_of(len(v.ungradable) for v in verdicts.values())},
             {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
             clock.metrics(),
         ]
@@ -87,12 +92,21 @@ def run_step(parts: Parts, place: Place) -> StepResult:
 def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[str, Label], int]:
     """Offer, choose, buy; on rank 0 only. Returns the labels and the run's new labels so far."""
     assert parts.ledger is not None
+    parts.referee.settle(groups, place=place, stage=TRAIN)
     offer = make_offer(
         groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
     )
     choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
     labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
     return labels, parts.ledger.book.bought_until(place)
+
+
+def judge(
+    parts: Parts, groups: Sequence[Group], labels: Mapping[str, Label], place: Place
+) -> dict[str, Verdict]:
+    """Verdicts by the labels, by prompt id; on rank 0 only, which writes down what it gives up."""
+    answers = {prompt: label.answer for prompt, label in labels.items()}
+    return parts.referee.judge(groups, answers, place=place, stage=TRAIN)
 
 
 def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:

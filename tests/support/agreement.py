@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import random
+from pathlib import Path
 
 
 def main() -> None:
@@ -28,10 +29,12 @@ def main() -> None:
 
     import torch
 
+    from rlavr_hpc.answers.given_up import GivenUp
     from rlavr_hpc.trainer import assemble, build_ops
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks
     from rlavr_hpc.trainer.inputs import load_inputs
     from rlavr_hpc.trainer.language import load_language
+    from rlavr_hpc.trainer.parts import Records
     from tests.support.configs import composed
 
     config = composed(
@@ -46,7 +49,8 @@ def main() -> None:
     init_ranks(device=torch.device("cpu"), rank=0, world_size=1)
     parts = assemble.build_parts(
         config, plugins=assemble.load_plugins(config), split=split, language=language,
-        prompts=prompts, topology=topology, ledger=None,
+        prompts=prompts, topology=topology,
+        records=Records(ledger=None, given_up=GivenUp(Path(), 1, fence=None)),
     )  # fmt: skip
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))
     end_process(0)

@@ -29,4 +29,4 @@ def group(answers: Sequence[str | None], *, name: str = "p1") -> Group:
     """A math group whose rollouts box these answers; None = no box."""
     texts = [f"so \\boxed{{{a}}}" if a is not None else "no idea" for a in answers]
     rollouts = [rollout(text, name=name, sample=i) for i, text in enumerate(texts)]
-    return Referee().vote(prompt(name), rollouts)
+    return Referee().vote([prompt(name)], [rollouts])[0]

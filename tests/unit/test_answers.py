@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from rlavr_hpc.answers.equivalence import equal_answers
-from rlavr_hpc.answers.extract import last_answer_block, last_boxed
+from rlavr_hpc.answers.clusters import blame
+from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.referee import Referee, cluster
-from rlavr_hpc.answers.tasks import KnightsTask, MathTask, find_task
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.tasks import ChoiceTask, KnightsTask, MathTask, check_task
+from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.types import Label
+from rlavr_hpc.types import accepted_answers, several_answers
 from tests.support.groups import group, prompt, rollout
 
 PUZZLE = "You meet 3 inhabitants: Ann, Bob, and Cy. Ann said Bob is a knave. So who is who?"
@@ -52,25 +53,54 @@ def test_the_last_closed_answer_block_is_the_answer(text: str, answer: str | Non
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "equal"),
+    ("text", "answer"),
     [
-        ("42", "42.0", True),
-        ("007", "7", True),
-        ("1/2", "0.5", True),
-        (r"\frac{1}{2}", "0.5", True),
-        (r"\frac{1}{2}", "1/2", True),
-        ("2", "3", False),
-        ("-3", "3", False),
-        ("123456789012345678901", "123456789012345678902", False),
-        ("(1,2)", "(1, 2)", True),
-        ("(1,2)", "(2,1)", False),
-        ("gibberish", "gibberish", True),
-        ("gibberish", "other words", False),
+        ("The answer is 7.", "7"),
+        ("the answer is 3. No: The answer is $\\frac{1}{2}$, surely.", "\\frac{1}{2}"),
+        ("**Answer:** 12\nbecause of that", "12"),
+        ("The final answer is 2.5. I hope so", "2.5"),
+        ("nothing is stated", None),
+        ("the answer is", None),
+        ("\u0130 the answer is 5", None),  # lower() changes its length
     ],
 )
-def test_answers_are_compared_as_mathematics_both_ways(one: str, other: str, equal: bool) -> None:
-    assert equal_answers(one, other) is equal
-    assert equal_answers(other, one) is equal
+def test_the_stated_answer_is_what_the_last_such_phrase_introduces(
+    text: str, answer: str | None
+) -> None:
+    assert stated_answer(text) == answer
+
+
+def test_only_where_the_config_says_so_an_answer_may_stand_outside_a_box() -> None:
+    text = "The answer is 7."
+    assert MathTask().extract(text, "") is None
+    assert MathTask(where=Extract.stated).extract(text, "") == "7"
+    assert MathTask(where=Extract.stated).extract(text + r" \boxed{8}", "") == "8"
+
+
+@pytest.mark.parametrize(
+    ("response", "letter"),
+    [
+        (r"\boxed{B}", "B"),
+        (r"\boxed{(C)}", "C"),
+        (r"\boxed{\text{D}}", "D"),
+        (r"\boxed{\textbf{(A) } 5}", "A"),
+        (r"\boxed{B. because}", "B"),
+        ("<answer>E</answer>", "E"),
+        ("The answer is (B).", "B"),
+        ("**Answer: C**", "C"),
+        (r"\boxed{Because}", None),
+        (r"\boxed{7}", None),
+        ("B", None),
+    ],
+)
+def test_a_choice_is_one_letter(response: str, letter: str | None) -> None:
+    assert ChoiceTask().extract(response, "") == letter
+
+
+def test_a_choice_is_judged_by_its_letter() -> None:
+    rollouts = [rollout(text, sample=i) for i, text in enumerate([r"\boxed{B}", r"\boxed{(A)}"])]
+    voted = Referee().vote([prompt(task="choice")], [rollouts])[0]
+    assert Referee().judge([voted], {"p1": "(B) seven"})["p1"].correct == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -82,12 +112,18 @@ def test_answers_are_compared_as_mathematics_both_ways(one: str, other: str, equ
         (["0.5", "1/2", r"\frac12"], ((0, 1, 2),)),
         ([None, None], ()),
         (["3", "2", "1"], ((0,), (1,), (2,))),
+        (["4"], ((0,),)),
+        (["4", "4.0", "8/2"], ((0, 1, 2),)),
+        (["28", r"28\%", "0.28"], ((1, 2), (0,))),
+        (["28", r"28\%", "30"], ((0, 1), (2,))),
+        ([r"28\%", "0.28", "28.0", r"28 \%"], ((0, 1, 3), (2,))),
+        (["x=5", "5", "y=5"], ((0, 1, 2),)),  # joined by the 5 in their middle
     ],
 )
 def test_clusters_are_larger_first_then_first_come(
     answers: list[str | None], clusters: tuple[tuple[int, ...], ...]
 ) -> None:
-    assert cluster(answers, MathTask()) == clusters
+    assert group(answers).vote.clusters == clusters
 
 
 def test_the_vote_counts_unparsable_answers_in_the_ratio() -> None:
@@ -104,14 +140,49 @@ def test_without_a_parsable_answer_there_is_no_vote() -> None:
 def test_verdicts_are_right_by_vote_and_by_label() -> None:
     referee, voted = Referee(), group(["7", None, "7", "8"])
     assert referee.against_vote(voted).rewards == (1.0, 0.0, 1.0, 0.0)
-    assert referee.against_label(voted, "8").correct == (False, False, False, True)
-    labels = {"p1": Label(prompt_id="p1", answer="8.0", cost=1.0)}
-    assert referee.judge([voted, group(["1"], name="p2")], labels).keys() == {"p1"}
-    assert referee.judge([voted], labels)["p1"].rewards == (0.0, 0.0, 0.0, 1.0)
+    verdicts = referee.judge([voted, group(["1"], name="p2")], {"p1": "8.0"})
+    assert verdicts.keys() == {"p1"}
+    assert verdicts["p1"].correct == (False, False, False, True)
+    assert verdicts["p1"].rewards == (0.0, 0.0, 0.0, 1.0)
 
 
-def test_a_boxed_label_is_unboxed() -> None:
-    assert Referee().against_label(group(["8"]), r"\boxed{8}").correct == (True,)
+@pytest.mark.parametrize("label", [r"\boxed{8}", "$8$", "8", several_answers(["7", "8.0"])])
+def test_a_label_may_be_boxed_in_dollars_or_one_of_several(label: str) -> None:
+    assert Referee().judge([group(["8", "9"])], {"p1": label})["p1"].correct == (True, False)
+
+
+def test_a_whole_cluster_is_right_when_one_of_its_answers_is() -> None:
+    voted = group([r"28\%", "0.28", "3"])
+    assert Referee().judge([voted], {"p1": "28"})["p1"].correct == (True, True, False)
+
+
+def test_several_answers_travel_as_one_label() -> None:
+    assert accepted_answers(several_answers(["1", "2"])) == ("1", "2")
+    assert several_answers(["[1,2]"]) == "[1,2]"
+    assert accepted_answers("[1,2]") == ("[1,2]",)
+    assert accepted_answers('["a", 2]') == ('["a", 2]',)
+    assert accepted_answers('["broken') == ('["broken',)
+
+
+def test_a_rollout_given_up_before_neither_votes_nor_earns() -> None:
+    from rlavr_hpc.answers.given_up import mark_of
+
+    rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate("7778")]
+    rollouts[0] = rollout(r"say \boxed{7}", sample=0)
+    voted = Referee().vote([prompt()], [rollouts], given_up={mark_of(rollouts[0])})[0]
+    assert voted.vote.clusters == ((1, 2), (3,))
+    assert (voted.vote.ungradable, voted.vote.unparsable) == ((0,), 0)
+    assert Referee().against_vote(voted).rewards == (0.0, 1.0, 1.0, 0.0)
+    marked = Referee().judge([voted], {"p1": "7"}, given_up={mark_of(rollouts[1])})["p1"]
+    assert marked.correct == (False, False, False, False)  # identical texts share a mark
+    assert marked.ungradable == (1, 2)
+
+
+def test_the_answer_with_most_open_comparisons_is_blamed() -> None:
+    assert blame([(0, 1), (1, 2), (1, 3)], weight=lambda _: 1) == {1}
+    assert blame([(0, 1)], weight=lambda i: [9, 1][i]) == {0}
+    assert blame([(0, 1)], weight=lambda _: 1) == {1}
+    assert blame([], weight=lambda _: 1) == set()
 
 
 def test_names_come_from_the_puzzle() -> None:
@@ -138,14 +209,13 @@ def test_roles_are_read_for_everyone_or_not_at_all(answer: str, roles: str | Non
 def test_knights_rewards_grade_format_and_answer() -> None:
     task = KnightsTask()
     truth = "Ann is a knight, Bob is a knave, Cy is a knight"
-    gold = task.gold(truth, PUZZLE)
     right = task.extract(f"<answer>{truth}</answer>", PUZZLE)
     wrong = task.extract(
         f"<answer>{truth.replace('Cy is a knight', 'Cy is a knave')}</answer>", PUZZLE
     )
-    assert right is not None
+    assert task.golds(truth, PUZZLE) == (right,)
     assert wrong is not None
-    assert (task.same(gold, right), task.same(gold, wrong)) == (True, False)
+    assert wrong != right
     form = "<answer>x</answer>"
     assert task.reward(form, right, correct=True) == 3.0
     assert task.reward(form, wrong, correct=False) == -0.5
@@ -156,11 +226,11 @@ def test_knights_rewards_grade_format_and_answer() -> None:
 def test_a_knights_group_votes_by_its_roles() -> None:
     answers = ["Ann is a knight, Bob is a knave, Cy is a knave", "nonsense"]
     rollouts = [rollout(f"<answer>{a}</answer>", sample=i) for i, a in enumerate(answers)]
-    voted = Referee().vote(prompt(text=PUZZLE, task="knights"), rollouts)
+    voted = Referee().vote([prompt(text=PUZZLE, task="knights")], [rollouts])[0]
     assert voted.vote.clusters == ((0,),)
     assert Referee().against_vote(voted).rewards == (3.0, -1.0)
 
 
 def test_an_unknown_task_is_refused() -> None:
-    with pytest.raises(UserError, match="knights, math"):
-        find_task("poetry")
+    with pytest.raises(UserError, match="choice, knights, math"):
+        check_task("poetry")

@@ -18,7 +18,7 @@ LIGHT = (
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
-    "math_verify": {"rlavr_hpc/answers/equivalence.py"},
+    "math_verify": {"rlavr_hpc/answers/reading.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb_sink.py"},
     "pyarrow": {"rlavr_hpc/data/tables.py"},
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
@@ -14,7 +13,7 @@ from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
 from rlavr_hpc.telemetry.step_metrics import group_metrics, update_metrics
 from rlavr_hpc.types import Place, Signal
-from tests.support.groups import group
+from tests.support.groups import PLACE, group
 
 
 def test_means_merge_by_their_counts_and_not_by_their_number() -> None:
@@ -71,13 +70,10 @@ def test_update_sums_become_means_over_tokens() -> None:
 
 
 def test_the_audit_measures_what_only_labels_can_tell() -> None:
-    referee = Referee()
-    audit = Audit(
-        answers={"p1": "1", "q": "9"},
-        judge=lambda g, label: referee.against_label(g, label).correct,
-    )
+    verdicts = {"p1": (True, True, False), "q": (False, False, True)}
+    audit = Audit(judge=lambda _groups, _place: verdicts)
     groups = [group(["1", "1", "2"]), group(["1", "1", "9"], name="q"), group(["4"], name="none")]
-    row = as_row(audit.measure(groups))
+    row = as_row(audit.measure(groups, PLACE))
     assert row == {
         names.ORACLE_VOTE_ACCURACY: 0.5,
         names.ORACLE_TRUE_REWARD: 0.5,

@@ -1,0 +1,168 @@
+"""Clusters of equal answers: disjoint, and independent of the order of comparison.
+
+Equal keys fall into one class by look-up; classes are joined where a comparison says equal
+(union-find), so that the clusters are symmetric and transitive whatever the comparison is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from rlavr_hpc.answers.equivalence import (
+    Pair,
+    Reading,
+    decide,
+    decide_known,
+    known_pair,
+    sorted_pair,
+)
+from rlavr_hpc.answers.exact import without_percent
+
+Clusters = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clustering:
+    """The outcome for one group."""
+
+    clusters: Clusters
+    """Indices, larger cluster first, then the one whose first member came first."""
+    ungradable: tuple[int, ...]
+    """Indices of answers whose reading or comparison passed a limit; they are in no cluster."""
+
+
+def classes_of(readings: Sequence[Reading | None]) -> list[list[int]]:
+    """Indices with equal keys, in order of first appearance; without those that say nothing."""
+    plain = {
+        reading.key
+        for reading in readings
+        if reading is not None and not (reading.exact and reading.exact.percent)
+    }
+    classes: dict[Hashable, list[int]] = {}
+    for index, reading in enumerate(readings):
+        if reading is not None and not reading.gave_up:
+            classes.setdefault(_key(reading, plain), []).append(index)
+    return list(classes.values())
+
+
+def _key(reading: Reading, plain: set[Hashable]) -> Hashable:
+    """`28%` is 0.28, unless this group holds a 28 for it to agree with, and no 0.28."""
+    if reading.exact is None or not reading.exact.percent:
+        return reading.key
+    bare = without_percent(reading.exact)
+    key = (bare.shape, bare.name, bare.items)
+    return key if key in plain and reading.key not in plain else reading.key
+
+
+def open_pairs(readings: Sequence[Reading | None]) -> list[Pair]:
+    """The comparisons a group still needs."""
+    return [
+        sorted_pair(one, other)
+        for one, other in _first_readings(readings)
+        if decide(one, other) is None
+    ]
+
+
+def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | None]) -> Clustering:
+    """Join the classes that are equal.
+
+    Args:
+        readings: (G,) what each rollout's answer says.
+        compared: the answers to `open_pairs`; None = past a limit.
+    """
+    classes = classes_of(readings)
+    first = [_spokesman(readings, members) for members in classes]
+
+    def equal(i: int, j: int) -> bool | None:
+        told = decide(first[i], first[j])
+        return compared[sorted_pair(first[i], first[j])] if told is None else told
+
+    relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
+    open_ended = [pair for pair, told in relation.items() if told is None]
+    blamed = blame(open_ended, weight=lambda i: len(first[i].source[1]))
+    joined = _join(
+        [i for i in range(len(classes)) if i not in blamed],
+        [pair for pair, told in relation.items() if told],
+    )
+    members = [sorted(m for i in group for m in classes[i]) for group in joined]
+    failed = [i for i, reading in enumerate(readings) if reading is not None and reading.gave_up]
+    return Clustering(
+        clusters=tuple(tuple(m) for m in sorted(members, key=lambda m: (-len(m), m[0]))),
+        ungradable=tuple(sorted([*failed, *(m for i in blamed for m in classes[i])])),
+    )
+
+
+def open_pairs_with_known(answers: Iterable[Reading], golds: Sequence[Reading]) -> list[Pair]:
+    """The comparisons with accepted answers that need a grader."""
+    return [
+        known_pair(answer, gold)
+        for answer in answers
+        for gold in golds
+        if not (answer.gave_up or gold.gave_up) and decide_known(answer, gold) is None
+    ]
+
+
+def equals_known(
+    answer: Reading, golds: Sequence[Reading], compared: Mapping[Pair, bool | None]
+) -> bool | None:
+    """Whether an answer equals one of the accepted answers; None = a limit was passed.
+
+    Args:
+        answer: what a rollout says.
+        golds: the accepted answers.
+        compared: the answers to `open_pairs_with_known`.
+    """
+    told = []
+    for gold in golds:
+        if answer.gave_up or gold.gave_up:
+            told.append(True if answer.source == gold.source else None)
+        else:
+            known = decide_known(answer, gold)
+            told.append(compared[known_pair(answer, gold)] if known is None else known)
+    return True if True in told else None if None in told else False
+
+
+def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], int]) -> set[int]:
+    """Whom to call ungradable so that no comparison is left open: again and again the one with
+    most open comparisons, of several the heavier, then the later.
+    """  # noqa: D205
+    left, blamed = list(pairs), set[int]()
+    while left:
+        counts: dict[int, int] = {}
+        for pair in left:
+            for member in pair:
+                counts[member] = counts.get(member, 0) + 1
+        worst = max(counts, key=lambda i: (counts[i], weight(i), i))
+        blamed.add(worst)
+        left = [pair for pair in left if worst not in pair]
+    return blamed
+
+
+def _join(nodes: Sequence[int], edges: Sequence[tuple[int, int]]) -> list[list[int]]:
+    parent = {node: node for node in nodes}
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            node = parent[node]
+        return node
+
+    for one, other in edges:
+        if one in parent and other in parent:
+            parent[root(other)] = root(one)
+    groups: dict[int, list[int]] = {}
+    for node in nodes:
+        groups.setdefault(root(node), []).append(node)
+    return list(groups.values())
+
+
+def _first_readings(readings: Sequence[Reading | None]) -> list[tuple[Reading, Reading]]:
+    first = [_spokesman(readings, members) for members in classes_of(readings)]
+    return list(combinations(first, 2))
+
+
+def _spokesman(readings: Sequence[Reading | None], members: Sequence[int]) -> Reading:
+    """The reading by which a class is compared: the first without a percent sign, if any."""
+    found = [r for i in members if (r := readings[i]) is not None]
+    return next((r for r in found if not (r.exact and r.exact.percent)), found[0])

@@ -1,0 +1,146 @@
+"""Reads and compares answers with math-verify; runs in a grader's process only.
+
+The only importer of math-verify, and never imported by a process that must not hang: see
+`grader_worker` for the limits under which this runs.
+"""
+
+from __future__ import annotations
+
+import cmath
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import math_verify.parser
+from latex2sympy2_extended.antlr_parser import PSParser
+from math_verify import parse, verify
+from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse_latex_cached
+from sympy import Expr, Rational, simplify, srepr
+
+LATEX, ANY = "latex", "any"
+"""How a text is read: it is a formula; or it is prose, and the answer has to be found in it."""
+CONFIGS = {
+    LATEX: [LatexExtractionConfig(boxed_match_priority=-1)],
+    ANY: [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()],
+}
+REMEMBERED = 512
+"""Parsed answers kept in a grader, which is replaced when it grows."""
+MAX_SHOWN = 1000
+
+logging.getLogger("math_verify").setLevel(logging.CRITICAL)
+logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
+
+
+def _arithmetic(text: str) -> Any:  # noqa: ANN401
+    """A plain expression such as `1/2*3`, read as LaTeX.
+
+    Stands in for math-verify's own reader of expressions, which hands the text to sympy's
+    `parse_expr`, that is, to `eval`.
+    """
+    text = re.sub(r"([0-9])\.(?![0-9])", r"\1", text)  # the full stop of a sentence
+    text = text.replace("**", "^").replace("*", "\\cdot ").replace("\u00f7", "\\div ")
+    return parse_latex_cached(text.replace("\u00d7", "\\times "))
+
+
+math_verify.parser.parse_expr_cached = _arithmetic
+if not hasattr(PSParser.AtomContext, "FUNC_GAMMA"):
+    # the parser generated for antlr 4.9.3, which Hydra needs, lacks this rule, and asking for it
+    # breaks every atom that is asked about later, percent among them
+    PSParser.AtomContext.FUNC_GAMMA = lambda _atom: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a text says."""
+
+    form: str
+    """Equal for texts that mean the same; different forms may still be equal."""
+    computable: bool
+    """False when it is no mathematics: then only the same form is equal."""
+    value: tuple[float, float] | None
+    """Real and imaginary part of a number; None for anything else."""
+    shown: str
+    """The answer as found."""
+
+
+def read(mode: str, text: str) -> Read | None:
+    """The answer in a text; None when there is none.
+
+    Simplifies it too: that costs time here, where it is charged to this answer alone, and saves
+    most comparisons later.
+    """
+    parsed = _parsed(mode, text)
+    if not parsed:
+        return None
+    shown = (parsed[-1] if isinstance(parsed[-1], str) else str(parsed[-1]))[:MAX_SHOWN]
+    if isinstance(parsed[0], str):
+        form = _digest("text " + shown.strip().lower())
+        return Read(form=form, computable=False, value=None, shown=shown)
+    simple = _simplified(parsed[0])
+    return Read(form=_digest(srepr(simple)), computable=True, value=_value(simple), shown=shown)
+
+
+def _simplified(parsed: Any) -> Any:  # noqa: ANN401
+    if not isinstance(parsed, Expr) or parsed.is_Atom:
+        return parsed
+    return simplify(parsed.doit())
+
+
+def _value(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
+    if not isinstance(expression, Expr) or not expression.is_number:
+        return None
+    number = complex(expression.evalf())
+    return (number.real, number.imag) if cmath.isfinite(number) else None
+
+
+def _digest(content: str) -> str:
+    return hashlib.blake2b(content.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def same(mode: str, one: str, other: str) -> bool:
+    """Whether two answers are equal, in either direction: math-verify's test is one-sided."""
+    return matches(mode, one, other) or matches(mode, other, one)
+
+
+def matches(mode: str, known: str, answer: str) -> bool:
+    """Whether an answer is right, given the known one."""
+    return bool(verify(_parsed(mode, known), _parsed(mode, answer), timeout_seconds=None))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _parsed(mode: str, text: str) -> list[Any]:
+    if mode == ANY:
+        return _parse(ANY, text)
+    formula = text.replace("$", " ").replace("\n", " ").strip()
+    found = re.fullmatch(r"(.*[^\\\s])\s*\\?%", formula)
+    parsed = _parse(LATEX, f"${found[1] if found else formula}$")
+    if found and parsed and not isinstance(parsed[0], str):
+        return [parsed[0] * Rational(1, 100), formula]
+    return parsed
+
+
+def _parse(mode: str, text: str) -> list[Any]:
+    parsed: list[Any] = parse(text, extraction_config=CONFIGS[mode], parsing_timeout=None)
+    return parsed
+
+
+WARM_UP = (
+    ("\\frac{x}{x+1}", "1-\\frac{1}{x+1}"),
+    ("\\sin^2 x", "1-\\cos^2 x"),
+    ("(1,2)", "\\{1,2\\}"),
+    ("x\\le 5", "(-\\infty,5]"),
+    ("2x+3y=1", "4x+6y=2"),
+    ("\\log_2 8", "\\binom{3}{1}"),
+    ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", "\\begin{bmatrix}1\\\\2\\end{bmatrix}"),
+)
+
+
+def warm_up() -> None:
+    """Load what is loaded on first use, so that no answer pays for it."""
+    for one, other in WARM_UP:
+        same(LATEX, one, other)
+    read(ANY, "The answer is $\\frac{1}{2}$, or 1/2.")
+    _parsed.cache_clear()
