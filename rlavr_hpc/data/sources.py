@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlavr_hpc.config_groups import DataConfig, DataKind
+from rlavr_hpc.config_data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
