@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlavr_hpc.config_data import DataConfig, DataKind
 from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import (
     AcquisitionConfig,
     AlgorithmConfig,
     ClusterConfig,
-    DataConfig,
-    DataKind,
     DeepspeedConfig,
     EvalConfig,
     ModelConfig,

@@ -111,14 +111,10 @@ class Referee:
             given_up: marks of rollouts that are ungradable whatever the graders say.
         """
         labelled = [group for group in groups if group.prompt.id in labels]
-        answers = [self._sources(g.prompt, g.rollouts) for g in labelled]
+        answers = [self._graded_sources(g) for g in labelled]
         golds = [self._golds(g.prompt, labels[g.prompt.id]) for g in labelled]
-        known = self.equality.read(
-            [
-                *(s for row in answers for s in row if s is not None),
-                *(s for row in golds for s in row),
-            ]
-        )
+        answered = [s for row in answers for s in row if s is not None]
+        known = self.equality.read([*answered, *(s for row in golds for s in row)])
         cases = [
             _Case(
                 group=group,
@@ -143,6 +139,11 @@ class Referee:
         task = self.tasks[prompt.task]
         texts = [task.extract(rollout.text, prompt.text) for rollout in rollouts]
         return [None if text is None else (task.mode, text) for text in texts]
+
+    def _graded_sources(self, group: Group) -> list[Source | None]:
+        lost = set(group.vote.ungradable)
+        sources = self._sources(group.prompt, group.rollouts)
+        return [None if i in lost else source for i, source in enumerate(sources)]
 
     def _golds(self, prompt: Prompt, label: str) -> list[Source]:
         task = self.tasks[prompt.task]

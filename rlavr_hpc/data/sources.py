@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from rlavr_hpc.config_groups import DataConfig, DataKind
+from rlavr_hpc.config_data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.puzzles import make_dataset
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.questions import World, make_world, split_names
@@ -31,13 +33,22 @@ def load_split(config: DataConfig) -> Split:
     """Read the data set and hold out what evaluation needs.
 
     Raises:
-        UserError: a file is missing, empty or broken, or a setting does not fit the data.
+        UserError: a file is missing, empty or broken, a setting does not fit the data, or there are
+            not so many puzzles.
     """
-    split = _testbed_split(config) if config.kind is DataKind.testbed else _file_split(config)
+    split = SPLITS[config.kind](config)
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
     return replace(split, held_out=split.held_out.only(kept))
+
+
+def _knights_split(config: DataConfig) -> Split:
+    held_out = config.eval_people or config.people
+    return Split(
+        train=make_dataset(config.people, count=config.count, seed=config.seed, held_out=False),
+        held_out=make_dataset(held_out, count=config.eval_count, seed=config.seed, held_out=True),
+    )
 
 
 def _testbed_split(config: DataConfig) -> Split:
@@ -77,3 +88,11 @@ def _file_split(config: DataConfig) -> Split:
         train=replace(everything.only(everything.ids() - names), notes=everything.notes),
         held_out=everything.only(names),
     )
+
+
+SPLITS: dict[DataKind, Callable[[DataConfig], Split]] = {
+    DataKind.testbed: _testbed_split,
+    DataKind.parquet: _file_split,
+    DataKind.jsonl: _file_split,
+    DataKind.knights: _knights_split,
+}

@@ -250,3 +250,18 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     assert again.returncode == 0, again.stderr
     assert purchases(folder)[: len(spent)] == spent
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+
+
+def test_generated_puzzles_are_asked_graded_and_evaluated(tmp_path: Path) -> None:
+    done = run(
+        *TINY, "data=knights", "data.people=[2,4]", "data.count=20", "data.eval_count=5",
+        "rollout=hf", "steps=1", "rollout.max_prompt_tokens=2000", f"run_dir={tmp_path / 'r'}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "r/provenance/1.json").read_text())["data"]
+    assert (facts["prompts"], facts["held_out"], facts["held_out_also_in_training"]) == (20, 5, 0)
+    row = metrics(tmp_path / "r")[-1]
+    assert row["collapse/unparsable"] == 1.0  # the tiny model knows nothing of islands
+    assert row["collapse/trained_reward"] == -0.75  # -3 on the quarter of the batch with a label
+    assert "eval/held_out/mean@2" in row
+    assert summary(tmp_path / "r")["labels_bought"] == 4

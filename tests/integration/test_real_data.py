@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.config_groups import DataKind
+from rlavr_hpc.config_data import DataKind
 from rlavr_hpc.data.tables import read_dataset
 from tests.support.commands import REPOSITORY, metrics, run, summary
 

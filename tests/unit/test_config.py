@@ -37,6 +37,17 @@ OPTIONS = sorted(
         (["model=pretrained", "data=jsonl", "data.path=x"], r"model\.path is missing"),
         (["model=pretrained", "model.path=x"], "data=testbed asks questions only model=testbed"),
         (["data.holdout=1"], r"data\.holdout"),
+        (["data.seed=-1"], r"data\.seed=-1 must be at least 0"),
+        (["data=knights", "data.people=[3,9]"], r"data\.people=\[3, 9\]: .* 2 to 8 people, not 9"),
+        (["data=knights", "data.eval_people=[1]"], r"data\.eval_people=\[1\]: .* not 1"),
+        (["data=knights", "data.people=[]"], r"data\.people is empty"),
+        (["data=knights", "data.count=0"], r"data\.count=0 must be at least 1"),
+        (["data=knights", "data.eval_count=-1"], r"data\.eval_count=-1 must be at least 0"),
+        (["data=knights", "data.holdout=0.1"], r"leave out data\.path"),
+        (["data=knights", "data.path=x"], r"leave out data\.path"),
+        (["data=knights", "data.eval_path=x"], r"leave out data\.path"),
+        (["data=knights", "data.task=math"], r"leave out data\.path"),
+        (["data=knights", "model=pretrained"], r"model\.path is missing"),
     ],
 )
 def test_an_impossible_config_is_refused_with_its_reason(
@@ -57,7 +68,7 @@ def test_a_misspelt_key_and_a_value_of_the_wrong_type_are_refused(override: str)
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
-    extra = ["data.path=file"] if group == "data" and option != "testbed" else []
+    extra = ["data.path=file"] if option in ("parquet", "jsonl") else []
     assert composed(f"{group}={option}", *extra).steps == 150
 
 
@@ -94,6 +105,13 @@ def test_the_testbed_pays_for_every_use_and_other_data_does_not() -> None:
     assert composed("data=jsonl", "data.path=f").reuse_labels is True
 
 
+@pytest.mark.parametrize("model", [["model=testbed"], ["model=pretrained", "model.path=x"]])
+def test_puzzles_are_asked_of_any_model_like_data_from_a_file(model: list[str]) -> None:
+    data = composed("data=knights", *model).data
+    assert (data.kind, data.people, data.count) == ("knights", [3], 1000)
+    assert (data.eval_people, data.eval_count) == ([], 100)
+
+
 def test_the_identity_ignores_what_does_not_change_results() -> None:
     plain = hash8(composed())
     same = ["steps=7", "run_dir=x", "root=y", "audit=false", "cluster.threads=3", "budget=0.2"]
@@ -103,7 +121,7 @@ def test_the_identity_ignores_what_does_not_change_results() -> None:
 
 
 def test_a_config_survives_being_written_and_read() -> None:
-    config = composed("acquisition=full", "seed=3")
+    config = composed("acquisition=full", "seed=3", "data=knights", "data.people=[3,5]")
     assert from_dict(to_dict(config)) == config
 
 

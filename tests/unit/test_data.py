@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rlavr_hpc.config_groups import ChatTemplate, DataConfig, DataKind, Overlong
+from rlavr_hpc.config_data import ChatTemplate, DataConfig, DataKind, Overlong
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
 from rlavr_hpc.data.sources import load_split
 from rlavr_hpc.data.stream import PromptStream
