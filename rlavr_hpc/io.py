@@ -10,9 +10,10 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FOLDER_MODE = 0o750
 
@@ -128,9 +129,29 @@ def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
 
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by a file holding `text`; a reader sees the old or the new one, never half."""
-    temporary = _write_temporary(path, text)
-    temporary.replace(path)
-    sync_folder(path.parent)
+    with replacing(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A text file that takes the place of `path` when the block ends well, and is gone otherwise.
+
+    Raises:
+        OSError: the folder does not exist or cannot be written.
+    """
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        os.fchmod(descriptor, 0o640)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def publish_once(path: Path, text: str) -> bool:

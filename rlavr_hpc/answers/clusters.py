@@ -6,7 +6,7 @@ Equal keys fall into one class by look-up; classes are joined where a comparison
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -94,14 +94,17 @@ def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | N
     )
 
 
-def open_pairs_with_known(answers: Iterable[Reading], golds: Sequence[Reading]) -> list[Pair]:
-    """The comparisons with accepted answers that need a grader."""
-    return [
-        known_pair(answer, gold)
-        for answer in answers
-        for gold in golds
-        if not (answer.gave_up or gold.gave_up) and decide_known(answer, gold) is None
-    ]
+def open_pairs_with_known(answers: Sequence[Reading], golds: Sequence[Reading]) -> list[Pair]:
+    """The comparisons with accepted answers that a cluster still needs from a grader."""
+    undecided = []
+    for answer in answers:
+        for gold in golds:
+            told = False if answer.gave_up or gold.gave_up else decide_known(answer, gold)
+            if told:
+                return []
+            if told is None:
+                undecided.append(known_pair(answer, gold))
+    return undecided
 
 
 def equals_known(
@@ -112,7 +115,7 @@ def equals_known(
     Args:
         answer: what a rollout says.
         golds: the accepted answers.
-        compared: the answers to `open_pairs_with_known`.
+        compared: the answers to `open_pairs_with_known`; what was not asked is taken for no.
     """
     told = []
     for gold in golds:
@@ -120,7 +123,8 @@ def equals_known(
             told.append(True if answer.source == gold.source else None)
         else:
             known = decide_known(answer, gold)
-            told.append(compared[known_pair(answer, gold)] if known is None else known)
+            asked = compared.get(known_pair(answer, gold), False)
+            told.append(asked if known is None else known)
     return True if True in told else None if None in told else False
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -42,11 +43,12 @@ WRAPPED_WORD = re.compile(
 )
 MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 DROPPED = re.compile(
-    r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\q?quad(?![a-z])|\\displaystyle|~|\\\$"
+    r"\\left(?![a-z])|\\right(?![a-z])|(?<!\\)\\[!,;: ]|\\q?quad(?![a-z])|\\displaystyle|~|\\\$"
     r"|\^\\circ(?![a-z])|\^\{\s*\\circ\s*\}|\\degree(?![a-z])"
 )
 NOT_A_UNIT = frozenset({"and", "or", "if", "to", "i", "e", "none", "no", "pi"})
-SCALAR, SET, LIST, WORD = "", "{}", "list", "word"
+INFINITE = (1, 0, (("infty", 1),))
+SCALAR, SET, LIST, WORD, PLUS_MINUS = "", "{}", "list", "word", "+-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,9 @@ class Form:
     """An answer's normal form."""
 
     shape: str
-    """SCALAR, SET, LIST, WORD, the two brackets of a tuple or interval, or a matrix's "2x1"."""
+    """INFINITE = (1, 0, (("infty", 1),))
+SCALAR, SET, LIST, WORD, PLUS_MINUS; the brackets of a tuple, an interval or a union of
+    intervals; or a matrix's "2x1"."""
     items: tuple[Item, ...] = ()
     """The values, in order; sorted in a set."""
     name: str = ""
@@ -149,9 +153,10 @@ def _tidy(text: str) -> str:
 def _read(text: str) -> Form:
     if not text:
         raise NotReadError
-    word = _word(text)
-    if word is not None:
-        return word
+    _, rest = _without_name(text)
+    word = WRAPPED_WORD.fullmatch(rest)
+    if word:
+        return Form(shape=WORD, name=" ".join(word[1].lower().split()))
     name, text = _without_name(_without_unit(text))
     if text.endswith("%"):
         return _percent(text[:-1].strip(), name)
@@ -161,10 +166,22 @@ def _read(text: str) -> Form:
     shape, parts = _shape(text)
     if shape and AMBIGUOUS_COMMA.search(text):
         raise NotReadError
-    items = [as_item(read_value(part)) for part in parts]
-    if shape in (SET, LIST):
+    items = [as_item(value) for part in parts for value in _values(part)]
+    if shape == SCALAR and len(items) == 2:
+        shape = PLUS_MINUS
+    if shape in (SET, LIST, PLUS_MINUS):
         items = sorted(set(items), key=repr)
     return Form(shape=shape, items=tuple(items), name=name, decimal="." in text)
+
+
+def _values(text: str) -> list[Value]:
+    r"""One value, or the two of `a \pm b`."""
+    first, sign, second = text.partition("\\pm")
+    if not sign:
+        return [read_value(text)]
+    if first.rstrip().endswith(("(", "{", "*", "/")):
+        raise NotReadError
+    return [read_value(f"{first}{sign}{second}") for sign in "+-"]
 
 
 def _percent(text: str, name: str) -> Form:
@@ -173,13 +190,6 @@ def _percent(text: str, name: str) -> Form:
         raise NotReadError
     value: Value = multiply(read_value(text), constant(Fraction(1, 100)))
     return Form(shape=SCALAR, items=(as_item(value),), name=name, percent=True, decimal="." in text)
-
-
-def _word(text: str) -> Form | None:
-    found = WRAPPED_WORD.fullmatch(text)
-    if found:
-        return Form(shape=WORD, name=" ".join(found[1].lower().split()))
-    return None
 
 
 def _without_name(text: str) -> tuple[str, str]:
@@ -208,6 +218,8 @@ def _shape(text: str) -> tuple[str, list[str]]:
         if len({len(row) for row in rows}) != 1:
             raise NotReadError
         return f"{len(rows)}x{len(rows[0])}", [cell for row in rows for cell in row]
+    if "\\cup" in text:
+        return _union(text.split("\\cup"))
     if text.startswith("\\{") and text.endswith("\\}"):
         return SET, _split(text[2:-2])
     if text[0] in "([" and text[-1] in ")]":
@@ -216,6 +228,35 @@ def _shape(text: str) -> tuple[str, list[str]]:
             return text[0] + text[-1], parts
     parts = _split(text)
     return (SCALAR, parts) if len(parts) == 1 else (LIST, parts)
+
+
+def _union(texts: Sequence[str]) -> tuple[str, list[str]]:
+    """Intervals that are apart, in rising order; others may be equal without looking so."""
+    shapes, ends = "", list[str]()
+    last, closed = -math.inf, False
+    for text in map(str.strip, texts):
+        shape, parts = _shape(text)
+        if len(parts) != 2 or shape[0] not in "([":
+            raise NotReadError
+        start, end = (_real(part) for part in parts)
+        touches = start == last and (closed or shape[0] == "[")
+        if start < last or touches or not start < end:
+            raise NotReadError
+        shapes, ends = shapes + shape, ends + parts
+        last, closed = end, shape[1] == "]"
+    return shapes, ends
+
+
+def _real(text: str) -> float:
+    item = as_item(read_value(text))
+    if len(item) == 1 and item[0][0] == INFINITE:
+        return math.copysign(math.inf, item[0][1])
+    if letters_of(item):
+        raise NotReadError
+    number = _approximate(item)
+    if number.imag:
+        raise NotReadError
+    return number.real
 
 
 def _split(text: str, *, tolerant: bool = False) -> list[str]:

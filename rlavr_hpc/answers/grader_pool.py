@@ -18,8 +18,9 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,6 +53,8 @@ class Limits:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _Worker:
+    slot: int
+    """0..workers-1; a replacement takes its predecessor's."""
     process: subprocess.Popen[bytes]
     errors: IO[bytes]
     ready: bool = False
@@ -60,6 +63,37 @@ class _Worker:
     heard: float = field(default_factory=time.monotonic)
     """When it last said something or was given work."""
     buffer: bytearray = field(default_factory=bytearray)
+
+
+class _Job:
+    """Requests on their way: each slot has a stretch of them, and helps the others when done.
+
+    Neighbouring requests are about the same texts, and a grader remembers what it has read.
+    """
+
+    def __init__(self, requests: Sequence[Request], *, workers: int) -> None:
+        count = len(requests)
+        self.replies: list[Any] = [None] * count
+        self.tries = [0] * count
+        bounds = [count * slot // workers for slot in range(workers + 1)]
+        self._queues = [deque(range(a, b)) for a, b in pairwise(bounds)]
+        self._chunk = max(1, min(MAX_CHUNK, count // (4 * workers)))
+
+    @property
+    def waiting(self) -> bool:
+        return any(self._queues)
+
+    def take(self, slot: int) -> list[int]:
+        """The next requests for a slot."""
+        queue = self._queues[slot]
+        if queue:
+            return [queue.popleft() for _ in range(min(self._chunk, len(queue)))]
+        longest = max(self._queues, key=len)
+        return [longest.pop() for _ in range(min(self._chunk, (len(longest) + 1) // 2))][::-1]
+
+    def put_back(self, slot: int, indices: Iterable[int]) -> None:
+        """Requests that a slot's grader did not come to."""
+        self._queues[slot].extendleft(reversed(list(indices)))
 
 
 class GraderPool:
@@ -88,23 +122,23 @@ class GraderPool:
         Raises:
             RlavrError: graders do not start at all.
         """
-        replies: list[Any] = [None] * len(requests)
-        waiting = deque(range(len(requests)))
-        tries = [0] * len(requests)
-        size = max(1, min(MAX_CHUNK, len(requests) // (4 * self._size)))
-        while waiting or any(worker.given for worker in self._workers):
-            self._fill()
+        job = _Job(requests, workers=self._size)
+        while job.waiting or any(worker.given for worker in self._workers):
             for worker in self._workers:
-                if worker.ready and not worker.given and waiting:
-                    chunk = [waiting.popleft() for _ in range(min(size, len(waiting)))]
-                    self._give(worker, chunk, requests)
-            for worker, lines in self._listen():
-                for line in lines:
-                    replies[worker.given.popleft()] = line
-                if worker.process.poll() is not None or self._overdue(worker):
-                    self._bury(worker, waiting, tries, replies)
-        self.given_up += sum(reply == GAVE_UP for reply in replies)
-        return replies
+                if worker.ready and not worker.given and job.waiting:
+                    self._give(worker, job.take(worker.slot), requests)
+            self._look_after(job)
+        self.given_up += sum(reply == GAVE_UP for reply in job.replies)
+        return job.replies
+
+    def wait_until_ready(self) -> None:
+        """Return when every grader has started.
+
+        Raises:
+            RlavrError: graders do not start.
+        """
+        while not all(worker.ready for worker in self._workers):
+            self._look_after(_Job((), workers=self._size))
 
     def close(self) -> None:
         """End the processes."""
@@ -112,11 +146,22 @@ class GraderPool:
             self._end(worker)
         self._workers.clear()
 
-    def _fill(self) -> None:
-        while len(self._workers) < self._size:
-            self._workers.append(self._start())
+    def _look_after(self, job: _Job) -> None:
+        """Take what the graders say, and replace those that died or are overdue."""
+        for worker, lines in self._listen():
+            for line in lines:
+                job.replies[worker.given.popleft()] = line
+            if worker.process.poll() is not None or self._overdue(worker):
+                self._bury(worker, job)
+        self._fill()
 
-    def _start(self) -> _Worker:
+    def _fill(self) -> None:
+        taken = {worker.slot for worker in self._workers}
+        for slot in range(self._size):
+            if slot not in taken:
+                self._workers.append(self._start(slot))
+
+    def _start(self, slot: int) -> _Worker:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         limits = (str(self.limits.cpu_seconds), str(self.limits.memory_mib), str(os.getpid()))
         process = subprocess.Popen(
@@ -126,7 +171,7 @@ class GraderPool:
         )  # fmt: skip
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        return _Worker(process=process, errors=errors)
+        return _Worker(slot=slot, process=process, errors=errors)
 
     def _give(self, worker: _Worker, chunk: list[int], requests: Sequence[Request]) -> None:
         assert worker.process.stdin is not None
@@ -171,22 +216,20 @@ class GraderPool:
         too_long = len(worker.buffer) > MAX_REPLY_BYTES
         return bool(waits and time.monotonic() - worker.heard > limit) or too_long
 
-    def _bury(
-        self, worker: _Worker, waiting: deque[int], tries: list[int], replies: list[Any]
-    ) -> None:
-        """Replace a worker; decide what becomes of the request it was at."""
+    def _bury(self, worker: _Worker, job: _Job) -> None:
+        """Take a worker away; decide what becomes of the request it was at."""
         ended = worker.process.poll()
         self._workers.remove(worker)
         if not worker.ready:
             self._complain(worker)
         if worker.given:
             index = worker.given[0]
-            tries[index] += 1
+            job.tries[index] += 1
             # it ran out of CPU time, or hung without using any, or kills whoever reads it
-            if ended is None or ended == -signal.SIGPROF or tries[index] >= MAX_TRIES:
-                replies[index] = GAVE_UP
+            if ended is None or ended == -signal.SIGPROF or job.tries[index] >= MAX_TRIES:
+                job.replies[index] = GAVE_UP
                 worker.given.popleft()
-        waiting.extendleft(reversed(worker.given))
+        job.put_back(worker.slot, worker.given)
         self._end(worker)
 
     def _complain(self, worker: _Worker) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 INHABITANTS = re.compile(r"You meet \d{1,2} inhabitants?: ([^.\n]{1,500})\.")
+SOMEONE = re.compile(r"\b([A-Z][\w'-]{0,40})\s*(?:is|was|:|=)\s*(?:an?\s+)?((?i:knight|knave))\b")
 ROLE = r"\b{name}\b\s*(?:is|was|:|=)\s*(?:an?\s+)?(knight|knave)\b"
 
 
@@ -23,10 +24,11 @@ def puzzle_names(text: str) -> tuple[str, ...]:
 def read_roles(answer: str, names: tuple[str, ...]) -> str | None:
     """The canonical form `Ann=knight;Bob=knave` of an answer, in the order of `names`.
 
-    None when a name is missing or is given both roles: such an answer is unparsable.
+    None when a name is missing or is given both roles: such an answer is unparsable. Where the
+    puzzle names nobody in the known way, whoever the answer names counts, in alphabetical order.
     """
     if not names:
-        return None
+        return _roles_of_anyone(answer)
     roles = []
     for name in names:
         pattern = ROLE.format(name=re.escape(name))
@@ -35,3 +37,11 @@ def read_roles(answer: str, names: tuple[str, ...]) -> str | None:
             return None
         roles.append(f"{name}={found.pop()}")
     return ";".join(roles)
+
+
+def _roles_of_anyone(answer: str) -> str | None:
+    roles: dict[str, str] = {}
+    for name, role in SOMEONE.findall(answer):
+        if roles.setdefault(name, role.lower()) != role.lower():
+            return None
+    return ";".join(f"{name}={role}" for name, role in sorted(roles.items())) or None

@@ -18,7 +18,7 @@ import math_verify.parser
 from latex2sympy2_extended.antlr_parser import PSParser
 from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse_latex_cached
-from sympy import Expr, Rational, simplify, srepr
+from sympy import Expr, Float, Rational, srepr
 
 LATEX, ANY = "latex", "any"
 """How a text is read: it is a formula; or it is prose, and the answer has to be found in it."""
@@ -61,17 +61,13 @@ class Read:
     computable: bool
     """False when it is no mathematics: then only the same form is equal."""
     value: tuple[float, float] | None
-    """Real and imaginary part of a number; None for anything else."""
+    """Real and imaginary part; of an expression with letters, at fixed numbers for these."""
     shown: str
     """The answer as found."""
 
 
 def read(mode: str, text: str) -> Read | None:
-    """The answer in a text; None when there is none.
-
-    Simplifies it too: that costs time here, where it is charged to this answer alone, and saves
-    most comparisons later.
-    """
+    """The answer in a text; None when there is none."""
     parsed = _parsed(mode, text)
     if not parsed:
         return None
@@ -79,21 +75,40 @@ def read(mode: str, text: str) -> Read | None:
     if isinstance(parsed[0], str):
         form = _digest("text " + shown.strip().lower())
         return Read(form=form, computable=False, value=None, shown=shown)
-    simple = _simplified(parsed[0])
-    return Read(form=_digest(srepr(simple)), computable=True, value=_value(simple), shown=shown)
-
-
-def _simplified(parsed: Any) -> Any:  # noqa: ANN401
-    if not isinstance(parsed, Expr) or parsed.is_Atom:
-        return parsed
-    return simplify(parsed.doit())
+    form = _digest(srepr(parsed[0]))
+    return Read(form=form, computable=True, value=_value(parsed[0]), shown=shown)
 
 
 def _value(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
-    if not isinstance(expression, Expr) or not expression.is_number:
+    """The number an expression is, its letters replaced by fixed numbers.
+
+    Equal expressions have equal values, so this tells most unequal ones apart. Words have none:
+    math-verify compares them as text, or as products of letters.
+    """
+    if not isinstance(expression, Expr) or all(a.is_Symbol for a in _factors(expression)):
         return None
-    number = complex(expression.evalf())
+    try:
+        return _number(expression)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - a bonus; sympy fails here in many ways
+        return None
+
+
+def _number(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
+    point = {symbol: _number_for(symbol.name) for symbol in expression.free_symbols}
+    number = complex(expression.subs(point).doit().evalf())
     return (number.real, number.imag) if cmath.isfinite(number) else None
+
+
+def _factors(expression: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    return expression.args if expression.is_Mul else (expression,)
+
+
+def _number_for(name: str) -> Float:
+    """A positive number for a letter, the same in every process."""
+    digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=4).digest()
+    return Float(1 + int.from_bytes(digest) / 2**32)
 
 
 def _digest(content: str) -> str:
@@ -114,7 +129,7 @@ def matches(mode: str, known: str, answer: str) -> bool:
 def _parsed(mode: str, text: str) -> list[Any]:
     if mode == ANY:
         return _parse(ANY, text)
-    formula = text.replace("$", " ").replace("\n", " ").strip()
+    formula = text.replace("$", " ").replace("\n", " ").strip().rstrip(".").rstrip()
     found = re.fullmatch(r"(.*[^\\\s])\s*\\?%", formula)
     parsed = _parse(LATEX, f"${found[1] if found else formula}$")
     if found and parsed and not isinstance(parsed[0], str):

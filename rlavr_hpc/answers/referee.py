@@ -172,9 +172,11 @@ class _Case:
     golds: list[Reading]
 
     def open_pairs(self) -> list[Pair]:
-        members = [i for cluster in self.group.vote.clusters for i in cluster]
-        readings = {r.source: r for i in members if (r := self.answers[i]) is not None}
-        return open_pairs_with_known(readings.values(), self.golds)
+        pairs = []
+        for members in self.group.vote.clusters:
+            readings = {r.source: r for i in members if (r := self.answers[i]) is not None}
+            pairs += open_pairs_with_known(list(readings.values()), self.golds)
+        return pairs
 
     def decide(self, compared: Mapping[Pair, bool | None]) -> tuple[set[int], set[int]]:
         """Indices of the right rollouts, and of those nobody can tell."""

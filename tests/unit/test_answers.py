@@ -206,6 +206,12 @@ def test_roles_are_read_for_everyone_or_not_at_all(answer: str, roles: str | Non
     assert read_roles(answer, names) == expected
 
 
+def test_where_the_puzzle_names_nobody_the_answer_does() -> None:
+    assert read_roles("Zoe is a knight, Al is a Knave.", ()) == "Al=knave;Zoe=knight"
+    assert read_roles("Zoe is a knight, Zoe is a knave", ()) is None
+    assert read_roles("nobody is anything", ()) is None
+
+
 def test_knights_rewards_grade_format_and_answer() -> None:
     task = KnightsTask()
     truth = "Ann is a knight, Bob is a knave, Cy is a knight"

@@ -11,9 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIGHT = (
-    "config", "identity", "types", "io", "attempts", "run_folder", "ledger", "run", "plugins",
-    "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher", "data.sources",
-    "acquisition.ledger", "acquisition.policies.entropy",
+    "config", "identity", "grade", "types", "io", "attempts", "run_folder", "ledger", "run",
+    "plugins", "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher",
+    "data.sources", "acquisition.ledger", "acquisition.policies.entropy",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
