@@ -151,8 +151,6 @@ def _tidy(text: str) -> str:
 
 
 def _read(text: str) -> Form:
-    if not text:
-        raise NotReadError
     _, rest = _without_name(text)
     word = WRAPPED_WORD.fullmatch(rest)
     if word:
@@ -212,6 +210,9 @@ def _without_unit(text: str) -> str:
 
 
 def _shape(text: str) -> tuple[str, list[str]]:
+    """The shape of an answer and the texts of its values."""
+    if not text:
+        raise NotReadError
     matrix = MATRIX.fullmatch(text)
     if matrix:
         rows = [row.split("&") for row in matrix[2].strip().removesuffix("\\\\").split("\\\\")]

@@ -36,8 +36,10 @@ START_SECONDS = 120
 MAX_CHUNK = 16
 """Requests a process is given at once, which bounds what lies in its pipes."""
 MAX_REPLY_BYTES = 1 << 16
-MAX_TRIES = 3
+MAX_TRIES = 5
 """A request whose process dies this often, for whatever reason, is given up."""
+MAX_STARTS = 10
+"""Graders in a row that ended before they were ready, until that is an error."""
 READY = "ready"
 GAVE_UP = "gave up"
 
@@ -234,7 +236,7 @@ class GraderPool:
 
     def _complain(self, worker: _Worker) -> None:
         self._failed_starts += 1
-        if self._failed_starts < MAX_TRIES:
+        if self._failed_starts < MAX_STARTS:
             return
         worker.errors.seek(0)
         words = worker.errors.read(MAX_REPLY_BYTES).decode(errors="replace").strip()

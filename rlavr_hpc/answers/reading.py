@@ -18,7 +18,8 @@ import math_verify.parser
 from latex2sympy2_extended.antlr_parser import PSParser
 from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse_latex_cached
-from sympy import Expr, Float, Rational, srepr
+from sympy import Expr, Float, Integer, Rational, Symbol, srepr
+from sympy.parsing import sympy_parser
 
 LATEX, ANY = "latex", "any"
 """How a text is read: it is a formula; or it is prose, and the answer has to be found in it."""
@@ -45,7 +46,19 @@ def _arithmetic(text: str) -> Any:  # noqa: ANN401
     return parse_latex_cached(text.replace("\u00d7", "\\times "))
 
 
+def _plain(text: str, *_args: object, **_options: object) -> Integer | Float | Symbol:
+    """A number in digits or a name; stands in for sympy's `parse_expr`, which evaluates text."""
+    if re.fullmatch(r"-?[0-9]{1,4000}", text):
+        return Integer(int(text))
+    if re.fullmatch(r"-?[0-9]{0,1000}\.[0-9]{0,1000}|-?[0-9.]{1,1000}[eE][+-]?[0-9]{1,4}", text):
+        return Float(text)
+    if re.fullmatch(r"[A-Za-z_]\w{0,50}", text):  # sympy's own names of units
+        return Symbol(text)
+    raise ValueError("neither a number nor a name")
+
+
 math_verify.parser.parse_expr_cached = _arithmetic
+sympy_parser.parse_expr = _plain  # sympy.Number("7") comes here
 if not hasattr(PSParser.AtomContext, "FUNC_GAMMA"):
     # the parser generated for antlr 4.9.3, which Hydra needs, lacks this rule, and asking for it
     # breaks every atom that is asked about later, percent among them
