@@ -27,7 +27,7 @@ from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.language import Language
+from rlavr_hpc.trainer.language import Generates, Language
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts
 from rlavr_hpc.trainer.policy_settings import PolicySettings
 from rlavr_hpc.types import Prompt, Question
@@ -175,7 +175,7 @@ def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
 
 
 def build_engine(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     """The rollout engine that the config chooses; only its vendor is imported."""
     build: Callable[..., RolloutEngine] = _vllm if config.rollout.engine is Engine.vllm else _hf
@@ -183,7 +183,7 @@ def build_engine(
 
 
 def _vllm(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
 
@@ -205,7 +205,7 @@ def _vllm(
 
 
 def _hf(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig  # noqa: PLC0415
 

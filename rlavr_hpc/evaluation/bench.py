@@ -1,0 +1,136 @@
+"""The measurement itself: sample a chunk of problems on all ranks, grade it, record it, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from tqdm import tqdm
+
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.evaluation.record import ProblemResult, Record
+from rlavr_hpc.evaluation.test_sets import ProblemSet
+from rlavr_hpc.rollout.engine import RolloutEngine, Sampling
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.types import Group, Place, Prompt, Rollout
+
+VERSION = 0
+"""Of the weights in the engine: there is but one."""
+CHUNK_SAMPLES = 512
+"""Responses that go to disk together, unless the command line says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A test set ready to be measured."""
+
+    problems: ProblemSet
+    prompts: tuple[Prompt, ...]
+    chunk: int
+    """Problems of a chunk."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it is sampled; the purpose keeps the sets' seeds apart."""
+        settings = self.problems.settings
+        assert settings.max_response_tokens is not None
+        return Sampling(
+            samples=settings.samples,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_tokens=settings.max_response_tokens,
+            purpose=f"eval/{self.problems.name}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The engine with the weights, and how responses are judged."""
+
+    engine: RolloutEngine
+    seed: int
+    should_stop: Callable[[], bool]
+    quiet: bool
+    """No progress bar."""
+    referee: Referee = field(default_factory=Referee)
+
+    def measure(self, job: Job, *, done: frozenset[str], record: Record | None) -> None:
+        """Bring the record to the end of the set. All ranks call this together.
+
+        A chunk that was recorded in part is sampled whole again, so that every request keeps its
+        neighbours in the batch and the results are those of an uninterrupted evaluation.
+
+        Args:
+            job: the set.
+            done: problems that the record held at the start.
+            record: on rank 0 only: there is one writer.
+
+        Raises:
+            RunStoppedError: a signal came; what was finished is on disk.
+        """
+        name, total = job.problems.name, len(job.prompts)
+        with tqdm(
+            total=total, initial=len(done), desc=name, unit="problem", disable=self.quiet
+        ) as bar:
+            for chunk in _chunks(job.prompts, job.chunk):
+                new = [prompt for prompt in chunk if prompt.id not in done]
+                if not new:
+                    continue
+                if ranks.anyone(self.should_stop()):
+                    raise RunStoppedError(
+                        f"{name}: stopped after {bar.n} of {total} problems; the same command "
+                        "goes on from there"
+                    )
+                results = self._run(chunk, job)
+                ranks.on_main(partial(_keep, record, results))
+                bar.update(len(new))
+
+    def _run(self, chunk: Sequence[Prompt], job: Job) -> list[ProblemResult]:
+        share = chunk[self.engine.replica :: self.engine.replicas]
+        mine: list[ProblemResult] = []
+        if share:
+            rollouts = self.engine.sample(
+                share, sampling=job.sampling, place=Place(seed=self.seed, step=0), version=VERSION
+            )
+            if self.engine.is_leader:
+                mine = grade(self.referee, share, rollouts, job.problems.answers)
+        by_id = {result.id: result for part in ranks.gather_lists(mine) for result in part}
+        return [by_id[prompt.id] for prompt in chunk]
+
+
+def _keep(record: Record | None, results: list[ProblemResult]) -> None:
+    if record is not None:
+        record.add(results)
+
+
+def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
+    """Always the same chunks, however much of them is done."""
+    return (prompts[start : start + size] for start in range(0, len(prompts), size))
+
+
+def grade(
+    referee: Referee,
+    prompts: Sequence[Prompt],
+    rollouts: Sequence[Sequence[Rollout]],
+    answers: Mapping[str, str],
+) -> list[ProblemResult]:
+    """Read, vote and judge; the one place that talks to the referee."""
+    groups = [referee.vote(p, r) for p, r in zip(prompts, rollouts, strict=True)]
+    return [
+        _result(group, referee.against_label(group, answers[group.prompt.id]).correct)
+        for group in groups
+    ]
+
+
+def _result(group: Group, correct: tuple[bool, ...]) -> ProblemResult:
+    clusters = group.vote.clusters
+    return ProblemResult(
+        id=group.prompt.id,
+        answers=group.vote.answers,
+        correct=correct,
+        vote=clusters[0][0] if clusters else None,
+        tokens=tuple(len(rollout.token_ids) for rollout in group.rollouts),
+        truncated=tuple(rollout.truncated for rollout in group.rollouts),
+    )
