@@ -25,9 +25,9 @@ the project's own), each with a 95% interval over problems.
   MODEL  a run's folder (its newest valid checkpoint, or --step), one of its checkpoints/step_S, a
          folder in Hugging Face format, or a hub name. A run brings its own chat template settings,
          system prompt, stop tokens, engine, number format and token limits.
-  SET    {", ".join(shipped_names())} (files below --data-dir; conf/eval says where they come
-         from and how they are sampled), {HELD_OUT} (what the run itself is evaluated on), or a
-         .json, .jsonl or .parquet file.
+  SET    {", ".join(shipped_names())}
+         (files below --data-dir; conf/eval says where they come from and how they are sampled),
+         {HELD_OUT} (what the run itself is evaluated on), or a .json, .jsonl or .parquet file.
 
 Several ranks: torchrun --nproc-per-node N -m rlavr_hpc.evaluate ...
 """

@@ -71,21 +71,22 @@ class Bench:
             RunStoppedError: a signal came; what was finished is on disk.
         """
         name, total = job.problems.name, len(job.prompts)
+        finished = len(done)
         with tqdm(
-            total=total, initial=len(done), desc=name, unit="problem", disable=self.quiet
+            total=total, initial=finished, desc=name, unit="problem", disable=self.quiet
         ) as bar:
             for chunk in _chunks(job.prompts, job.chunk):
-                new = [prompt for prompt in chunk if prompt.id not in done]
+                new = sum(prompt.id not in done for prompt in chunk)
                 if not new:
                     continue
                 if ranks.anyone(self.should_stop()):
                     raise RunStoppedError(
-                        f"{name}: stopped after {bar.n} of {total} problems; the same command "
+                        f"{name}: stopped after {finished} of {total} problems; the same command "
                         "goes on from there"
                     )
-                results = self._run(chunk, job)
-                ranks.on_main(partial(_keep, record, results))
-                bar.update(len(new))
+                ranks.on_main(partial(_keep, record, self._run(chunk, job)))
+                finished += new
+                bar.update(new)
 
     def _run(self, chunk: Sequence[Prompt], job: Job) -> list[ProblemResult]:
         share = chunk[self.engine.replica :: self.engine.replicas]

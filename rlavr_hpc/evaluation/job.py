@@ -15,6 +15,7 @@ from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.evaluation.options import Options
 from rlavr_hpc.evaluation.subject import find_subject, settings_of
 from rlavr_hpc.evaluation.test_sets import load_sets
+from rlavr_hpc.run_folder import check_writable
 from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_logging
 
 
@@ -48,6 +49,8 @@ def _evaluate(options: Options, stop: StopFlag) -> list[dict[str, Any]]:
             f"{topology.world_size} ranks"
         )
     sets = load_sets(options, subject)
+    if options.out is not None:
+        check_writable(options.out)
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
     announce_ranks(topology, os.environ)

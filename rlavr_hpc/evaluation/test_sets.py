@@ -91,7 +91,8 @@ def read_settings(path: Path) -> EvalSetConfig:
         given = OmegaConf.create(yaml.safe_load(path.read_text()))
         settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EvalSetConfig), given))
     except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
+        key = getattr(error, "full_key", None) or ""
+        raise UserError(f"{path}: {key} {str(error).splitlines()[0]}") from error
     assert isinstance(settings, EvalSetConfig)
     return settings
 
@@ -132,12 +133,13 @@ def _guessed(wanted: str) -> EvalSetConfig:
             f"--on {wanted}: no such test set; there are {', '.join(shipped_names())}, {HELD_OUT} "
             "for a run's own, and any .json, .jsonl or .parquet file"
         )
-    if not NAME.fullmatch(path.stem):
+    if not path.is_file():
+        raise UserError(f"--on {wanted}: there is no such file")
+    if not NAME.fullmatch(path.stem) or path.stem == HELD_OUT:
         raise UserError(
-            f"--on {wanted}: results are named after the file: rename it (A-Z a-z 0-9 . _ -)"
+            f"--on {wanted}: results are named after the file, and {path.stem!r} will not do; use "
+            "letters, digits, '.', '_' and '-'"
         )
-    if path.stem in (HELD_OUT, *shipped_names()):
-        raise UserError(f"--on {wanted}: {path.stem!r} names another test set; rename the file")
     return EvalSetConfig(name=path.stem, path=str(path), kind=KINDS[path.suffix])
 
 
@@ -145,8 +147,9 @@ def _from_file(settings: EvalSetConfig, data_dir: Path) -> ProblemSet:
     path = data_dir / settings.path
     if not path.is_file():
         raise UserError(
-            f"{settings.name}: {path} does not exist; put the test set there, or name its folder "
-            f"with --data-dir or RLAVR_DATA (conf/eval says where each set comes from)"
+            f"{settings.name}: {path} does not exist; put the test set there ("
+            f"{FOLDER / settings.name}.yaml says where it comes from), or name the folder of test "
+            "sets with --data-dir or RLAVR_DATA"
         )
     data = read_dataset(path, settings.kind, task=settings.task)
     without = next((q.id for q in data.questions if q.id not in data.answers), None)

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 LIGHT = (
     "config", "identity", "types", "io", "attempts", "run_folder", "ledger", "run", "plugins",
     "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher", "data.sources",
-    "acquisition.ledger", "acquisition.policies.entropy",
+    "acquisition.ledger", "acquisition.policies.entropy", "evaluate", "evaluation.statistics",
+    "evaluation.test_sets", "evaluation.record", "evaluation.report",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
