@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,8 @@ def test_the_summary_tells_every_figure_and_the_table_too() -> None:
     assert told["statistics"]["mean@2"]["value"] == 0.25
     assert told["statistics"]["pass@2"]["value"] == told["statistics"]["maj@2"]["value"] == 0.5
     assert (told["problems"], told["unparsable"], told["response_tokens"]) == (2, 0.75, 3.0)
+    wrong_vote = replace(result("a", True, False), vote=1)
+    assert summarize(HEADER, [wrong_vote])["statistics"]["maj@2"]["value"] == 0.0
     table = as_table([told]).splitlines()
     assert table[1].split()[:4] == ["mine", "2", "mean@2", "0.250"]
     assert table[2].split()[:2] == ["pass@1", "0.250"]
