@@ -57,12 +57,19 @@ def sync_file(path: Path) -> None:
 class LineWriter:
     r"""The only writer of one JSON-lines file: one `os.write` and one fsync per batch of rows."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the file, which must not exist: a segment has one writer for its whole life."""
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
+    def __init__(self, path: Path, *, keep: int | None = None) -> None:
+        """Create the file, which must not exist: a segment has one writer for its whole life.
+
+        Args:
+            path: the file.
+            keep: continue a file of one's own instead, behind this many bytes; what follows them,
+                a torn line, is cut off. The caller sees to it that nobody else writes.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | (os.O_CREAT | os.O_EXCL if keep is None else 0)
         self.path = path
         self._descriptor = os.open(path, flags, 0o640)
-        self._length = 0
+        self._length = keep or 0
+        os.ftruncate(self._descriptor, self._length)
         sync_folder(path.parent)
 
     def append(self, rows: Iterable[Mapping[str, Any]], *, durable: bool = True) -> None:

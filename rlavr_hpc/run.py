@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -13,15 +12,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rlavr_hpc import shipped
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config import RunConfig, resolve
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.run_folder import single_run_dir
 from rlavr_hpc.trainer.job import end_process, run_job
 
-PACKAGE = Path(__file__).resolve().parent
-CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-"""Inside the package when installed from a wheel, beside it in a checkout."""
+CONF = shipped.CONF
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

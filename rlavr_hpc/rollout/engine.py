@@ -24,6 +24,7 @@ class Sampling:
     samples: int
     """Per prompt."""
     temperature: float
+    """0 = always the likeliest token."""
     max_tokens: int
     top_p: float = 1.0
     purpose: str = "train"

@@ -20,6 +20,7 @@ from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
     TemperatureLogitsWarper,
+    TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
@@ -102,8 +103,7 @@ class HfEngine:
             ],
             length=sampling.max_tokens,
         )
-        warpers: list[LogitsProcessor] = [TemperatureLogitsWarper(sampling.temperature)]
-        warpers += [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
+        warpers = _warpers(sampling)
         ids_NT, mask_NT = self._left_padded([prompt.token_ids for prompt, _ in requests])
         output_NT = self._model.generate(
             input_ids=ids_NT,
@@ -139,6 +139,14 @@ class HfEngine:
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         device = self._config.device
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _warpers(sampling: Sampling) -> list[LogitsProcessor]:
+    """What shapes the distribution before the draw; at temperature 0 one token is left."""
+    if sampling.temperature == 0:
+        return [TopKLogitsWarper(1)]
+    top_p = [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
+    return [TemperatureLogitsWarper(sampling.temperature), *top_p]
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import Engine
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
@@ -29,7 +30,7 @@ from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.language import Language
+from rlavr_hpc.trainer.language import Generates, Language
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
 from rlavr_hpc.trainer.policy_settings import PolicySettings
 from rlavr_hpc.types import Group, Place, Prompt, Question
@@ -134,7 +135,8 @@ def build_parts(
     """Load the model, start the engine, and put everything together. All ranks call this."""
     device = pick_device(topology)
     policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
-    referee = RecordedReferee(build_referee(config, topology), records.given_up)
+    judge = build_referee(config.grading, workers=config.cluster.graders or topology.threads)
+    referee = RecordedReferee(judge, records.given_up)
     return Parts(
         config=config,
         stream=prompts.stream,
@@ -177,7 +179,7 @@ def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
 
 
 def build_engine(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     """The rollout engine that the config chooses; only its vendor is imported."""
     build: Callable[..., RolloutEngine] = _vllm if config.rollout.engine is Engine.vllm else _hf
@@ -185,7 +187,7 @@ def build_engine(
 
 
 def _vllm(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
 
@@ -207,7 +209,7 @@ def _vllm(
 
 
 def _hf(
-    config: RunConfig, language: Language, topology: Topology, device: torch.device
+    config: Generates, language: Language, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig  # noqa: PLC0415
 
@@ -231,12 +233,11 @@ def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutS
     return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
 
 
-def build_referee(config: RunConfig, topology: Topology) -> Referee:
-    """The run's referee; its graders start with the first answer that needs them."""
-    grading = config.grading
+def build_referee(grading: GradingConfig, *, workers: int) -> Referee:
+    """A referee; its graders start with the first answer that needs them."""
     return Referee(
         limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
-        workers=config.cluster.graders or topology.threads,
+        workers=workers,
         where=grading.extract,
     )
 

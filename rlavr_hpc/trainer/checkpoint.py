@@ -142,6 +142,22 @@ def newest_valid(run_dir: Path) -> Checkpoint | None:
     return None
 
 
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """One checkpoint by its folder.
+
+    Raises:
+        UserError: there is none, or it belongs to another user.
+        CheckpointError: it does not match its manifest.
+    """
+    if not (folder / MANIFEST).is_file():
+        there = ", ".join(path.name for path in _folders(folder.parent)) or "none"
+        raise UserError(f"{folder} is no complete checkpoint; there are: {there}")
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder} cannot be used: {error}") from error
+
+
 def _read(folder: Path) -> Checkpoint:
     manifest = json.loads((folder / MANIFEST).read_text())
     _refuse_strangers([folder, *_files(folder)])

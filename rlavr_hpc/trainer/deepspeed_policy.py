@@ -21,6 +21,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
+from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
@@ -266,6 +267,26 @@ def _parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[st
         if name.startswith(PREFIX):
             names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
     return names
+
+
+def whole_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """Whole float32 weights of saved shards by their Hugging Face names, one after the other.
+
+    A tied matrix is given under each of its names. Needs no process group, and reads the shards of
+    any number of ranks.
+
+    Raises:
+        CheckpointError: shards are missing or do not fit together.
+    """
+    quiet = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            found = get_fp32_state_dict_from_zero_checkpoint(str(folder), tag=TAG, lazy_mode=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}: these shards cannot be put together: {error}") from error
+    for name, tensor in found.items():
+        if name.startswith(PREFIX):
+            yield name.removeprefix(PREFIX), tensor.contiguous()
 
 
 def release_unused_memory() -> None:

@@ -51,14 +51,14 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
     try:
         return _run(config, run_dir, stop)
     except RlavrError as error:
-        _say(str(error), mistake=isinstance(error, UserError))
+        say(str(error), mistake=isinstance(error, UserError))
         return error.exit_code
     except OSError as error:
-        _say(f"{error}; make room or mend the path, then start the same command again")
+        say(f"{error}; make room or mend the path, then start the same command again")
         return ExitCode.FAILED
 
 
-def _say(text: str, *, mistake: bool = False) -> None:
+def say(text: str, *, mistake: bool = False) -> None:
     """Print an error once: every rank finds the user's mistakes, rank 0 tells of them."""
     rank = os.environ.get("RANK", "0")
     if rank == "0" or not mistake:
@@ -81,14 +81,14 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     topology = read_topology(
         os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
     )
-    _set_up_logging(topology)
+    set_up_logging(topology)
     start = check_start(run_dir, config)
     if start is Start.finished:
         log.info("%s is finished already (DONE.json); nothing to do", run_dir)
         return ExitCode.DONE
     check_writable(run_dir)
     apply_threads(topology, os.environ)
-    _check_rendezvous(topology)
+    check_rendezvous(topology)
     announce_ranks(topology, os.environ)
     run = _assemble(config, run_dir, topology, stop)
     try:
@@ -113,7 +113,7 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(topology.threads)
-    _quiet_vendors(on_cpu=not torch.cuda.is_available())
+    quiet_vendors(on_cpu=not torch.cuda.is_available())
     from rlavr_hpc.answers.given_up import GivenUp  # noqa: PLC0415
     from rlavr_hpc.trainer import assemble, build_ops, ranks, resume  # noqa: PLC0415
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
@@ -191,7 +191,7 @@ def _conclude(run: Run, status: str) -> str:
     return explain(summary, config, run_dir)
 
 
-def _set_up_logging(topology: Topology) -> None:
+def set_up_logging(topology: Topology) -> None:
     """Rank 0 speaks; the others only when something is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -201,7 +201,7 @@ def _set_up_logging(topology: Topology) -> None:
     root.propagate = False
 
 
-def _quiet_vendors(*, on_cpu: bool) -> None:
+def quiet_vendors(*, on_cpu: bool) -> None:
     """Vendors' banners are not a run's output, their errors are; call before they are imported."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("DS_LOG_LEVEL", "error")
@@ -213,7 +213,7 @@ def _quiet_vendors(*, on_cpu: bool) -> None:
     warnings.filterwarnings("ignore", module=vendors)
 
 
-def _check_rendezvous(topology: Topology) -> None:
+def check_rendezvous(topology: Topology) -> None:
     """Several ranks must have been told where to meet; a lone one picks a free port."""
     told = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
     if topology.world_size > 1 and not told:

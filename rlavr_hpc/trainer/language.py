@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 
-from rlavr_hpc.config import RunConfig
-from rlavr_hpc.config_groups import ModelSource
+from rlavr_hpc.config_data import DataConfig
+from rlavr_hpc.config_groups import ModelConfig, ModelSource, RolloutConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+
+
+class Generates(Protocol):
+    """The groups of a run's config that generation needs; evaluation brings its own."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """Which model, in which number format."""
+
+    @property
+    def data(self) -> DataConfig:
+        """How prompts are written."""
+
+    @property
+    def rollout(self) -> RolloutConfig:
+        """Who generates, and how much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +45,7 @@ class Language:
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
-def load_language(config: RunConfig, *, quiet: bool) -> Language:
+def load_language(config: Generates, *, quiet: bool) -> Language:
     """Find the model and load its tokenizer, not its weights.
 
     Raises:
@@ -57,7 +73,7 @@ def load_language(config: RunConfig, *, quiet: bool) -> Language:
 
 
 def _check_limits(
-    config: RunConfig,
+    config: Generates,
     architecture: PretrainedConfig,
     path: Path | str,
     stop_ids: set[int],
@@ -74,7 +90,7 @@ def _check_limits(
         raise UserError(f"stop token {unknown[0]} is not in the vocabulary of {path}")
 
 
-def _model_path(config: RunConfig, *, quiet: bool) -> Path | str:
+def _model_path(config: Generates, *, quiet: bool) -> Path | str:
     model = config.model
     if model.source is ModelSource.testbed:
         recipe = Recipe(

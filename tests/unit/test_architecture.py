@@ -14,6 +14,8 @@ LIGHT = (
     "config", "identity", "grade", "types", "io", "attempts", "run_folder", "ledger", "run",
     "plugins", "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher",
     "data.sources", "acquisition.ledger", "acquisition.policies.entropy",
+    "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
+    "evaluation.report",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},

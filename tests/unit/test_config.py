@@ -10,8 +10,12 @@ from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
 from rlavr_hpc.run import CONF
 from tests.support.configs import composed
 
+NO_CHOICE_OF_A_RUN = ("model", "eval")
+"""`model` is tried with the data it needs; `eval` holds test sets for the evaluate command."""
 OPTIONS = sorted(
-    (path.parent.name, path.stem) for path in CONF.glob("*/*.yaml") if path.parent.name != "model"
+    (path.parent.name, path.stem)
+    for path in CONF.glob("*/*.yaml")
+    if path.parent.name not in NO_CHOICE_OF_A_RUN
 )
 
 

@@ -27,6 +27,14 @@ def test_a_segment_has_one_writer_for_its_whole_life(tmp_path: Path) -> None:
         LineWriter(tmp_path / "a.jsonl")
 
 
+def test_a_file_is_continued_behind_its_last_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"n":1}\n{"n":2}\n{"n":3')
+    *_, last = read_lines(path)
+    LineWriter(path, keep=last.end).append([{"n": 4}])
+    assert [row["n"] for row in rows(path)] == [1, 2, 4]
+
+
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n":1}\n{"n":2}\n{"n":3')

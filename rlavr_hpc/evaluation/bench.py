@@ -1,0 +1,137 @@
+"""The measurement itself: sample a chunk of problems on all ranks, grade it, record it, go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tqdm import tqdm
+
+from rlavr_hpc.answers.referee import Referee, Verdict
+from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.evaluation.record import ProblemResult, Record
+from rlavr_hpc.evaluation.test_sets import ProblemSet
+from rlavr_hpc.rollout.engine import RolloutEngine, Sampling
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.types import Group, Place, Prompt, Rollout
+
+VERSION = 0
+"""Of the weights in the engine: there is but one."""
+CHUNK_SAMPLES = 512
+"""Responses that go to disk together, unless the command line says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A test set ready to be measured."""
+
+    problems: ProblemSet
+    prompts: tuple[Prompt, ...]
+    chunk: int
+    """Problems of a chunk."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it is sampled; the purpose keeps the sets' seeds apart."""
+        settings = self.problems.settings
+        assert settings.max_response_tokens is not None
+        return Sampling(
+            samples=settings.samples,
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_tokens=settings.max_response_tokens,
+            purpose=f"eval/{self.problems.name}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The engine with the weights, and how responses are judged."""
+
+    engine: RolloutEngine
+    seed: int
+    should_stop: Callable[[], bool]
+    quiet: bool
+    """No progress bar."""
+    referee: Referee
+
+    def measure(self, job: Job, *, done: frozenset[str], record: Record | None) -> None:
+        """Bring the record to the end of the set. All ranks call this together.
+
+        A chunk that was recorded in part is sampled whole again, so that every request keeps its
+        neighbours in the batch and the results are those of an uninterrupted evaluation.
+
+        Args:
+            job: the set.
+            done: problems that the record held at the start.
+            record: on rank 0 only: there is one writer.
+
+        Raises:
+            RunStoppedError: a signal came; what was finished is on disk.
+        """
+        name, total = job.problems.name, len(job.prompts)
+        finished = len(done)
+        with tqdm(
+            total=total, initial=finished, desc=name, unit="problem", disable=self.quiet
+        ) as bar:
+            for chunk in _chunks(job.prompts, job.chunk):
+                new = sum(prompt.id not in done for prompt in chunk)
+                if not new:
+                    continue
+                if ranks.anyone(self.should_stop()):
+                    raise RunStoppedError(
+                        f"{name}: stopped after {finished} of {total} problems; the same command "
+                        "goes on from there"
+                    )
+                ranks.on_main(partial(_keep, record, self._run(chunk, job)))
+                finished += new
+                bar.update(new)
+
+    def _run(self, chunk: Sequence[Prompt], job: Job) -> list[ProblemResult]:
+        share = chunk[self.engine.replica :: self.engine.replicas]
+        mine: list[ProblemResult] = []
+        if share:
+            rollouts = self.engine.sample(
+                share, sampling=job.sampling, place=Place(seed=self.seed, step=0), version=VERSION
+            )
+            if self.engine.is_leader:
+                mine = grade(self.referee, share, rollouts, job.problems.answers)
+        by_id = {result.id: result for part in ranks.gather_lists(mine) for result in part}
+        return [by_id[prompt.id] for prompt in chunk]
+
+
+def _keep(record: Record | None, results: list[ProblemResult]) -> None:
+    if record is not None:
+        record.add(results)
+
+
+def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
+    """Always the same chunks, however much of them is done."""
+    return (prompts[start : start + size] for start in range(0, len(prompts), size))
+
+
+def grade(
+    referee: Referee,
+    prompts: Sequence[Prompt],
+    rollouts: Sequence[Sequence[Rollout]],
+    answers: Mapping[str, str],
+) -> list[ProblemResult]:
+    """Read, vote and judge; the one place that talks to the referee."""
+    groups = referee.vote(prompts, rollouts)
+    verdicts = referee.judge(groups, answers)
+    return [_result(group, verdicts[group.prompt.id]) for group in groups]
+
+
+def _result(group: Group, verdict: Verdict) -> ProblemResult:
+    clusters = group.vote.clusters
+    lost = {*group.vote.ungradable, *verdict.ungradable}
+    return ProblemResult(
+        id=group.prompt.id,
+        answers=group.vote.answers,
+        correct=verdict.correct,
+        ungradable=tuple(i in lost for i in range(len(group.rollouts))),
+        vote=clusters[0][0] if clusters else None,
+        tokens=tuple(len(rollout.token_ids) for rollout in group.rollouts),
+        truncated=tuple(rollout.truncated for rollout in group.rollouts),
+    )

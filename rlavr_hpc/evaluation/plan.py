@@ -1,0 +1,96 @@
+"""Everything that is decided before any weights are loaded, and what the records say of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.data.dataset import answers_fingerprint
+from rlavr_hpc.evaluation.bench import Job
+from rlavr_hpc.evaluation.options import Options
+from rlavr_hpc.evaluation.prompts import fingerprint, prepare, with_limits
+from rlavr_hpc.evaluation.subject import RunSubject, Settings, Subject
+from rlavr_hpc.evaluation.test_sets import ProblemSet
+from rlavr_hpc.evaluation.weights import Found, find_weights
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.trainer.language import Language, load_language
+
+FOLDER = "evaluation"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured, and where it goes."""
+
+    out: Path
+    found: Found
+    language: Language
+    settings: Settings
+    jobs: tuple[Job, ...]
+    headers: tuple[dict[str, Any], ...]
+    """Per job, what decides its results."""
+
+
+def make_plan(
+    options: Options, subject: Subject, settings: Settings, sets: Sequence[ProblemSet]
+) -> Plan:
+    """Find the weights and make the prompts. All ranks call this together.
+
+    Raises:
+        UserError: the model, its checkpoint or its size do not fit what is asked.
+    """
+    unlimited = replace(settings.rollout, max_prompt_tokens=1, max_response_tokens=1)
+    language = load_language(replace(settings, rollout=unlimited), quiet=True)
+    found = ranks.on_main(lambda: find_weights(subject, language))
+    jobs = tuple(prepare(s, settings, language, chunk=options.chunk) for s in sets)
+    for job in jobs:
+        for note in job.problems.notes:
+            log.info("%s", note)
+        left_out = len(job.problems.questions) - len(job.prompts)
+        if left_out:
+            log.warning("%s: %d prompts are too long and left out", job.problems.name, left_out)
+    return Plan(
+        out=options.out or _default_out(subject, found),
+        found=found,
+        language=language,
+        settings=with_limits(settings, jobs, language),
+        jobs=jobs,
+        headers=tuple(_header(job, options, settings, language, found) for job in jobs),
+    )
+
+
+def _default_out(subject: Subject, found: Found) -> Path:
+    if isinstance(subject, RunSubject):
+        assert found.checkpoint is not None
+        return subject.run_dir / FOLDER / found.checkpoint.folder.name
+    return Path(FOLDER) / Path(found.identity.name).name
+
+
+def _header(
+    job: Job, options: Options, settings: Settings, language: Language, found: Found
+) -> dict[str, Any]:
+    asked, data = job.problems.settings, settings.data
+    return {
+        "set": job.problems.name,
+        "model": found.identity.as_dict(),
+        "settings": {
+            "samples": asked.samples, "temperature": asked.temperature, "top_p": asked.top_p,
+            "max_response_tokens": asked.max_response_tokens, "seed": options.seed,
+            "limit": options.limit, "chunk": job.chunk,
+            "engine": str(settings.rollout.engine), "dtype": str(settings.model.dtype),
+            "chat_template": str(data.chat_template), "system_prompt": data.system_prompt,
+            "extract": str(settings.grading.extract),
+            "cpu_seconds": settings.grading.cpu_seconds,
+            "memory_mib": settings.grading.memory_mib,
+            "enable_thinking": data.enable_thinking, "stop_token_ids": sorted(language.stop_ids),
+        },
+        "data": {
+            "prompts": fingerprint(job.prompts),
+            "answers": answers_fingerprint(job.problems.answers),
+        },
+    }  # fmt: skip

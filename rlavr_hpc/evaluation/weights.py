@@ -1,0 +1,147 @@
+"""Whose weights are measured: their identity for the record, and the weights themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils.hub import cached_file
+
+from rlavr_hpc.config_groups import ModelConfig
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, Subject
+from rlavr_hpc.trainer import ranks
+from rlavr_hpc.trainer.checkpoint import MANIFEST, Checkpoint, newest_valid, read_checkpoint
+from rlavr_hpc.trainer.consolidate import consolidate
+from rlavr_hpc.trainer.language import Language
+
+MODEL_FILES = (
+    ".safetensors", ".bin", ".pt", ".json", ".model", ".txt", ".jinja", ".py",
+)  # fmt: skip
+"""Endings of the files that decide what a model folder answers."""
+WORK = ".weights-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Which weights a record is about."""
+
+    name: str
+    fingerprint: str
+    """Of a checkpoint's manifest or a model folder's files; a hub model's commit."""
+
+    def as_dict(self) -> dict[str, str]:
+        """As the header holds it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The weights before they are loaded."""
+
+    identity: Identity
+    path: Path | str
+    """In Hugging Face format; meaningless where there is a checkpoint."""
+    checkpoint: Checkpoint | None
+
+
+def find_weights(subject: Subject, language: Language) -> Found:
+    """Choose the checkpoint and check its files, or fingerprint the model's. On one rank.
+
+    Raises:
+        UserError: the run has no such checkpoint, or none that is valid.
+        CheckpointError: the wanted one is damaged.
+    """
+    if not isinstance(subject, RunSubject):
+        return Found(identity=_model_identity(subject.path), path=subject.path, checkpoint=None)
+    if subject.step is None:
+        checkpoint = newest_valid(subject.run_dir)
+    else:
+        checkpoint = read_checkpoint(subject.run_dir / CHECKPOINTS / f"step_{subject.step}")
+    if checkpoint is None:
+        raise UserError(f"{subject.run_dir} holds no valid checkpoint yet")
+    name = f"{subject.run_dir.absolute().name}/{checkpoint.folder.name}"
+    manifest = (checkpoint.folder / MANIFEST).read_bytes()
+    identity = Identity(name=name, fingerprint=hashlib.sha256(manifest).hexdigest()[:16])
+    return Found(identity=identity, path=language.path, checkpoint=checkpoint)
+
+
+def _model_identity(path: Path | str) -> Identity:
+    if isinstance(path, Path):
+        return Identity(name=path.absolute().name, fingerprint=_folder_fingerprint(path))
+    cached = cached_file(path, "config.json")
+    return Identity(name=path, fingerprint=Path(str(cached)).parent.name)
+
+
+def _folder_fingerprint(folder: Path) -> str:
+    """Hash of the names and contents of a model's files, also of those in folders below."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in MODEL_FILES:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(folder)}\0{content}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def in_model_format(
+    found: Found, out: Path, *, model: ModelConfig, language: Language
+) -> Iterator[Path | str]:
+    """Where the weights lie in Hugging Face format. All ranks call this together.
+
+    A checkpoint is put together in a folder below `out`, which every rank must see; it is gone
+    afterwards.
+    """
+    checkpoint = found.checkpoint
+    if checkpoint is None:
+        yield found.path
+        return
+
+    def put_together() -> TemporaryDirectory[str]:
+        work = TemporaryDirectory(prefix=WORK, dir=out)
+        try:
+            consolidate(checkpoint, Path(work.name) / "model", model=model, base=language)
+        except BaseException:
+            work.cleanup()
+            raise
+        return work
+
+    work = ranks.on_main_only(put_together)
+    try:
+        yield Path(ranks.on_main(lambda: work.name if work else "")) / "model"
+        ranks.barrier()  # others may still be reading
+    finally:
+        if work is not None:
+            work.cleanup()
+
+
+def read_weights(path: Path | str, *, model: ModelConfig) -> Iterator[tuple[str, torch.Tensor]]:
+    """Whole weights by name, for a rollout engine; a tied matrix under each of its names.
+
+    Raises:
+        UserError: the folder lacks weights of its architecture, or they cannot be read.
+    """
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            path,
+            dtype=getattr(torch, model.dtype),
+            trust_remote_code=model.trust_remote_code,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"{path}: weights cannot be loaded: {str(error).splitlines()[0]}"
+        ) from error
+    language_model, told = loaded
+    if told["missing_keys"]:
+        raise UserError(f"{path} lacks {min(told['missing_keys'])} and is no whole model")
+    named = language_model.named_parameters(remove_duplicate=False)
+    return ((name, parameter.data) for name, parameter in named)

@@ -1,0 +1,197 @@
+"""What is kept of an evaluation, and that going on with it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch.distributed as dist
+
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.config_data import DataKind
+from rlavr_hpc.errors import RlavrError, RunStoppedError, UserError
+from rlavr_hpc.evaluation.bench import Bench, Job
+from rlavr_hpc.evaluation.record import ProblemResult, Record
+from rlavr_hpc.evaluation.report import as_table, summarize
+from rlavr_hpc.evaluation.test_sets import EvalSetConfig, ProblemSet
+from rlavr_hpc.io import read_lines
+from rlavr_hpc.rollout.engine import Sampling, request_seed
+from rlavr_hpc.types import Place, Prompt, Rollout
+from tests.support.groups import prompt, rollout
+
+HEADER: dict[str, Any] = {"set": "mine", "settings": {"samples": 2, "seed": 1}}
+
+
+def result(name: str, *correct: bool) -> ProblemResult:
+    return ProblemResult(
+        id=name, answers=tuple("7" if c else None for c in correct), correct=correct,
+        ungradable=(False,) * len(correct), tokens=(3,) * len(correct),
+        vote=correct.index(True) if any(correct) else None,
+        truncated=(False,) * len(correct),
+    )  # fmt: skip
+
+
+def test_a_record_is_continued_behind_its_last_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    Record(path, HEADER).add([result("a", True, False), result("b", False, False)])
+    path.write_bytes(path.read_bytes() + b'{"id":"c","answers":["7"')
+    again = Record(path, HEADER)
+    assert list(again.done) == ["a", "b"]
+    assert again.done["a"] == result("a", True, False)
+    again.add([result("b", True, True), result("c", True, True)])
+    assert [line.row.get("id") for line in read_lines(path)] == [None, "a", "b", "c"]
+    assert Record(path, HEADER).done["b"] == result("b", False, False)
+
+
+def test_a_torn_header_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"set":"mi')
+    Record(path, HEADER)
+    assert [line.row["set"] for line in read_lines(path)] == ["mine"]
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    Record(path, HEADER)
+    before = path.read_bytes()
+    other = {"set": "mine", "settings": {"samples": 4, "seed": 1}, "model": {"name": "m"}}
+    with pytest.raises(UserError, match=r"model.name: None -> 'm', settings.samples: 2 -> 4\)"):
+        Record(path, other)
+    path.write_bytes(before.replace(b'"v":1', b'"v":2'))
+    with pytest.raises(UserError, match="version 2 is not 1"):
+        Record(path, HEADER)
+
+
+def test_a_damaged_record_is_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    Record(path, HEADER).add([result("a", True, False)])
+    path.write_bytes(path.read_bytes() + b'{"id":"b"}\n')
+    with pytest.raises(UserError, match=r"is damaged .*move it away"):
+        Record(path, HEADER)
+    path.write_bytes(path.read_bytes().replace(b'{"id":"b"}', b"{{"))
+    with pytest.raises(UserError, match=r"mine\.jsonl:3"):
+        Record(path, HEADER)
+
+
+def test_the_summary_tells_every_figure_and_the_table_too() -> None:
+    told = summarize(HEADER, [result("a", True, False), result("b", False, False)])
+    assert told["statistics"]["mean@2"]["value"] == 0.25
+    assert told["statistics"]["pass@2"]["value"] == told["statistics"]["maj@2"]["value"] == 0.5
+    assert (told["problems"], told["unparsable"], told["response_tokens"]) == (2, 0.75, 3.0)
+    wrong_vote = replace(result("a", True, False), vote=1)
+    assert summarize(HEADER, [wrong_vote])["statistics"]["maj@2"]["value"] == 0.0
+    table = as_table([told]).splitlines()
+    assert table[1].split()[:4] == ["mine", "2", "mean@2", "0.250"]
+    assert table[2].split()[:2] == ["pass@1", "0.250"]
+    json.dumps(told, allow_nan=False)
+
+
+class FakeEngine:
+    """Boxes a number that depends on the request's seed; remembers what it was asked."""
+
+    replica, replicas, is_leader = 0, 1, True
+    held: int | None = 0
+
+    def __init__(self) -> None:
+        self.asked: list[list[str]] = []
+
+    def sync(self, weights: object, *, version: int) -> None:
+        raise NotImplementedError
+
+    def rest(self) -> None:
+        raise NotImplementedError
+
+    def sample(
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
+    ) -> list[list[Rollout]]:
+        self.asked.append([p.id for p in prompts])
+        return [
+            [self._one(p, k, sampling, place) for k in range(sampling.samples)] for p in prompts
+        ]
+
+    def _one(self, asked: Prompt, sample: int, sampling: Sampling, place: Place) -> Rollout:
+        seed = request_seed(place, prompt_id=asked.id, sample=sample, purpose=sampling.purpose)
+        return rollout(f"\\boxed{{{seed % 3}}}", name=asked.id, sample=sample)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    place = tmp_path_factory.mktemp("ranks") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{place}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def make_job(*names: str, chunk: int, set_name: str = "mine") -> Job:
+    settings = EvalSetConfig(
+        name=set_name, path="", kind=DataKind.jsonl, samples=4, max_response_tokens=5
+    )
+    problems = ProblemSet(
+        name=set_name, settings=settings, questions=(), answers=dict.fromkeys(names, "1")
+    )
+    return Job(problems=problems, prompts=tuple(prompt(name) for name in names), chunk=chunk)
+
+
+def bench(engine: FakeEngine, *, stop_after: int = 10**9, seed: int = 1) -> Bench:
+    return Bench(
+        engine=engine,
+        seed=seed,
+        should_stop=lambda: len(engine.asked) >= stop_after,
+        quiet=True,
+        referee=Referee(),
+    )
+
+
+def measure(path: Path, job: Job, engine: FakeEngine, **settings: int) -> dict[str, ProblemResult]:
+    record = Record(path, HEADER)
+    bench(engine, **settings).measure(job, done=frozenset(record.done), record=record)
+    return record.done
+
+
+def test_an_evaluation_that_was_cut_off_samples_the_open_chunk_whole(tmp_path: Path) -> None:
+    """Every request keeps its neighbours in the batch, and nothing is recorded twice."""
+    job, engine, path = make_job(*"abcde", chunk=2), FakeEngine(), tmp_path / "mine.jsonl"
+    whole = measure(tmp_path / "whole.jsonl", job, FakeEngine())
+    cut = Record(path, HEADER)
+    cut.add([whole[name] for name in "abc"])  # the line of d was lost
+    assert measure(path, job, engine) == whole
+    assert engine.asked == [["c", "d"], ["e"]]
+    assert [line.row.get("id") for line in read_lines(path)] == [None, *"abcde"]
+
+
+def test_a_signal_stops_between_chunks_with_everything_finished_on_disk(tmp_path: Path) -> None:
+    job, path = make_job(*"abcde", chunk=2), tmp_path / "mine.jsonl"
+    with pytest.raises(RunStoppedError, match="stopped after 4 of 5 problems") as stopped:
+        measure(path, job, FakeEngine(), stop_after=2)
+    assert stopped.value.exit_code == 75
+    engine = FakeEngine()
+    assert list(measure(path, job, engine)) == [*"abcde"]
+    assert engine.asked == [["e"]]
+
+
+def test_results_depend_on_seed_set_problem_and_sample_alone(tmp_path: Path) -> None:
+    names = [*"abcdefgh"]
+    one = measure(tmp_path / "1", make_job(*names, chunk=8), FakeEngine())
+    apart = measure(tmp_path / "2", make_job(*reversed(names), chunk=3), FakeEngine())
+    assert one == apart
+    assert one != measure(tmp_path / "3", make_job(*names, chunk=8), FakeEngine(), seed=2)
+    other_set = make_job(*names, chunk=8, set_name="other")
+    assert one != measure(tmp_path / "4", other_set, FakeEngine())
+
+
+def test_a_full_disk_is_told_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record(tmp_path / "mine.jsonl", HEADER)
+
+    def refuse(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.write", refuse)
+    with pytest.raises(RlavrError, match="make room and start the same command again"):
+        record.add([result("a", True)])
+    assert record.done == {}
