@@ -64,11 +64,17 @@ def prepare(
 
     Raises:
         UserError: a template is asked for that does not exist, or a prompt is too long and
-            `data.overlong=error`, or all are.
+            `data.overlong=error`, or all are; or one tokenizes to nothing.
     """
     if templated is None:
         templated = _decide(questions, tokenizer, config)
     prompts = [_prompt(q, tokenizer, config, templated) for q in questions]
+    empty = next((p for p in prompts if not p.token_ids), None)
+    if empty is not None:
+        raise UserError(
+            f"prompt {empty.id!r} is no token to this model's tokenizer; check that the tokenizer "
+            "belongs to the model"
+        )
     kept = tuple(p for p in prompts if len(p.token_ids) <= max_tokens)
     overlong = len(prompts) - len(kept)
     if overlong and (config.overlong is Overlong.error or not kept):

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tests.support.commands import (
     results,
     run,
     summary,
+    wait_for_step,
     weights_hash,
 )
 
@@ -118,16 +118,6 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
-
-
-def wait_for_step(folder: Path, step: int) -> None:
-    """Until the record has this step; the file may not be there yet."""
-    path, deadline = folder / "metrics/1.jsonl", time.monotonic() + 200
-    while time.monotonic() < deadline:
-        if path.exists() and f'"step":{step},' in path.read_text():
-            return
-        time.sleep(0.01)
-    raise TimeoutError(f"step {step} never came")
 
 
 def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(

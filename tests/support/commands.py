@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,16 @@ def results(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows without what may differ between identical runs."""
     apart = ("time", "perf/", "sys/", "attempt")
     return [{k: v for k, v in row.items() if not k.startswith(apart)} for row in rows]
+
+
+def wait_for_step(folder: Path, step: int) -> None:
+    """Until the record has this step; the file may not be there yet."""
+    path, deadline = folder / "metrics/1.jsonl", time.monotonic() + 200
+    while time.monotonic() < deadline:
+        if path.exists() and f'"step":{step},' in path.read_text():
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"step {step} never came")
 
 
 def weights_hash(run_dir: Path, step: int) -> str:

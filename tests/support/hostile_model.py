@@ -1,0 +1,52 @@
+"""A tiny model whose every token is a whole answer, some of them hostile.
+
+`python -m tests.support.hostile_model FOLDER` writes the model and `prompts.jsonl`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+SLOW = r"\frac{3^{3000000}}{3^{2999999}}"
+"""Takes a fraction of a second to read: past a tight limit, within a generous one."""
+BOMBS = ("9^{9^{9^9}}", "9!!!!!!", r"\binom{9^{9^9}}{2}")
+ANSWERS = (
+    "7", "7.0", r"\frac{14}{2}", "8", "8", r"\sin^2 x", r"1-\cos^2 x", "__import__('os').abort()",
+    "{" * 300 + "7" + "}" * 300, *BOMBS, SLOW,
+)  # fmt: skip
+PROMPTS = 24
+PAD, END = "<pad>", "<end>"
+
+
+def build(folder: Path) -> None:
+    """Write tokenizer, random weights and prompts, each labelled 7."""
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate("q0123456789")}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_tokens([AddedToken(rf"\boxed{{{a}}}", normalized=False) for a in ANSWERS])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
+    )
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128,
+            num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+            max_position_embeddings=512, tie_word_embeddings=False, bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+        )
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    rows = [json.dumps({"id": f"q{i}", "prompt": f"q{i}", "answer": "7"}) for i in range(PROMPTS)]
+    (folder / "prompts.jsonl").write_text("\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
