@@ -97,6 +97,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _output(path: Path | None) -> Any:  # noqa: ANN401
+    if path is not None and (path.is_dir() or not path.parent.is_dir()):
+        raise UserError(f"--out {path} cannot be written: name a file in a folder that exists")
     return replacing(path) if path is not None else _Standard()
 
 

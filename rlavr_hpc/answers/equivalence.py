@@ -7,7 +7,8 @@ unknown is only ever read in a grader's process.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -119,23 +120,77 @@ class Equality:
         return found
 
     def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
-        """What math-verify says of each pair; None = past a limit."""
+        """What math-verify says of each pair; None = past a limit.
+
+        An answer that passes limits again and again is not tried further in this call, see
+        `Strikes`; the outcome depends on the pairs alone, not on what is remembered.
+        """
         found: dict[Pair, bool | None] = {}
-        unknown: list[Pair] = []
-        for pair in dict.fromkeys(pairs):
-            if pair in self._pairs:
-                found[pair] = self._pairs[pair][1]
-            else:
-                unknown.append(pair)
-        if unknown:
-            requests: list[Request] = [(kind, *one, other[1]) for kind, one, other in unknown]
-            replies = self.pool.run(requests)
-            found |= {
-                p: None if r == GAVE_UP else bool(r) for p, r in zip(unknown, replies, strict=True)
-            }
+        strikes, pending = Strikes(), list(dict.fromkeys(pairs))
+        while pending:
+            wave, pending = strikes.next_wave(pending)
+            told = self._ask(wave)
+            found |= told
+            strikes.count(told)
+            found |= {pair: None for pair in pending if strikes.out(pair)}
+            pending = [pair for pair in pending if pair not in found]
+        return found
+
+    def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, bool | None]:
+        unknown = [pair for pair in pairs if pair not in self._pairs]
+        requests: list[Request] = [(kind, *one, other[1]) for kind, one, other in unknown]
+        replies = self.pool.run(requests) if requests else []
+        new = {p: None if r == GAVE_UP else bool(r) for p, r in zip(unknown, replies, strict=True)}
+        found = {pair: new[pair] if pair in new else self._pairs[pair][1] for pair in pairs}
         for pair, equal in found.items():
             _remember(self._pairs, pair, (pair, equal))
         return found
+
+
+class Strikes:
+    """Keeps a few answers that pass limits from being tried against everybody else.
+
+    An answer that is read exactly is never at fault; another one is, at once where its partner
+    was read exactly, and after `OUT` failures among its like. Pairs go out in waves in which an
+    answer may take part once, then twice, four times and so on, so that a bomb is known after its
+    first wave.
+    """
+
+    OUT = 3
+
+    def __init__(self) -> None:
+        self._failures: Counter[Source] = Counter()
+        self._allowed = 1
+
+    def next_wave(self, pending: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+        """The pairs to try now, and those that wait."""
+        used: Counter[Source] = Counter()
+        wave, rest = list[Pair](), list[Pair]()
+        for pair in pending:
+            suspects = _suspects(pair)
+            ready = all(used[source] < self._allowed for source in suspects)
+            (wave if ready else rest).append(pair)
+            if ready:
+                used.update(suspects)
+        self._allowed *= 2
+        return wave, rest
+
+    def count(self, told: Mapping[Pair, bool | None]) -> None:
+        """Take the failures of a wave into account."""
+        for pair, equal in told.items():
+            if equal is None:
+                suspects = _suspects(pair)
+                self._failures.update(dict.fromkeys(suspects, self.OUT // len(suspects)))
+
+    def out(self, pair: Pair) -> bool:
+        """Whether a pair has a member that failed too often."""
+        return any(self._failures[source] >= self.OUT for source in pair[1:])
+
+
+def _suspects(pair: Pair) -> list[Source]:
+    """Who may be at fault when a comparison passes a limit: all that is not read exactly."""
+    suspects = [source for source in pair[1:] if _read_here(source) is None]
+    return suspects or list(pair[1:])
 
 
 def sorted_pair(one: Reading, other: Reading) -> Pair:

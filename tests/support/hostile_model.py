@@ -9,12 +9,12 @@ import json
 import sys
 from pathlib import Path
 
-SLOW = r"\frac{3^{3000000}}{3^{2999999}}"
-"""Takes a fraction of a second to read: past a tight limit, within a generous one."""
+SLOW = tuple(rf"\frac{{3^{{{n}}}}}{{3^{{{n - 1}}}}}" for n in (3000000, 3000001, 3000002))
+"""Take a fraction of a second to read: past a tight limit, within a generous one."""
 BOMBS = ("9^{9^{9^9}}", "9!!!!!!", r"\binom{9^{9^9}}{2}")
 ANSWERS = (
     "7", "7.0", r"\frac{14}{2}", "8", "8", r"\sin^2 x", r"1-\cos^2 x", "__import__('os').abort()",
-    "{" * 300 + "7" + "}" * 300, *BOMBS, SLOW,
+    "{" * 300 + "7" + "}" * 300, *BOMBS, *SLOW,
 )  # fmt: skip
 PROMPTS = 24
 PAD, END = "<pad>", "<end>"

@@ -1,0 +1,149 @@
+"""What graders gave up on: recorded by place, replayed, and nobody tried without end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from rlavr_hpc.answers.equivalence import LATEX, SAME, Equality, Pair
+from rlavr_hpc.answers.given_up import GivenUp, mark_of
+from rlavr_hpc.answers.grader_pool import GAVE_UP, GraderPool, Request
+from rlavr_hpc.answers.recorded import RecordedReferee
+from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.errors import FencedError, RlavrError
+from rlavr_hpc.types import Place
+from tests.support.groups import PLACE, group, prompt, rollout
+
+LATER = Place(seed=1, step=2)
+
+
+def nothing() -> None:
+    """A fence that lets everybody pass."""
+
+
+def test_marks_are_found_again_at_their_place_and_stage_only(tmp_path: Path) -> None:
+    first = GivenUp(tmp_path, 1, fence=nothing)
+    first.record(["b", "a", "a"], place=PLACE, stage="train")
+    first.record([], place=LATER, stage="train")
+    again = GivenUp(tmp_path, 2, fence=nothing)
+    assert again.at(PLACE, "train") == {"a", "b"}
+    assert again.at(PLACE, "eval/held_out") == again.at(LATER, "train") == frozenset()
+    assert again.at(Place(seed=1, step=1, branch=1), "train") == frozenset()
+    again.record(["c"], place=PLACE, stage="train")
+    assert GivenUp(tmp_path, 3, fence=nothing).at(PLACE, "train") == {"a", "b", "c"}
+    assert sorted(p.name for p in (tmp_path / "ungradable").iterdir()) == ["1.jsonl", "2.jsonl"]
+
+
+def test_ranks_that_do_not_write_only_read(tmp_path: Path) -> None:
+    GivenUp(tmp_path, 1, fence=None).record(["a"], place=PLACE, stage="train")
+    assert not (tmp_path / "ungradable").exists()
+
+
+def test_a_superseded_attempt_records_nothing(tmp_path: Path) -> None:
+    def fence() -> None:
+        raise FencedError("a newer attempt owns this run")
+
+    with pytest.raises(FencedError):
+        GivenUp(tmp_path, 1, fence=fence).record(["a"], place=PLACE, stage="train")
+    assert not (tmp_path / "ungradable").exists()
+
+
+@pytest.mark.parametrize("line", ['{"v":2}', '{"v":1,"step":1}', "[1]", "{", '{"v":1,"mark":3}'])
+def test_a_damaged_or_newer_record_is_an_error_that_names_the_file(
+    tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "ungradable").mkdir()
+    (tmp_path / "ungradable/1.jsonl").write_text(line + "\n")
+    with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl"):
+        GivenUp(tmp_path, 2, fence=nothing)
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    GivenUp(tmp_path, 1, fence=nothing).record(["a"], place=PLACE, stage="train")
+    with (tmp_path / "ungradable/1.jsonl").open("a") as file:
+        file.write('{"v":1,"ma')
+    assert GivenUp(tmp_path, 2, fence=nothing).at(PLACE, "train") == {"a"}
+
+
+def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path) -> None:
+    rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate("778")]
+    GivenUp(tmp_path, 1, fence=nothing).record([mark_of(rollouts[2])], place=PLACE, stage="train")
+    GivenUp(tmp_path, 2, fence=nothing).record(
+        [mark_of(rollouts[0])], place=LATER, stage="train/label"
+    )
+    referee = RecordedReferee(Referee(), GivenUp(tmp_path, 3, fence=nothing))
+    [voted] = referee.vote([prompt()], [rollouts], place=PLACE, stage="train")
+    assert voted.vote.ungradable == (2,)
+    assert referee.vote([prompt()], [rollouts], place=LATER, stage="train")[0].vote.clusters == (
+        (0, 1),
+        (2,),
+    )
+    verdict = referee.judge([voted], {"p1": "7"}, place=LATER, stage="train")["p1"]
+    assert (verdict.correct, verdict.ungradable) == ((False, False, False), (0, 1))
+    referee.settle([voted], place=LATER, stage="other")
+    rows = [json.loads(x) for x in (tmp_path / "ungradable/3.jsonl").read_text().splitlines()]
+    assert [(r["stage"], r["mark"]) for r in rows] == [
+        ("train/label", mark_of(rollouts[0])),
+        ("other", mark_of(rollouts[2])),
+    ]
+
+
+class FakePool(GraderPool):
+    """Gives up on every comparison with a text that holds "bomb"; counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[Request] = []
+
+    def run(self, requests: Sequence[Request]) -> list[object]:
+        self.asked += requests
+        return [GAVE_UP if "bomb" in str(request) else False for request in requests]
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+def pairs_of(texts: Sequence[str]) -> list[Pair]:
+    sources = [(LATEX, text) for text in sorted(texts)]
+    return [(SAME, a, b) for i, a in enumerate(sources) for b in sources[i + 1 :]]
+
+
+def test_one_bomb_among_many_numbers_is_tried_once() -> None:
+    pool = FakePool()
+    told = Equality(lambda: pool).same(pairs_of(["bomb x y z", *map(str, range(20))]))
+    bombs = [pair for pair in told if "bomb" in str(pair)]
+    assert len(bombs) == 20
+    assert all(told[pair] is None for pair in bombs)
+    assert sum("bomb" in str(request) for request in pool.asked) == 1
+    assert all(equal is False for pair, equal in told.items() if pair not in bombs)
+
+
+def test_bombs_among_texts_that_need_a_grader_are_tried_a_few_times() -> None:
+    pool = FakePool()
+    others = [rf"\sin {n}" for n in range(20)]
+    told = Equality(lambda: pool).same(pairs_of(["bomb x y z", *others]))
+    assert 3 <= sum("bomb" in str(request) for request in pool.asked) <= 7
+    innocent = [pair for pair in told if "bomb" not in str(pair)]
+    assert all(told[pair] is False for pair in innocent)
+
+
+def test_what_is_remembered_changes_no_outcome() -> None:
+    equality = Equality(FakePool)
+    few, all_pairs = pairs_of(["bomb x y z", "1", "2"]), pairs_of(["bomb x y z", *"123456"])
+    equality.same(few)
+    assert equality.same(all_pairs) == Equality(FakePool).same(all_pairs)
+    assert equality.same(all_pairs) == Equality(FakePool).same(all_pairs)
+
+
+def test_an_ungradable_share_is_a_metric_of_its_own() -> None:
+    from rlavr_hpc.telemetry import names
+    from rlavr_hpc.telemetry.reduce import as_row
+    from rlavr_hpc.telemetry.step_metrics import group_metrics
+
+    rollouts = [rollout(text, sample=i) for i, text in enumerate([r"\boxed{7}", "none", "x"])]
+    [lost] = Referee().vote([prompt()], [rollouts], given_up={mark_of(rollouts[2])})
+    row = as_row(group_metrics([lost, group(["1", "1", "1"])], []))
+    assert row[names.GRADE_UNGRADABLE] == pytest.approx(1 / 6)
+    assert row[names.COLLAPSE_UNPARSABLE] == pytest.approx(1 / 6)
