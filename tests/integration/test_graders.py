@@ -27,7 +27,7 @@ from rlavr_hpc.answers.referee import Referee, Verdict
 from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.types import Group
-from tests.support.commands import REPOSITORY
+from tests.support.commands import REPOSITORY, command
 from tests.support.groups import prompt, rollout
 
 BOMB = "9^{9^{9^9}}"
@@ -438,3 +438,13 @@ def test_ten_thousand_random_texts_are_graded_without_harm(
     _grade_random_texts(referee, anywhere)
     assert sum(FUZZED) >= 10_000
     assert len(referee.equality.pool.pids) == 2
+
+
+def test_coverage_guided_fuzzing_finds_nothing_in_the_trainers_own_readers(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds"
+    seeds.mkdir()
+    for i, text in enumerate((*FORMS, r"so \boxed{\frac{1}{2}}", "<answer>A is a knight</answer>")):
+        (seeds / str(i)).write_text(text)
+    done = command("tests.fuzz.answers", "-runs=10000", "-max_len=300", "-seed=1", str(seeds))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Done 10000 runs" in done.stderr
