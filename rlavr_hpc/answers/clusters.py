@@ -51,9 +51,8 @@ def _key(reading: Reading, plain: set[Hashable]) -> Hashable:
     """`28%` is 0.28, unless this group holds a 28 for it to agree with, and no 0.28."""
     if reading.exact is None or not reading.exact.percent:
         return reading.key
-    bare = without_percent(reading.exact)
-    key = (bare.shape, bare.name, bare.items)
-    return key if key in plain and reading.key not in plain else reading.key
+    bare = without_percent(reading.exact).key
+    return bare if bare in plain and reading.key not in plain else reading.key
 
 
 def open_pairs(readings: Sequence[Reading | None]) -> list[Pair]:

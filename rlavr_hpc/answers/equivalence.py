@@ -238,8 +238,7 @@ def _read_here(source: Source) -> Reading | None:
     form = read_exact(text) if mode == LATEX else None
     if form is None:
         return None
-    key = (form.shape, form.name, form.items)
-    return Reading(source=source, key=key, shown=text, exact=form, value=approximate(form))
+    return Reading(source=source, key=form.key, shown=text, exact=form, value=approximate(form))
 
 
 def _reading(source: Source, reply: object) -> Reading | None:

@@ -13,11 +13,21 @@ equality of normal forms is equality of values (\pi and e count as letters).
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from rlavr_hpc.answers.layout import (
+    LIST,
+    PLUS_MINUS,
+    SCALAR,
+    SET,
+    UNION,
+    WORD,
+    Layout,
+    find_shape,
+    lay_out,
+)
 from rlavr_hpc.answers.polynomial import (
     Item,
     NotReadError,
@@ -33,22 +43,8 @@ MAX_CHARS = 200
 """A longer answer is not read here."""
 NEAR = 1e-4
 """With a decimal on one side, closer values than this (relative) are left to math-verify."""
-
-GROUPED = re.compile(r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)?")
-AMBIGUOUS_COMMA = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
-ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?[0-9A-Za-z]\}?)?|[A-Za-z]\([a-z]\))\s*=(.+)", re.DOTALL)
-UNIT = re.compile(r"\\(?:text|mathrm|textbf|textrm|mbox)\{([A-Za-z./ ]*)\}(?:\^\{?[0-9]\}?)?\s*$")
-WRAPPED_WORD = re.compile(
-    r"\\(?:text|mathrm|textbf|textit|textrm|mbox)\{\s*\(?([A-Za-z][A-Za-z' -]*)\)?\s*\}"
-)
-MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-DROPPED = re.compile(
-    r"\\left(?![a-z])|\\right(?![a-z])|(?<!\\)\\[!,;: ]|\\q?quad(?![a-z])|\\displaystyle|~|\\\$"
-    r"|\^\\circ(?![a-z])|\^\{\s*\\circ\s*\}|\\degree(?![a-z])"
-)
-NOT_A_UNIT = frozenset({"and", "or", "if", "to", "i", "e", "none", "no", "pi"})
+UNORDERED = (SET, LIST, PLUS_MINUS)
 INFINITE = (1, 0, (("infty", 1),))
-SCALAR, SET, LIST, WORD, PLUS_MINUS = "", "{}", "list", "word", "+-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,17 +52,22 @@ class Form:
     """An answer's normal form."""
 
     shape: str
-    """INFINITE = (1, 0, (("infty", 1),))
-SCALAR, SET, LIST, WORD, PLUS_MINUS; the brackets of a tuple, an interval or a union of
-    intervals; or a matrix's "2x1"."""
+    """As in `layout`; of a union, all its intervals' brackets."""
     items: tuple[Item, ...] = ()
-    """The values, in order; sorted in a set."""
+    """The values, in order; sorted where the order says nothing."""
     name: str = ""
-    """What the answer is assigned to, `x` in `x = 5`; of a word, the word."""
+    """What the answer is assigned to, `x` in `x = 5`."""
+    word: str = ""
+    """In lower case; empty for anything but a word."""
     percent: bool = False
     """True when it was written with a percent sign; `items` holds the value over 100."""
     decimal: bool = False
     """True when a decimal point was written: the value may have been rounded."""
+
+    @property
+    def key(self) -> Hashable:
+        """The same for forms that are equal as they stand."""
+        return self.shape, self.name, self.word, self.items
 
 
 def read_exact(text: str) -> Form | None:
@@ -74,23 +75,87 @@ def read_exact(text: str) -> Form | None:
     if len(text) > MAX_CHARS or not text.isascii():
         return None
     try:
-        return _read(_tidy(text))
+        return _form(lay_out(text))
     except NotReadError:
         return None
 
 
+def _form(layout: Layout) -> Form:
+    shape, parts = layout.shape, layout.parts
+    if shape == WORD:
+        return Form(shape=WORD, word=layout.word)
+    if shape == UNION:
+        shape, parts = _union(parts)
+    values = [value for part in parts for value in _values(part)]
+    if shape == SCALAR and len(values) == 2:
+        shape = PLUS_MINUS
+    if layout.percent:
+        values = [multiply(value, constant(Fraction(1, 100))) for value in values]
+        if shape != SCALAR or letters_of(as_item(values[0])):
+            raise NotReadError
+    items = [as_item(value) for value in values]
+    if shape in UNORDERED:
+        items = sorted(set(items), key=repr)
+    return Form(
+        shape=shape, items=tuple(items), name=layout.name, percent=layout.percent,
+        decimal=any("." in part for part in parts),
+    )  # fmt: skip
+
+
+def _values(text: str) -> list[Value]:
+    r"""One value, or the two of `a \pm b`."""
+    first, sign, second = text.partition("\\pm")
+    if not sign:
+        return [read_value(text)]
+    if first.rstrip().endswith(("(", "{", "*", "/")):
+        raise NotReadError
+    return [read_value(f"{first}{sign}{second}") for sign in "+-"]
+
+
+def _union(texts: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The brackets and ends of intervals that are apart, in rising order.
+
+    Other unions may be equal without looking so, and are not read.
+    """
+    brackets, ends = "", list[str]()
+    last, closed = -math.inf, False
+    for text in texts:
+        shape, parts = find_shape(text.strip())
+        if len(parts) != 2 or shape[:1] not in ("(", "["):
+            raise NotReadError
+        start, end = (_real(part) for part in parts)
+        touches = start == last and (closed or shape[0] == "[")
+        if start < last or touches or not start < end:
+            raise NotReadError
+        brackets, ends = brackets + shape, [*ends, *parts]
+        last, closed = end, shape[1] == "]"
+    return brackets, tuple(ends)
+
+
+def _real(text: str) -> float:
+    item = as_item(read_value(text))
+    if len(item) == 1 and item[0][0] == INFINITE:
+        return math.copysign(math.inf, item[0][1])
+    if letters_of(item):
+        raise NotReadError
+    number = _approximate(item)
+    if number.imag:
+        raise NotReadError
+    return number.real
+
+
 def equal_exactly(one: Form, other: Form) -> bool | None:
     """Whether two forms are equal; None = not decided here, ask math-verify."""
-    if one.shape == other.shape == WORD:
-        return one.name == other.name
-    if WORD in (one.shape, other.shape) or (one.name and other.name and one.name != other.name):
+    if one.word and other.word:
+        return one.word == other.word
+    if one.name and other.name and one.name != other.name:
         return None
     if (one.shape, one.items) == (other.shape, other.items):
         return True
     if one.shape != other.shape or len(one.items) != len(other.items):
         return None
     rounded = one.decimal or other.decimal
-    if rounded and one.shape == SET:
+    if rounded and one.shape in UNORDERED:
         return None  # sorted by values that may have been rounded
     pairs = zip(one.items, other.items, strict=True)
     return False if any(_surely_unequal(a, b, rounded=rounded) for a, b in pairs) else None
@@ -138,141 +203,3 @@ def _approximate(item: Item) -> complex:
             size *= {"pi": math.pi, "e": math.e}[letter] ** power
         total += size * (1j**imaginary)
     return total
-
-
-def _tidy(text: str) -> str:
-    text = text.strip().strip("$").strip().removesuffix(".")
-    text = re.sub(r",\\!\s*|\{,\}", ",", text)
-    text = re.sub(r"([0-9])\\[,;: ]\s*(?=[0-9]{3}(?![0-9]))", r"\1", text)
-    text = DROPPED.sub("", text)
-    text = re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", text)
-    text = re.sub(r"\\(?:cdot|times)(?![a-z])", "*", text)
-    return text.replace("\\%", "%").strip()
-
-
-def _read(text: str) -> Form:
-    _, rest = _without_name(text)
-    word = WRAPPED_WORD.fullmatch(rest)
-    if word:
-        return Form(shape=WORD, name=" ".join(word[1].lower().split()))
-    name, text = _without_name(_without_unit(text))
-    if text.endswith("%"):
-        return _percent(text[:-1].strip(), name)
-    grouped = GROUPED.fullmatch(text)
-    if grouped:
-        text = text.replace(",", "")
-    shape, parts = _shape(text)
-    if shape and AMBIGUOUS_COMMA.search(text):
-        raise NotReadError
-    items = [as_item(value) for part in parts for value in _values(part)]
-    if shape == SCALAR and len(items) == 2:
-        shape = PLUS_MINUS
-    if shape in (SET, LIST, PLUS_MINUS):
-        items = sorted(set(items), key=repr)
-    return Form(shape=shape, items=tuple(items), name=name, decimal="." in text)
-
-
-def _values(text: str) -> list[Value]:
-    r"""One value, or the two of `a \pm b`."""
-    first, sign, second = text.partition("\\pm")
-    if not sign:
-        return [read_value(text)]
-    if first.rstrip().endswith(("(", "{", "*", "/")):
-        raise NotReadError
-    return [read_value(f"{first}{sign}{second}") for sign in "+-"]
-
-
-def _percent(text: str, name: str) -> Form:
-    shape, _ = _shape(text)
-    if shape or letters_of(as_item(read_value(text))):
-        raise NotReadError
-    value: Value = multiply(read_value(text), constant(Fraction(1, 100)))
-    return Form(shape=SCALAR, items=(as_item(value),), name=name, percent=True, decimal="." in text)
-
-
-def _without_name(text: str) -> tuple[str, str]:
-    name, found = "", ASSIGNED.fullmatch(text)
-    if found:
-        name, text = found[1].replace("{", "").replace("}", ""), found[2].strip()
-    if "=" in text:
-        raise NotReadError
-    return name, text
-
-
-def _without_unit(text: str) -> str:
-    found = UNIT.search(text)
-    if not found or found.start() == 0:
-        return text
-    words = frozenset(found[1].lower().replace(".", " ").split())
-    if words & NOT_A_UNIT:
-        raise NotReadError
-    return text[: found.start()].strip()
-
-
-def _shape(text: str) -> tuple[str, list[str]]:
-    """The shape of an answer and the texts of its values."""
-    if not text:
-        raise NotReadError
-    matrix = MATRIX.fullmatch(text)
-    if matrix:
-        rows = [row.split("&") for row in matrix[2].strip().removesuffix("\\\\").split("\\\\")]
-        if len({len(row) for row in rows}) != 1:
-            raise NotReadError
-        return f"{len(rows)}x{len(rows[0])}", [cell for row in rows for cell in row]
-    if "\\cup" in text:
-        return _union(text.split("\\cup"))
-    if text.startswith("\\{") and text.endswith("\\}"):
-        return SET, _split(text[2:-2])
-    if text[0] in "([" and text[-1] in ")]":
-        parts = _split(text[1:-1], tolerant=True)
-        if len(parts) > 1:
-            return text[0] + text[-1], parts
-    parts = _split(text)
-    return (SCALAR, parts) if len(parts) == 1 else (LIST, parts)
-
-
-def _union(texts: Sequence[str]) -> tuple[str, list[str]]:
-    """Intervals that are apart, in rising order; others may be equal without looking so."""
-    shapes, ends = "", list[str]()
-    last, closed = -math.inf, False
-    for text in map(str.strip, texts):
-        shape, parts = _shape(text)
-        if len(parts) != 2 or shape[0] not in "([":
-            raise NotReadError
-        start, end = (_real(part) for part in parts)
-        touches = start == last and (closed or shape[0] == "[")
-        if start < last or touches or not start < end:
-            raise NotReadError
-        shapes, ends = shapes + shape, ends + parts
-        last, closed = end, shape[1] == "]"
-    return shapes, ends
-
-
-def _real(text: str) -> float:
-    item = as_item(read_value(text))
-    if len(item) == 1 and item[0][0] == INFINITE:
-        return math.copysign(math.inf, item[0][1])
-    if letters_of(item):
-        raise NotReadError
-    number = _approximate(item)
-    if number.imag:
-        raise NotReadError
-    return number.real
-
-
-def _split(text: str, *, tolerant: bool = False) -> list[str]:
-    """Parts between commas outside of all brackets; braces of commands count as brackets."""
-    parts, depth, start = [], 0, 0
-    for index, character in enumerate(text):
-        if character in "([{":
-            depth += 1
-        elif character in ")]}":
-            depth -= 1
-            if depth < 0:
-                if tolerant:  # `(1)(2)`: the outer brackets are no pair
-                    return [text]
-                raise NotReadError
-        elif character == "," and depth == 0:
-            parts.append(text[start:index])
-            start = index + 1
-    return [*parts, text[start:]]
