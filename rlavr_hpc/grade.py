@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,14 +15,14 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from rlavr_hpc.answers.grader_pool import Limits
+from rlavr_hpc.answers.grader import Limits
 from rlavr_hpc.answers.referee import Referee, Verdict
 from rlavr_hpc.answers.tasks import TASKS
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config_grading import Extract, GradingConfig
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.io import replacing
-from rlavr_hpc.types import Group, Prompt, Rollout, several_answers
+from rlavr_hpc.types import Group, Prompt, Rollout, answer_text, several_answers
 
 BATCH = 32
 """Lines graded at once."""
@@ -56,12 +57,14 @@ def main() -> int:
         )  # fmt: skip
         if settings.extract is not Extract.boxed and arguments.task != "math":
             raise UserError(f"--extract {settings.extract} is for --task math")
+        if not arguments.file.is_file():
+            raise UserError(f"{arguments.file} is not a file; name a file of JSON lines")
         count = sum(1 for _ in _lines(arguments.file, arguments.task))  # all of it, before any work
         workers = arguments.workers or available_cores(os.environ)
         limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
         referee = Referee(limits=limits, workers=workers, where=settings.extract)
         try:
-            with _output(arguments.out) as out:
+            with _output(arguments.out, source=arguments.file) as out:
                 _grade(_lines(arguments.file, arguments.task), count, referee, out)
         finally:
             referee.close()
@@ -96,20 +99,20 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _output(path: Path | None) -> Any:  # noqa: ANN401
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise UserError(f"--out {path} cannot be written: name a file in a folder that exists")
-    return replacing(path) if path is not None else _Standard()
-
-
-class _Standard:
-    """Standard output as a context that leaves it open."""
-
-    def __enter__(self) -> IO[str]:
-        return sys.stdout
-
-    def __exit__(self, *_: object) -> None:
+@contextmanager
+def _output(path: Path | None, *, source: Path) -> Iterator[IO[str]]:
+    """Where the rows go: a regular file appears whole or not at all."""
+    if path is None:
+        yield sys.stdout
         sys.stdout.flush()
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"--out {path} cannot be written: name a file in a folder that exists")
+    if path.exists() and path.samefile(source):
+        raise UserError(f"--out {path} is the input; name another file")
+    special = path.exists() and not path.is_file()  # a device or a pipe is not replaced
+    with path.open("w", encoding="utf-8") if special else replacing(path) as file:
+        yield file
 
 
 def _grade(lines: Iterator[Line], count: int, referee: Referee, out: IO[str]) -> None:
@@ -139,14 +142,10 @@ def as_row(group: Group, verdict: Verdict) -> dict[str, Any]:
 
 def _lines(path: Path, task: str) -> Iterator[Line]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, text in enumerate(file, start=1):
                 if text.strip():
                     yield _line(_parse(text, path, number), f"{path}:{number}", number, task)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except IsADirectoryError:
-        raise UserError(f"{path} is a folder; name a file of JSON lines") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error}") from error
 
@@ -182,9 +181,13 @@ def _line(row: dict[str, Any], where: str, number: int, task: str) -> Line:
 
 def _answer(value: object, where: str) -> str:
     several = value if isinstance(value, list) else [value]
-    if not several or not all(isinstance(v, str | int | float) for v in several):
+    try:
+        answers = [text for one in several if (text := answer_text(one))]
+    except ValueError:
+        answers = []
+    if len(answers) < max(1, len(several)):
         raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
-    return several_answers([str(v) for v in several])
+    return several_answers(answers)
 
 
 if __name__ == "__main__":

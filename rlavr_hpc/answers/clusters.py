@@ -1,7 +1,9 @@
-"""Clusters of equal answers: disjoint, and independent of the order of comparison.
+"""Clusters of equal answers: disjoint, and independent of the order of the answers.
 
-Equal keys fall into one class by look-up; classes are joined where a comparison says equal
-(union-find), so that the clusters are symmetric and transitive whatever the comparison is.
+Equal keys fall into one class by look-up; classes are joined where a comparison says equal, but
+never so that two answers that are unequal come together by way of a third. So clusters are
+symmetric and transitive whatever the comparison is: beside `3, 4`, which may be a set, `(3, 4)`
+and `(4, 3)` stay apart.
 """
 
 from __future__ import annotations
@@ -10,15 +12,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from rlavr_hpc.answers.equivalence import (
-    Pair,
-    Reading,
-    decide,
-    decide_known,
-    known_pair,
-    sorted_pair,
-)
+from rlavr_hpc.answers.equivalence import Reading, decide, decide_known, known_pair, sorted_pair
 from rlavr_hpc.answers.exact import without_percent
+from rlavr_hpc.answers.strikes import Pair
 
 Clusters = tuple[tuple[int, ...], ...]
 
@@ -49,10 +45,10 @@ def classes_of(readings: Sequence[Reading | None]) -> list[list[int]]:
 
 def _key(reading: Reading, plain: set[Hashable]) -> Hashable:
     """`28%` is 0.28, unless this group holds a 28 for it to agree with, and no 0.28."""
-    if reading.exact is None or not reading.exact.percent:
+    bare = without_percent(reading.exact) if reading.exact is not None else None
+    if bare is None or bare.key not in plain or reading.key in plain:
         return reading.key
-    bare = without_percent(reading.exact).key
-    return bare if bare in plain and reading.key not in plain else reading.key
+    return bare.key
 
 
 def open_pairs(readings: Sequence[Reading | None]) -> list[Pair]:
@@ -81,10 +77,8 @@ def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | N
     relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
     open_ended = [pair for pair, told in relation.items() if told is None]
     blamed = blame(open_ended, weight=lambda i: len(first[i].source[1]))
-    joined = _join(
-        [i for i in range(len(classes)) if i not in blamed],
-        [pair for pair, told in relation.items() if told],
-    )
+    left = sorted(set(range(len(classes))) - blamed, key=lambda i: first[i].source)
+    joined = join(left, relation)
     members = [sorted(m for i in group for m in classes[i]) for group in joined]
     failed = [i for i, reading in enumerate(readings) if reading is not None and reading.gave_up]
     return Clustering(
@@ -93,17 +87,13 @@ def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | N
     )
 
 
-def open_pairs_with_known(answers: Sequence[Reading], golds: Sequence[Reading]) -> list[Pair]:
-    """The comparisons with accepted answers that a cluster still needs from a grader."""
-    undecided = []
-    for answer in answers:
-        for gold in golds:
-            told = False if answer.gave_up or gold.gave_up else decide_known(answer, gold)
-            if told:
-                return []
-            if told is None:
-                undecided.append(known_pair(answer, gold))
-    return undecided
+def open_pairs_with_known(answer: Reading, golds: Sequence[Reading]) -> list[Pair]:
+    """The comparisons with accepted answers that need a grader; none when one surely is equal."""
+    told = [decide_known(answer, gold) for gold in golds if not (answer.gave_up or gold.gave_up)]
+    if True in told:
+        return []
+    asked = [gold for gold in golds if not (answer.gave_up or gold.gave_up)]
+    return [known_pair(answer, g) for g, t in zip(asked, told, strict=True) if t is None]
 
 
 def equals_known(
@@ -143,21 +133,23 @@ def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], int]) -> 
     return blamed
 
 
-def _join(nodes: Sequence[int], edges: Sequence[tuple[int, int]]) -> list[list[int]]:
-    parent = {node: node for node in nodes}
+def join(nodes: Sequence[int], relation: Mapping[tuple[int, int], bool | None]) -> list[list[int]]:
+    """Group nodes so that no group holds two that are unequal; earlier nodes choose first.
 
-    def root(node: int) -> int:
-        while parent[node] != node:
-            node = parent[node]
-        return node
-
-    for one, other in edges:
-        if one in parent and other in parent:
-            parent[root(other)] = root(one)
-    groups: dict[int, list[int]] = {}
+    Args:
+        nodes: in an order that depends on nothing but what they are.
+        relation: (smaller, larger) -> whether they are equal.
+    """
+    groups: list[list[int]] = []
     for node in nodes:
-        groups.setdefault(root(node), []).append(node)
-    return list(groups.values())
+        told = [[relation[min(node, m), max(node, m)] for m in group] for group in groups]
+        fits = (group for group, equal in zip(groups, told, strict=True) if all(equal))
+        home = next(fits, None)
+        if home is None:
+            groups.append([node])
+        else:
+            home.append(node)
+    return groups
 
 
 def _first_readings(readings: Sequence[Reading | None]) -> list[tuple[Reading, Reading]]:

@@ -7,36 +7,34 @@ unknown is only ever read in a grader's process.
 from __future__ import annotations
 
 import sys
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from rlavr_hpc.answers.exact import Form, approximate, equal_exactly, equal_to_known, read_exact
-from rlavr_hpc.answers.grader_pool import GAVE_UP, GraderPool
+from rlavr_hpc.answers.exact import (
+    NEAR,
+    Form,
+    approximate,
+    equal_exactly,
+    equal_to_known,
+    read_exact,
+)
+from rlavr_hpc.answers.grader_pool import GraderPool
+from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, MATCHES, READ, SAME, TEXT
+from rlavr_hpc.answers.strikes import Pair, Source, Strikes
 
 if TYPE_CHECKING:
-    from rlavr_hpc.answers.grader_pool import Request
+    from rlavr_hpc.answers.grader import Request
 
-TEXT, LATEX, ANY = "text", "latex", "any"
-"""How a text is read: letter by letter; as a formula; as prose in which the answer is found."""
 CACHE_BYTES = 64 << 20
 """Bound on what is remembered, about; half for readings, half for comparisons."""
 ENTRY_BYTES = 700
 """Of an entry besides its texts, about."""
 TERM_BYTES = 300
-NEAR = 1e-4
-"""Numbers further apart than this (relative) are not equal to any grader."""
-
-Source = tuple[str, str]
-"""(mode, text)."""
-Pair = tuple[str, Source, Source]
-"""(kind, one, other): `SAME`, in sorted order, or `MATCHES`, the known answer first."""
-SAME, MATCHES = "same", "matches"
-"""Among rollouts equality is symmetric. A known answer is matched one way: to `x = 5` 5 is right,
-to `2x + z = 1` 1 is not."""
+FLOOR = 1e-9
+"""Noise of floating point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ class Equality:
         self._readings: LRUCache[Source, Reading | None] = LRUCache(
             cache_bytes // 2, getsizeof=_size_of_reading
         )
-        self._pairs: LRUCache[Pair, tuple[Pair, bool | None]] = LRUCache(
+        self._pairs: LRUCache[Pair, tuple[Pair, bool | None, float]] = LRUCache(
             cache_bytes // 2, getsizeof=_size_of_pair
         )
 
@@ -113,8 +111,8 @@ class Equality:
             else:
                 unknown.append(source)
         if unknown:
-            replies = self.pool.run([("read", *source) for source in unknown])
-            found |= {s: _reading(s, r) for s, r in zip(unknown, replies, strict=True)}
+            outcomes = self.pool.run([(READ, *source) for source in unknown])
+            found |= {s: _reading(s, r) for s, (r, _) in zip(unknown, outcomes, strict=True)}
         for source, reading in found.items():
             _remember(self._readings, source, reading)
         return found
@@ -122,75 +120,35 @@ class Equality:
     def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
         """What math-verify says of each pair; None = past a limit.
 
-        An answer that passes limits again and again is not tried further in this call, see
-        `Strikes`; the outcome depends on the pairs alone, not on what is remembered.
+        An answer that is costly again and again is not tried further in this call, see `Strikes`;
+        the outcome depends on the pairs alone, not on what is remembered.
         """
         found: dict[Pair, bool | None] = {}
-        strikes, pending = Strikes(), list(dict.fromkeys(pairs))
+        pending = list(dict.fromkeys(pairs))
+        if not pending:
+            return found
+        strikes = Strikes(cpu_seconds=self.pool.limits.cpu_seconds, innocent=_is_exact)
         while pending:
             wave, pending = strikes.next_wave(pending)
-            told = self._ask(wave)
-            found |= told
-            strikes.count(told)
-            found |= {pair: None for pair in pending if strikes.out(pair)}
+            for pair, (equal, seconds) in self._ask(wave).items():
+                found[pair] = equal
+                strikes.count(pair, failed=equal is None, seconds=seconds)
+            found |= dict.fromkeys(strikes.out(pending), None)
             pending = [pair for pair in pending if pair not in found]
         return found
 
-    def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, bool | None]:
+    def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[bool | None, float]]:
         unknown = [pair for pair in pairs if pair not in self._pairs]
         requests: list[Request] = [(kind, *one, other[1]) for kind, one, other in unknown]
-        replies = self.pool.run(requests) if requests else []
-        new = {p: None if r == GAVE_UP else bool(r) for p, r in zip(unknown, replies, strict=True)}
-        found = {pair: new[pair] if pair in new else self._pairs[pair][1] for pair in pairs}
-        for pair, equal in found.items():
-            _remember(self._pairs, pair, (pair, equal))
+        outcomes = self.pool.run(requests) if requests else []
+        new = {
+            pair: (None if reply == GAVE_UP else bool(reply), seconds)
+            for pair, (reply, seconds) in zip(unknown, outcomes, strict=True)
+        }
+        found = {pair: new[pair] if pair in new else self._pairs[pair][1:] for pair in pairs}
+        for pair, told in found.items():
+            _remember(self._pairs, pair, (pair, *told))
         return found
-
-
-class Strikes:
-    """Keeps a few answers that pass limits from being tried against everybody else.
-
-    An answer that is read exactly is never at fault; another one is, at once where its partner
-    was read exactly, and after `OUT` failures among its like. Pairs go out in waves in which an
-    answer may take part once, then twice, four times and so on, so that a bomb is known after its
-    first wave.
-    """
-
-    OUT = 3
-
-    def __init__(self) -> None:
-        self._failures: Counter[Source] = Counter()
-        self._allowed = 1
-
-    def next_wave(self, pending: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-        """The pairs to try now, and those that wait."""
-        used: Counter[Source] = Counter()
-        wave, rest = list[Pair](), list[Pair]()
-        for pair in pending:
-            suspects = _suspects(pair)
-            ready = all(used[source] < self._allowed for source in suspects)
-            (wave if ready else rest).append(pair)
-            if ready:
-                used.update(suspects)
-        self._allowed *= 2
-        return wave, rest
-
-    def count(self, told: Mapping[Pair, bool | None]) -> None:
-        """Take the failures of a wave into account."""
-        for pair, equal in told.items():
-            if equal is None:
-                suspects = _suspects(pair)
-                self._failures.update(dict.fromkeys(suspects, self.OUT // len(suspects)))
-
-    def out(self, pair: Pair) -> bool:
-        """Whether a pair has a member that failed too often."""
-        return any(self._failures[source] >= self.OUT for source in pair[1:])
-
-
-def _suspects(pair: Pair) -> list[Source]:
-    """Who may be at fault when a comparison passes a limit: all that is not read exactly."""
-    suspects = [source for source in pair[1:] if _read_here(source) is None]
-    return suspects or list(pair[1:])
 
 
 def sorted_pair(one: Reading, other: Reading) -> Pair:
@@ -225,7 +183,7 @@ def _decide_rest(one: Reading, other: Reading) -> bool | None:
         return False
     if one.value is not None and other.value is not None:
         gap = abs(one.value - other.value)
-        if gap > NEAR * max(1.0, abs(one.value), abs(other.value)):
+        if gap > FLOOR + NEAR * max(abs(one.value), abs(other.value)):
             return False
     return None
 
@@ -239,6 +197,10 @@ def _read_here(source: Source) -> Reading | None:
     if form is None:
         return None
     return Reading(source=source, key=form.key, shown=text, exact=form, value=approximate(form))
+
+
+def _is_exact(source: Source) -> bool:
+    return _read_here(source) is not None
 
 
 def _reading(source: Source, reply: object) -> Reading | None:
@@ -272,5 +234,5 @@ def _size_of_reading(reading: Reading | None) -> int:
     return ENTRY_BYTES + texts + TERM_BYTES * terms
 
 
-def _size_of_pair(entry: tuple[Pair, bool | None]) -> int:
+def _size_of_pair(entry: tuple[Pair, bool | None, float]) -> int:
     return ENTRY_BYTES + sum(sys.getsizeof(text) for _, text in entry[0][1:])

@@ -43,6 +43,7 @@ MAX_CHARS = 200
 """A longer answer is not read here."""
 NEAR = 1e-4
 """With a decimal on one side, closer values than this (relative) are left to math-verify."""
+BASE = "base "
 UNORDERED = (SET, LIST, PLUS_MINUS)
 INFINITE = (1, 0, (("infty", 1),))
 
@@ -72,7 +73,7 @@ class Form:
 
 def read_exact(text: str) -> Form | None:
     """The normal form of an answer (the content of its box); None = not read here."""
-    if len(text) > MAX_CHARS or not text.isascii():
+    if len(text) > MAX_CHARS:
         return None
     try:
         return _form(lay_out(text))
@@ -87,10 +88,13 @@ def _form(layout: Layout) -> Form:
     if shape == UNION:
         shape, parts = _union(parts)
     values = [value for part in parts for value in _values(part)]
+    if len(values) > len(parts) and shape not in (SCALAR, SET, LIST):
+        raise NotReadError
     if shape == SCALAR and len(values) == 2:
         shape = PLUS_MINUS
-    if layout.percent:
-        values = [multiply(value, constant(Fraction(1, 100))) for value in values]
+    scale = Fraction(layout.factor, 100 if layout.percent else 1)
+    if scale != 1:
+        values = [multiply(value, constant(scale)) for value in values]
         if shape != SCALAR or letters_of(as_item(values[0])):
             raise NotReadError
     items = [as_item(value) for value in values]
@@ -150,6 +154,8 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
         return one.word == other.word
     if one.name and other.name and one.name != other.name:
         return None
+    if one.shape.startswith(BASE) and other.shape.startswith(BASE):
+        return (one.shape, one.items) == (other.shape, other.items)
     if (one.shape, one.items) == (other.shape, other.items):
         return True
     if one.shape != other.shape or len(one.items) != len(other.items):
@@ -163,8 +169,12 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
 
 def equal_to_known(answer: Form, known: Form) -> bool | None:
     """The same against a known answer, where graders let `28%` equal 28 as well as 0.28."""
-    tries = [equal_exactly(a, k) for a in _readings(answer) for k in _readings(known)]
-    return True if True in tries else None if None in tries else False
+    told = equal_exactly(answer, known)
+    if told is True or answer.percent == known.percent:
+        return told
+    percent, plain = (answer, known) if answer.percent else (known, answer)
+    bare = without_percent(percent)
+    return told if bare is None else equal_exactly(bare, plain)
 
 
 def approximate(form: Form) -> complex | None:
@@ -174,14 +184,15 @@ def approximate(form: Form) -> complex | None:
     return _approximate(form.items[0])
 
 
-def without_percent(form: Form) -> Form:
-    """The same answer with its percent sign left out: 28 for `28%`."""
+def without_percent(form: Form) -> Form | None:
+    """The same answer with its percent sign left out: 28 for `28%`.
+
+    None for less than a percent: who writes `0.15%` does not mean 0.15.
+    """
+    if not form.percent or abs(_approximate(form.items[0])) < 0.01:
+        return None
     items = tuple(as_item(multiply(dict(item), constant(Fraction(100)))) for item in form.items)
     return Form(shape=form.shape, items=items, name=form.name, decimal=form.decimal)
-
-
-def _readings(form: Form) -> list[Form]:
-    return [form, without_percent(form)] if form.percent else [form]
 
 
 def _surely_unequal(one: Item, other: Item, *, rounded: bool) -> bool:
@@ -192,7 +203,7 @@ def _surely_unequal(one: Item, other: Item, *, rounded: bool) -> bool:
     if letters_of(one):
         return False
     first, second = _approximate(one), _approximate(other)
-    return abs(first - second) > NEAR * max(1.0, abs(first), abs(second))
+    return abs(first - second) > NEAR * max(abs(first), abs(second))
 
 
 def _approximate(item: Item) -> complex:

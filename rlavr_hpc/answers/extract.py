@@ -6,6 +6,8 @@ Scans characters; no regular expression runs over unbounded model text with nest
 from __future__ import annotations
 
 BOXES = ("\\boxed", "\\fbox")
+MAX_EMPTY_BOXES = 8
+FORMULAS = (("$", "$"), ("\\[", "\\]"), ("\\(", "\\)"))
 STATED = ("answer is", "answer:")
 MAX_ANSWER_CHARS = 1000
 """A longer answer is no answer: it is unparsable."""
@@ -14,16 +16,21 @@ MAX_ANSWER_CHARS = 1000
 def last_boxed(text: str) -> str | None:
     r"""The content of the last `\boxed{...}` or `\fbox{...}` with balanced braces, stripped.
 
-    `\boxed 7` without braces gives the next word. None when there is no box, the braces of the
-    last box never close, or it holds nothing or more than `MAX_ANSWER_CHARS` characters.
+    `\boxed 7` without braces gives the next word; empty boxes are passed over. None when there is
+    no box, the braces of the last box never close, or it holds more than `MAX_ANSWER_CHARS`
+    characters.
     """
-    start = max(text.rfind(box) for box in BOXES)
-    if start < 0:
-        return None
-    start += len("\\boxed" if text.startswith("\\boxed", start) else "\\fbox")
-    rest = text[start : start + MAX_ANSWER_CHARS + 2].lstrip(" ")
-    content = _braced(rest) if rest.startswith("{") else _first_word(rest)
-    return content.strip() or None if content is not None else None
+    end = len(text)
+    for _ in range(MAX_EMPTY_BOXES):
+        start, box = max((text.rfind(box, 0, end), box) for box in BOXES)
+        if start < 0:
+            return None
+        rest = text[start + len(box) :][: MAX_ANSWER_CHARS + 2].lstrip(" ")
+        content = _braced(rest) if rest.startswith("{") else _first_word(rest)
+        if content is None or content.strip():
+            return content and content.strip()
+        end = start
+    return None
 
 
 def _braced(text: str) -> str | None:
@@ -44,7 +51,7 @@ def _escaped(text: str, index: int) -> bool:
 
 def _first_word(text: str) -> str | None:
     words = text.split(maxsplit=1)
-    return words[0].rstrip("$.,") if words else None
+    return words[0].rstrip("$.,") if words else ""
 
 
 def stated_answer(text: str) -> str | None:
@@ -57,10 +64,12 @@ def stated_answer(text: str) -> str | None:
     if start < 0 or len(lowered) != len(text):
         return None
     rest = text[start + len(words) : start + len(words) + MAX_ANSWER_CHARS].lstrip(" :*\n")
-    line = rest.split("\n", 1)[0]
-    if "$" in line:
-        return line.split("$")[1].strip() or None
-    return line.split(". ", 1)[0].strip(" .*") or None
+    line = rest.split("\n", 1)[0].replace("$$", "$")
+    for opening, closing in FORMULAS:
+        if opening in line:
+            formula = line.split(opening, 1)[1].split(closing, 1)[0].strip()
+            return formula or None
+    return line.split(". ", 1)[0].strip(" *").rstrip(".*") or None
 
 
 def last_answer_block(text: str) -> str | None:

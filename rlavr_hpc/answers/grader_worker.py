@@ -15,12 +15,13 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Sequence
+from typing import IO
 
 from rlavr_hpc.answers import reading
+from rlavr_hpc.answers.protocol import GAVE_UP, READ, READY, SAME
 
-READY = "ready"
-GAVE_UP = "gave up"
 PR_SET_PDEATHSIG = 1
 MIB = 1 << 20
 GROWN = 0.25
@@ -33,17 +34,20 @@ MAX_FILES = 64
 def main(cpu_seconds: float, memory_mib: int, parent: int) -> None:
     """Serve requests until the input ends."""
     die_with(parent)
+    replies = _take_standard_output()
     reading.warm_up()
     start = _peak()
     confine(memory_mib)
-    _say(READY)
+    _say(replies, READY)
     for line in sys.stdin:
         for request in json.loads(line):
+            began = time.process_time()
             signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
             reply = serve(request)
             signal.setitimer(signal.ITIMER_PROF, 0)
             grown = (_peak() - start) / (memory_mib * MIB)
-            _say(GAVE_UP if grown > FULL else reply)
+            spent = time.process_time() - began
+            _say(replies, [GAVE_UP if grown > FULL else reply, spent])
             if grown > GROWN:
                 return
 
@@ -52,14 +56,14 @@ def serve(request: Sequence[str]) -> object:
     """The answer to `[read, mode, text]`, `[same, mode, one, other]` or `[matches, ...]`."""
     kind, *texts = request
     try:
-        if kind == "read":
+        if kind == READ:
             found = reading.read(*texts)
             return found and [found.form, found.computable, found.value, found.shown]
-        return reading.same(*texts) if kind == "same" else reading.matches(*texts)
+        return reading.same(*texts) if kind == SAME else reading.matches(*texts)
     except MemoryError:
         return GAVE_UP
     except Exception:  # noqa: BLE001 - whatever the libraries make of hostile text
-        return None if kind == "read" else False
+        return None if kind == READ else False
 
 
 def die_with(parent: int) -> None:
@@ -85,9 +89,18 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _say(reply: object) -> None:
-    sys.stdout.write(json.dumps(reply) + "\n")
-    sys.stdout.flush()
+def _take_standard_output() -> IO[str]:
+    """The pipe to the parent, kept from libraries that print."""
+    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.close(silence)
+    return replies
+
+
+def _say(replies: IO[str], reply: object) -> None:
+    replies.write(json.dumps(reply) + "\n")
+    replies.flush()
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 
 INHABITANTS = re.compile(r"You meet \d{1,2} inhabitants?: ([^.\n]{1,500})\.")
-SOMEONE = re.compile(r"\b([A-Z][\w'-]{0,40})\s*(?:is|was|:|=)\s*(?:an?\s+)?((?i:knight|knave))\b")
-ROLE = r"\b{name}\b\s*(?:is|was|:|=)\s*(?:an?\s+)?(knight|knave)\b"
+SOMEONE = re.compile(
+    r"\b([A-Z][\w'-]{0,40})\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?((?i:knight|knave))\b"
+)
+ROLE = r"\b{name}\b\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?(knight|knave)\b"
 
 
 def puzzle_names(text: str) -> tuple[str, ...]:
@@ -27,6 +29,7 @@ def read_roles(answer: str, names: tuple[str, ...]) -> str | None:
     None when a name is missing or is given both roles: such an answer is unparsable. Where the
     puzzle names nobody in the known way, whoever the answer names counts, in alphabetical order.
     """
+    answer = answer.replace("*", "").replace("_", " ")
     if not names:
         return _roles_of_anyone(answer)
     roles = []

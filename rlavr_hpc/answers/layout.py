@@ -10,19 +10,40 @@ from dataclasses import dataclass
 
 from rlavr_hpc.answers.polynomial import NotReadError
 
-GROUPED = re.compile(r"([+-]?)([0-9]{1,3}(?:,[0-9]{3})+)(\.[0-9]+)?")
-AMBIGUOUS_COMMA = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
-ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?[0-9A-Za-z]\}?)?|[A-Za-z]\([a-z]\))\s*=(.+)", re.DOTALL)
-UNIT = re.compile(r"\\(?:text|mathrm|textbf|textrm|mbox)\{([A-Za-z./ ]*)\}(?:\^\{?[0-9]\}?)?\s*$")
-WRAPPED_WORD = re.compile(
-    r"\\(?:text|mathrm|textbf|textit|textrm|mbox)\{\s*\(?([A-Za-z][A-Za-z' -]*)\)?\s*\}"
+ALPHABET = str.maketrans({
+    "\u2212": "-", "\u2013": "-", "\u00b0": "", "\u20ac": "", "\u00a3": "", "\u00d7": r"\times ",
+    "\u00b7": r"\cdot ", "\u03c0": r"\pi ", "\u221e": r"\infty ", "\u00a0": " ",
+})  # fmt: skip
+"""Signs that models write instead of LaTeX."""
+FRAMES = (("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
+TEXT = r"\\(?:text|mathrm|textbf|textit|textrm|textsf|mbox|mathbf)"
+NOISE = re.compile(
+    r"\\(?:textdollar|displaystyle|bf|rm|it|large|Large|boldsymbol)(?![a-zA-Z])|(?<!\\)\\\$"
 )
+LEADING = re.compile(r"(?:=|\\approx|\\therefore|\\Rightarrow|\\implies)\s*")
+TRAILING = re.compile(r"(?:\s|(?<!\\)[.,;])+$")
+FRAMED_NUMBER = re.compile(TEXT + r"\{\s*([0-9][^{}\\]*)\}")
+PERCENT_TEXT = re.compile(TEXT + r"\{\s*\\?%\s*\}")
+IMAGINARY = re.compile(TEXT + r"\{\s*i\s*\}")
+GROUPED = re.compile(r"([+-]?)([1-9][0-9]{0,2}(?:,[0-9]{3})+)(\.[0-9]+)?")
+AMBIGUOUS_COMMA = re.compile(r"[0-9],[0-9]{3}(?![0-9])")
+REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot)\{([0-9]+)\}")
+BASED = re.compile(r"\(?([0-9A-F]+)\)?_\{?(?:\\text\{)?([0-9]{1,2})\}{0,2}")
+ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?[0-9A-Za-z]\}?)?|[A-Za-z]\([a-z]\))\s*=(.+)", re.DOTALL)
+UNIT = re.compile(TEXT + r"\{([A-Za-z./ ]*)\}(?:\^\{?[0-9]\}?)?\s*$")
+WRAPPED_WORD = re.compile(TEXT + r"\{\s*\(?([A-Za-z][A-Za-z.' -]*)\)?\s*\}")
 MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 DROPPED = re.compile(
-    r"\\left(?![a-z])|\\right(?![a-z])|(?<!\\)\\[!,;: ]|\\q?quad(?![a-z])|\\displaystyle|~|\\\$"
-    r"|\^\\circ(?![a-z])|\^\{\s*\\circ\s*\}|\\degree(?![a-z])"
+    r"\\(?:left|right|q?quad|degree|[bB]igg?[lr]?)(?![a-z])|(?<!\\)\\[!,;: ]|~"
+    r"|\^\\circ(?![a-z])|\^\{\s*\\circ\s*\}"
 )
-NOT_A_UNIT = frozenset({"and", "or", "if", "to", "i", "e", "none", "no", "pi"})
+FACTORS = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "dozen": 12}
+NOT_A_UNIT = frozenset({"and", "or", "if", "to", "i", "e", "none", "no", "pi", "x", "y", "z", "n"})
+SAYS_MORE = frozenset({
+    "am", "pm", "is", "are", "even", "odd", "increase", "decrease", "more", "less", "profit",
+    "loss", "gain", "north", "south", "east", "west", "above", "below", "before", "after",
+})  # fmt: skip
+"""An answer with one of these is compared as text: they are no units."""
 SCALAR, SET, LIST, WORD, PLUS_MINUS, UNION = "", "{}", "list", "word", "+-", "union"
 """Shapes, besides the two brackets of a tuple or an interval, and "2x1" for a matrix."""
 
@@ -38,6 +59,22 @@ class Layout:
     """What it is assigned to, `x` in `x = 5`."""
     word: str = ""
     percent: bool = False
+    factor: int = 1
+    """What a word multiplies it by: `million`."""
+
+
+def unwrap(text: str) -> str:
+    """An answer without the frames, dollars, words of style and full stops around it."""
+    text = NOISE.sub("", text.translate(ALPHABET)).strip()
+    for opening, closing in FRAMES:
+        text = text.removeprefix(opening).removeprefix(opening).strip()
+        text = text.removesuffix(closing).removesuffix(closing).strip()
+    found = FRAMED_NUMBER.fullmatch(text)
+    text = found[1] if found else text
+    text = PERCENT_TEXT.sub(r"\\%", IMAGINARY.sub("i", text))
+    leading = LEADING.match(text)
+    text = text[leading.end() :] if leading else text
+    return TRAILING.sub("", text)
 
 
 def lay_out(text: str) -> Layout:
@@ -46,29 +83,55 @@ def lay_out(text: str) -> Layout:
     Raises:
         NotReadError: it is laid out in a doubtful or unknown way.
     """
-    text = _tidy(text)
-    word = WRAPPED_WORD.fullmatch(_split_name(text)[1])
+    text = _tidy(unwrap(text))
+    if not text.isascii():
+        raise NotReadError
+    word = _word(text)
     if word:
-        return Layout(shape=WORD, word=" ".join(word[1].lower().split()))
-    name, text = _split_name(_without_unit(text))
+        return Layout(shape=WORD, word=word)
+    based = BASED.fullmatch(text)
+    if based:
+        return Layout(shape=f"base {based[2]}", parts=(str(int(based[1], 16)),))
+    name, text = _split_name(text)
+    text, factor = _without_unit(text)
     percent = text.endswith("%")
-    text = text.rstrip("%").strip()
+    text = text.removesuffix("%").strip()
     if GROUPED.fullmatch(text):
         text = text.replace(",", "")
     shape, parts = find_shape(text)
-    if shape != SCALAR and (percent or AMBIGUOUS_COMMA.search(text)):
+    if shape != SCALAR and (percent or factor != 1 or AMBIGUOUS_COMMA.search(text)):
         raise NotReadError
-    return Layout(shape=shape, parts=tuple(parts), name=name, percent=percent)
+    return Layout(shape=shape, parts=tuple(parts), name=name, percent=percent, factor=factor)
 
 
 def _tidy(text: str) -> str:
-    text = text.strip().strip("$").strip().removesuffix(".")
-    text = re.sub(r",\\!\s*|\{,\}", ",", text)
+    text = re.sub(r",\\!\s*|(?<=[0-9])\{,\}(?=[0-9]{3})", ",", text)
     text = re.sub(r"([0-9])\\[,;: ]\s*(?=[0-9]{3}(?![0-9]))", r"\1", text)
     text = DROPPED.sub("", text)
+    text = re.sub(r"\\\\\[[0-9.]+[a-z]+\]", r"\\\\", text)  # rows set apart
     text = re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", text)
     text = re.sub(r"\\(?:cdot|times)(?![a-z])", "*", text)
-    return text.replace("\\%", "%").strip()
+    return REPEATING.sub(_fraction, text.replace("\\%", "%")).strip()
+
+
+def _fraction(repeating: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` as a fraction: (16 - 1) / 90."""
+    whole, fixed, again = repeating[1] or "0", repeating[2], repeating[3]
+    top = int(whole + fixed + again) - int(whole + fixed)
+    return rf"\frac{{{top}}}{{{(10 ** len(again) - 1) * 10 ** len(fixed)}}}"
+
+
+def _word(text: str) -> str:
+    """The text of an answer that is words, or that says more than a value; else empty."""
+    rest = text.split("=", 1)[1].strip() if ASSIGNED.fullmatch(text) else text
+    found = WRAPPED_WORD.fullmatch(rest)
+    if found:
+        return " ".join(found[1].lower().rstrip(". ").split())
+    texts = re.findall(TEXT + r"\{([^{}]*)\}", text)
+    words = {word for part in texts for word in part.lower().replace(".", "").split()}
+    if words & SAYS_MORE or (len(texts) > 1 and any(c.isdigit() for c in text)):
+        return re.sub(TEXT + r"|[\s{}.]", "", text).lower()
+    return ""
 
 
 def _split_name(text: str) -> tuple[str, str]:
@@ -80,14 +143,16 @@ def _split_name(text: str) -> tuple[str, str]:
     return name, text
 
 
-def _without_unit(text: str) -> str:
+def _without_unit(text: str) -> tuple[str, int]:
     found = UNIT.search(text)
     if not found or found.start() == 0:
-        return text
-    words = frozenset(found[1].lower().replace(".", " ").split())
-    if words & NOT_A_UNIT:
+        return text, 1
+    value, words = text[: found.start()].strip(), found[1].lower().replace(".", " ").split()
+    if words[:1] == ["percent"]:
+        return f"{value}%", 1
+    if NOT_A_UNIT & set(words):
         raise NotReadError
-    return text[: found.start()].strip()
+    return value, FACTORS.get(words[0], 1) if words else 1
 
 
 def find_shape(text: str) -> tuple[str, list[str]]:

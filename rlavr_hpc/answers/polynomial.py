@@ -99,20 +99,6 @@ def divide(one: Value, other: Value) -> Value:
     return multiply(one, {monomial: inverse})
 
 
-def power(value: Value, exponent: int) -> Value:
-    """Integer power."""
-    if abs(exponent) > MAX_EXPONENT:
-        raise NotReadError
-    if exponent < 0:
-        return divide(constant(Fraction(1)), power(value, -exponent))
-    if exponent == 0 and not value:
-        raise NotReadError
-    total = constant(Fraction(1))
-    for _ in range(exponent):
-        total = multiply(total, value)
-    return total
-
-
 def square_root(value: Value) -> Value:
     """Square root of a rational number that is not negative."""
     number = as_number(value)

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from rlavr_hpc.answers.polynomial import (
+    MAX_EXPONENT,
     NotReadError,
     Value,
     add,
@@ -15,7 +16,6 @@ from rlavr_hpc.answers.polynomial import (
     letter,
     multiply,
     negate,
-    power,
     square_root,
 )
 
@@ -30,7 +30,13 @@ GREEK = frozenset(
 """Commands that are one letter; infinity is one too, as an end of an interval."""
 STARTS_FACTOR = frozenset({"(", "{", "\\frac", "\\sqrt"}) | GREEK
 CLOSING = {"(": ")", "{": "}"}
+COMMAND = re.compile(r"\\[A-Za-z]+")
+SCIENTIFIC = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}\s*")
+DOUBTFUL = re.compile(r"[A-Za-z]{3}|[0-9A-Za-z]\s+(?!i(?![A-Za-z]))[A-Za-z]|[0-9][eE][+-]?[0-9]")
+"""A word, a unit, or a power of ten inside an expression."""
 MAX_DEPTH = 16
+MAX_WORK = 5000
+"""Products of terms that may be formed for one text: some milliseconds."""
 END = ""
 
 
@@ -40,6 +46,8 @@ def read_value(text: str) -> Value:
     Raises:
         NotReadError: it writes something else, or writes it doubtfully.
     """
+    if SCIENTIFIC.fullmatch(text):
+        return constant(Fraction(text.strip()))
     reader = _Reader(text)
     value = reader.total()
     if reader.token != END:
@@ -50,11 +58,9 @@ def read_value(text: str) -> Value:
 class _Reader:
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = TOKEN.findall(text)
-        self.spaced = re.search(r"[0-9A-Za-z]\s+[A-Za-z]", text) is not None
-        self.index = 0
-        self.depth = 0
-        if self.spaced or re.search(r"[A-Za-z]{3}", re.sub(r"\\[A-Za-z]+", " ", text)):
-            raise NotReadError  # a unit or a word
+        self.index = self.depth = self.work = 0
+        if DOUBTFUL.search(COMMAND.sub(" ", text)):
+            raise NotReadError
 
     @property
     def token(self) -> str:
@@ -92,14 +98,14 @@ class _Reader:
         while True:
             if self.token == "*":
                 self.take()
-                value, divided = multiply(value, self.factor()), False
+                value, divided = self.times(value, self.factor()), False
             elif self.token == "/":
                 self.take()
-                value, divided = divide(value, self.factor()), True
+                value, divided = self.over(value, self.factor()), True
             elif self.starts_factor():
                 if divided:  # 1/2x may mean two things
                     raise NotReadError
-                value = multiply(value, self.factor())
+                value = self.times(value, self.factor())
             else:
                 return value
 
@@ -130,7 +136,7 @@ class _Reader:
             exponent = as_number(self.argument())
             if exponent.denominator != 1:
                 raise NotReadError
-            value = power(value, int(exponent))
+            value = self.raised(value, int(exponent))
         if self.token in ("^", "_", "!", "'"):
             raise NotReadError
         return value
@@ -138,6 +144,8 @@ class _Reader:
     def base(self) -> Value:
         token = self.take()
         if token[:1].isdigit() or (token[:1] == "." and len(token) > 1):
+            if self.token == "\\frac":  # a mixed number where a product goes on
+                raise NotReadError
             return constant(Fraction(token))
         if len(token) == 1 and token.isalpha():
             if self.token == "(":  # f(x) or a product
@@ -149,10 +157,28 @@ class _Reader:
         if token in CLOSING:
             return self.closed(CLOSING[token])
         if token == "\\frac":
-            return divide(self.argument(fraction=True), self.argument(fraction=True))
+            return self.over(self.argument(fraction=True), self.argument(fraction=True))
         if token == "\\sqrt":
             return square_root(self.argument())
         raise NotReadError
+
+    def times(self, one: Value, other: Value) -> Value:
+        self.work += len(one) * len(other)
+        if self.work > MAX_WORK:
+            raise NotReadError
+        return multiply(one, other)
+
+    def over(self, one: Value, other: Value) -> Value:
+        self.work += len(one)
+        return divide(one, other)
+
+    def raised(self, value: Value, exponent: int) -> Value:
+        if abs(exponent) > MAX_EXPONENT or (exponent == 0 and not value):
+            raise NotReadError
+        total = constant(Fraction(1))
+        for _ in range(abs(exponent)):
+            total = self.times(total, value)
+        return self.over(constant(Fraction(1)), total) if exponent < 0 else total
 
     def closed(self, bracket: str) -> Value:
         value = self.total()

@@ -19,11 +19,12 @@ import math_verify.parser
 from latex2sympy2_extended.antlr_parser import PSParser
 from math_verify import parse, verify
 from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, parse_latex_cached
-from sympy import Expr, Float, Integer, Rational, Symbol, srepr
+from sympy import Basic, Expr, Float, I, Integer, Rational, Symbol, nan, srepr, zoo
 from sympy.parsing import sympy_parser
 
-LATEX, ANY = "latex", "any"
-"""How a text is read: it is a formula; or it is prose, and the answer has to be found in it."""
+from rlavr_hpc.answers.layout import unwrap
+from rlavr_hpc.answers.protocol import ANY, LATEX
+
 CONFIGS = {
     LATEX: [LatexExtractionConfig(boxed_match_priority=-1)],
     ANY: [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()],
@@ -86,11 +87,16 @@ def read(mode: str, text: str) -> Read | None:
     if not parsed:
         return None
     shown = (parsed[-1] if isinstance(parsed[-1], str) else str(parsed[-1]))[:MAX_SHOWN]
-    if isinstance(parsed[0], str):
+    if isinstance(parsed[0], str) or _is_undefined(parsed[0]):
         form = _digest("text " + shown.strip().lower())
         return Read(form=form, computable=False, value=None, shown=shown)
     form = _digest(srepr(parsed[0]))
     return Read(form=form, computable=True, value=_value(parsed[0]), shown=shown)
+
+
+def _is_undefined(expression: Any) -> bool:  # noqa: ANN401
+    """Whether it divides by zero, as the time `10:00` does for a reader of ratios."""
+    return isinstance(expression, Basic) and bool(expression.has(zoo, nan))
 
 
 def _value(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
@@ -119,8 +125,10 @@ def _factors(expression: Any) -> tuple[Any, ...]:  # noqa: ANN401
     return expression.args if expression.is_Mul else (expression,)
 
 
-def _number_for(name: str) -> Float:
-    """A positive number for a letter, the same in every process."""
+def _number_for(name: str) -> Expr:
+    """A positive number for a letter, the same in every process; i for i."""
+    if name == "i":
+        return I
     digest = hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=4).digest()
     return Float(1 + int.from_bytes(digest) / 2**32)
 
@@ -130,20 +138,22 @@ def _digest(content: str) -> str:
 
 
 def same(mode: str, one: str, other: str) -> bool:
-    """Whether two answers are equal, in either direction: math-verify's test is one-sided."""
-    return matches(mode, one, other) or matches(mode, other, one)
+    """Whether two answers are equal, in both directions: math-verify's test is one-sided."""
+    return matches(mode, one, other) and matches(mode, other, one)
 
 
 def matches(mode: str, known: str, answer: str) -> bool:
     """Whether an answer is right, given the known one."""
-    return bool(verify(_parsed(mode, known), _parsed(mode, answer), timeout_seconds=None))
+    boxed = mode == LATEX  # where an interval may stand for its inequality
+    first, second = _parsed(mode, known), _parsed(mode, answer)
+    return bool(verify(first, second, timeout_seconds=None, allow_set_relation_comp=boxed))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _parsed(mode: str, text: str) -> list[Any]:
     if mode == ANY:
         return _parse(ANY, text)
-    formula = text.replace("$", " ").replace("\n", " ").strip().rstrip(".").rstrip()
+    formula = unwrap(text.replace("\n", " ")).replace("$", " ")
     found = re.fullmatch(r"(.*[^\\\s])\s*\\?%", formula)
     parsed = _parse(LATEX, f"${found[1] if found else formula}$")
     if found and parsed and not isinstance(parsed[0], str):

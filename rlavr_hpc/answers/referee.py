@@ -10,9 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.answers.clusters import cluster, equals_known, open_pairs, open_pairs_with_known
-from rlavr_hpc.answers.equivalence import Equality, Pair, Reading, Source
+from rlavr_hpc.answers.equivalence import Equality, Reading
 from rlavr_hpc.answers.given_up import mark_of
-from rlavr_hpc.answers.grader_pool import GraderPool, Limits
+from rlavr_hpc.answers.grader import Limits
+from rlavr_hpc.answers.grader_pool import GraderPool
+from rlavr_hpc.answers.strikes import Pair, Source
 from rlavr_hpc.answers.tasks import make_tasks
 from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.types import Group, Prompt, Rollout, Vote
@@ -25,7 +27,7 @@ class Verdict:
     """How a group's rollouts compare with one reference answer (a label, or the vote)."""
 
     correct: tuple[bool, ...]
-    """(G,) whether a rollout's answer equals the reference; the same within a cluster."""
+    """(G,) whether a rollout's answer equals the reference."""
     rewards: tuple[float, ...]
     """(G,) what it earns for that; binary for math, graded for knights-and-knaves."""
     ungradable: tuple[int, ...] = ()
@@ -103,7 +105,7 @@ class Referee:
     ) -> dict[str, Verdict]:
         """Verdicts by true answers, by prompt id.
 
-        A cluster is right when one of its answers equals one of the accepted answers.
+        Every answer is judged by itself, whatever its neighbours say.
 
         Args:
             groups: with their votes.
@@ -172,23 +174,19 @@ class _Case:
     golds: list[Reading]
 
     def open_pairs(self) -> list[Pair]:
-        pairs = []
-        for members in self.group.vote.clusters:
-            readings = {r.source: r for i in members if (r := self.answers[i]) is not None}
-            pairs += open_pairs_with_known(list(readings.values()), self.golds)
-        return pairs
+        readings = {reading.source: reading for _, reading in self._answered()}
+        return [p for r in readings.values() for p in open_pairs_with_known(r, self.golds)]
 
     def decide(self, compared: Mapping[Pair, bool | None]) -> tuple[set[int], set[int]]:
         """Indices of the right rollouts, and of those nobody can tell."""
         right, lost = set[int](), set[int]()
-        for members in self.group.vote.clusters:
-            told = {
-                equals_known(reading, self.golds, compared)
-                for i in members
-                if (reading := self.answers[i]) is not None
-            }
-            if True in told:
-                right.update(members)
-            elif None in told:
-                lost.update(members)
+        for index, reading in self._answered():
+            told = equals_known(reading, self.golds, compared)
+            if told is None:
+                lost.add(index)
+            elif told:
+                right.add(index)
         return right, lost
+
+    def _answered(self) -> list[tuple[int, Reading]]:
+        return [(i, reading) for i, reading in enumerate(self.answers) if reading is not None]

@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.answers.equivalence import ANY, LATEX, TEXT
 from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
+from rlavr_hpc.answers.protocol import ANY, LATEX, TEXT
 from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import accepted_answers
 
 MAX_PROSE_CHARS = 20_000
 """How much of a response's end is searched for an answer that stands in no box."""
-LETTER = re.compile(r"\W*(?:\\text\w*\s*\{)?[\s({\[*]*([A-Z])(?![A-Za-z0-9])")
+STYLE = re.compile(r"\\[a-zA-Z]+|[{}()\[\]*$]")
+LETTER = re.compile(r"(?:(?:option|choice|answer)\s+)?([A-Za-z])(?:\s*[.:)]|\s*$)", re.IGNORECASE)
+LEADING_LETTER = re.compile(r"\s*(?:[Oo]ption\s+)?([A-Z])(?![A-Za-z])")
+MAX_CHOICE_CHARS = 200
 
 
 class Task(Protocol):
@@ -61,8 +64,7 @@ class MathTask:
         if self.where is Extract.any:
             return tuple(answer[-MAX_PROSE_CHARS:] for answer in accepted_answers(label))
         return tuple(
-            last_boxed(answer) or answer.strip().strip("$").strip() or answer
-            for answer in accepted_answers(label)
+            last_boxed(answer) or answer[:MAX_PROSE_CHARS] for answer in accepted_answers(label)
         )
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
@@ -78,16 +80,14 @@ class ChoiceTask:
 
     def extract(self, response: str, question: str) -> str | None:
         """The letter in the last box, in the last answer block, or stated as the answer."""
-        for text in (last_boxed(response), last_answer_block(response), stated_answer(response)):
-            letter = text and LETTER.match(text)
-            if letter:
-                return letter[1]
-        return None
+        for text in (last_boxed(response), last_answer_block(response)):
+            if text and (letter := _letter(text)):
+                return letter
+        return _letter(stated_answer(response) or "", prose=True)
 
     def golds(self, label: str, question: str) -> tuple[str, ...]:
         """The letters of the labels."""
-        found = ((LETTER.match(answer), answer) for answer in accepted_answers(label))
-        return tuple(letter[1] if letter else answer for letter, answer in found)
+        return tuple(_letter(answer) or answer for answer in accepted_answers(label))
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
         """1 or 0."""
@@ -116,6 +116,15 @@ class KnightsTask:
         if answer is None:
             return form - 2.0
         return form + (2.0 if correct else -1.5)
+
+
+def _letter(text: str, *, prose: bool = False) -> str | None:
+    """The letter of a choice, in any style; in prose it must stand alone or before a full stop."""
+    plain = " ".join(STYLE.sub(" ", text[:MAX_CHOICE_CHARS]).split())
+    found = LETTER.match(plain)
+    if found is None and (not prose or text.lstrip(" *$").startswith("(")):
+        found = LEADING_LETTER.match(plain)
+    return found[1].upper() if found else None
 
 
 TASKS = ("math", "choice", "knights")

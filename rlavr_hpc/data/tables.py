@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from rlavr_hpc.config_data import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.types import Message, Question, several_answers
+from rlavr_hpc.types import Message, Question, answer_text, several_answers
 
 Row = Mapping[str, Any]
 
@@ -60,7 +59,7 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
         where = f"{path}, row {number}"
         question = _question(row, where, task)
         body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
-        answer = _answer(row)
+        answer = _answer(row, where)
         if body in first_with_text:  # one prompt, so that no label is paid for twice
             repeated += 1
         elif question.id in questions:
@@ -113,7 +112,7 @@ def _messages(raw: object, where: str) -> tuple[Message, ...]:
         raise UserError(f"{where}: 'prompt' is not a list of role/content messages") from error
 
 
-def _answer(row: Row) -> str | None:
+def _answer(row: Row, where: str) -> str | None:
     reward_model = row.get("reward_model")
     value = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
     if value is None:
@@ -121,16 +120,11 @@ def _answer(row: Row) -> str | None:
     if isinstance(value, Mapping):
         value = value.get("solution_text_format", value.get("answer"))
     several = value if isinstance(value, list) else [value]
-    answers = [text for one in several if (text := _text_of(one))]
+    try:
+        answers = [text for one in several if (text := answer_text(one))]
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
     return several_answers(answers) if answers else None
-
-
-def _text_of(value: object) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
 
 
 def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:

@@ -12,7 +12,7 @@ import torch
 from rlavr_hpc.acquisition.label_source import DatasetLabels
 from rlavr_hpc.acquisition.ledger import rules_of
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
-from rlavr_hpc.answers.grader_pool import Limits
+from rlavr_hpc.answers.grader import Limits
 from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import Topology

@@ -33,12 +33,13 @@ def test_votes_and_verdicts_are_written_as_the_contract_says(tmp_path: Path) -> 
             {"id": "a", "answer": "1/2", "rollouts": texts},
             {"id": "a", "answer": [4, "3"], "rollouts": texts[1:3]},
             {"answer": 3.0, "rollouts": [texts[1]]},
+            {"answer": 0.0000672, "rollouts": [r"\boxed{0.0000672}", r"\boxed{0.0000673}"]},
             {"id": None, "answer": "x", "rollouts": []},
             {"id": 7, "answer": "8", "rollouts": ["no", "box"]},
         ),
         "--cpu-seconds", "0.5",
     )  # fmt: skip
-    assert [set(row) for row in rows] == [KEYS] * 5
+    assert [set(row) for row in rows] == [KEYS] * 6
     assert rows[0] == {
         "id": "a", "extracted": [r"\frac12", "3", None, "0.5", "9!!!!!!"],
         "clusters": [[0, 3], [1]], "vote": r"\frac12", "majority_ratio": 0.4,
@@ -47,8 +48,9 @@ def test_votes_and_verdicts_are_written_as_the_contract_says(tmp_path: Path) -> 
     }  # fmt: skip
     assert rows[1]["correct"] == [True, False]
     assert (rows[2]["id"], rows[2]["correct"]) == (None, [True])
-    assert (rows[3]["vote"], rows[3]["majority_ratio"], rows[3]["correct"]) == (None, 0.0, [])
-    assert (rows[4]["vote"], rows[4]["clusters"], rows[4]["majority_ratio"]) == (None, [], 0.0)
+    assert rows[3]["correct"] == [True, False]
+    assert (rows[4]["vote"], rows[4]["majority_ratio"], rows[4]["correct"]) == (None, 0.0, [])
+    assert (rows[5]["vote"], rows[5]["clusters"], rows[5]["majority_ratio"]) == (None, [], 0.0)
 
 
 def test_knights_are_read_with_the_names_of_the_puzzle(tmp_path: Path) -> None:
@@ -92,6 +94,8 @@ def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         ('{"id": 1, "rollouts": ["x"]}\n', "'answer' must be"),
         ('{"id": 1, "answer": [], "rollouts": ["x"]}\n', "'answer' must be"),
         ('{"id": 1, "answer": {}, "rollouts": ["x"]}\n', "'answer' must be"),
+        ('{"id": 1, "answer": NaN, "rollouts": ["x"]}\n', "'answer' must be"),
+        ('{"id": 1, "answer": true, "rollouts": ["x"]}\n', "'answer' must be"),
         ("[" * 100_000 + "\n", "not a JSON line"),
     ],
 )
@@ -106,7 +110,7 @@ def test_a_bad_line_is_one_message_that_names_it(tmp_path: Path, text: str, mess
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
-    for path, message in ((tmp_path / "none", "does not exist"), (tmp_path, "is a folder")):
+    for path, message in ((tmp_path / "none", "is not a file"), (tmp_path, "is not a file")):
         done = command("rlavr_hpc.grade", str(path))
         assert done.returncode == 2
         assert message in done.stderr
@@ -114,6 +118,12 @@ def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     done = command("rlavr_hpc.grade", str(source), "--out", str(tmp_path / "no/out"))
     assert done.returncode == 2
     assert "no/out" in done.stderr
+    done = command("rlavr_hpc.grade", str(source), "--out", str(source))
+    assert (done.returncode, "is the input" in done.stderr) == (2, True)
+    done = command("rlavr_hpc.grade", str(source), "--out", "/dev/null")
+    assert (done.returncode, Path("/dev/null").is_char_device()) == (0, True)
+    done = command("rlavr_hpc.grade", str(source), "--workers", "-1")
+    assert (done.returncode, "graders cannot grade" in done.stderr) == (2, True)
     done = command("rlavr_hpc.grade", str(source), "--task", "knights", "--extract", "any")
     assert (done.returncode, "--task math" in done.stderr) == (2, True)
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,10 @@ from hypothesis import strategies as st
 
 from benchmarks.grading import differences, run_ours, run_yardstick
 from benchmarks.latex_mix import make_mix
-from rlavr_hpc.answers.equivalence import ANY, LATEX, Equality
-from rlavr_hpc.answers.grader_pool import GAVE_UP, GraderPool, Limits, Request
+from rlavr_hpc.answers.equivalence import Equality
+from rlavr_hpc.answers.grader import Limits, Outcome, Request
+from rlavr_hpc.answers.grader_pool import GraderPool
+from rlavr_hpc.answers.protocol import ANY, GAVE_UP, LATEX
 from rlavr_hpc.answers.referee import Referee, Verdict
 from rlavr_hpc.config_grading import Extract
 from rlavr_hpc.errors import RlavrError
@@ -62,21 +64,27 @@ def graded(referee: Referee, texts: list[str], label: str) -> tuple[Group, Verdi
     return voted, referee.judge([voted], {"p1": label})["p1"]
 
 
+def replies(pool: GraderPool, requests: Sequence[Request]) -> list[object]:
+    return [reply for reply, _ in pool.run(requests)]
+
+
 def boxed(*answers: str) -> list[str]:
     return [rf"\boxed{{{answer}}}" for answer in answers]
 
 
 def test_the_pool_answers_in_order(pool: GraderPool) -> None:
     requests = [("same", LATEX, f"{n}!", str(k)) for n, k in ((3, 6), (4, 24), (5, 121), (3, 7))]
-    assert pool.run(requests * 20) == [True, True, False, False] * 20
+    assert replies(pool, requests * 20) == [True, True, False, False] * 20
 
 
 def test_a_request_past_its_cpu_time_is_given_up_and_the_others_are_answered(
     pool: GraderPool,
 ) -> None:
     before, pids = pool.given_up, set(pool.pids)
-    replies = pool.run([FINE, ("read", LATEX, BOMB), FINE, ("read", LATEX, "3^{100000000}"), FINE])
-    assert replies == [True, GAVE_UP, True, GAVE_UP, True]
+    told = replies(
+        pool, [FINE, ("read", LATEX, BOMB), FINE, ("read", LATEX, "3^{100000000}"), FINE]
+    )
+    assert told == [True, GAVE_UP, True, GAVE_UP, True]
     assert pool.given_up == before + 2
     assert len(pool.pids) == 2
     assert not pids & set(pool.pids), "both graders were replaced"
@@ -85,10 +93,10 @@ def test_a_request_past_its_cpu_time_is_given_up_and_the_others_are_answered(
 def test_a_request_past_its_memory_is_given_up_long_before_its_cpu_time() -> None:
     pool = GraderPool(Limits(cpu_seconds=60, memory_mib=128), workers=1)
     try:
-        replies = pool.run([("read", LATEX, "2^{3000000000}"), FINE, ("read", LATEX, "9!!!!")])
+        told = replies(pool, [("read", LATEX, "2^{3000000000}"), FINE, ("read", LATEX, "9!!!!")])
     finally:
         pool.close()
-    assert replies == [GAVE_UP, True, GAVE_UP]
+    assert told == [GAVE_UP, True, GAVE_UP]
 
 
 def test_a_grader_that_hangs_without_using_cpu_is_replaced() -> None:
@@ -96,7 +104,7 @@ def test_a_grader_that_hangs_without_using_cpu_is_replaced() -> None:
     try:
         pool.wait_until_ready()
         os.kill(pool.pids[0], signal.SIGSTOP)
-        assert pool.run([FINE, FINE]) == [GAVE_UP, True]
+        assert replies(pool, [FINE, FINE]) == [GAVE_UP, True]
     finally:
         pool.close()
 
@@ -119,7 +127,7 @@ def test_graders_killed_at_random_change_no_verdict(pool: GraderPool) -> None:
     killer.start()
     rounds = 0
     while killer.is_alive():
-        assert pool.run(requests) == expected
+        assert replies(pool, requests) == expected
         rounds += 1
     killer.join()
     assert rounds > 1
@@ -128,11 +136,11 @@ def test_graders_killed_at_random_change_no_verdict(pool: GraderPool) -> None:
 
 
 def test_a_grader_killed_between_two_calls_is_replaced(pool: GraderPool) -> None:
-    assert pool.run([FINE]) == [True]
+    assert replies(pool, [FINE]) == [True]
     for pid in pool.pids:
         os.kill(pid, signal.SIGKILL)
     time.sleep(0.1)
-    assert pool.run([FINE]) == [True]
+    assert replies(pool, [FINE]) == [True]
 
 
 def test_graders_die_with_their_parent() -> None:
@@ -180,12 +188,12 @@ def test_a_grader_has_no_secrets_and_cannot_write_files(monkeypatch: pytest.Monk
 
 
 def test_graders_that_do_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlavr_hpc.answers.grader_pool.PACKAGE_ROOT", Path("/nowhere"))
+    monkeypatch.setattr("rlavr_hpc.answers.grader.PACKAGE_ROOT", Path("/nowhere"))
     monkeypatch.setattr("sys.executable", "/bin/false")
     pool = GraderPool(Limits(), workers=1)
     try:
         with pytest.raises(RlavrError, match="grader processes do not start"):
-            pool.run([FINE])
+            replies(pool, [FINE])
     finally:
         pool.close()
 
@@ -390,7 +398,7 @@ def test_a_text_is_sent_to_a_grader_once(pool: GraderPool, monkeypatch: pytest.M
     asked: list[Request] = []
     run = pool.run
 
-    def listen(requests: list[Request]) -> list[object]:
+    def listen(requests: list[Request]) -> list[Outcome]:
         asked.extend(requests)
         return run(requests)
 
@@ -400,7 +408,7 @@ def test_a_text_is_sent_to_a_grader_once(pool: GraderPool, monkeypatch: pytest.M
     for _ in range(3):
         graded(referee, boxed(r"\ln 4", r"2\ln 2", r"\ln 4", "7"), r"\ln 4")
     assert len(asked) == len(set(asked))
-    assert {request[0] for request in asked} == {"read", "same"}
+    assert {request[0] for request in asked} == {"read", "same", "matches"}
 
 
 LATEX_PIECES = st.sampled_from(

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.answers.equivalence import LATEX, SAME, Equality, Pair
+from rlavr_hpc.answers.equivalence import Equality
 from rlavr_hpc.answers.given_up import GivenUp, mark_of
-from rlavr_hpc.answers.grader_pool import GAVE_UP, GraderPool, Request
+from rlavr_hpc.answers.grader import Limits, Outcome, Request
+from rlavr_hpc.answers.grader_pool import GraderPool
+from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, SAME
 from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.strikes import Pair
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.types import Place
 from tests.support.groups import PLACE, group, prompt, rollout
@@ -94,12 +97,16 @@ def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path
 class FakePool(GraderPool):
     """Gives up on every comparison with a text that holds "bomb"; counts what it is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, seconds: float = 0.0) -> None:
         self.asked: list[Request] = []
+        self.limits, self.seconds = Limits(cpu_seconds=2.0), seconds
 
-    def run(self, requests: Sequence[Request]) -> list[object]:
+    def run(self, requests: Sequence[Request]) -> list[Outcome]:
         self.asked += requests
-        return [GAVE_UP if "bomb" in str(request) else False for request in requests]
+        return [
+            (GAVE_UP, 2.0) if "bomb" in str(request) else (False, self.seconds)
+            for request in requests
+        ]
 
     def close(self) -> None:
         """Nothing runs."""
@@ -127,6 +134,16 @@ def test_bombs_among_texts_that_need_a_grader_are_tried_a_few_times() -> None:
     assert 3 <= sum("bomb" in str(request) for request in pool.asked) <= 7
     innocent = [pair for pair in told if "bomb" not in str(pair)]
     assert all(told[pair] is False for pair in innocent)
+
+
+def test_answers_that_are_costly_to_compare_run_out_of_their_budget() -> None:
+    pool = FakePool(seconds=1.5)
+    costly = [rf"\sin {n}" for n in range(40)]
+    told = Equality(lambda: pool).same(pairs_of(costly))
+    assert len(told) == 40 * 39 // 2
+    assert len(pool.asked) < 40 * 30, "each may use five times the limit of two seconds"
+    assert None in told.values()
+    assert False in told.values()
 
 
 def test_what_is_remembered_changes_no_outcome() -> None:

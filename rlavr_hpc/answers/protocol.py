@@ -1,0 +1,15 @@
+"""What the trainer's process and its graders say to each other; both import this."""
+
+from __future__ import annotations
+
+TEXT, LATEX, ANY = "text", "latex", "any"
+"""How a text is read: letter by letter; as a formula; as prose in which the answer is found."""
+READ, SAME, MATCHES = "read", "same", "matches"
+"""Requests: (READ, mode, text), (SAME, mode, one, other), (MATCHES, mode, known, answer).
+
+Among rollouts equality is symmetric. A known answer is matched one way: to `x = 5` 5 is right, to
+`2x + z = 1` 1 is not."""
+READY = "ready"
+"""A grader's first line. Afterwards each line answers a request: [reply, CPU seconds]."""
+GAVE_UP = "gave up"
+"""The reply to a request past its limits."""
