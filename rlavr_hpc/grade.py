@@ -20,6 +20,7 @@ from rlavr_hpc.answers.referee import Referee, Verdict
 from rlavr_hpc.answers.tasks import TASKS
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config_grading import Extract, GradingConfig
+from rlavr_hpc.config_groups import at_least
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.io import replacing
 from rlavr_hpc.types import Group, Prompt, Rollout, answer_text, several_answers
@@ -51,6 +52,7 @@ def main() -> int:
     """Grade a file; returns the exit code."""
     arguments = _arguments()
     try:
+        at_least("--workers", arguments.workers, 0)
         settings = GradingConfig(
             extract=Extract(arguments.extract), cpu_seconds=arguments.cpu_seconds,
             memory_mib=arguments.memory_mib,

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 
 INHABITANTS = re.compile(r"You meet \d{1,2} inhabitants?: ([^.\n]{1,500})\.")
-SOMEONE = re.compile(
-    r"\b([A-Z][\w'-]{0,40})\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?((?i:knight|knave))\b"
-)
-ROLE = r"\b{name}\b\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?(knight|knave)\b"
+IS = r"\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?((?i:knight|knave))\b"
+SOMEONE = re.compile(r"\b([A-Z][\w'-]{0,40})" + IS)
+ROLE = r"\b{name}\b" + IS
 
 
 def puzzle_names(text: str) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def lay_out(text: str) -> Layout:
 
 
 def _tidy(text: str) -> str:
-    text = re.sub(r",\\!\s*|(?<=[0-9])\{,\}(?=[0-9]{3})", ",", text)
+    text = re.sub(r"(?<=[0-9])(?:,\\!\s*|\{,\})(?=[0-9]{3})", "", text)
     text = re.sub(r"([0-9])\\[,;: ]\s*(?=[0-9]{3}(?![0-9]))", r"\1", text)
     text = DROPPED.sub("", text)
     text = re.sub(r"\\\\\[[0-9.]+[a-z]+\]", r"\\\\", text)  # rows set apart

@@ -15,7 +15,7 @@ LABEL = "label"
 class RecordedReferee:
     """Votes and verdicts of a run.
 
-    Every rank votes on its share; `settle` and `judge` belong to rank 0, which writes.
+    Every rank votes on and judges its share; rank 0 settles, that is, writes.
     """
 
     def __init__(self, referee: Referee, given_up: GivenUp) -> None:
@@ -43,18 +43,26 @@ class RecordedReferee:
     def judge(
         self, groups: Sequence[Group], labels: Mapping[str, str], *, place: Place, stage: str
     ) -> dict[str, Verdict]:
-        """Verdicts by true answers, by prompt id; what was given up is on disk on return."""
-        stage = f"{stage}/{LABEL}"
-        marks = self._given_up.at(place, stage)
-        verdicts = self._referee.judge(groups, labels, given_up=marks)
+        """Verdicts by true answers, by prompt id. `settle_verdicts` before they are used."""
+        marks = self._given_up.at(place, f"{stage}/{LABEL}")
+        return self._referee.judge(groups, labels, given_up=marks)
+
+    def settle_verdicts(
+        self,
+        groups: Iterable[Group],
+        verdicts: Mapping[str, Verdict],
+        *,
+        place: Place,
+        stage: str,
+    ) -> None:
+        """Put on disk which answers could not be compared with their label."""
         lost = [
             mark
             for group in groups
             if group.prompt.id in verdicts
             for mark in _marks(group, verdicts[group.prompt.id].ungradable)
         ]
-        self._given_up.record(lost, place=place, stage=stage)
-        return verdicts
+        self._given_up.record(lost, place=place, stage=f"{stage}/{LABEL}")
 
     def against_vote(self, group: Group) -> Verdict:
         """Verdict by the majority."""

@@ -245,6 +245,7 @@ def build_referee(grading: GradingConfig, *, workers: int) -> Referee:
 def _audit(train: Dataset, referee: RecordedReferee) -> Audit:
     def judge(groups: Sequence[Group], place: Place) -> dict[str, tuple[bool, ...]]:
         verdicts = referee.judge(groups, train.answers, place=place, stage="audit")
+        referee.settle_verdicts(groups, verdicts, place=place, stage="audit")
         return {prompt: verdict.correct for prompt, verdict in verdicts.items()}
 
     return Audit(judge=judge)

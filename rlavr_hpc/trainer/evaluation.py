@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import HeldOutSet, Parts
-from rlavr_hpc.trainer.step import gather_groups, share_of
+from rlavr_hpc.trainer.step import gather_groups, judge, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Place
 
@@ -40,12 +39,8 @@ def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
     stage = f"eval/{test_set.name}"
     mine = parts.referee.vote(share, rollouts, place=place, stage=stage)
     groups = gather_groups(mine, test_set.prompts, parts)
-
-    def judge() -> dict[str, Verdict]:
-        parts.referee.settle(groups, place=place, stage=stage)
-        return parts.referee.judge(groups, test_set.answers, place=place, stage=stage)
-
-    verdicts = ranks.on_main(judge)
+    ranks.on_main(lambda: parts.referee.settle(groups, place=place, stage=stage))
+    verdicts = judge(parts, mine, test_set.answers, place=place, stage=stage)
     judged = [(g, verdicts[g.prompt.id].correct) for g in groups]
     n = config.samples
     return {

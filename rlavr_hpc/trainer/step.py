@@ -56,7 +56,8 @@ def run_step(parts: Parts, place: Place) -> StepResult:
     with clock.phase("acquire"):
         labels, total = ranks.on_main(partial(acquire, parts, groups, place))
     with clock.phase("grade"):
-        verdicts = ranks.on_main(partial(judge, parts, groups, labels, place))
+        answers = {prompt: label.answer for prompt, label in labels.items()}
+        verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
         signals = assign_signals(
             groups,
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
@@ -102,11 +103,19 @@ def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[s
 
 
 def judge(
-    parts: Parts, groups: Sequence[Group], labels: Mapping[str, Label], place: Place
+    parts: Parts, mine: Sequence[Group], answers: Mapping[str, str], *, place: Place, stage: str
 ) -> dict[str, Verdict]:
-    """Verdicts by the labels, by prompt id; on rank 0 only, which writes down what it gives up."""
-    answers = {prompt: label.answer for prompt, label in labels.items()}
-    return parts.referee.judge(groups, answers, place=place, stage=TRAIN)
+    """Verdicts by true answers, by prompt id: each rank judges its own groups, all get all."""
+    groups = mine if parts.engine.is_leader else []
+    judged = parts.referee.judge(groups, answers, place=place, stage=stage)
+    everyone = [pair for part in ranks.gather_lists([(groups, judged)]) for pair in part]
+
+    def settle() -> None:
+        for groups, verdicts in everyone:
+            parts.referee.settle_verdicts(groups, verdicts, place=place, stage=stage)
+
+    ranks.on_main(settle)
+    return {prompt: verdict for _, verdicts in everyone for prompt, verdict in verdicts.items()}
 
 
 def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:

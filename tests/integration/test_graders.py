@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from benchmarks.grading import differences, run_ours, run_yardstick
 from benchmarks.latex_mix import make_mix
 from rlavr_hpc.answers.equivalence import Equality
-from rlavr_hpc.answers.grader import Limits, Outcome, Request
+from rlavr_hpc.answers.grader import Grader, Limits, Outcome, Request
 from rlavr_hpc.answers.grader_pool import GraderPool
 from rlavr_hpc.answers.protocol import ANY, GAVE_UP, LATEX
 from rlavr_hpc.answers.referee import Referee, Verdict
@@ -107,6 +107,32 @@ def test_a_grader_that_hangs_without_using_cpu_is_replaced() -> None:
         assert replies(pool, [FINE, FINE]) == [GAVE_UP, True]
     finally:
         pool.close()
+
+
+def test_a_stopped_grader_with_more_in_its_pipe_than_fits_is_replaced() -> None:
+    pool = GraderPool(Limits(cpu_seconds=0.1), workers=1)
+    try:
+        pool.wait_until_ready()
+        os.kill(pool.pids[0], signal.SIGSTOP)
+        told = replies(pool, [("same", ANY, "\ud83d" * 20_000, "7"), FINE])
+        assert told == [GAVE_UP, True]
+    finally:
+        pool.close()
+
+
+def test_what_a_grader_said_before_its_end_counts_however_late_it_is_heard() -> None:
+    requests = [FINE, FINE, ("read", LATEX, BOMB), FINE]
+    grader = Grader(0, Limits(cpu_seconds=0.3))
+    try:
+        while not grader.ready:
+            grader.hear()
+        grader.give(range(4), requests)
+        while grader.ended is None:
+            time.sleep(0.05)
+        assert [reply for reply, _ in grader.hear()] == [True, True]
+        assert grader.ran_out
+    finally:
+        grader.end()
 
 
 def test_graders_killed_at_random_change_no_verdict(pool: GraderPool) -> None:
@@ -375,6 +401,34 @@ def test_clusters_partition_the_answers_whatever_their_order(
         for members in clusters([answers[i] for i in shuffled])
     }
     assert renamed == clusters(answers)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answers", "right"),
+    [
+        ("(3,4)", ["(4,3)", "3,4", "(3,4)"], [False, True, True]),
+        (r"(2,\infty)", ["y>3", r"(2,\infty)", "x>2"], [False, True, True]),
+        ("5x-7y=0", ["5x-7y=0", "0", "x+y=0"], [True, False, False]),
+        (r"2:00\text{ p.m.}", [r"3:00\text{ p.m.}", r"2:00\text{ p.m.}"], [False, True]),
+        ("10:00", ["11:00", "10:00"], [False, True]),
+        ("0.28", ["28", r"28\%"], [False, True]),
+        (r"1+i\sqrt{3}", [r"1+\sqrt3 i", r"1-\sqrt{3}i"], [True, False]),
+        ("6-5i", [r"|6|-5i", "6-5 i"], [True, True]),
+        (r"x \in [-2,7]", [r"-2\le x\le7", "[-2,7]", "(-2,7)"], [True, True, False]),
+    ],
+)
+def test_an_answer_is_judged_alike_alone_and_among_others(
+    referee: Referee, gold: str, answers: list[str], right: list[bool]
+) -> None:
+    _, together = graded(referee, boxed(*answers), gold)
+    alone = [graded(referee, boxed(answer), gold)[1].correct[0] for answer in answers]
+    assert list(together.correct) == alone == right
+
+
+def test_no_answer_brings_two_unequal_ones_together(referee: Referee) -> None:
+    for answers in (["(4,3)", "3,4", "(3,4)"], ["x+y=3", "3", "2x-y=3"], ["x=5", "5", "y=5"]):
+        voted, _ = graded(referee, boxed(*answers), "0")
+        assert not any({0, 2} <= set(members) for members in voted.vote.clusters)
 
 
 def test_the_cache_is_bounded_and_forgetting_changes_no_verdict(pool: GraderPool) -> None:

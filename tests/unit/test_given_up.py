@@ -86,6 +86,7 @@ def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path
     )
     verdict = referee.judge([voted], {"p1": "7"}, place=LATER, stage="train")["p1"]
     assert (verdict.correct, verdict.ungradable) == ((False, False, False), (0, 1))
+    referee.settle_verdicts([voted], {"p1": verdict}, place=LATER, stage="train")
     referee.settle([voted], place=LATER, stage="other")
     rows = [json.loads(x) for x in (tmp_path / "ungradable/3.jsonl").read_text().splitlines()]
     assert [(r["stage"], r["mark"]) for r in rows] == [
