@@ -24,6 +24,7 @@ from sympy.core.cache import clear_cache
 from tqdm import tqdm
 
 from benchmarks.latex_mix import Problem, make_mix
+from rlavr_hpc.answers.exact import read_exact
 from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.cluster.topology import available_cores
@@ -33,6 +34,7 @@ SEED = 20
 TARGETS = {"cold": 5.0, "warm": 50.0}
 WARM_RUNS = 5
 REAL = Path(__file__).resolve().parents[2] / "shared/data/math/rollouts_math50.jsonl"
+MATH500 = REAL.with_name("math500.json")
 
 Verdicts = list[tuple[bool, ...]]
 
@@ -50,6 +52,10 @@ def main() -> int:
     print(f"{arguments.workers} graders, medians of {arguments.rounds} rounds, {_machine()}")
     print("answers       math-verify     cold (ratio)     warm (ratio)   different verdicts")
     ok = [_report(name, problems, arguments) for name, problems in sets.items()]
+    if MATH500.exists():
+        answers = [row["answer"] for row in json.loads(MATH500.read_text())]
+        exact = sum(read_exact(answer) is not None for answer in answers)
+        print(f"{exact} of MATH-500's {len(answers)} answers are read without a grader")
     return 0 if all(ok) else 1
 
 

@@ -35,6 +35,25 @@ def test_plain_rows_give_questions_and_keep_answers_apart(tmp_path: Path) -> Non
     assert data.answers == {"7": "2"}
 
 
+def test_rows_tell_their_task_and_may_accept_several_answers(tmp_path: Path) -> None:
+    rows = [
+        {"prompt": "a", "answer": ["1/2", 0.5], "data_source": "math_dapo"},
+        {"prompt": "b", "answer": "C", "data_source": "gpqa_diamond"},
+        {"prompt": "c", "answer": 0.0000672},
+        {"prompt": "d", "answer": 12.0, "data_source": "logic/kk"},
+        {"prompt": "e", "answer": []},
+    ]
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = read_dataset(path, DataKind.jsonl, task=None)
+    assert [q.task for q in data.questions] == ["math", "choice", "math", "knights", "math"]
+    answers = [data.answers.get(q.id) for q in data.questions]
+    assert answers == ['["1/2", "0.5"]', "C", "0.0000672", "12", None]
+    path.write_text('{"prompt": "a", "answer": true}\n')
+    with pytest.raises(UserError, match="row 1: an answer is a text or a number"):
+        read_dataset(path, DataKind.jsonl, task=None)
+
+
 def test_a_json_list_is_read_like_lines(tmp_path: Path) -> None:
     (tmp_path / "d").write_text(json.dumps([{"prompt": "a", "answer": "1"}, {"prompt": "b"}]))
     data = read(tmp_path / "d")
