@@ -340,7 +340,7 @@ def test_a_label_that_cannot_be_read_makes_no_answer_right_or_wrong(referee: Ref
         BOMB,
         "{" * 10**6 + "1" + "}" * 10**6,
         "7" * 10**7,
-        "__import__('os').system('touch /tmp/rlavr_touched')",
+        "__import__('os').system('touch rlavr_touched')",
         "\0\0\\frac{\0}{2}",
         "\ud800 \\sqrt{\udfff}",
         r"\def\x{\x\x}\x" + r"\expandafter" * 200,
@@ -361,7 +361,7 @@ def test_hostile_answers_hurt_nobody(referee: Referee, anywhere: Referee, hostil
         assert verdict.correct[:3] == (True, False, True)
         # at most the CPU limit for each of the answers and comparisons, on a loaded machine too
         assert time.monotonic() - start < 10 * LIMITS.cpu_seconds * 12
-    assert not Path("/tmp/rlavr_touched").exists()
+    assert not any(Path(folder, "rlavr_touched").exists() for folder in (".", "/"))
 
 
 def test_verdicts_and_clusters_agree_with_math_verify_on_a_mix_of_latex() -> None:
