@@ -169,11 +169,13 @@ def test_a_grader_killed_between_two_calls_is_replaced(pool: GraderPool) -> None
     assert replies(pool, [FINE]) == [True]
 
 
-def test_graders_die_with_their_parent() -> None:
+def test_graders_die_with_their_parent_also_at_work() -> None:
     code = (
-        "import time; from rlavr_hpc.answers.grader_pool import *\n"
-        "pool = GraderPool(Limits(), workers=2); pool.wait_until_ready()\n"
-        "print(*pool.pids, flush=True); time.sleep(60)"
+        "import threading, time; from rlavr_hpc.answers.grader_pool import *\n"
+        "pool = GraderPool(Limits(cpu_seconds=3600), workers=2); pool.wait_until_ready()\n"
+        f"bombs = [('read', 'latex', {BOMB!r})] * 2\n"
+        "threading.Thread(target=pool.run, args=(bombs,), daemon=True).start()\n"
+        "time.sleep(1); print(*pool.pids, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
