@@ -31,6 +31,12 @@ REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot)\{([0-9]+)\}")
 BASED = re.compile(r"\(?([0-9A-F]+)\)?_\{?(?:\\text\{)?([0-9]{1,2})\}{0,2}")
 ASSIGNED = re.compile(r"\s*([A-Za-z](?:_\{?[0-9A-Za-z]\}?)?|[A-Za-z]\([a-z]\))\s*=(.+)", re.DOTALL)
 UNIT = re.compile(TEXT + r"\{([A-Za-z./ ]*)\}(?:\^\{?[0-9]\}?)?\s*$")
+PLAIN_UNIT = re.compile(
+    r"(?<=[0-9}])\s*(?:(?:sq\.?|square|cubic)\s+)?(?:cm|mm|km|in|ft|inch(?:es)?|feet|units?|meters?"
+    r"|miles?|hours?|minutes?|seconds?|days?|years?|degrees?|dollars?)(?:\^\{?[23]\}?)?$"
+)
+MIXED = re.compile(r"(-?[0-9]+)\s+([0-9]+)/([0-9]+)")
+SPACED_GROUPS = re.compile(r"-?[1-9][0-9]{0,2}(?:\s[0-9]{3})+")
 WRAPPED_WORD = re.compile(TEXT + r"\{\s*\(?([A-Za-z][A-Za-z.' -]*)\)?\s*\}")
 MATRIX = re.compile(r"\\begin\{([pb]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 DROPPED = re.compile(
@@ -111,7 +117,11 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\\\\\[[0-9.]+[a-z]+\]", r"\\\\", text)  # rows set apart
     text = re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", text)
     text = re.sub(r"\\(?:cdot|times)(?![a-z])", "*", text)
-    return REPEATING.sub(_fraction, text.replace("\\%", "%")).strip()
+    text = REPEATING.sub(_fraction, text.replace("\\%", "%")).strip()
+    if SPACED_GROUPS.fullmatch(text):
+        return re.sub(r"\s", "", text)
+    mixed = MIXED.fullmatch(text)
+    return rf"{mixed[1]}\frac{{{mixed[2]}}}{{{mixed[3]}}}" if mixed else PLAIN_UNIT.sub("", text)
 
 
 def _fraction(repeating: re.Match[str]) -> str:
