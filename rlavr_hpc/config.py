@@ -46,6 +46,8 @@ class RunConfig:
     """A label bought once is remembered and free afterwards."""
     unlabelled: Unlabelled | None = None
     """null = the policy's default."""
+    soft_adv: float = 1.0
+    """How fast `unlabelled=soft` loses trust in a vote as the score of its prompt rises."""
     eval_every: int = 50
     save_every: int = 50
     root: str = "runs"
@@ -81,6 +83,7 @@ class RunConfig:
                 f"acquisition={self.acquisition.name} may buy no label here and unlabelled=drop "
                 "trains on none but bought ones: nothing would be learnt; use unlabelled=pseudo"
             )
+        _check_trust(self.unlabelled, self.soft_adv, self.acquisition)
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
             return
         if self.data.kind is DataKind.testbed:
@@ -106,6 +109,16 @@ class RunConfig:
 def _check_name(name: str) -> None:
     if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
         raise UserError(f"name={name!r}: use letters, digits, '.', '_' and '-' only")
+
+
+def _check_trust(unlabelled: Unlabelled, soft_adv: float, policy: AcquisitionConfig) -> None:
+    if not 0 <= soft_adv < math.inf:
+        raise UserError(f"soft_adv={soft_adv} must not be negative")
+    if unlabelled is Unlabelled.soft and not policy.has_scores:
+        raise UserError(
+            f"unlabelled=soft weighs votes by scores, and acquisition={policy.name} has none; use "
+            "unlabelled=pseudo or drop, or a policy with scores"
+        )
 
 
 def _checked_budget(budget: float | None, policy: AcquisitionConfig) -> float:

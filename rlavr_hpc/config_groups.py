@@ -42,6 +42,7 @@ class Unlabelled(StrEnum):
 
     drop = "drop"
     pseudo = "pseudo"
+    soft = "soft"
 
 
 class Offload(StrEnum):
@@ -137,6 +138,8 @@ class AcquisitionConfig(PluginConfig):
     fixed_budget: bool = False
     """True when no other budget makes sense for this policy."""
     default_unlabelled: Unlabelled = Unlabelled.drop
+    has_scores: bool = False
+    """True when the policy scores candidates by what their label is worth: `unlabelled=soft`."""
     research_only: bool = False
     """True when the policy looks at labels nobody bought."""
 

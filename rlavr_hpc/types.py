@@ -129,13 +129,24 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What an acquisition policy may know besides the candidates."""
+
+    place: Place
+    quota: int
+    """At most this many labels."""
+    oracle: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    """Prompt id -> (G,) true correctness; empty but for policies marked as research only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """What an acquisition policy wants to buy."""
 
     wanted: tuple[str, ...]
     """Prompt ids, most wanted first, no more than the quota."""
     scores: Mapping[str, float] = field(default_factory=dict)
-    """Acquisition score of each candidate, where the policy has one."""
+    """Acquisition score of each candidate, where the policy has one; none is below 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from rlavr_hpc.types import Choice, Group, Place
+from rlavr_hpc.types import Choice, Group, View
 
 
 class AcquisitionPolicy(Protocol):
     """Decides which labels are worth buying before any label of the step is seen."""
 
-    def choose(self, candidates: Sequence[Group], *, quota: int, place: Place) -> Choice:
-        """At most `quota` of the candidates, most wanted first."""
+    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+        """At most `view.quota` of the candidates, most wanted first."""
 
 
 def choose_top(scores: Mapping[str, float], *, quota: int) -> Choice:

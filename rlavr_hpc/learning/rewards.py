@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from rlavr_hpc.types import Group, Signal
 
-WEIGHT_OF_UNLABELLED = {"drop": 0.0, "pseudo": 1.0}
-"""Trust in a prompt nobody bought (method, section 4)."""
+DROP, PSEUDO, SOFT = "drop", "pseudo", "soft"
+"""What a prompt nobody bought is trained on (method, section 4)."""
 
 
 class PseudoReward(Protocol):
@@ -34,7 +35,7 @@ def assign_signals(
     by_label: Mapping[str, Sequence[float]],
     by_vote: Mapping[str, Sequence[float]],
     pseudo: PseudoReward,
-    unlabelled: str,
+    trust: Mapping[str, float],
 ) -> list[Signal]:
     """One training signal per group, in order.
 
@@ -43,7 +44,7 @@ def assign_signals(
         by_label: prompt id -> (G,) rewards by the bought label; these train with weight 1.
         by_vote: prompt id -> (G,) rewards by the majority vote.
         pseudo: turns the latter into the pseudo-reward.
-        unlabelled: a key of `WEIGHT_OF_UNLABELLED`.
+        trust: prompt id -> weight of its pseudo-reward in [0, 1].
     """
     return [
         Signal(group=group, rewards=tuple(by_label[group.prompt.id]), weight=1.0, bought=True)
@@ -51,8 +52,28 @@ def assign_signals(
         else Signal(
             group=group,
             rewards=pseudo.of(group, by_vote[group.prompt.id]),
-            weight=WEIGHT_OF_UNLABELLED[unlabelled],
+            weight=trust[group.prompt.id],
             bought=False,
         )
         for group in groups
     ]
+
+
+def trust_in_votes(
+    prompts: Sequence[str], *, unlabelled: str, scores: Mapping[str, float], soft_adv: float
+) -> dict[str, float]:
+    """Weight of each prompt's vote, should nobody buy its label.
+
+    Args:
+        prompts: ids of the step's prompts.
+        unlabelled: DROP gives 0, PSEUDO 1, SOFT exp(-soft_adv * score / mean score): the more a
+            label would be worth, the less the vote is.
+        scores: of the candidates; a prompt without one counts as average.
+        soft_adv: see above.
+    """
+    if unlabelled != SOFT:
+        return dict.fromkeys(prompts, 1.0 if unlabelled == PSEUDO else 0.0)
+    mean = sum(scores.values()) / len(scores) if scores else 0.0
+    if mean == 0.0:  # no label is worth anything
+        return dict.fromkeys(prompts, 1.0)
+    return {p: math.exp(-soft_adv * scores.get(p, mean) / mean) for p in prompts}

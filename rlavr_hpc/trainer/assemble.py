@@ -28,7 +28,7 @@ from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.telemetry.audit import Audit
+from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.language import Generates, Language
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
@@ -149,7 +149,10 @@ def build_parts(
         labels=DatasetLabels(answers=split.train.answers),
         pseudo=plugins.pseudo,
         test_sets=_test_sets(prompts.held_out, split.held_out),
-        audit=_audit(split.train, referee) if config.audit else None,
+        audit=Audit(judge=_oracle(split.train, referee, stage="audit")) if config.audit else None,
+        oracle=_oracle(split.train, referee, stage="oracle")
+        if config.acquisition.research_only
+        else None,
     )
 
 
@@ -242,10 +245,12 @@ def build_referee(grading: GradingConfig, *, workers: int) -> Referee:
     )
 
 
-def _audit(train: Dataset, referee: RecordedReferee) -> Audit:
+def _oracle(train: Dataset, referee: RecordedReferee, *, stage: str) -> Judge:
+    """Correctness by all labels there are, for the audit and for research."""
+
     def judge(groups: Sequence[Group], place: Place) -> dict[str, tuple[bool, ...]]:
-        verdicts = referee.judge(groups, train.answers, place=place, stage="audit")
-        referee.settle_verdicts(groups, verdicts, place=place, stage="audit")
+        verdicts = referee.judge(groups, train.answers, place=place, stage=stage)
+        referee.settle_verdicts(groups, verdicts, place=place, stage=stage)
         return {prompt: verdict.correct for prompt, verdict in verdicts.items()}
 
-    return Audit(judge=judge)
+    return judge

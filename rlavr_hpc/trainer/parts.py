@@ -14,7 +14,7 @@ from rlavr_hpc.config import RunConfig
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.telemetry.audit import Audit
+from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.types import Prompt
 
@@ -58,3 +58,5 @@ class Parts:
     pseudo: PseudoReward
     test_sets: tuple[HeldOutSet, ...]
     audit: Audit | None
+    oracle: Judge | None
+    """For policies marked as research only."""

@@ -13,7 +13,7 @@ from functools import partial
 from rlavr_hpc.acquisition.buy import buy_labels, make_offer
 from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.learning.batch import make_mini_batches
-from rlavr_hpc.learning.rewards import assign_signals
+from rlavr_hpc.learning.rewards import assign_signals, trust_in_votes
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import vote_is_right
@@ -24,7 +24,7 @@ from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt
+from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt, View
 
 TRAIN = "train"
 """Stage of the graders' record."""
@@ -36,6 +36,18 @@ class StepResult:
 
     groups: list[Group]
     metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """What rank 0 tells the others after buying."""
+
+    labels: dict[str, Label]
+    """By prompt id, remembered ones included."""
+    scores: dict[str, float]
+    """The policy's, of the candidates it scored."""
+    total: int
+    """New labels of the run so far."""
 
 
 def run_step(parts: Parts, place: Place) -> StepResult:
@@ -54,16 +66,21 @@ def run_step(parts: Parts, place: Place) -> StepResult:
         mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
         groups = gather_groups(mine, prompts, parts)
     with clock.phase("acquire"):
-        labels, total = ranks.on_main(partial(acquire, parts, groups, place))
+        bought = ranks.on_main(partial(acquire, parts, groups, place))
     with clock.phase("grade"):
-        answers = {prompt: label.answer for prompt, label in labels.items()}
+        answers = {prompt: label.answer for prompt, label in bought.labels.items()}
         verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
         signals = assign_signals(
             groups,
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
             by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
             pseudo=parts.pseudo,
-            unlabelled=str(config.unlabelled),
+            trust=trust_in_votes(
+                [prompt.id for prompt in prompts],
+                unlabelled=str(config.unlabelled),
+                scores=bought.scores,
+                soft_adv=config.soft_adv,
+            ),
         )
     batches = make_mini_batches(
         signals, mini_batch=config.algorithm.mini_batch, keep_all=parts.policy.moves_all
@@ -75,12 +92,13 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             parts.policy.update(batch, place_step=place.step, old=old)
             for batch, old in zip(batches, scores, strict=True)
         ]
+    labels = bought.labels
     new = [g for g in groups if g.prompt.id in labels and not labels[g.prompt.id].reused]
     right = [vote_is_right(g, verdicts[g.prompt.id].correct) for g in new]
     metrics = merge(
         [
             group_metrics(groups, signals),
-            label_metrics(labels, vote_right=right, total=total),
+            label_metrics(labels, vote_right=right, total=bought.total),
             *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
             {names.GRADE_LOST_BY_LABEL: mean_of(len(v.ungradable) for v in verdicts.values())},
             {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
@@ -90,16 +108,19 @@ def run_step(parts: Parts, place: Place) -> StepResult:
     return StepResult(groups=groups, metrics=metrics)
 
 
-def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> tuple[dict[str, Label], int]:
-    """Offer, choose, buy; on rank 0 only. Returns the labels and the run's new labels so far."""
+def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> Bought:
+    """Offer, choose, buy; on rank 0 only."""
     assert parts.ledger is not None
     parts.referee.settle(groups, place=place, stage=TRAIN)
     offer = make_offer(
         groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
     )
-    choice = parts.acquisition.choose(offer.candidates, quota=offer.quota, place=place)
+    oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
+    view = View(place=place, quota=offer.quota, oracle=oracle)
+    choice = parts.acquisition.choose(offer.candidates, view)
     labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
-    return labels, parts.ledger.book.bought_until(place)
+    total = parts.ledger.book.bought_until(place)
+    return Bought(labels=labels, scores=dict(choice.scores), total=total)
 
 
 def judge(

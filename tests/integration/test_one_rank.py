@@ -242,6 +242,20 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
 
 
+def test_the_oracle_policy_is_flagged_wherever_its_run_is_told_of(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = run(
+        *TINY, "rollout=hf", "steps=3", "eval_every=0", "acquisition=cag_oracle", "budget=0.25",
+        "unlabelled=soft", f"run_dir={folder}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "RESEARCH ONLY" in done.stdout
+    assert summary(folder)["uses_oracle"] is True
+    rows = metrics(folder)[1:]
+    assert all(row["labels/vote_right"] == 0.0 for row in rows), "right votes are worth nothing"
+    assert summary(folder)["labels_bought"] == 12
+
+
 def test_generated_puzzles_are_asked_graded_and_evaluated(tmp_path: Path) -> None:
     done = run(
         *TINY, "data=knights", "data.people=[2,4]", "data.count=20", "data.eval_count=5",

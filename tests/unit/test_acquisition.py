@@ -17,7 +17,7 @@ from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy import choose_top
 from rlavr_hpc.attempts import begin_attempt, check_fence, segment
 from rlavr_hpc.errors import FencedError, LedgerError
-from rlavr_hpc.types import Choice, Group, Label, Place
+from rlavr_hpc.types import Choice, Group, Label, Place, View
 from tests.support.groups import PLACE, group
 
 GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
@@ -64,14 +64,14 @@ def test_ties_keep_the_order_of_the_batch() -> None:
 
 
 def test_none_buys_nothing_and_full_buys_all_within_the_quota() -> None:
-    assert NonePolicy().choose(GROUPS, quota=6, place=PLACE).wanted == ()
-    assert FullPolicy().choose(GROUPS, quota=6, place=PLACE).wanted == tuple(ANSWERS)
-    assert FullPolicy().choose(GROUPS, quota=2, place=PLACE).wanted == ("p0", "p1")
+    assert NonePolicy().choose(GROUPS, View(place=PLACE, quota=6)).wanted == ()
+    assert FullPolicy().choose(GROUPS, View(place=PLACE, quota=6)).wanted == tuple(ANSWERS)
+    assert FullPolicy().choose(GROUPS, View(place=PLACE, quota=2)).wanted == ("p0", "p1")
 
 
 def test_random_depends_on_the_place_in_the_run_alone() -> None:
     def chosen(place: Place) -> tuple[str, ...]:
-        return RandomPolicy().choose(GROUPS, quota=3, place=place).wanted
+        return RandomPolicy().choose(GROUPS, View(place=place, quota=3)).wanted
 
     assert chosen(PLACE) == chosen(PLACE)
     draws = {chosen(Place(seed=seed, step=step)) for seed in range(4) for step in range(4)}
@@ -85,7 +85,7 @@ def test_entropy_prefers_disagreement_and_knows_natural_logs() -> None:
         group(["1", "1"], name="a"),
         group([None, None], name="n"),
     )
-    choice = EntropyPolicy().choose([silent, agreed, split], quota=1, place=PLACE)
+    choice = EntropyPolicy().choose([silent, agreed, split], View(place=PLACE, quota=1))
     assert choice.wanted == ("s",)
     assert choice.scores["s"] == pytest.approx(math.log(2))
     assert choice.scores["a"] == choice.scores["n"] == 0.0

@@ -28,6 +28,8 @@ OPTIONS = sorted(
         (["budget=0"], "use acquisition=none"),
         (["acquisition=none", "unlabelled=drop"], "nothing would be learnt"),
         (["steps=0"], "steps=0 must be at least 1"),
+        (["unlabelled=soft"], "acquisition=random has none"),
+        (["soft_adv=-1"], "soft_adv=-1"),
         (["algorithm.mini_batch=24"], "does not divide"),
         (["algorithm.group_size=1"], "algorithm.group_size=1"),
         (["budget=1e-12"], "nothing would be learnt"),

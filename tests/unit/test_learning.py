@@ -12,7 +12,7 @@ from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.learning.batch import deal, make_mini_batches
 from rlavr_hpc.learning.logprobs import token_logprobs
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
-from rlavr_hpc.learning.rewards import VoteReward, assign_signals
+from rlavr_hpc.learning.rewards import VoteReward, assign_signals, trust_in_votes
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.types import Group, Sample
 from tests.support.groups import group
@@ -43,7 +43,7 @@ def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
         by_label={"a": (0.0, 1.0)},
         by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
         pseudo=VoteReward(),
-        unlabelled=unlabelled,
+        trust=trust_in_votes("abc", unlabelled=unlabelled, scores={}, soft_adv=1.0),
     )
     return [(s.rewards, s.weight, s.bought) for s in made]
 
@@ -57,13 +57,22 @@ def test_bought_prompts_train_on_the_label_and_others_on_the_vote() -> None:
     assert [weight for _, weight, _ in signals_of("drop")] == [1.0, 0.0, 0.0]
 
 
+def test_a_vote_is_trusted_less_where_its_label_would_be_worth_more() -> None:
+    trust = trust_in_votes("abcd", unlabelled="soft", scores={"a": 0, "b": 2, "c": 4}, soft_adv=0.5)
+    assert trust == pytest.approx(
+        {"a": 1.0, "b": math.exp(-0.5), "c": math.exp(-1.0), "d": math.exp(-0.5)}
+    )
+    nothing = trust_in_votes("ab", unlabelled="soft", scores={"a": 0.0, "b": 0.0}, soft_adv=1.0)
+    assert nothing == {"a": 1.0, "b": 1.0}
+
+
 def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple[int, int]]:
     signals = assign_signals(
         groups,
         by_label=dict.fromkeys(bought, (1.0, 0.0)),
         by_vote={g.prompt.id: (1.0, 0.0) for g in groups},
         pseudo=VoteReward(),
-        unlabelled="drop",
+        trust=dict.fromkeys((g.prompt.id for g in groups), 0.0),
     )
     return [
         (len(m.samples), m.response_tokens) for m in make_mini_batches(signals, mini_batch=size)

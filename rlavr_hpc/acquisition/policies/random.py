@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlavr_hpc.acquisition.policy import choose_top
-from rlavr_hpc.types import Choice, Group, Place
+from rlavr_hpc.types import Choice, Group, View
 
 STREAM = 13
 """Keeps these draws apart from every other use of the run seed."""
@@ -18,9 +18,9 @@ STREAM = 13
 class RandomPolicy:
     """Scores every candidate with a uniform draw."""
 
-    def choose(self, candidates: Sequence[Group], *, quota: int, place: Place) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
         """A uniform sample without replacement, the same for the same place in the run."""
-        entropy = [place.seed, place.branch, STREAM, place.step]
+        entropy = [view.place.seed, view.place.branch, STREAM, view.place.step]
         draws = np.random.default_rng(np.random.SeedSequence(entropy)).random(len(candidates))
         scores = {g.prompt.id: float(d) for g, d in zip(candidates, draws, strict=True)}
-        return choose_top(scores, quota=quota)
+        return choose_top(scores, quota=view.quota)
