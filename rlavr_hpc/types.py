@@ -129,12 +129,32 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseScore:
+    """How the policy itself sees one of its responses; means are over the response's tokens."""
+
+    logp_sum: float
+    """Log-probability of the whole response, natural log."""
+    logp_mean: float
+    prob_mean: float
+    entropy_mean: float
+    """Of the next-token distributions, in nats."""
+    certainty_mean: float
+    """Of KL(uniform || next-token distribution), in nats."""
+
+
+ResponseScores = Mapping[str, Sequence[ResponseScore]]
+"""Prompt id -> (G,); empty when nobody needs them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What an acquisition policy may know besides the candidates."""
 
     place: Place
     quota: int
     """At most this many labels."""
+    responses: ResponseScores = field(default_factory=dict)
+    """Of all candidates, for policies with `needs_scores`."""
     oracle: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     """Prompt id -> (G,) true correctness; empty but for policies marked as research only."""
 

@@ -5,6 +5,7 @@ Shapes: R response tokens, D hidden size, V vocabulary, C tokens of one chunk.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -71,6 +72,29 @@ def _score(
     logp_C = logits_CV.gather(-1, target_C.unsqueeze(-1)).squeeze(-1) - norm_C
     entropy_C = norm_C - ((logits_CV - norm_C.unsqueeze(-1)).exp() * logits_CV).sum(-1)
     return logp_C, entropy_C
+
+
+def token_certainties(
+    hidden_RD: torch.Tensor, weight_VD: torch.Tensor, *, temperature: float, chunk: int
+) -> torch.Tensor:
+    """Self-certainty of each next-token distribution p: KL(uniform || p), in nats.
+
+    KL(U||p) = -log V - mean(log p) = logsumexp(z) - mean(z) - log V for logits z.
+
+    Args:
+        hidden_RD: hidden states that predict the tokens.
+        weight_VD: the language-model head.
+        temperature: divides the logits, as in sampling.
+        chunk: tokens whose logits exist at once.
+
+    Returns:
+        (R,), not below 0.
+    """
+    parts = []
+    for hidden_CD in hidden_RD.split(chunk):
+        logits_CV = _logits(hidden_CD, weight_VD, temperature)
+        parts.append(logits_CV.logsumexp(-1) - logits_CV.mean(-1))
+    return torch.cat(parts) - math.log(weight_VD.shape[0])
 
 
 def token_logprobs(

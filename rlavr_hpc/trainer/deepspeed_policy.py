@@ -125,16 +125,17 @@ class DeepspeedPolicy:
         return stats
 
     def score(self, samples: Sequence[Sample]) -> Scores:
-        """Log-probabilities of the policy as it is; every rank gets those of its own share."""
-        logps: dict[int, torch.Tensor] = {}
+        """The policy's view of samples as it is; every rank gets those of its own share."""
+        found: dict[int, TokenScores] = {}
         self._engine.eval()
         with torch.no_grad():
             for micro in self._deal(samples)[self._rank]:
-                logp_R, _ = self._engine(self._collate(micro))
+                columns = self._engine(self._collate(micro), certainty=True)
                 lengths = [len(sample.response_ids) for sample, _ in micro]
-                for (sample, _), logp in zip(micro, logp_R.split(lengths), strict=True):
-                    logps[id(sample)] = logp
-        return logps
+                rows = zip(*(column.split(lengths) for column in columns), strict=True)
+                for (sample, _), row in zip(micro, rows, strict=True):
+                    found[id(sample)] = TokenScores(*row)
+        return found
 
     def weights(self, *, bucket_bytes: int) -> Iterator[tuple[str, torch.Tensor]]:
         """Whole weights by their Hugging Face names, gathered a bucket at a time.
@@ -205,7 +206,7 @@ class DeepspeedPolicy:
         return TokenBatch(
             advantage_R=self._spread(micro, advantages),
             sampler_logp_R=torch.tensor(sampler, device=self._device),
-            old_logp_R=None if old is None else torch.cat([old[id(s)] for s, _ in micro]),
+            old_logp_R=None if old is None else torch.cat([old[id(s)].logp_T for s, _ in micro]),
             counted_R=self._counted(micro),
             reference_logp_R=self._reference_logp(sequences),
         )
@@ -231,8 +232,17 @@ class DeepspeedPolicy:
         return dict(zip(names, total_S.tolist(), strict=True))
 
 
-Scores = Mapping[int, torch.Tensor]
-"""id(sample) -> (T,) log-probabilities of its response tokens."""
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Of one response; T tokens."""
+
+    logp_T: torch.Tensor
+    entropy_T: torch.Tensor
+    certainty_T: torch.Tensor
+
+
+Scores = Mapping[int, TokenScores]
+"""id(sample) -> what the policy gives its response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.learning.logprobs import token_logprobs
+from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
 from rlavr_hpc.types import Sample
 
 PREFIX = "language_model."
@@ -69,11 +69,13 @@ class ScoringModel(nn.Module):
             )
         self.head = _Head(head.weight, temperature=temperature, chunk=chunk)
 
-    def forward(self, sequences: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
-        """Log-probability and entropy of every response token.
+    def forward(
+        self, sequences: Sequences, *, certainty: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Log-probability and entropy of every response token, on request its self-certainty too.
 
         Returns:
-            (R,) and (R,), sequence by sequence.
+            (R,) each, sequence by sequence.
         """
         decoder = self.language_model.get_decoder()  # type: ignore[operator]
         hidden_NTD = decoder(
@@ -81,7 +83,7 @@ class ScoringModel(nn.Module):
         ).last_hidden_state
         scored_NT = sequences.response_NT[:, 1:]
         scores: tuple[torch.Tensor, torch.Tensor] = self.head(
-            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT]
+            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT], certainty=certainty
         )
         return scores
 
@@ -95,8 +97,14 @@ class _Head(nn.Module):
         self.temperature, self.chunk = temperature, chunk
 
     def forward(
-        self, hidden_RD: torch.Tensor, target_R: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return token_logprobs(
+        self, hidden_RD: torch.Tensor, target_R: torch.Tensor, *, certainty: bool
+    ) -> tuple[torch.Tensor, ...]:
+        scores = token_logprobs(
             hidden_RD, self.weight, target_R, temperature=self.temperature, chunk=self.chunk
         )
+        if not certainty:
+            return scores
+        certainty_R = token_certainties(
+            hidden_RD, self.weight, temperature=self.temperature, chunk=self.chunk
+        )
+        return *scores, certainty_R

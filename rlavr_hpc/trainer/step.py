@@ -23,8 +23,9 @@ from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, updat
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
 from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.response_scores import score_responses
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt, View
+from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt, ResponseScores, View
 
 TRAIN = "train"
 """Stage of the graders' record."""
@@ -65,8 +66,10 @@ def run_step(parts: Parts, place: Place) -> StepResult:
     with clock.phase("grade"):
         mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
         groups = gather_groups(mine, prompts, parts)
+    with clock.phase("score"):
+        responses = view_of_responses(parts, groups)
     with clock.phase("acquire"):
-        bought = ranks.on_main(partial(acquire, parts, groups, place))
+        bought = ranks.on_main(partial(acquire, parts, groups, responses, place))
     with clock.phase("grade"):
         answers = {prompt: label.answer for prompt, label in bought.labels.items()}
         verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
@@ -75,6 +78,7 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
             by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
             pseudo=parts.pseudo,
+            responses=responses,
             trust=trust_in_votes(
                 [prompt.id for prompt in prompts],
                 unlabelled=str(config.unlabelled),
@@ -108,7 +112,15 @@ def run_step(parts: Parts, place: Place) -> StepResult:
     return StepResult(groups=groups, metrics=metrics)
 
 
-def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> Bought:
+def view_of_responses(parts: Parts, groups: Sequence[Group]) -> ResponseScores:
+    """The policy's own view of the responses, where the run's policy or reward asks for it."""
+    asked = (getattr(plugin, "needs_scores", False) for plugin in (parts.acquisition, parts.pseudo))
+    return score_responses(parts.policy, groups) if any(asked) else {}
+
+
+def acquire(
+    parts: Parts, groups: Sequence[Group], responses: ResponseScores, place: Place
+) -> Bought:
     """Offer, choose, buy; on rank 0 only."""
     assert parts.ledger is not None
     parts.referee.settle(groups, place=place, stage=TRAIN)
@@ -116,7 +128,7 @@ def acquire(parts: Parts, groups: Sequence[Group], place: Place) -> Bought:
         groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
     )
     oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
-    view = View(place=place, quota=offer.quota, oracle=oracle)
+    view = View(place=place, quota=offer.quota, oracle=oracle, responses=responses)
     choice = parts.acquisition.choose(offer.candidates, view)
     labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
     total = parts.ledger.book.bought_until(place)

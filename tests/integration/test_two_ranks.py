@@ -36,6 +36,24 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
 
 
 @pytest.mark.ranks
+def test_the_policys_own_view_of_its_responses_is_the_same_on_one_rank_and_two(
+    tmp_path: Path,
+) -> None:
+    """Micro-batches of seven: ranks score other responses than they generated, some as padding."""
+    arguments = [*SAME, "steps=2", "acquisition=avg_prob", "reward=self_certainty"]
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        done = run(*arguments, "unlabelled=soft", f"run_dir={folder}", ranks=ranks)
+        assert done.returncode == 0, done.stderr
+    one, two = tmp_path / "1", tmp_path / "2"
+    assert [p for p in purchases(one) if p[0] == 1] == [p for p in purchases(two) if p[0] == 1]
+    rows = [metrics(folder)[1] for folder in (one, two)]
+    for name in ("collapse/trained_reward", "train/loss", "train/grad_norm"):
+        assert rows[0][name] == pytest.approx(rows[1][name], abs=1e-3), name
+    assert rows[0]["collapse/trained_reward"] > 1.0, "certainty is no share of anything"
+
+
+@pytest.mark.ranks
 def test_several_updates_a_step_work_on_two_ranks_also_when_nothing_was_bought(
     tmp_path: Path,
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from rlavr_hpc.acquisition.buy import buy_labels, make_offer
 from rlavr_hpc.acquisition.label_source import DatasetLabels
 from rlavr_hpc.acquisition.ledger import Ledger, Rules, read_book
+from rlavr_hpc.acquisition.policies.avg_prob import AvgProbPolicy
 from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
 from rlavr_hpc.acquisition.policies.full import FullPolicy
 from rlavr_hpc.acquisition.policies.none import NonePolicy
@@ -17,7 +18,7 @@ from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy import choose_top
 from rlavr_hpc.attempts import begin_attempt, check_fence, segment
 from rlavr_hpc.errors import FencedError, LedgerError
-from rlavr_hpc.types import Choice, Group, Label, Place, View
+from rlavr_hpc.types import Choice, Group, Label, Place, ResponseScore, View
 from tests.support.groups import PLACE, group
 
 GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
@@ -264,3 +265,16 @@ def test_labels_do_not_show_in_a_sources_text() -> None:
 
 def test_groups_hold_no_label() -> None:
     assert "answer" not in {name for name in dir(Group) if not name.startswith("_")}
+
+
+def test_avg_prob_buys_what_the_model_finds_least_likely() -> None:
+    def scored(prob: float) -> ResponseScore:
+        return ResponseScore(
+            logp_sum=0.0, logp_mean=0.0, prob_mean=prob, entropy_mean=0.0, certainty_mean=0.0
+        )
+
+    responses = {f"p{i}": [scored(0.9 - 0.1 * i), scored(0.5)] for i in range(6)}
+    view = View(place=PLACE, quota=2, responses=responses)
+    choice = AvgProbPolicy().choose(GROUPS, view)
+    assert choice.wanted == ("p5", "p4")
+    assert choice.scores["p0"] == pytest.approx(0.3)

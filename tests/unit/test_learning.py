@@ -10,11 +10,17 @@ from hypothesis import strategies as st
 
 from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.learning.batch import deal, make_mini_batches
-from rlavr_hpc.learning.logprobs import token_logprobs
+from rlavr_hpc.learning.certainty import (
+    ProbabilityReward,
+    SelfCertaintyReward,
+    TokenEntropyReward,
+    TrajectoryEntropyReward,
+)
+from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
-from rlavr_hpc.learning.rewards import VoteReward, assign_signals, trust_in_votes
+from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.types import Group, Sample
+from rlavr_hpc.types import Group, ResponseScore, Sample
 from tests.support.groups import group
 
 
@@ -43,6 +49,7 @@ def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
         by_label={"a": (0.0, 1.0)},
         by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
         pseudo=VoteReward(),
+        responses={},
         trust=trust_in_votes("abc", unlabelled=unlabelled, scores={}, soft_adv=1.0),
     )
     return [(s.rewards, s.weight, s.bought) for s in made]
@@ -72,6 +79,7 @@ def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple
         by_label=dict.fromkeys(bought, (1.0, 0.0)),
         by_vote={g.prompt.id: (1.0, 0.0) for g in groups},
         pseudo=VoteReward(),
+        responses={},
         trust=dict.fromkeys((g.prompt.id for g in groups), 0.0),
     )
     return [
@@ -237,3 +245,34 @@ def test_a_wrong_plugin_is_refused(target: str, settings: dict[str, float], mess
 
     with pytest.raises(UserError, match=message):
         load_plugin(target, settings, where="loss")
+
+
+def test_self_certainty_is_the_divergence_of_the_uniform_distribution() -> None:
+    torch.manual_seed(0)
+    hidden_RD, weight_VD = torch.randn(5, 4), torch.randn(7, 4)
+    mine_R = token_certainties(hidden_RD, weight_VD, temperature=0.7, chunk=2)
+    logp_RV = (hidden_RD @ weight_VD.T / 0.7).log_softmax(-1)
+    uniform_RV = torch.full_like(logp_RV, 1 / 7)
+    expected_R = (uniform_RV * (uniform_RV.log() - logp_RV)).sum(-1)
+    assert torch.allclose(mine_R, expected_R, atol=1e-5)
+    assert token_certainties(torch.zeros(1, 4), weight_VD, temperature=1.0, chunk=8).abs() < 1e-6
+
+
+def test_label_free_rewards_are_what_their_names_say() -> None:
+    responses = [
+        ResponseScore(
+            logp_sum=-2.0, logp_mean=-0.5, prob_mean=0.6, entropy_mean=0.8, certainty_mean=1.5
+        ),
+        ResponseScore(
+            logp_sum=-1.0, logp_mean=-0.1, prob_mean=0.9, entropy_mean=0.2, certainty_mean=3.0
+        ),
+    ]
+    voted = group(["1", "2"])
+    expected: list[tuple[PseudoReward, tuple[float, float]]] = [
+        (SelfCertaintyReward(), (1.5, 3.0)),
+        (TokenEntropyReward(), (-0.8, -0.2)),
+        (TrajectoryEntropyReward(), (-0.5, -0.1)),
+        (ProbabilityReward(), (math.exp(-2), math.exp(-1))),
+    ]
+    for reward, values in expected:
+        assert reward.of(voted, (1.0, 0.0), responses) == pytest.approx(values)
