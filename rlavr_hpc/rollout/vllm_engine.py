@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vllm import LLM, RequestOutput
 
 SLEEP_DISCARDS_WEIGHTS = 2
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class VllmEngine:
         self._config = config
         self._decode = decode
         self.held: int | None = None
-        with _random_state_kept():
+        with _random_state_kept(), _no_shared_memory_left(rank, config.tensor_parallel):
             try:
                 self._llm = _start(config)
             except ValueError as error:
@@ -178,6 +179,28 @@ def _start(config: VllmEngineConfig) -> LLM:
         trust_remote_code=config.trust_remote_code,
         disable_log_stats=True,
     )
+
+
+@contextmanager
+def _no_shared_memory_left(rank: int, tensor_parallel: int) -> Iterator[None]:
+    """Remove the name of this rank's shared memory, before vLLM makes it and when all have joined.
+
+    On CPU ranks that share a model talk through memory whose name is the same for every run. One
+    that was killed would leave it behind, and the next could not start; without its name the
+    memory ends with the processes.
+    """
+    first = rank - rank % tensor_parallel
+    group = "-".join(str(first + i) for i in range(tensor_parallel))
+    ending = f"-[{group}]-cpushm_{rank - first}"
+
+    def remove() -> None:
+        for path in SHARED_MEMORY.iterdir() if tensor_parallel > 1 else ():
+            if path.name.endswith(ending) and path.owner() == Path("/proc/self").owner():
+                path.unlink(missing_ok=True)
+
+    remove()
+    yield
+    remove()
 
 
 @contextmanager

@@ -111,7 +111,10 @@ def test_vllm_beside_zero3_on_two_ranks_trains_on_bought_labels(tmp_path: Path) 
 @pytest.mark.slow
 def test_two_ranks_may_share_one_vllm_by_tensor_parallelism(tmp_path: Path) -> None:
     arguments = [*TINY, "rollout=vllm", "rollout.tensor_parallel=2", "steps=3"]
+    leftover = Path("/dev/shm/-tp:0-[0-1]-cpushm_0")
+    leftover.touch()  # of a run that was killed
     done = run(*arguments, f"run_dir={tmp_path / 'r'}", ranks=2)
     assert done.returncode == 0, done.stderr
+    assert not leftover.exists()
     rows = metrics(tmp_path / "r")[1:]
     assert max(row["train/sampler_gap"] for row in rows) < 0.02
