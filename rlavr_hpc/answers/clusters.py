@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from rlavr_hpc.answers.equivalence import Reading, decide, decide_known, known_pair, sorted_pair
 from rlavr_hpc.answers.exact import without_percent
@@ -76,7 +77,7 @@ def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | N
 
     relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
     open_ended = [pair for pair, told in relation.items() if told is None]
-    blamed = blame(open_ended, weight=lambda i: len(first[i].source[1]))
+    blamed = blame(open_ended, weight=lambda i: (len(first[i].source[1]), first[i].source))
     left = sorted(set(range(len(classes))) - blamed, key=lambda i: first[i].source)
     joined = join(left, relation)
     members = [sorted(m for i in group for m in classes[i]) for group in joined]
@@ -117,7 +118,7 @@ def equals_known(
     return True if True in told else None if None in told else False
 
 
-def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], int]) -> set[int]:
+def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], Any]) -> set[int]:
     """Whom to call ungradable so that no comparison is left open: again and again the one with
     most open comparisons, of several the heavier, then the later.
     """  # noqa: D205

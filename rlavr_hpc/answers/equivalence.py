@@ -88,11 +88,6 @@ class Equality:
         """About how much memory the caches hold."""
         return int(self._readings.currsize + self._pairs.currsize)
 
-    def forget(self) -> None:
-        """Empty the caches."""
-        self._readings.clear()
-        self._pairs.clear()
-
     def close(self) -> None:
         """End the graders."""
         if self._pool is not None:

@@ -4,7 +4,7 @@ It reads hostile text, so it runs under limits that the kernel holds: the CPU ti
 (a signal nobody handles ends the process), its memory, and no writing to files. It speaks JSON
 lines and unpickles nothing. It ends with its parent.
 
-Started by `grader_pool` as `python -m rlavr_hpc.answers.grader_worker CPU_SECONDS MEMORY_MIB`.
+Started by `grader` as `python -m rlavr_hpc.answers.grader_worker CPU_SECONDS MEMORY_MIB PARENT`.
 """
 
 from __future__ import annotations

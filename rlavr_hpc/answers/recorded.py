@@ -68,10 +68,6 @@ class RecordedReferee:
         """Verdict by the majority."""
         return self._referee.against_vote(group)
 
-    def close(self) -> None:
-        """End the graders."""
-        self._referee.close()
-
 
 def _marks(group: Group, indices: Collection[int]) -> list[str]:
     return [mark_of(group.rollouts[i]) for i in indices]

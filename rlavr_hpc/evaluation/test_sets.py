@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -198,8 +198,3 @@ def _adjusted(settings: EvalSetConfig, options: Options, subject: Subject) -> Ev
     return replace(
         settings, **{"max_response_tokens": settings.max_response_tokens or own, **given}
     )
-
-
-def response_limit(sets: Sequence[ProblemSet]) -> int:
-    """The longest response that any of the sets allows."""
-    return max(problems.settings.max_response_tokens or RESPONSE_TOKENS for problems in sets)

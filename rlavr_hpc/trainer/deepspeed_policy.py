@@ -12,7 +12,7 @@ import contextlib
 import gc
 import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,14 @@ from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
-from rlavr_hpc.trainer.scoring_model import PREFIX, ScoringModel, Sequences, collate
+from rlavr_hpc.trainer.scoring_model import (
+    PREFIX,
+    Scores,
+    ScoringModel,
+    Sequences,
+    TokenScores,
+    collate,
+)
 from rlavr_hpc.types import MiniBatch, Sample
 
 TAG = "shards"
@@ -230,19 +237,6 @@ class DeepspeedPolicy:
         total_S = total.sum(0).cpu()
         dist.all_reduce(total_S)
         return dict(zip(names, total_S.tolist(), strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class TokenScores:
-    """Of one response; T tokens."""
-
-    logp_T: torch.Tensor
-    entropy_T: torch.Tensor
-    certainty_T: torch.Tensor
-
-
-Scores = Mapping[int, TokenScores]
-"""id(sample) -> what the policy gives its response."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

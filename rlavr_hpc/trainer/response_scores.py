@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, TokenScores
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.scoring_model import TokenScores
 from rlavr_hpc.types import Group, ResponseScore, ResponseScores, Sample
 
 

@@ -5,7 +5,7 @@ Shapes: N sequences, T tokens (right-padded), R response tokens of all sequences
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +28,19 @@ class Sequences:
     """1 where there is a token."""
     response_NT: torch.Tensor
     """True where the token belongs to the response: it is scored by the position before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Of one response; T tokens."""
+
+    logp_T: torch.Tensor
+    entropy_T: torch.Tensor
+    certainty_T: torch.Tensor
+
+
+Scores = Mapping[int, TokenScores]
+"""id(sample) -> what the policy gives its response."""
 
 
 def collate(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Sequences:

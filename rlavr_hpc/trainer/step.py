@@ -21,9 +21,10 @@ from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
 from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
 from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, Scores
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.response_scores import score_responses
+from rlavr_hpc.trainer.scoring_model import Scores
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt, ResponseScores, View
 

@@ -17,7 +17,6 @@ from rlavr_hpc.evaluation.test_sets import (
     ProblemSet,
     load_sets,
     read_settings,
-    response_limit,
     shipped_names,
 )
 from tests.support.configs import composed
@@ -128,7 +127,7 @@ def test_a_run_brings_its_held_out_set_and_its_limits(tmp_path: Path) -> None:
     assert (len(held_out.questions), held_out.settings.samples) == (5, 3)
     assert held_out.siblings
     assert not mine.siblings
-    assert response_limit([held_out, mine]) == 8 == mine.settings.max_response_tokens
+    assert held_out.settings.max_response_tokens == mine.settings.max_response_tokens == 8
     settings = settings_of(run, asked)
     assert settings.data.system_prompt == "Think."
     assert str(settings.model.dtype) == "float32"
@@ -139,8 +138,8 @@ def test_a_run_brings_its_held_out_set_and_its_limits(tmp_path: Path) -> None:
 
 def test_a_model_that_no_run_trained_may_answer_at_length(tmp_path: Path) -> None:
     file = write(tmp_path / "mine.jsonl", [{"prompt": "1+1?", "answer": "2"}])
-    assert response_limit(load(str(file))) == 4000
-    assert response_limit(load(str(file), max_response_tokens=9)) == 9
+    assert [s.settings.max_response_tokens for s in load(str(file))] == [4000]
+    assert [s.settings.max_response_tokens for s in load(str(file), max_response_tokens=9)] == [9]
 
 
 @pytest.mark.parametrize(
