@@ -47,7 +47,8 @@ class RunConfig:
     unlabelled: Unlabelled | None = None
     """null = the policy's default."""
     soft_adv: float = 1.0
-    """How fast `unlabelled=soft` loses trust in a vote as the score of its prompt rises."""
+    """How fast `unlabelled=soft` loses trust in a vote as the score of its prompt rises; factor of
+    the score in the weight of a trusted vote."""
     eval_every: int = 50
     save_every: int = 50
     root: str = "runs"
@@ -78,16 +79,41 @@ class RunConfig:
         self.unlabelled = self.unlabelled or self.acquisition.default_unlabelled
         if self.budget_total is not None:
             at_least("budget_total", self.budget_total, 0)
-        if self.unlabelled is Unlabelled.drop and (self.quota == 0 or self.budget_total == 0):
+        if self._drops and (self.quota == 0 or self.budget_total == 0):
             raise UserError(
-                f"acquisition={self.acquisition.name} may buy no label here and unlabelled=drop "
-                "trains on none but bought ones: nothing would be learnt; use unlabelled=pseudo"
+                f"acquisition={self.acquisition.name} may buy no label here and unlabelled="
+                f"{self.unlabelled} trains on none but bought ones: nothing would be learnt; use "
+                "unlabelled=pseudo"
             )
-        _check_trust(self.unlabelled, self.soft_adv, self.acquisition)
+        if not 0 <= self.soft_adv < math.inf:
+            raise UserError(f"soft_adv={self.soft_adv} must not be negative")
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
             return
         if self.data.kind is DataKind.testbed:
             raise UserError("data=testbed asks questions only model=testbed has read about")
+
+    @property
+    def _drops(self) -> bool:
+        """Whether every prompt without a label is left out."""
+        trusts_nobody = not self.acquisition.has_trust
+        return self.unlabelled is Unlabelled.drop or (
+            self.unlabelled is Unlabelled.trusted and trusts_nobody
+        )
+
+    @property
+    def remarks(self) -> list[str]:
+        """Combinations that work but do less than their names say."""
+        policy, said = self.acquisition, []
+        if self.unlabelled is Unlabelled.trusted and not policy.has_trust:
+            said.append(
+                f"acquisition={policy.name} trusts no vote, so unlabelled=trusted trains like drop"
+            )
+        if self.unlabelled is Unlabelled.soft and not policy.has_scores:
+            said.append(
+                f"the scores of acquisition={policy.name} say nothing of what a label is worth, so "
+                "unlabelled=soft weighs votes by chance, or all alike"
+            )
+        return said
 
     @property
     def quota(self) -> int:
@@ -109,16 +135,6 @@ class RunConfig:
 def _check_name(name: str) -> None:
     if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
         raise UserError(f"name={name!r}: use letters, digits, '.', '_' and '-' only")
-
-
-def _check_trust(unlabelled: Unlabelled, soft_adv: float, policy: AcquisitionConfig) -> None:
-    if not 0 <= soft_adv < math.inf:
-        raise UserError(f"soft_adv={soft_adv} must not be negative")
-    if unlabelled is Unlabelled.soft and not policy.has_scores:
-        raise UserError(
-            f"unlabelled=soft weighs votes by scores, and acquisition={policy.name} has none; use "
-            "unlabelled=pseudo or drop, or a policy with scores"
-        )
 
 
 def _checked_budget(budget: float | None, policy: AcquisitionConfig) -> float:

@@ -42,6 +42,7 @@ class Unlabelled(StrEnum):
 
     drop = "drop"
     pseudo = "pseudo"
+    trusted = "trusted"
     soft = "soft"
 
 
@@ -140,6 +141,8 @@ class AcquisitionConfig(PluginConfig):
     default_unlabelled: Unlabelled = Unlabelled.drop
     has_scores: bool = False
     """True when the policy scores candidates by what their label is worth: `unlabelled=soft`."""
+    has_trust: bool = False
+    """True when the policy says whose vote it trusts: `unlabelled=trusted`."""
     research_only: bool = False
     """True when the policy looks at labels nobody bought."""
 

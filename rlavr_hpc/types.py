@@ -12,6 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -101,6 +106,16 @@ class Vote:
         members = set(self.clusters[0]) if self.clusters else set()
         return tuple(i in members for i in range(len(self.answers)))
 
+    def is_right(self, correct: Sequence[bool]) -> bool:
+        """Whether the winning cluster is a correct one by (G,) `correct`; False without a vote."""
+        return bool(self.clusters) and correct[self.clusters[0][0]]
+
+    def correct_elsewhere(self, correct: Sequence[bool]) -> int:
+        """How many rollouts outside the winning cluster are correct; 0 where the vote is right."""
+        if self.is_right(correct):
+            return 0
+        return sum(right and not ours for right, ours in zip(correct, self.majority, strict=True))
+
     @property
     def entropy(self) -> float:
         """Entropy, in nats, of the cluster distribution of the parsable answers; 0 without any."""
@@ -147,6 +162,16 @@ ResponseScores = Mapping[str, Sequence[ResponseScore]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenStates:
+    """What the policy makes of one group: its last layer after the final norm, as float32."""
+
+    prompt_D: FloatArray
+    """(D,) at the prompt's last token."""
+    responses_GD: FloatArray
+    """(G, D) at each response's last token, the stop token included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """What an acquisition policy may know besides the candidates."""
 
@@ -155,6 +180,10 @@ class View:
     """At most this many labels."""
     responses: ResponseScores = field(default_factory=dict)
     """Of all candidates, for policies with `needs_scores`."""
+    hidden: Mapping[str, HiddenStates] = field(default_factory=dict)
+    """Prompt id -> states, of all candidates, for policies with `needs_hidden`."""
+    max_response_tokens: int = 0
+    """The limit on a response's length."""
     oracle: Mapping[str, Sequence[bool]] = field(default_factory=dict)
     """Prompt id -> (G,) true correctness; empty but for policies marked as research only."""
 
@@ -167,6 +196,21 @@ class Choice:
     """Prompt ids, most wanted first, no more than the quota."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Acquisition score of each candidate, where the policy has one; none is below 0."""
+    gate: tuple[str, ...] = ()
+    """The candidates whose vote the policy believes most, most believed first."""
+    trusted: tuple[str, ...] = ()
+    """Those of the gate that it trusts already: never bought, and trained on their vote."""
+    correct_elsewhere: Mapping[str, int] = field(default_factory=dict)
+    """Its guess how many rollouts outside the vote are right, where it makes one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What a label that was just bought says about its group."""
+
+    group: Group
+    correct: tuple[bool, ...]
+    """(G,) by the label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,6 +273,8 @@ class Signal:
 class Sample:
     """One response in the optimizer's batch."""
 
+    key: tuple[str, int]
+    """Prompt id and number of the rollout."""
     prompt_ids: tuple[int, ...]
     response_ids: tuple[int, ...]
     sampler_logprobs: tuple[float, ...]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+from rlavr_hpc.types import Group
 
 
 def advantage_gap(*, majority: int, correct_elsewhere: int, group_size: int) -> float:
@@ -26,3 +29,19 @@ def advantage_gap(*, majority: int, correct_elsewhere: int, group_size: int) -> 
     if not (pseudo_moves and truth_moves):
         return math.sqrt(size) if pseudo_moves or truth_moves else 0.0
     return math.sqrt(2 * size * (1 + math.sqrt(x * y / ((size - x) * (size - y)))))
+
+
+def true_gap(group: Group, correct: Sequence[bool] | None) -> float:
+    """CAG of a group by its true answers; 0 when the vote is right or nothing is known.
+
+    Args:
+        group: with its vote.
+        correct: (G,) by the label.
+    """
+    vote = group.vote
+    if correct is None or not vote.clusters or vote.is_right(correct):
+        return 0.0
+    return advantage_gap(
+        majority=len(vote.clusters[0]), correct_elsewhere=vote.correct_elsewhere(correct),
+        group_size=len(correct),
+    )  # fmt: skip

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from rlavr_hpc.types import Choice, Group, View
+from rlavr_hpc.types import Choice, Group, Lesson, View
 
 
 class AcquisitionPolicy(Protocol):
-    """Decides which labels are worth buying before any label of the step is seen."""
+    """Decides which labels are worth buying before any label of the step is seen.
+
+    A class variable says what it needs of the policy's scoring forward: `needs_scores` for
+    `View.responses`, `needs_hidden` for `View.hidden`.
+    """
 
     def choose(self, candidates: Sequence[Group], view: View) -> Choice:
         """At most `view.quota` of the candidates, most wanted first."""
+
+
+@runtime_checkable
+class LearningPolicy(Protocol):
+    """A policy that learns from the labels it has bought; its state is part of a checkpoint."""
+
+    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+        """As any policy's."""
+
+    def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
+        """Learn from the step's new labels; `view` is that of `choose`. Returns losses by name."""
+
+    def state(self) -> dict[str, Any]:
+        """Plain containers, numbers and tensors."""
+
+    def load(self, state: Mapping[str, Any], *, seed: int) -> None:
+        """Continue from `state`; raises CheckpointError when it does not fit."""
 
 
 def choose_top(scores: Mapping[str, float], *, quota: int) -> Choice:

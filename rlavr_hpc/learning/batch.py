@@ -40,6 +40,7 @@ def _samples(signal: Signal) -> list[Sample]:
     advantages_G = group_advantages(signal.rewards)
     return [
         Sample(
+            key=(rollout.prompt_id, rollout.sample),
             prompt_ids=signal.group.prompt.token_ids,
             response_ids=rollout.token_ids,
             sampler_logprobs=rollout.logprobs,
@@ -55,7 +56,7 @@ def deal(
     """Deal samples to ranks and micro-batches: `[rank][micro-batch]` -> (sample, is padding).
 
     The same samples are always dealt the same way, so what one rank has learnt of a sample it finds
-    again by the sample's identity. Samples of like length meet in a micro-batch, so that little is
+    again by the sample's key. Samples of like length meet in a micro-batch, so that little is
     padded; lengths are spread evenly over the ranks; every rank gets the same number of
     micro-batches. Padding samples are repeated ones: they neither move the weights nor count.
     """

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.types import Group, ResponseScore, ResponseScores, Signal
+from rlavr_hpc.types import Choice, Group, ResponseScore, ResponseScores, Signal
 
-DROP, PSEUDO, SOFT = "drop", "pseudo", "soft"
+DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 """What a prompt nobody bought is trained on (method, section 4)."""
 
 
@@ -72,17 +72,24 @@ def assign_signals(
 
 
 def trust_in_votes(
-    prompts: Sequence[str], *, unlabelled: str, scores: Mapping[str, float], soft_adv: float
+    prompts: Sequence[str], *, unlabelled: str, choice: Choice, soft_adv: float
 ) -> dict[str, float]:
     """Weight of each prompt's vote, should nobody buy its label.
 
     Args:
         prompts: ids of the step's prompts.
-        unlabelled: DROP gives 0, PSEUDO 1, SOFT exp(-soft_adv * score / mean score): the more a
-            label would be worth, the less the vote is.
-        scores: of the candidates; a prompt without one counts as average.
+        unlabelled: DROP gives 0 and PSEUDO 1. TRUSTED gives prompts that the policy trusts
+            clip(soft_adv * score, 0, 1), the others 0. SOFT gives
+            exp(-soft_adv * score / mean score): the more a label would be worth, the less the vote
+            is.
+        choice: the policy's; for SOFT, a prompt without a score counts as average, and for
+            TRUSTED, one without a score counts as far above 1.
         soft_adv: see above.
     """
+    scores = choice.scores
+    if unlabelled == TRUSTED:
+        weights = {p: soft_adv * scores.get(p, math.inf) for p in choice.trusted}
+        return {p: min(max(weights.get(p, 0.0), 0.0), 1.0) for p in prompts}
     if unlabelled != SOFT:
         return dict.fromkeys(prompts, 1.0 if unlabelled == PSEUDO else 0.0)
     mean = sum(scores.values()) / len(scores) if scores else 0.0

@@ -6,39 +6,119 @@ to one with them off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
-from rlavr_hpc.types import Group, Place
+from rlavr_hpc.types import Choice, Group, Place
 
 Judge = Callable[[Sequence[Group], Place], Mapping[str, Sequence[bool]]]
 """(G,) correctness by all labels the data has, by prompt id; prompts without a label left out."""
+Gap = Callable[[Group, Sequence[bool]], float]
+"""The true CAG of a group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A group and the truth about it."""
+
+    group: Group
+    correct: Sequence[bool]
+    """(G,)"""
+
+    @property
+    def name(self) -> str:
+        """The prompt's id."""
+        return self.group.prompt.id
+
+    @property
+    def vote_right(self) -> bool:
+        """Whether the vote is true."""
+        return self.group.vote.is_right(self.correct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """Compares votes with all labels the data has."""
+    """Compares votes, and what the acquisition policy made of them, with all labels there are."""
 
     judge: Judge
+    gap: Gap
 
-    def measure(self, groups: Sequence[Group], place: Place) -> Metrics:
-        """The step's oracle diagnostics, over the groups whose data has a label."""
+    def measure(
+        self, groups: Sequence[Group], place: Place, *, choice: Choice, quota: int
+    ) -> Metrics:
+        """The step's oracle diagnostics, over the groups whose data has a label.
+
+        Args:
+            groups: of the step.
+            place: the step.
+            choice: what the policy chose and believed.
+            quota: how many labels it might have bought.
+        """
         correct = self.judge(groups, place)
-        judged = [(g, correct[g.prompt.id]) for g in groups if g.prompt.id in correct]
+        judged = [
+            Judged(group=g, correct=correct[g.prompt.id]) for g in groups if g.prompt.id in correct
+        ]
         return {
-            names.ORACLE_VOTE_ACCURACY: mean_of(vote_is_right(g, right) for g, right in judged),
-            names.ORACLE_TRUE_REWARD: mean_of(r for _, right in judged for r in right),
-            names.ORACLE_PASS: mean_of(any(right) for _, right in judged),
-            names.ORACLE_REWARD_ACCURACY: mean_of(
-                mine == true
-                for group, right in judged
-                for mine, true in zip(group.vote.majority, right, strict=True)
-            ),
+            **_beliefs(judged),
+            **_trust(judged, choice.trusted),
+            **_gate(judged, choice.gate),
+            **_counts(judged, choice),
+            **self._aim(judged, choice, quota),
+        }
+
+    def _aim(self, judged: Sequence[Judged], choice: Choice, quota: int) -> Metrics:
+        """Of the chosen prompts, how many are among the `quota` largest gaps, ties included?"""
+        gaps = {j.name: self.gap(j.group, j.correct) for j in judged}
+        largest = sorted(gaps.values(), reverse=True)[:quota]
+        return {
+            names.ORACLE_AIM: mean_of(
+                gaps[name] >= largest[-1] for name in choice.wanted if name in gaps and largest
+            )
         }
 
 
-def vote_is_right(group: Group, correct: Sequence[bool]) -> bool:
-    """Whether the winning cluster is a correct one; False without a vote."""
-    return bool(group.vote.clusters) and correct[group.vote.clusters[0][0]]
+def _beliefs(judged: Sequence[Judged]) -> Metrics:
+    return {
+        names.ORACLE_VOTE_ACCURACY: mean_of(j.vote_right for j in judged),
+        names.ORACLE_TRUE_REWARD: mean_of(right for j in judged for right in j.correct),
+        names.ORACLE_PASS: mean_of(any(j.correct) for j in judged),
+        names.ORACLE_REWARD_ACCURACY: mean_of(
+            mine == true
+            for j in judged
+            for mine, true in zip(j.group.vote.majority, j.correct, strict=True)
+        ),
+    }
+
+
+def _trust(judged: Sequence[Judged], trusted: Collection[str]) -> Metrics:
+    return {
+        names.ORACLE_TRUSTED_PRECISION: mean_of(j.vote_right for j in judged if j.name in trusted)
+    }
+
+
+def _gate(judged: Sequence[Judged], gate: Collection[str]) -> Metrics:
+    """How well the policy's most believed votes match the right ones."""
+    if not gate:
+        return {}
+    inside = [j.vote_right for j in judged if j.name in gate]
+    precision = mean_of(inside)
+    recall = mean_of(j.name in gate for j in judged if j.vote_right)
+    hits, sizes = 2.0 * sum(inside), len(inside) + sum(j.vote_right for j in judged)
+    return {
+        names.ORACLE_GATE_PRECISION: precision,
+        names.ORACLE_GATE_RECALL: recall,
+        names.ORACLE_GATE_F1: mean_of([hits / sizes] if sizes else []),
+    }
+
+
+def _counts(judged: Sequence[Judged], choice: Choice) -> Metrics:
+    """Macro recall, over the classes present, of the guessed number of right rollouts elsewhere."""
+    guessed = choice.correct_elsewhere
+    found: dict[int, list[bool]] = {}
+    for j in judged:
+        if j.name in guessed and j.name not in choice.trusted:
+            true = j.group.vote.correct_elsewhere(j.correct)
+            found.setdefault(true, []).append(guessed[j.name] == true)
+    return {names.ORACLE_COUNT_RECALL: mean_of(sum(hits) / len(hits) for hits in found.values())}

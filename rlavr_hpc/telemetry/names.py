@@ -47,6 +47,8 @@ COLLAPSE_UNANIMOUS: Final = "collapse/unanimous"
 """Share of groups whose answers all agree: no advantage."""
 COLLAPSE_NOTHING_PARSABLE: Final = "collapse/nothing_parsable"
 """Share of groups without any answer: no advantage."""
+COLLAPSE_PSEUDO_REWARD: Final = "collapse/pseudo_reward"
+"""Mean pseudo-reward of the prompts without a label."""
 COLLAPSE_TRAINED_REWARD: Final = "collapse/trained_reward"
 """Mean reward as trained on: true where bought, pseudo elsewhere."""
 COLLAPSE_LENGTH_TOKENS: Final = "collapse/length_tokens"
@@ -69,6 +71,12 @@ LABELS_REUSED: Final = "labels/reused"
 """Remembered labels this step trained on, free of charge."""
 LABELS_VOTE_RIGHT: Final = "labels/vote_right"
 """Share of this step's bought prompts whose vote was right: labels that taught nothing new."""
+LABELS_NONE_CORRECT: Final = "labels/none_correct"
+"""Share of this step's bought prompts without any correct response."""
+LABELS_REWARD_GAP: Final = "labels/reward_gap"
+"""Share of responses that agree with the vote minus share that are correct, where bought."""
+LABELS_TRUSTED: Final = "labels/trusted"
+"""Prompts whose vote the acquisition policy trusts: not bought."""
 
 ORACLE_VOTE_ACCURACY: Final = "oracle/vote_accuracy"
 """Share of groups whose vote is true."""
@@ -78,10 +86,22 @@ ORACLE_PASS: Final = "oracle/pass"
 """Share of groups with at least one correct response (pass@G)."""
 ORACLE_REWARD_ACCURACY: Final = "oracle/reward_accuracy"
 """Share of responses whose pseudo-verdict is the true one."""
+ORACLE_TRUSTED_PRECISION: Final = "oracle/trusted_precision"
+"""Share of the trusted prompts whose vote is true."""
+ORACLE_GATE_PRECISION: Final = "oracle/gate_precision"
+"""The same of the policy's most believed prompts, whether it trusts them yet or not."""
+ORACLE_GATE_RECALL: Final = "oracle/gate_recall"
+"""Share of the groups with a true vote that are among the most believed."""
+ORACLE_GATE_F1: Final = "oracle/gate_f1"
+"""Harmonic mean of the two."""
+ORACLE_COUNT_RECALL: Final = "oracle/count_recall"
+"""Of the guessed number of correct rollouts outside the vote: macro recall, untrusted groups."""
+ORACLE_AIM: Final = "oracle/aim"
+"""Share of the chosen prompts that are among the quota's largest true gaps, ties included."""
 
 TIME_STEP: Final = "time/step"
 """Seconds of the whole step, evaluation and checkpoint apart."""
-TIME_PHASES: Final = ("sync", "generate", "grade", "acquire", "score", "train")
+TIME_PHASES: Final = ("sync", "generate", "grade", "score", "select", "buy", "train", "learn")
 """`time/PHASE`, seconds; `time/other` is the rest of the step."""
 TIME_EVALUATE: Final = "time/evaluate"
 TIME_SAVE: Final = "time/save"
@@ -94,6 +114,11 @@ SYS_MEMORY_GIB: Final = "sys/memory_gib"
 def time_name(phase: str) -> str:
     """`time/PHASE`."""
     return f"time/{phase}"
+
+
+def probe_name(probe: str) -> str:
+    """`labels/PROBE_loss`: of a learning policy's probe, mean over the step's updates."""
+    return f"labels/{probe}_loss"
 
 
 def eval_name(test_set: str, statistic: str, samples: int) -> str:

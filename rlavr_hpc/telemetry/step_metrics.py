@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of
-from rlavr_hpc.types import Group, Label, Signal
+from rlavr_hpc.types import Group, Label, Lesson, Signal
 
 FROM_SUMS = {
     names.TRAIN_ENTROPY: "entropy",
@@ -35,6 +35,9 @@ def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics
         names.COLLAPSE_UNANIMOUS: mean_of(v.majority_ratio == 1.0 for v in votes),
         names.COLLAPSE_NOTHING_PARSABLE: mean_of(not v.clusters for v in votes),
         names.GRADE_UNGRADABLE: Mean(sum(len(v.ungradable) for v in votes), len(rollouts)),
+        names.COLLAPSE_PSEUDO_REWARD: mean_of(
+            r for s in signals if not s.bought for r in s.rewards
+        ),
         names.COLLAPSE_TRAINED_REWARD: mean_of(r for s in signals for r in s.rewards),
         names.COLLAPSE_LENGTH_TOKENS: Mean(tokens, len(rollouts)),
         names.COLLAPSE_TRUNCATED: mean_of(r.truncated for r in rollouts),
@@ -42,14 +45,12 @@ def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics
     }
 
 
-def label_metrics(
-    labels: Mapping[str, Label], *, vote_right: Sequence[bool], total: int
-) -> Metrics:
-    """What was bought.
+def label_metrics(labels: Mapping[str, Label], lessons: Sequence[Lesson], *, total: int) -> Metrics:
+    """What was bought, and what it says about the votes.
 
     Args:
         labels: this step's labels.
-        vote_right: for each newly bought one, whether the vote was right.
+        lessons: the newly bought ones, compared with the responses.
         total: new labels of the run so far.
     """
     reused = sum(label.reused for label in labels.values())
@@ -57,7 +58,13 @@ def label_metrics(
         names.LABELS_BOUGHT: Mean(len(labels) - reused),
         names.LABELS_TOTAL: Mean(total),
         names.LABELS_REUSED: Mean(reused),
-        names.LABELS_VOTE_RIGHT: mean_of(vote_right),
+        names.LABELS_VOTE_RIGHT: mean_of(x.group.vote.is_right(x.correct) for x in lessons),
+        names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in lessons),
+        names.LABELS_REWARD_GAP: mean_of(
+            agrees - right
+            for lesson in lessons
+            for agrees, right in zip(lesson.group.vote.majority, lesson.correct, strict=True)
+        ),
     }
 
 

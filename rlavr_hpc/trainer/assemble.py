@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from rlavr_hpc.acquisition.gap import true_gap
 from rlavr_hpc.acquisition.label_source import DatasetLabels
 from rlavr_hpc.acquisition.ledger import rules_of
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
@@ -31,6 +32,7 @@ from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.language import Generates, Language
+from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
 from rlavr_hpc.trainer.policy_settings import PolicySettings
 from rlavr_hpc.types import Group, Place, Prompt, Question
@@ -143,13 +145,15 @@ def build_parts(
         engine=build_engine(config, language, topology, device),
         policy=policy,
         referee=referee,
-        acquisition=plugins.acquisition,
+        learner=Learner(name=config.acquisition.name, policy=plugins.acquisition),
         rules=rules_of(config),
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
         pseudo=plugins.pseudo,
         test_sets=_test_sets(prompts.held_out, split.held_out),
-        audit=Audit(judge=_oracle(split.train, referee, stage="audit")) if config.audit else None,
+        audit=Audit(judge=_oracle(split.train, referee, stage="audit"), gap=true_gap)
+        if config.audit
+        else None,
         oracle=_oracle(split.train, referee, stage="oracle")
         if config.acquisition.research_only
         else None,

@@ -20,6 +20,7 @@ from rlavr_hpc.errors import CheckpointError, UserError
 from rlavr_hpc.io import canonical_json, make_folder, sync_file, sync_folder, write_atomic
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.learner import Learner
 
 VERSION = 1
 FOLDER = "checkpoints"
@@ -54,8 +55,9 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    run_dir: Path, policy: DeepspeedPolicy, state: State, *, fence: Callable[[], None]
-) -> None:
+    run_dir: Path, policy: DeepspeedPolicy, learner: Learner, state: State,
+    *, fence: Callable[[], None],
+) -> None:  # fmt: skip
     """Write a checkpoint; it exists for readers only when it is complete. All ranks call this.
 
     A rank whose shard fails raises at once, without another collective: the others are inside
@@ -64,6 +66,7 @@ def save_checkpoint(
     Args:
         run_dir: the run's folder.
         policy: gives the shards.
+        learner: gives what the acquisition policy has learnt, on rank 0.
         state: goes into the manifest.
         fence: raises FencedError when a newer attempt owns the folder; asked on rank 0.
 
@@ -78,7 +81,7 @@ def save_checkpoint(
     except (OSError, RuntimeError) as error:
         raise CheckpointError(f"{final}: cannot be written ({error})") from error
     ranks.barrier()
-    ranks.on_main(lambda: _publish(work, final, state, fence))
+    ranks.on_main(lambda: _publish(work, final, learner, state, fence))
 
 
 def _prepare(work: Path, fence: Callable[[], None]) -> None:
@@ -89,8 +92,11 @@ def _prepare(work: Path, fence: Callable[[], None]) -> None:
     work.mkdir()
 
 
-def _publish(work: Path, final: Path, state: State, fence: Callable[[], None]) -> None:
+def _publish(
+    work: Path, final: Path, learner: Learner, state: State, fence: Callable[[], None]
+) -> None:
     try:
+        learner.save(work)
         files = {str(p.relative_to(work)): _describe(p) for p in _files(work)}
         manifest = {"version": VERSION, "state": asdict(state), "files": files}
         write_atomic(work / MANIFEST, canonical_json(manifest) + "\n")
@@ -101,8 +107,8 @@ def _publish(work: Path, final: Path, state: State, fence: Callable[[], None]) -
             final.rename(final.with_name(f".{final.name}.{state.attempt}.old"))
         work.rename(final)
         sync_folder(final.parent)
-    except OSError as error:
-        raise CheckpointError(f"{final}: cannot be written ({error.strerror})") from error
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
+        raise CheckpointError(f"{final}: cannot be written ({error})") from error
     for old in _folders(final.parent)[KEEP:]:
         shutil.rmtree(old)
     for leftover in final.parent.glob(".*"):

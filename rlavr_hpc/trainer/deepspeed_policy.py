@@ -31,11 +31,12 @@ from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     PREFIX,
+    OldLogProbs,
     Scores,
     ScoringModel,
     Sequences,
-    TokenScores,
     collate,
+    joined,
 )
 from rlavr_hpc.types import MiniBatch, Sample
 
@@ -91,13 +92,16 @@ class DeepspeedPolicy:
         """Whether responses of advantage 0 move the weights too."""
         return self._reference is not None
 
-    def update(self, mini_batch: MiniBatch, *, place_step: int, old: Scores | None) -> UpdateStats:
+    def update(
+        self, mini_batch: MiniBatch, *, place_step: int, old: OldLogProbs | None
+    ) -> UpdateStats:
         """One optimizer update on a mini-batch that every rank holds whole.
 
         Args:
             mini_batch: samples of all ranks; this rank takes its share.
             place_step: the step, for the learning rate.
-            old: log-probabilities before the step's first update; None when this is the first.
+            old: log-probabilities before the step's first update, at least those of this rank's
+                share; None when this is the first.
 
         Returns:
             Sums over the tokens of all ranks.
@@ -132,17 +136,20 @@ class DeepspeedPolicy:
         return stats
 
     def score(self, samples: Sequence[Sample]) -> Scores:
-        """The policy's view of samples as it is; every rank gets those of its own share."""
-        found: dict[int, TokenScores] = {}
+        """The policy's view of samples as it is; a rank gets its own share, some of it repeated."""
+        parts: list[Scores] = []
         self._engine.eval()
         with torch.no_grad():
             for micro in self._deal(samples)[self._rank]:
-                columns = self._engine(self._collate(micro), certainty=True)
-                lengths = [len(sample.response_ids) for sample, _ in micro]
-                rows = zip(*(column.split(lengths) for column in columns), strict=True)
-                for (sample, _), row in zip(micro, rows, strict=True):
-                    found[id(sample)] = TokenScores(*row)
-        return found
+                columns = self._engine(self._collate(micro), in_full=True)
+                parts.append(
+                    Scores(
+                        [sample.key for sample, _ in micro],
+                        [len(sample.response_ids) for sample, _ in micro],
+                        *(column.float().cpu() for column in columns),
+                    )
+                )
+        return joined(parts)
 
     def weights(self, *, bucket_bytes: int) -> Iterator[tuple[str, torch.Tensor]]:
         """Whole weights by their Hugging Face names, gathered a bucket at a time.
@@ -187,8 +194,9 @@ class DeepspeedPolicy:
         """One forward pass: gathered storage is not initialised before it."""
         pad = self._settings.pad_id
         dummy = Sample(
-            prompt_ids=(pad,), response_ids=(pad,), sampler_logprobs=(0.0,), advantage=0.0
-        )
+            key=("", 0), prompt_ids=(pad,), response_ids=(pad,), sampler_logprobs=(0.0,),
+            advantage=0.0,
+        )  # fmt: skip
         self.score([dummy])
 
     def _deal(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
@@ -206,14 +214,16 @@ class DeepspeedPolicy:
         return torch.tensor(values).repeat_interleave(lengths).to(self._device)
 
     def _token_batch(
-        self, micro: MicroBatch, old: Scores | None, sequences: Sequences
+        self, micro: MicroBatch, old: OldLogProbs | None, sequences: Sequences
     ) -> TokenBatch:
         sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
         advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
         return TokenBatch(
             advantage_R=self._spread(micro, advantages),
             sampler_logp_R=torch.tensor(sampler, device=self._device),
-            old_logp_R=None if old is None else torch.cat([old[id(s)].logp_T for s, _ in micro]),
+            old_logp_R=None
+            if old is None
+            else torch.cat([old[s.key] for s, _ in micro]).to(self._device),
             counted_R=self._counted(micro),
             reference_logp_R=self._reference_logp(sequences),
         )

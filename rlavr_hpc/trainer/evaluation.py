@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rlavr_hpc.rollout.engine import Sampling
-from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
 from rlavr_hpc.trainer import ranks
@@ -46,5 +45,5 @@ def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
     return {
         eval_name(test_set.name, "mean", n): mean_of(r for _, right in judged for r in right),
         eval_name(test_set.name, "pass", n): mean_of(any(right) for _, right in judged),
-        eval_name(test_set.name, "maj", n): mean_of(vote_is_right(g, r) for g, r in judged),
+        eval_name(test_set.name, "maj", n): mean_of(g.vote.is_right(r) for g, r in judged),
     }

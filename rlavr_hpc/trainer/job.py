@@ -82,6 +82,8 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
         os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
     )
     set_up_logging(topology)
+    for remark in config.remarks:
+        log.info("note: %s", remark)
     start = check_start(run_dir, config)
     if start is Start.finished:
         log.info("%s is finished already (DONE.json); nothing to do", run_dir)
@@ -145,7 +147,11 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
             ),
         )  # fmt: skip
         if begun.checkpoint is not None:
-            parts.policy.load(begun.checkpoint.folder)
+            folder = begun.checkpoint.folder
+            parts.policy.load(folder)
+            ranks.on_main(
+                lambda: parts.learner.load(folder, seed=config.seed, allowed=config.allow_change)
+            )
     except Exception:
         if writers is not None:
             writers.recorder.heartbeat.beat("failed", step=begun.state.step)

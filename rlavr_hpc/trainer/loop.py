@@ -102,7 +102,9 @@ class Run:
         """Oracle diagnostics, after the step and for the record alone."""
         if self.recorder is None or self.parts.audit is None:
             return {}
-        return self.parts.audit.measure(result.groups, place)
+        return self.parts.audit.measure(
+            result.groups, place, choice=result.choice, quota=result.quota
+        )
 
     def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
@@ -133,7 +135,9 @@ class Run:
 
     def _save(self) -> None:
         start = time.perf_counter()
-        save_checkpoint(self.run_dir, self.parts.policy, self.state, fence=self.fence)
+        save_checkpoint(
+            self.run_dir, self.parts.policy, self.parts.learner, self.state, fence=self.fence
+        )
         self.late = {names.TIME_SAVE: Mean(time.perf_counter() - start)}
 
 

@@ -16,6 +16,7 @@ from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.types import Prompt
 
 HELD_OUT = "held_out"
@@ -50,7 +51,8 @@ class Parts:
     engine: RolloutEngine
     policy: DeepspeedPolicy
     referee: RecordedReferee
-    acquisition: AcquisitionPolicy
+    learner: Learner
+    """The acquisition policy as checkpoints know it."""
     rules: Rules
     ledger: Ledger | None
     """On rank 0 only: there is one writer."""
@@ -60,3 +62,8 @@ class Parts:
     audit: Audit | None
     oracle: Judge | None
     """For policies marked as research only."""
+
+    @property
+    def acquisition(self) -> AcquisitionPolicy:
+        """Decides which labels are bought."""
+        return self.learner.policy

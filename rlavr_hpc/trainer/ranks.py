@@ -25,6 +25,16 @@ def gather_lists(mine: Sequence[T]) -> list[list[T]]:
     return parts
 
 
+def gather_on_main(mine: Sequence[T]) -> list[list[T]]:
+    """Every rank's list, in rank order, on rank 0; nothing on the others."""
+    if dist.get_world_size() == 1:
+        return [list(mine)]
+    is_main = dist.get_rank() == 0
+    parts: list[Any] | None = [None] * dist.get_world_size() if is_main else None
+    dist.gather_object(list(mine), parts, dst=0)
+    return parts or []
+
+
 def on_main(decide: Callable[[], T]) -> T:
     """Run `decide` on rank 0 and give its result, or its error, to every rank."""
     if dist.get_world_size() == 1:

@@ -1,38 +1,119 @@
-"""One scoring forward over a step's responses, before any label is bought."""
+"""One scoring forward over a step's responses, before any label is bought.
+
+What it yields serves everybody: the acquisition policy, the rewards, and the updates as the
+log-probabilities before the first of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
 
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.scoring_model import TokenScores
-from rlavr_hpc.types import Group, ResponseScore, ResponseScores, Sample
+from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores
+from rlavr_hpc.types import (
+    Group,
+    HiddenStates,
+    MiniBatch,
+    ResponseScore,
+    ResponseScores,
+    Sample,
+)
 
 
-def score_responses(policy: DeepspeedPolicy, groups: Sequence[Group]) -> ResponseScores:
-    """The policy's own view of every response, on all ranks; all ranks call this together."""
-    samples = [
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a run needs of the scoring forward; nothing of it means no forward."""
+
+    scores: bool
+    hidden: bool
+    tokens: bool
+    """Log-probabilities of every token, for updates after the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What the forward gave, as far as it was asked for."""
+
+    responses: ResponseScores = field(default_factory=dict)
+    """On every rank."""
+    hidden: Mapping[str, HiddenStates] = field(default_factory=dict)
+    """On rank 0, which buys."""
+    old: OldLogProbs = field(default_factory=dict)
+    """On every rank: an update deals its samples differently."""
+
+
+def score_responses(policy: DeepspeedPolicy, groups: Sequence[Group], asked: Asked) -> Scored:
+    """The policy's own view of every response; all ranks call this together."""
+    if not (asked.scores or asked.hidden):
+        return Scored()
+    mine = policy.score([sample for group in groups for sample in _samples(group)])
+    everyone = ranks.gather_lists(list(zip(mine.keys, _summaries(mine), strict=True)))
+    found = {key: score for part in everyone for key, score in part}
+    return Scored(
+        responses={g.prompt.id: [found[g.prompt.id, r.sample] for r in g.rollouts] for g in groups},
+        hidden=_hidden_states(mine, groups) if asked.hidden else {},
+        old=_all_logprobs(mine) if asked.tokens else {},
+    )
+
+
+def old_logprobs(
+    policy: DeepspeedPolicy, batches: Sequence[MiniBatch], known: OldLogProbs
+) -> list[OldLogProbs | None]:
+    """Log-probabilities before the first update; with one update the loss's own serve."""
+    if len(batches) == 1:
+        return [None]
+    return [known or policy.score(batch.samples).old_logprobs() for batch in batches]
+
+
+def _samples(group: Group) -> list[Sample]:
+    return [
         Sample(
-            prompt_ids=group.prompt.token_ids, response_ids=rollout.token_ids,
-            sampler_logprobs=rollout.logprobs, advantage=0.0,
+            key=(group.prompt.id, rollout.sample), prompt_ids=group.prompt.token_ids,
+            response_ids=rollout.token_ids, sampler_logprobs=rollout.logprobs, advantage=0.0,
         )
-        for group in groups
         for rollout in group.rollouts
     ]  # fmt: skip
-    mine = policy.score(samples)
-    found = [(i, _summary(mine[id(s)])) for i, s in enumerate(samples) if id(s) in mine]
-    by_index = {i: score for part in ranks.gather_lists(found) for i, score in part}
-    in_order = iter(by_index[i] for i in range(len(samples)))
-    return {group.prompt.id: [next(in_order) for _ in group.rollouts] for group in groups}
 
 
-def _summary(tokens: TokenScores) -> ResponseScore:
-    logp_T = tokens.logp_T.double()
-    return ResponseScore(
-        logp_sum=float(logp_T.sum()),
-        logp_mean=float(logp_T.mean()),
-        prob_mean=float(logp_T.exp().mean()),
-        entropy_mean=float(tokens.entropy_T.double().mean()),
-        certainty_mean=float(tokens.certainty_T.double().mean()),
-    )
+def _summaries(scores: Scores) -> list[ResponseScore]:
+    """Per response, sums and means in double precision."""
+    lengths_N = np.asarray(scores.lengths)
+    starts_N = np.concatenate([[0], np.cumsum(lengths_N)[:-1]])
+    logp_R = scores.logp_R.double().numpy()
+    columns = (logp_R, np.exp(logp_R), scores.entropy_R.numpy(), scores.certainty_R.numpy())
+    sums = [np.add.reduceat(column.astype(np.float64), starts_N) for column in columns]
+    return [
+        ResponseScore(
+            logp_sum=float(logp), logp_mean=float(logp / length), prob_mean=float(prob / length),
+            entropy_mean=float(entropy / length), certainty_mean=float(certainty / length),
+        )
+        for logp, prob, entropy, certainty, length in zip(*sums, lengths_N, strict=True)
+    ]  # fmt: skip
+
+
+def _hidden_states(mine: Scores, groups: Sequence[Group]) -> dict[str, HiddenStates]:
+    """Of all groups on rank 0; the prompt's state is taken from its first response's pass."""
+    rows = zip(mine.keys, mine.prompt_ND.numpy(), mine.response_ND.numpy(), strict=True)
+    share = [(key, prompt if key[1] == 0 else None, response) for key, prompt, response in rows]
+    everyone = [row for part in ranks.gather_on_main(share) for row in part]
+    prompts = {key[0]: prompt for key, prompt, _ in everyone if prompt is not None}
+    responses = {key: response for key, _, response in everyone}
+    return {
+        group.prompt.id: HiddenStates(
+            prompt_D=prompts[group.prompt.id],
+            responses_GD=np.stack([responses[group.prompt.id, r.sample] for r in group.rollouts]),
+        )
+        for group in (groups if everyone else ())
+    }
+
+
+def _all_logprobs(mine: Scores) -> OldLogProbs:
+    """Of every rank's share, on every rank: the updates deal the samples differently."""
+    share = [(key, logp_T.numpy()) for key, logp_T in mine.old_logprobs().items()]
+    parts = ranks.gather_lists(share)
+    return {key: torch.from_numpy(logp_T) for part in parts for key, logp_T in part}

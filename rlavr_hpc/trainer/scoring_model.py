@@ -31,16 +31,39 @@ class Sequences:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenScores:
-    """Of one response; T tokens."""
+class Scores:
+    """All that scoring says about N responses, in order, as float32 on the CPU."""
 
-    logp_T: torch.Tensor
-    entropy_T: torch.Tensor
-    certainty_T: torch.Tensor
+    keys: list[tuple[str, int]]
+    lengths: list[int]
+    """Tokens of each response; they add up to R."""
+    logp_R: torch.Tensor
+    entropy_R: torch.Tensor
+    certainty_R: torch.Tensor
+    prompt_ND: torch.Tensor
+    """Hidden state after the final norm at each prompt's last token."""
+    response_ND: torch.Tensor
+    """The same at each response's last token."""
+
+    def old_logprobs(self) -> OldLogProbs:
+        """By sample."""
+        return dict(zip(self.keys, self.logp_R.split(self.lengths), strict=True))
 
 
-Scores = Mapping[int, TokenScores]
-"""id(sample) -> what the policy gives its response."""
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of several passes as one."""
+    return Scores(
+        [key for part in parts for key in part.keys],
+        [length for part in parts for length in part.lengths],
+        *(
+            torch.cat([getattr(part, name) for part in parts])
+            for name in ("logp_R", "entropy_R", "certainty_R", "prompt_ND", "response_ND")
+        ),
+    )
+
+
+OldLogProbs = Mapping[tuple[str, int], torch.Tensor]
+"""Sample's key -> (T,) log-probabilities before a step's first update."""
 
 
 def collate(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Sequences:
@@ -82,23 +105,35 @@ class ScoringModel(nn.Module):
             )
         self.head = _Head(head.weight, temperature=temperature, chunk=chunk)
 
-    def forward(
-        self, sequences: Sequences, *, certainty: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor] | tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Log-probability and entropy of every response token, on request its self-certainty too.
+    def forward(self, sequences: Sequences, *, in_full: bool = False) -> tuple[torch.Tensor, ...]:
+        """Log-probability and entropy of every response token.
+
+        Args:
+            sequences: the micro-batch.
+            in_full: also what else `Scores` tells, in its order.
 
         Returns:
-            (R,) each, sequence by sequence.
+            (R,) each, sequence by sequence; in full, also (R,), (N, D) and (N, D).
         """
         decoder = self.language_model.get_decoder()  # type: ignore[operator]
         hidden_NTD = decoder(
             input_ids=sequences.ids_NT, attention_mask=sequences.attention_NT, use_cache=False
         ).last_hidden_state
         scored_NT = sequences.response_NT[:, 1:]
-        scores: tuple[torch.Tensor, torch.Tensor] = self.head(
-            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT], certainty=certainty
+        scores: tuple[torch.Tensor, ...] = self.head(
+            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT], certainty=in_full
         )
-        return scores
+        return (*scores, *_last_states(hidden_NTD, sequences)) if in_full else scores
+
+
+def _last_states(
+    hidden_NTD: torch.Tensor, sequences: Sequences
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, D) each: at the last token of the prompts, and of the responses."""
+    rows_N = torch.arange(len(hidden_NTD), device=hidden_NTD.device)
+    length_N = sequences.attention_NT.sum(1)
+    prompt_N = length_N - sequences.response_NT.sum(1)
+    return hidden_NTD[rows_N, prompt_N - 1].float(), hidden_NTD[rows_N, length_N - 1].float()
 
 
 class _Head(nn.Module):

@@ -11,22 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from rlavr_hpc.acquisition.buy import buy_labels, make_offer
+from rlavr_hpc.acquisition.policy import LearningPolicy
 from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.rewards import assign_signals, trust_in_votes
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.audit import vote_is_right
 from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
 from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
 from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.parts import Parts
-from rlavr_hpc.trainer.response_scores import score_responses
-from rlavr_hpc.trainer.scoring_model import Scores
+from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Group, Label, MiniBatch, Place, Prompt, ResponseScores, View
+from rlavr_hpc.types import Choice, Group, Label, Lesson, Place, Prompt, View
 
 TRAIN = "train"
 """Stage of the graders' record."""
@@ -37,6 +35,9 @@ class StepResult:
     """What a step leaves for the record."""
 
     groups: list[Group]
+    choice: Choice
+    quota: int
+    """New labels this step might have bought."""
     metrics: Metrics
 
 
@@ -46,10 +47,15 @@ class Bought:
 
     labels: dict[str, Label]
     """By prompt id, remembered ones included."""
-    scores: dict[str, float]
-    """The policy's, of the candidates it scored."""
+    choice: Choice
+    quota: int
     total: int
     """New labels of the run so far."""
+
+    def lessons(self, groups: Sequence[Group], verdicts: Mapping[str, Verdict]) -> list[Lesson]:
+        """What the labels that this step paid for say."""
+        paid = [g for g in groups if (x := self.labels.get(g.prompt.id)) and not x.reused]
+        return [Lesson(group=g, correct=verdicts[g.prompt.id].correct) for g in paid]
 
 
 def run_step(parts: Parts, place: Place) -> StepResult:
@@ -68,9 +74,8 @@ def run_step(parts: Parts, place: Place) -> StepResult:
         mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
         groups = gather_groups(mine, prompts, parts)
     with clock.phase("score"):
-        responses = view_of_responses(parts, groups)
-    with clock.phase("acquire"):
-        bought = ranks.on_main(partial(acquire, parts, groups, responses, place))
+        scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
+    bought = ranks.on_main(partial(acquire, parts, groups, scored, place, clock))
     with clock.phase("grade"):
         answers = {prompt: label.answer for prompt, label in bought.labels.items()}
         verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
@@ -79,61 +84,103 @@ def run_step(parts: Parts, place: Place) -> StepResult:
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
             by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
             pseudo=parts.pseudo,
-            responses=responses,
+            responses=scored.responses,
             trust=trust_in_votes(
                 [prompt.id for prompt in prompts],
                 unlabelled=str(config.unlabelled),
-                scores=bought.scores,
+                choice=bought.choice,
                 soft_adv=config.soft_adv,
             ),
         )
+    lessons = bought.lessons(groups, verdicts)
     batches = make_mini_batches(
         signals, mini_batch=config.algorithm.mini_batch, keep_all=parts.policy.moves_all
     )
     with clock.phase("score"):
-        scores = old_scores(parts.policy, batches)
+        old = old_logprobs(parts.policy, batches, scored.old)
     with clock.phase("train"):
         updates = [
-            parts.policy.update(batch, place_step=place.step, old=old)
-            for batch, old in zip(batches, scores, strict=True)
+            parts.policy.update(batch, place_step=place.step, old=before)
+            for batch, before in zip(batches, old, strict=True)
         ]
-    labels = bought.labels
-    new = [g for g in groups if g.prompt.id in labels and not labels[g.prompt.id].reused]
-    right = [vote_is_right(g, verdicts[g.prompt.id].correct) for g in new]
+    with clock.phase("learn"):
+        losses = ranks.on_main(partial(teach, parts, lessons, scored, place))
     metrics = merge(
         [
             group_metrics(groups, signals),
-            label_metrics(labels, vote_right=right, total=bought.total),
+            label_metrics(bought.labels, lessons, total=bought.total),
+            {names.LABELS_TRUSTED: Mean(len(bought.choice.trusted))},
+            {names.probe_name(probe): Mean(loss) for probe, loss in losses.items()},
             *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
             {names.GRADE_LOST_BY_LABEL: mean_of(len(v.ungradable) for v in verdicts.values())},
             {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
             clock.metrics(),
         ]
     )
-    return StepResult(groups=groups, metrics=metrics)
+    return StepResult(groups=groups, choice=bought.choice, quota=bought.quota, metrics=metrics)
 
 
-def view_of_responses(parts: Parts, groups: Sequence[Group]) -> ResponseScores:
-    """The policy's own view of the responses, where the run's policy or reward asks for it."""
-    asked = (getattr(plugin, "needs_scores", False) for plugin in (parts.acquisition, parts.pseudo))
-    return score_responses(parts.policy, groups) if any(asked) else {}
+def asked_of_scoring(parts: Parts) -> Asked:
+    """What the run's policy and reward need to know of the responses."""
+
+    def anyone(need: str) -> bool:
+        return any(getattr(plugin, need, False) for plugin in (parts.acquisition, parts.pseudo))
+
+    return Asked(
+        scores=anyone("needs_scores"),
+        hidden=anyone("needs_hidden"),
+        tokens=parts.config.updates_per_step > 1,
+    )
 
 
 def acquire(
-    parts: Parts, groups: Sequence[Group], responses: ResponseScores, place: Place
+    parts: Parts, groups: Sequence[Group], scored: Scored, place: Place, clock: StepClock
 ) -> Bought:
     """Offer, choose, buy; on rank 0 only."""
     assert parts.ledger is not None
-    parts.referee.settle(groups, place=place, stage=TRAIN)
-    offer = make_offer(
-        groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
+    with clock.phase("buy"):
+        parts.referee.settle(groups, place=place, stage=TRAIN)
+        offer = make_offer(
+            groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
+        )
+        oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
+    with clock.phase("select"):
+        view = view_of(parts, scored, place, quota=offer.quota, oracle=oracle)
+        choice = parts.acquisition.choose(offer.candidates, view)
+    with clock.phase("buy"):
+        labels = buy_labels(
+            choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels
+        )
+        total = parts.ledger.book.bought_until(place)
+    return Bought(labels=labels, choice=choice, quota=offer.quota, total=total)
+
+
+def view_of(
+    parts: Parts,
+    scored: Scored,
+    place: Place,
+    *,
+    quota: int,
+    oracle: Mapping[str, Sequence[bool]],
+) -> View:
+    """What the acquisition policy may know."""
+    return View(
+        place=place,
+        quota=quota,
+        responses=scored.responses,
+        hidden=scored.hidden,
+        max_response_tokens=parts.config.rollout.max_response_tokens,
+        oracle=oracle,
     )
-    oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
-    view = View(place=place, quota=offer.quota, oracle=oracle, responses=responses)
-    choice = parts.acquisition.choose(offer.candidates, view)
-    labels = buy_labels(choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels)
-    total = parts.ledger.book.bought_until(place)
-    return Bought(labels=labels, scores=dict(choice.scores), total=total)
+
+
+def teach(
+    parts: Parts, lessons: Sequence[Lesson], scored: Scored, place: Place
+) -> Mapping[str, float]:
+    """Let a policy that learns have the new labels; its losses. On rank 0 only."""
+    if not isinstance(parts.acquisition, LearningPolicy):
+        return {}
+    return parts.acquisition.learn(lessons, view_of(parts, scored, place, quota=0, oracle={}))
 
 
 def judge(
@@ -162,13 +209,6 @@ def gather_groups(mine: list[Group], prompts: Sequence[Prompt], parts: Parts) ->
     everyone = ranks.gather_lists(mine if parts.engine.is_leader else [])
     by_prompt = {group.prompt.id: group for part in everyone for group in part}
     return [by_prompt[prompt.id] for prompt in prompts]
-
-
-def old_scores(policy: DeepspeedPolicy, batches: Sequence[MiniBatch]) -> list[Scores | None]:
-    """Log-probabilities before the first update; with one update the loss's own serve."""
-    if len(batches) == 1:
-        return [None]
-    return [policy.score(batch.samples) for batch in batches]
 
 
 def _training_sampling(parts: Parts) -> Sampling:

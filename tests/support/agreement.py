@@ -72,6 +72,7 @@ def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-unty
     )  # fmt: skip
     samples = [
         Sample(
+            key=(r.prompt_id, r.sample),
             prompt_ids=prompt.token_ids, response_ids=r.token_ids, sampler_logprobs=r.logprobs,
             advantage=rng.choice([-1.0, 1.0]),
         )

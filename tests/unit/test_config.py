@@ -28,7 +28,7 @@ OPTIONS = sorted(
         (["budget=0"], "use acquisition=none"),
         (["acquisition=none", "unlabelled=drop"], "nothing would be learnt"),
         (["steps=0"], "steps=0 must be at least 1"),
-        (["unlabelled=soft"], "acquisition=random has none"),
+        (["acquisition=none", "unlabelled=trusted"], "nothing would be learnt"),
         (["soft_adv=-1"], "soft_adv=-1"),
         (["algorithm.mini_batch=24"], "does not divide"),
         (["algorithm.group_size=1"], "algorithm.group_size=1"),

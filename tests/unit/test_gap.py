@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlavr_hpc.acquisition.gap import advantage_gap
-from rlavr_hpc.acquisition.policies.cag_oracle import CagOraclePolicy, true_gap
+from rlavr_hpc.acquisition.gap import advantage_gap, true_gap
+from rlavr_hpc.acquisition.policies.cag_oracle import CagOraclePolicy
 from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.types import View
 from tests.support.groups import PLACE, group

@@ -20,7 +20,7 @@ from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
 from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.types import Group, ResponseScore, Sample
+from rlavr_hpc.types import Choice, Group, ResponseScore, Sample
 from tests.support.groups import group
 
 
@@ -50,7 +50,7 @@ def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
         by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
         pseudo=VoteReward(),
         responses={},
-        trust=trust_in_votes("abc", unlabelled=unlabelled, scores={}, soft_adv=1.0),
+        trust=trust_in_votes("abc", unlabelled=unlabelled, choice=Choice(wanted=()), soft_adv=1.0),
     )
     return [(s.rewards, s.weight, s.bought) for s in made]
 
@@ -65,12 +65,30 @@ def test_bought_prompts_train_on_the_label_and_others_on_the_vote() -> None:
 
 
 def test_a_vote_is_trusted_less_where_its_label_would_be_worth_more() -> None:
-    trust = trust_in_votes("abcd", unlabelled="soft", scores={"a": 0, "b": 2, "c": 4}, soft_adv=0.5)
+    choice = Choice(wanted=(), scores={"a": 0, "b": 2, "c": 4})
+    trust = trust_in_votes("abcd", unlabelled="soft", choice=choice, soft_adv=0.5)
     assert trust == pytest.approx(
         {"a": 1.0, "b": math.exp(-0.5), "c": math.exp(-1.0), "d": math.exp(-0.5)}
     )
-    nothing = trust_in_votes("ab", unlabelled="soft", scores={"a": 0.0, "b": 0.0}, soft_adv=1.0)
+    no_gap = Choice(wanted=(), scores={"a": 0.0, "b": 0.0})
+    nothing = trust_in_votes("ab", unlabelled="soft", choice=no_gap, soft_adv=1.0)
     assert nothing == {"a": 1.0, "b": 1.0}
+
+
+def test_only_votes_the_policy_trusts_are_trained_on_and_never_with_more_than_weight_1() -> None:
+    choice = Choice(
+        wanted=(), scores={"a": 3.0, "b": 0.0, "c": 3.0, "d": 0.5}, trusted=("d", "b", "a")
+    )
+    trust = trust_in_votes("abcde", unlabelled="trusted", choice=choice, soft_adv=1.0)
+    assert trust == {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.5, "e": 0.0}
+    assert trust_in_votes("a", unlabelled="trusted", choice=choice, soft_adv=0.1) == {
+        "a": pytest.approx(0.3)
+    }
+    scoreless = Choice(wanted=(), trusted=("a",))
+    assert trust_in_votes("ab", unlabelled="trusted", choice=scoreless, soft_adv=1.0) == {
+        "a": 1.0,
+        "b": 0.0,
+    }
 
 
 def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple[int, int]]:
@@ -95,7 +113,8 @@ def test_dropped_prompts_cost_no_backward_but_stay_in_the_divisor() -> None:
 
 def sample(length: int, advantage: float = 1.0) -> Sample:
     return Sample(
-        prompt_ids=(1,), response_ids=(2,) * length, sampler_logprobs=(-1.0,) * length,
+        key=("p", length), prompt_ids=(1,), response_ids=(2,) * length,
+        sampler_logprobs=(-1.0,) * length,
         advantage=advantage,
     )  # fmt: skip
 

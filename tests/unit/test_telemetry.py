@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.acquisition.gap import true_gap
 from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
@@ -12,7 +13,7 @@ from rlavr_hpc.telemetry.collapse import collapse_onset
 from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
 from rlavr_hpc.telemetry.step_metrics import group_metrics, update_metrics
-from rlavr_hpc.types import Place, Signal
+from rlavr_hpc.types import Choice, Place, Signal
 from tests.support.groups import PLACE, group
 
 
@@ -71,9 +72,9 @@ def test_update_sums_become_means_over_tokens() -> None:
 
 def test_the_audit_measures_what_only_labels_can_tell() -> None:
     verdicts = {"p1": (True, True, False), "q": (False, False, True)}
-    audit = Audit(judge=lambda _groups, _place: verdicts)
+    audit = Audit(judge=lambda _groups, _place: verdicts, gap=true_gap)
     groups = [group(["1", "1", "2"]), group(["1", "1", "9"], name="q"), group(["4"], name="none")]
-    row = as_row(audit.measure(groups, PLACE))
+    row = as_row(audit.measure(groups, PLACE, choice=Choice(wanted=()), quota=1))
     assert row == {
         names.ORACLE_VOTE_ACCURACY: 0.5,
         names.ORACLE_TRUE_REWARD: 0.5,

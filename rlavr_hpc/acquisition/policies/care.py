@@ -1,0 +1,158 @@
+"""CARE: buy where the expected correction of the advantages is largest (method, section 3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+from rlavr_hpc.acquisition.gap import advantage_gap
+from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.probes.features import Features, example_of, features_of
+from rlavr_hpc.acquisition.probes.networks import Widths
+from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
+from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.types import Choice, Group, Lesson, View
+
+
+@dataclass(slots=True, kw_only=True)
+class CarePolicy:
+    """Guesses with two probes whether a vote is right, and how much a label would correct.
+
+    The score of a prompt is sum_y P(y) CAG(x, y), its expected gap given that its vote is wrong.
+    The share `gate` of the candidates with the likeliest votes is trusted once `warmup_steps` are
+    over: never bought, and with `unlabelled=trusted` trained on their vote.
+    """
+
+    needs_hidden: ClassVar[bool] = True
+
+    gate: float = 0.25
+    """Share of the candidates that may be trusted."""
+    warmup_steps: int = 20
+    """Steps during which the probes learn and nobody is trusted."""
+    updates: int = 3
+    lr: float = 1e-4
+    weight_decay: float = 0.0
+    clip_grad: float = 1.0
+    pair_weight: float = 1.5
+    buffer: int = 2048
+    replayed: int = 16
+    class_weight_min: float = 0.25
+    class_weight_max: float = 4.0
+    prompt_width: int = 128
+    response_inner_width: int = 64
+    response_width: int = 512
+    head_width: int = 256
+    _probes: Probes | None = field(init=False, default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.gate <= 1:
+            raise ValueError(f"gate={self.gate} is outside [0, 1]")
+        for name in ("lr", "clip_grad"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0")
+        for setting in fields(self):
+            if setting.init and getattr(self, setting.name) < 0:
+                raise ValueError(f"{setting.name} must not be negative")
+
+    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+        """The largest expected gaps among those that are not trusted."""
+        if not candidates:
+            return Choice(wanted=())
+        features = self._features(candidates, view)
+        guess = self._fitting(features[0], view).guess(features)
+        names = [group.prompt.id for group in candidates]
+        gate = most_believed(names, guess.vote_right_N.tolist(), share=self.gate)
+        trusted = gate if view.place.step > self.warmup_steps else ()
+        scores = dict(zip(names, expected_gaps(features, guess), strict=True))
+        untrusted = {name: scores[name] for name in names if name not in set(trusted)}
+        return Choice(
+            wanted=choose_top(untrusted, quota=view.quota).wanted,
+            scores=scores,
+            gate=gate,
+            trusted=trusted,
+            correct_elsewhere=dict(zip(names, guess.elsewhere_NC.argmax(-1).tolist(), strict=True)),
+        )
+
+    def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
+        """Train the probes on what the labels just bought say; mean loss by stage."""
+        if not lessons:
+            return {}
+        features = self._features([lesson.group for lesson in lessons], view)
+        examples = [example_of(x, f) for x, f in zip(lessons, features, strict=True)]
+        return self._fitting(features[0], view).learn(examples, view.place)
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint; empty before the first step."""
+        return self._probes.state() if self._probes is not None else {}
+
+    def load(self, state: Mapping[str, Any], *, seed: int) -> None:
+        """Continue from a checkpoint.
+
+        Raises:
+            CheckpointError: the probes in it do not fit these settings.
+        """
+        if not state:
+            return
+        self._probes = Probes(self._training, seed=seed, **state["shape"])
+        self._probes.load(dict(state))
+
+    @property
+    def _training(self) -> Training:
+        return Training(
+            updates=self.updates, lr=self.lr, weight_decay=self.weight_decay,
+            clip_grad=self.clip_grad, pair_weight=self.pair_weight, buffer=self.buffer,
+            replayed=self.replayed, class_weight_min=self.class_weight_min,
+            class_weight_max=self.class_weight_max,
+            widths=Widths(
+                prompt=self.prompt_width, response_inner=self.response_inner_width,
+                response=self.response_width, head=self.head_width,
+            ),
+        )  # fmt: skip
+
+    def _features(self, groups: Sequence[Group], view: View) -> list[Features]:
+        return [
+            features_of(g, view.hidden[g.prompt.id], max_response_tokens=view.max_response_tokens)
+            for g in groups
+        ]
+
+    def _fitting(self, example: Features, view: View) -> Probes:
+        """The probes; made at the first step, when the model's size is known.
+
+        Raises:
+            CheckpointError: the probes were made for another model or group size.
+        """
+        size, hidden = example.responses_GD.shape
+        shape = {"hidden": hidden, "group_size": size}
+        if self._probes is None:
+            self._probes = Probes(self._training, seed=view.place.seed, **shape)
+        if self._probes.shape != shape:
+            raise CheckpointError(
+                f"the probes of the checkpoint were made for {self._probes.shape}, this model has "
+                f"{shape}; restore the model, or start a new run"
+            )
+        return self._probes
+
+
+def most_believed(
+    names: Sequence[str], beliefs: Sequence[float], *, share: float
+) -> tuple[str, ...]:
+    """The ceil(share * N) highest beliefs; ties keep the order of the batch."""
+    count = max(0, math.ceil(share * len(names) - 1e-9))
+    order = sorted(range(len(names)), key=lambda i: -beliefs[i])  # sorted() is stable
+    return tuple(names[i] for i in order[:count])
+
+
+def expected_gaps(features: Sequence[Features], guess: Guess) -> list[float]:
+    """sum_y P(y) CAG(x, y) of each group: its gap given that its vote is wrong."""
+    return [
+        sum(
+            float(row_C[y]) * advantage_gap(
+                majority=f.majority, correct_elsewhere=int(y), group_size=len(f.lengths_G)
+            )
+            for y in f.allowed_C.nonzero()[0]
+        )
+        for f, row_C in zip(features, guess.elsewhere_NC, strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,73 @@
+"""A learning acquisition policy's state in a checkpoint: `acquisition.pt`, written by rank 0."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlavr_hpc.acquisition.policy import AcquisitionPolicy, LearningPolicy
+from rlavr_hpc.errors import CheckpointError
+
+VERSION = 1
+FILE = "acquisition.pt"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learner:
+    """The policy, under the name by which its state is known."""
+
+    name: str
+    policy: AcquisitionPolicy
+
+    def save(self, folder: Path) -> None:
+        """Write the state, if the policy has one."""
+        if isinstance(self.policy, LearningPolicy):
+            content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
+            torch.save(content, folder / FILE)
+
+    def load(self, folder: Path, *, seed: int, allowed: Collection[str]) -> None:
+        """Continue from the state in a checkpoint.
+
+        Args:
+            folder: the checkpoint.
+            seed: of the run.
+            allowed: `allow_change`; with `acquisition` in it, another policy starts afresh.
+
+        Raises:
+            CheckpointError: there is none, or it is of another policy or model.
+        """
+        if not isinstance(self.policy, LearningPolicy):
+            return
+        path = folder / FILE
+        name = None
+        if path.exists():
+            content = _read(path)
+            name = content["name"]
+            if name == self.name:
+                self.policy.load(content["state"], seed=seed)
+                return
+        if not any(key.partition(".")[0] == "acquisition" for key in allowed):
+            raise CheckpointError(
+                f"{folder} holds {f'what acquisition={name} learnt' if name else 'no probes'}, and "
+                f"acquisition={self.name} would begin with untrained ones; restore the checkpoint, "
+                "or allow it with allow_change=[acquisition]"
+            )
+        log.warning("acquisition=%s begins with untrained probes", self.name)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if content.get("version") != VERSION:
+        raise CheckpointError(f"{path}: version {content.get('version')!r} is not {VERSION}")
+    return content
