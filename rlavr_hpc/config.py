@@ -22,10 +22,12 @@ from rlavr_hpc.config_groups import (
     EvalConfig,
     ModelConfig,
     ModelSource,
+    OnRisk,
     PluginConfig,
     RolloutConfig,
     TrackingConfig,
     Unlabelled,
+    WarningConfig,
     at_least,
 )
 from rlavr_hpc.errors import UserError
@@ -64,6 +66,7 @@ class RunConfig:
     algorithm: AlgorithmConfig = MISSING
     grading: GradingConfig = field(default_factory=GradingConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    warning: WarningConfig = field(default_factory=WarningConfig)
     deepspeed: DeepspeedConfig = MISSING
     tracking: TrackingConfig = MISSING
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
@@ -87,10 +90,30 @@ class RunConfig:
             )
         if not 0 <= self.soft_adv < math.inf:
             raise UserError(f"soft_adv={self.soft_adv} must not be negative")
+        self._check_raise()
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
             return
         if self.data.kind is DataKind.testbed:
             raise UserError("data=testbed asks questions only model=testbed has read about")
+
+    def _check_raise(self) -> None:
+        if self.warning.action is not OnRisk.raise_budget:
+            return
+        if self.budget_total is None:
+            raise UserError(
+                "warning.action=raise_budget needs a cap that it may not pass: set budget_total"
+            )
+        if self.acquisition.fixed_budget:
+            raise UserError(
+                f"warning.action=raise_budget cannot change what acquisition="
+                f"{self.acquisition.name} buys; choose another acquisition or action"
+            )
+
+    def quota_at(self, risk: float) -> int:
+        """New labels a step may buy at this `collapse/risk` of the step before."""
+        if self.warning.action is not OnRisk.raise_budget or risk < self.warning.threshold:
+            return self.quota
+        return min(self.algorithm.batch, math.ceil(self.quota * self.warning.budget_factor))
 
     @property
     def _drops(self) -> bool:

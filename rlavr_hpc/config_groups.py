@@ -46,6 +46,15 @@ class Unlabelled(StrEnum):
     soft = "soft"
 
 
+class OnRisk(StrEnum):
+    """What an early warning does."""
+
+    none = "none"
+    warn = "warn"
+    stop = "stop"
+    raise_budget = "raise_budget"
+
+
 class Offload(StrEnum):
     """Where ZeRO-3 keeps a kind of state between uses."""
 
@@ -203,6 +212,25 @@ class EvalConfig:
         at_least("eval.samples", self.samples, 1)
         if not (self.temperature > 0 and 0 < self.top_p <= 1):
             raise UserError("eval.temperature must be above 0 and eval.top_p in (0, 1]")
+
+
+@dataclass(slots=True, kw_only=True)
+class WarningConfig:
+    """What happens when `collapse/risk` reaches a threshold."""
+
+    action: OnRisk = OnRisk.warn
+    """none, warn (say why), stop (with a checkpoint, exit code 3), or raise_budget: warn, and buy
+    more labels while the risk lasts, under `budget_total`."""
+    threshold: float = 0.5
+    budget_factor: float = 2.0
+    """raise_budget: how many times the step's quota."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 < self.threshold <= 1:
+            raise UserError(f"warning.threshold={self.threshold} is outside (0, 1]")
+        if not 1 <= self.budget_factor < math.inf:
+            raise UserError(f"warning.budget_factor={self.budget_factor} must be at least 1")
 
 
 @dataclass(slots=True, kw_only=True)

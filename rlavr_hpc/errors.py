@@ -55,6 +55,12 @@ class RunStoppedError(RlavrError):
     exit_code = ExitCode.STOPPED
 
 
+class EarlyWarningError(RlavrError):
+    """The early warning stopped the run; a checkpoint was written."""
+
+    exit_code = ExitCode.EARLY_WARNING
+
+
 class FencedError(RlavrError):
     """A newer attempt owns this run folder; this one must not write any more."""
 

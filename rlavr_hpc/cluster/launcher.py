@@ -143,10 +143,11 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
 def _told_outcome(folder: Path) -> ExitCode:
     """How a run under torchrun ended, from its own last words."""
     try:
-        state = json.loads((folder / "status.json").read_text())["state"]
-    except (OSError, ValueError, KeyError):
+        status = json.loads((folder / "status.json").read_text())
+        code = ExitCode(status.get("exit_code", ExitCode.FAILED))
+    except (OSError, ValueError, AttributeError):
         return ExitCode.FAILED
-    return ExitCode.STOPPED if state == "stopped" else ExitCode.FAILED
+    return code or ExitCode.FAILED
 
 
 def _command(folder: Path, ranks: int) -> list[str]:

@@ -57,6 +57,8 @@ COLLAPSE_TRUNCATED: Final = "collapse/truncated"
 """Share of responses ended by the length limit."""
 COLLAPSE_SURPRISE: Final = "collapse/surprise"
 """Minus the sampler's mean token log-probability over all responses, in nats."""
+COLLAPSE_RISK: Final = "collapse/risk"
+"""Early warning in [0, 1] from the votes and the bought labels: what is feared, not measured."""
 
 GRADE_UNGRADABLE: Final = "grade/ungradable"
 """Share of responses whose answer passed a grader's limit: they neither vote nor earn."""

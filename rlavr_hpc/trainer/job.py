@@ -25,7 +25,14 @@ from rlavr_hpc.cluster.topology import (
     read_topology,
 )
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import ExitCode, FencedError, RlavrError, RunStoppedError, UserError
+from rlavr_hpc.errors import (
+    EarlyWarningError,
+    ExitCode,
+    FencedError,
+    RlavrError,
+    RunStoppedError,
+    UserError,
+)
 from rlavr_hpc.identity import hash8
 from rlavr_hpc.run_folder import Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
@@ -95,15 +102,15 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     run = _assemble(config, run_dir, topology, stop)
     try:
         run.fit()
-    except RunStoppedError:
-        _conclude(run, "stopped")
+    except (RunStoppedError, EarlyWarningError) as stopped:
+        _conclude(run, "stopped", code=stopped.exit_code)
         _leave()
         raise
     except FencedError:
         raise  # the folder belongs to the successor now
     except Exception:
         with contextlib.suppress(RlavrError, OSError):  # the first error is the one to tell
-            _conclude(run, "failed")
+            _conclude(run, "failed", code=ExitCode.FAILED)
         raise
     return _finish(run)
 
@@ -166,7 +173,7 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
 def _finish(run: Run) -> ExitCode:
     from rlavr_hpc.trainer import ranks  # noqa: PLC0415
 
-    words = ranks.on_main(lambda: _conclude(run, "done"))
+    words = ranks.on_main(lambda: _conclude(run, "done", code=ExitCode.DONE))
     if run.recorder is not None:
         print(words)
     _leave()
@@ -179,7 +186,7 @@ def _leave() -> None:
     ranks.leave()
 
 
-def _conclude(run: Run, status: str) -> str:
+def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
     from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
 
@@ -189,7 +196,7 @@ def _conclude(run: Run, status: str) -> str:
     run.fence()
     run.parts.ledger.book.check(run.parts.rules)
     summary = summarize(run_dir, config, status=status, book=run.parts.ledger.book)
-    run.recorder.heartbeat.beat(status, step=run.state.step)
+    run.recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
     if run.recorder.mirror is not None:
         run.recorder.mirror.close()
     if status == "done":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -11,10 +12,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rlavr_hpc.cluster.preemption import StopFlag
-from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.config_groups import OnRisk
+from rlavr_hpc.errors import EarlyWarningError, RunStoppedError
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.reduce import Mean, Metrics
+from rlavr_hpc.telemetry.early_warning import Alarm, EarlyWarning
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
@@ -26,6 +29,8 @@ from rlavr_hpc.types import Place
 
 KIB_PER_GIB = 1 << 20
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder:
@@ -34,6 +39,7 @@ class Recorder:
     metrics: MetricsFile
     heartbeat: Heartbeat
     mirror: WandbSink | None
+    warning: EarlyWarning
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +54,8 @@ class Run:
     stop: StopFlag
     fence: Callable[[], None]
     """Raises FencedError when a newer attempt owns the run folder."""
+    risk: float = 0.0
+    """`collapse/risk` after the last finished step."""
     late: Metrics = field(default_factory=dict)
     """Measured after the row it belongs to was written; goes into the next one."""
 
@@ -56,10 +64,14 @@ class Run:
 
         Raises:
             RunStoppedError: a signal came; a checkpoint of the last finished step is on disk.
+            EarlyWarningError: the risk of collapse is high and `warning.action=stop`; likewise.
         """
         config = self.parts.config
         if self.state.step == 0:
             self._record(self._place(0), self._evaluate(0))
+        self.risk = ranks.on_main(lambda: self._alarm().risk)
+        if self.risk >= config.warning.threshold and config.warning.action is OnRisk.stop:
+            self._stop_early()
         with tqdm(
             total=config.steps, initial=self.state.step, desc=config.name, unit="step",
             disable=self.recorder is None, mininterval=1.0,
@@ -71,21 +83,49 @@ class Run:
 
     def _one_step(self, step: int) -> dict[str, float]:
         config, place = self.parts.config, self._place(step)
-        result = run_step(self.parts, place)
+        result = run_step(self.parts, place, quota=config.quota_at(self.risk))
         metrics = {**result.metrics, **self._audit(result, place), **_rates(result)}
         if self._due(step, config.eval_every):
             metrics |= self._evaluate(step)
         values = self._record(place, metrics)
         self.state = replace(self.state, step=step)
+        alarmed = self._heed(values[names.COLLAPSE_RISK])
         asked = ranks.anyone(self.stop.received is not None)
-        if asked or self._due(step, config.save_every):
+        if asked or alarmed or self._due(step, config.save_every):
             self._save()
+        if alarmed and step < config.steps:
+            self._stop_early()
         if asked and step < config.steps:
             raise RunStoppedError(
                 f"stopped after step {step} of {config.steps}, checkpoint written; start the same "
                 "command again to continue"
             )
         return values
+
+    def _heed(self, risk: float) -> bool:
+        """Say what is feared when it begins; whether to stop for it."""
+        warning, before = self.parts.config.warning, self.risk
+        self.risk = risk
+        if warning.action is OnRisk.none or risk < warning.threshold:
+            return False
+        if before < warning.threshold and self.recorder is not None:
+            log.warning(
+                "early warning at step %d: collapse/risk %.2f: %s",
+                self.state.step, risk, self._alarm().reason,
+            )  # fmt: skip
+        return warning.action is OnRisk.stop
+
+    def _alarm(self) -> Alarm:
+        assert self.recorder is not None
+        return self.recorder.warning.alarm
+
+    def _stop_early(self) -> None:
+        reason = ranks.on_main(lambda: self._alarm().reason)
+        raise EarlyWarningError(
+            f"stopped by the early warning after step {self.state.step}, checkpoint written: "
+            f"collapse/risk {self.risk:.2f}: {reason}. To go on all the same: warning.action=warn "
+            "allow_change=[warning]"
+        )
 
     def _place(self, step: int) -> Place:
         return Place(seed=self.parts.config.seed, step=step, branch=self.state.branch)
@@ -114,7 +154,8 @@ class Run:
 
     def _write(self, place: Place, row: Metrics) -> dict[str, float]:
         assert self.recorder is not None
-        values = self.recorder.metrics.write(place, row)
+        risk = self.recorder.warning.observe(as_row(row)).risk
+        values = self.recorder.metrics.write(place, {**row, names.COLLAPSE_RISK: Mean(risk)})
         if self.recorder.mirror is not None:
             self.recorder.mirror.write(place, values)
         self._beat("running", values, step=place.step)

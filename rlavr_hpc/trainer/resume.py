@@ -15,7 +15,8 @@ from rlavr_hpc.config_groups import Tracking
 from rlavr_hpc.errors import LedgerError, UserError
 from rlavr_hpc.identity import hash8, to_dict
 from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
-from rlavr_hpc.telemetry.sinks import MetricsFile
+from rlavr_hpc.telemetry.early_warning import EarlyWarning
+from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer.assemble import Prepared
 from rlavr_hpc.trainer.checkpoint import Checkpoint, State, check_fits, newest_valid
@@ -84,6 +85,13 @@ def _check_past(run_dir: Path, config: RunConfig) -> None:
         ) from error
 
 
+def _warning(run_dir: Path, state: State) -> EarlyWarning:
+    """The early warning as it was after the last step that counts."""
+    warning = EarlyWarning()
+    warning.replay(row for row in read_metrics(run_dir) if row["step"] <= state.step)
+    return warning
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writers:
     """Rank 0's files of this attempt."""
@@ -101,6 +109,7 @@ def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
         metrics=MetricsFile(run_dir, number, fence=fence),
         heartbeat=Heartbeat(run_dir, number, config.steps),
         mirror=_mirror(run_dir, config),
+        warning=_warning(run_dir, begun.state),
     )
     recorder.heartbeat.beat("starting", step=begun.state.step)
     return Writers(ledger=ledger, recorder=recorder)

@@ -58,8 +58,14 @@ class Bought:
         return [Lesson(group=g, correct=verdicts[g.prompt.id].correct) for g in paid]
 
 
-def run_step(parts: Parts, place: Place) -> StepResult:
-    """One step at `place`; every rank calls it and returns the same result."""
+def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
+    """One step at `place`; every rank calls it and returns the same result.
+
+    Args:
+        parts: what the run is made of.
+        place: the step.
+        quota: new labels it may buy.
+    """
     config, clock = parts.config, StepClock()
     prompts = parts.stream.at(place)
     with clock.phase("sync"):
@@ -75,7 +81,7 @@ def run_step(parts: Parts, place: Place) -> StepResult:
         groups = gather_groups(mine, prompts, parts)
     with clock.phase("score"):
         scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
-    bought = ranks.on_main(partial(acquire, parts, groups, scored, place, clock))
+    bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
     with clock.phase("grade"):
         answers = {prompt: label.answer for prompt, label in bought.labels.items()}
         verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
@@ -134,15 +140,14 @@ def asked_of_scoring(parts: Parts) -> Asked:
 
 
 def acquire(
-    parts: Parts, groups: Sequence[Group], scored: Scored, place: Place, clock: StepClock
-) -> Bought:
+    parts: Parts, groups: Sequence[Group], scored: Scored, place: Place, quota: int,
+    clock: StepClock,
+) -> Bought:  # fmt: skip
     """Offer, choose, buy; on rank 0 only."""
     assert parts.ledger is not None
     with clock.phase("buy"):
         parts.referee.settle(groups, place=place, stage=TRAIN)
-        offer = make_offer(
-            groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=parts.config.quota
-        )
+        offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=quota)
         oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
     with clock.phase("select"):
         view = view_of(parts, scored, place, quota=offer.quota, oracle=oracle)

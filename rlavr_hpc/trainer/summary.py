@@ -16,6 +16,7 @@ from rlavr_hpc.identity import hash8
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse import FLOOR, collapse_onset
+from rlavr_hpc.telemetry.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.trainer.parts import HELD_OUT
 
@@ -28,7 +29,8 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
-    allowed, cap = config.quota * steps, config.budget_total
+    cap = config.budget_total
+    allowed = config.quota_at(1.0) * steps  # under a cap where a warning may raise it
     summary = {
         "version": SCHEMA,
         "status": status,
@@ -43,6 +45,7 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "labels_allowed": allowed if cap is None else min(allowed, cap),
         "collapsed": _collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
+        "early_warning": first_alarm(rows, threshold=config.warning.threshold),
         "attempts": len(read_attempts(run_dir)),
         "wall_seconds": _wall_seconds(run_dir, rows),
         "config_hash": hash8(config),
@@ -50,6 +53,18 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def first_alarm(
+    rows: Sequence[Mapping[str, Any]], *, threshold: float
+) -> dict[str, float | str] | None:
+    """Step, risk and reason of the first early warning; None without one."""
+    watch = EarlyWarning()
+    for row in rows:
+        alarm = watch.observe(row)
+        if alarm.risk >= threshold:
+            return {"step": row["step"], "risk": round(alarm.risk, 3), "reason": alarm.reason}
+    return None
 
 
 def held_out_accuracies(
@@ -107,6 +122,8 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
         f"({config.quota} of {config.algorithm.batch} prompts a step)"
         + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
     )
+    if (alarm := summary["early_warning"]) is not None:
+        lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")
     lines += [
         f"  outcome            {_outcome(summary, config)}",
         f"  everything is in   {run_dir}",

@@ -1,0 +1,180 @@
+"""Is this run collapsing? A risk in [0, 1] from what a run may know: its votes and bought labels.
+
+Two signs are watched. *Belief*: answers agree more and more, as in every run that learns, but
+without labels that confirm the votes it is self-belief alone. *Labels*: votes are right on fewer of
+the bought prompts than they were at their best, by more than chance explains.
+
+What it cannot see: a policy that buys only where votes are wrong learns nothing of the votes that
+were right, so their loss shows in neither sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import sqrt
+
+from rlavr_hpc.telemetry import names
+
+WINDOW = 10
+"""Steps of labels that are compared with earlier ones; nothing is said before the first such."""
+SMOOTHED = 5
+"""Steps over which the votes' agreement is averaged."""
+START = 3
+"""Steps whose agreement later ones are compared with."""
+FEW_LABELS = 10
+"""With fewer in the window the labels say nothing."""
+SURE = 1.28
+"""Standard errors by which a drop must exceed chance: 90%, one-sided."""
+LOST_SHARE = 0.2
+"""Loss of right votes, as a share of the best, that means risk 1; the definition of collapse."""
+FULL_BELIEF = 0.4
+"""Rise of agreement, as a share of what was left to rise, that means risk 1 without labels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """What is feared after a step, and why."""
+
+    risk: float = 0.0
+    """0 nothing to see, 1 collapse; 0.5 is where a run that collapses usually is at its onset."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """One step's share of the evidence."""
+
+    agreement: tuple[float, float, float]
+    """Majority ratio, answer entropy, distinct answers."""
+    bought: float
+    right: float
+    """Bought prompts whose vote was right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Share of right votes among bought prompts, shrunk by one of each, with its variance."""
+
+    right: float
+    bought: float
+
+    @property
+    def mean(self) -> float:
+        """Laplace's rule of succession."""
+        return (self.right + 1.0) / (self.bought + 2.0)
+
+    @property
+    def variance(self) -> float:
+        """Of a binomial share."""
+        return self.mean * (1.0 - self.mean) / (self.bought + 2.0)
+
+
+@dataclass(slots=True)
+class EarlyWarning:
+    """Watches one run; its state is a function of the rows it has seen."""
+
+    alarm: Alarm = field(default_factory=Alarm)
+    _signs: list[Signs] = field(default_factory=list)
+    _first: Rate | None = None
+    _best: Rate | None = None
+
+    def replay(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """See the rows of earlier attempts."""
+        for row in rows:
+            self.observe(row)
+
+    def observe(self, row: Mapping[str, float]) -> Alarm:
+        """The risk after a step, from its row of metrics; rows without a vote are passed over."""
+        if names.COLLAPSE_MAJORITY_RATIO not in row:
+            return self.alarm
+        self._signs.append(_signs(row))
+        if len(self._signs) >= WINDOW:
+            self.alarm = self._judge()
+        return self.alarm
+
+    def _judge(self) -> Alarm:
+        window = self._signs[-WINDOW:]
+        rate = Rate(sum(s.right for s in window), sum(s.bought for s in window))
+        lost, confirmed = 0.0, 0.0
+        if rate.bought >= FEW_LABELS:
+            self._first = self._first or rate
+            if self._best is None or rate.mean > self._best.mean:
+                self._best = rate
+            lost = _sure_loss(self._best, rate)
+            change = rate.mean / self._first.mean - 1.0
+            confirmed = min(1.0, max(0.0, 1.0 + change / LOST_SHARE))
+        rise = agreement_rise([s.agreement for s in self._signs])
+        by_labels = lost / LOST_SHARE
+        by_belief = rise / FULL_BELIEF * (1.0 - confirmed)
+        risk = min(1.0, max(by_labels, by_belief))
+        reason = self._about_labels(rate) if by_labels >= by_belief else self._about_belief(rate)
+        return Alarm(risk=risk, reason=reason if risk > 0 else "")
+
+    def _about_labels(self, rate: Rate) -> str:
+        best = self._best or rate
+        return (
+            f"votes are right on {_interval(rate)} of the prompts bought in the last {WINDOW} "
+            f"steps, after {_interval(best)} at best"
+        )
+
+    def _about_belief(self, rate: Rate) -> str:
+        before = self._signs[0].agreement
+        now = self._signs[-1].agreement
+        said = (
+            f"answers agree more (majority ratio {before[0]:.2f} -> {now[0]:.2f}, distinct answers "
+            f"{before[2]:.1f} -> {now[2]:.1f}), "
+        )
+        if rate.bought < FEW_LABELS:
+            return f"{said}and hardly any label says whether they are right"
+        return f"{said}but votes are right on only {_interval(rate)} of the bought prompts"
+
+
+def _signs(row: Mapping[str, float]) -> Signs:
+    right = row.get(names.LABELS_VOTE_RIGHT)
+    bought = row.get(names.LABELS_BOUGHT, 0.0) if right is not None else 0.0
+    return Signs(
+        agreement=(
+            row[names.COLLAPSE_MAJORITY_RATIO],
+            row[names.COLLAPSE_ANSWER_ENTROPY],
+            row[names.COLLAPSE_DISTINCT_ANSWERS],
+        ),
+        bought=bought,
+        right=bought * (right or 0.0),
+    )
+
+
+def agreement_rise(history: Sequence[tuple[float, float, float]]) -> float:
+    """How far majority ratio, entropy and distinct answers went from where they began to unanimity.
+
+    Args:
+        history: (majority ratio, answer entropy, distinct answers) of every step.
+
+    Returns:
+        Mean of the three shares, each in [0, 1].
+    """
+    ratio_0, entropy_0, distinct_0 = _mean(history[:START])
+    ratio, entropy, distinct = _mean(history[-SMOOTHED:])
+    shares = (
+        (ratio - ratio_0) / max(1.0 - ratio_0, 0.05),
+        1.0 - entropy / max(entropy_0, 1e-6),
+        (distinct_0 - distinct) / max(distinct_0 - 1.0, 0.05),
+    )
+    return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)
+
+
+def _mean(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    first, second, third = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    return first, second, third
+
+
+def _sure_loss(best: Rate, now: Rate) -> float:
+    """Drop from best to now beyond what chance explains, as a share of the best."""
+    chance = SURE * sqrt(best.variance + now.variance)
+    return max(0.0, best.mean - now.mean - chance) / best.mean
+
+
+def _interval(rate: Rate) -> str:
+    spread = SURE * sqrt(rate.variance)
+    low, high = max(0.0, rate.mean - spread), min(1.0, rate.mean + spread)
+    return f"{rate.mean:.0%} ({low:.0%} to {high:.0%})"
