@@ -54,6 +54,9 @@ def load_cpu_op() -> None:
 def init_ranks(*, device: torch.device, rank: int, world_size: int) -> None:
     """Join the process group of all ranks."""
     backend = "gloo" if device.type == "cpu" else "cpu:gloo,cuda:nccl"
+    if world_size == 1:  # nobody to meet, so no port that somebody else could take
+        alone = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=alone, rank=0, world_size=1)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints that its op was built
         deepspeed.init_distributed(
             dist_backend=backend, rank=rank, world_size=world_size, auto_mpi_discovery=False,

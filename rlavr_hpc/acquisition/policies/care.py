@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, ClassVar
 
 from rlavr_hpc.acquisition.gap import advantage_gap
 from rlavr_hpc.acquisition.policy import choose_top
-from rlavr_hpc.acquisition.probes.features import Features, example_of, features_of
+from rlavr_hpc.acquisition.probes.features import Features, examples_of, features_of
 from rlavr_hpc.acquisition.probes.networks import Widths
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
 from rlavr_hpc.errors import CheckpointError
@@ -61,28 +62,28 @@ class CarePolicy:
         """The largest expected gaps among those that are not trusted."""
         if not candidates:
             return Choice(wanted=())
-        features = self._features(candidates, view)
-        guess = self._fitting(features[0], view).guess(features)
+        features = features_of(candidates, view)
+        guess = self._fitting(features, view).guess(features)
         names = [group.prompt.id for group in candidates]
-        gate = most_believed(names, guess.vote_right_N.tolist(), share=self.gate)
+        gate = most_believed(names, guess.vote_right_N, share=self.gate)
         trusted = gate if view.place.step > self.warmup_steps else ()
         scores = dict(zip(names, expected_gaps(features, guess), strict=True))
         untrusted = {name: scores[name] for name in names if name not in set(trusted)}
+        likeliest = [row_C.index(max(row_C)) for row_C in guess.elsewhere_NC]
         return Choice(
             wanted=choose_top(untrusted, quota=view.quota).wanted,
             scores=scores,
             gate=gate,
             trusted=trusted,
-            correct_elsewhere=dict(zip(names, guess.elsewhere_NC.argmax(-1).tolist(), strict=True)),
+            correct_elsewhere=dict(zip(names, likeliest, strict=True)),
         )
 
     def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
         """Train the probes on what the labels just bought say; mean loss by stage."""
         if not lessons:
             return {}
-        features = self._features([lesson.group for lesson in lessons], view)
-        examples = [example_of(x, f) for x, f in zip(lessons, features, strict=True)]
-        return self._fitting(features[0], view).learn(examples, view.place)
+        examples = examples_of(lessons, view)
+        return self._fitting(examples.features, view).learn(examples, view.place)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; empty before the first step."""
@@ -112,20 +113,13 @@ class CarePolicy:
             ),
         )  # fmt: skip
 
-    def _features(self, groups: Sequence[Group], view: View) -> list[Features]:
-        return [
-            features_of(g, view.hidden[g.prompt.id], max_response_tokens=view.max_response_tokens)
-            for g in groups
-        ]
-
-    def _fitting(self, example: Features, view: View) -> Probes:
+    def _fitting(self, features: Features, view: View) -> Probes:
         """The probes; made at the first step, when the model's size is known.
 
         Raises:
             CheckpointError: the probes were made for another model or group size.
         """
-        size, hidden = example.responses_GD.shape
-        shape = {"hidden": hidden, "group_size": size}
+        shape = features.shape
         if self._probes is None:
             self._probes = Probes(self._training, seed=view.place.seed, **shape)
         if self._probes.shape != shape:
@@ -145,14 +139,22 @@ def most_believed(
     return tuple(names[i] for i in order[:count])
 
 
-def expected_gaps(features: Sequence[Features], guess: Guess) -> list[float]:
+def expected_gaps(features: Features, guess: Guess) -> list[float]:
     """sum_y P(y) CAG(x, y) of each group: its gap given that its vote is wrong."""
+    size = features.shape["group_size"]
+    rows = zip(
+        features.majority_N.tolist(), features.allowed_NC.tolist(), guess.elsewhere_NC, strict=True
+    )
     return [
         sum(
-            float(row_C[y]) * advantage_gap(
-                majority=f.majority, correct_elsewhere=int(y), group_size=len(f.lengths_G)
-            )
-            for y in f.allowed_C.nonzero()[0]
+            chance * _gap(majority, count, size)
+            for count, (possible, chance) in enumerate(zip(allowed_C, chances_C, strict=True))
+            if possible
         )
-        for f, row_C in zip(features, guess.elsewhere_NC, strict=True)
-    ]  # fmt: skip
+        for majority, allowed_C, chances_C in rows
+    ]
+
+
+@cache
+def _gap(majority: int, elsewhere: int, size: int) -> float:
+    return advantage_gap(majority=majority, correct_elsewhere=elsewhere, group_size=size)

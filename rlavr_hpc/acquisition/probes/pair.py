@@ -6,7 +6,6 @@ Shapes: N groups, G rollouts, C = G + 1 classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from rlavr_hpc.acquisition.probes.features import (
-    Example,
-    Features,
-    stack_prompts,
-    stack_responses,
-)
+from rlavr_hpc.acquisition.probes.features import Examples, Features
 from rlavr_hpc.acquisition.probes.networks import CountProbe, VoteProbe, Widths
 from rlavr_hpc.acquisition.probes.replay import Replay, class_weights
 from rlavr_hpc.errors import CheckpointError
@@ -27,6 +21,8 @@ from rlavr_hpc.types import Place
 
 INIT_STREAM, REPLAY_STREAM = 17, 19
 """Keep these draws apart from every other use of the run seed."""
+FEWEST = 2
+"""Batch normalization needs as many examples."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +49,9 @@ class Training:
 class Guess:
     """What the probes think of N groups."""
 
-    vote_right_N: np.ndarray[Any, np.dtype[np.float64]]
+    vote_right_N: list[float]
     """Probability that the vote is right; 0 without a vote."""
-    elsewhere_NC: np.ndarray[Any, np.dtype[np.float64]]
+    elsewhere_NC: list[list[float]]
     """Probability of each number of right rollouts outside the vote."""
 
 
@@ -84,22 +80,24 @@ class Probes:
         self._optimizers = [self._optimizer(net) for net in (self.vote, self.count)]
         self.replay = Replay(training.buffer)
 
-    def guess(self, features: Sequence[Features]) -> Guess:
+    def guess(self, features: Features) -> Guess:
         """What to expect of groups whose label is not known."""
         self.vote.eval()
         self.count.eval()
         with torch.inference_mode():
-            prompt_NP = torch.from_numpy(stack_prompts(features))
-            vote_N2, _ = self.vote(prompt_NP, _responses(features, lengths=True))
-            count_NC = self.count(prompt_NP, _responses(features, lengths=False), *_masks(features))
-        right_N = vote_N2.double().softmax(-1)[:, 1].numpy()
-        voted_N = np.array([f.majority > 0 for f in features])
+            vote_N2, _ = self.vote(features.prompt_NP, features.responses_and_lengths_NGF)
+            count_NC = self.count(
+                features.prompt_NP, features.responses_NGD, features.outside_NG,
+                features.allowed_NC,
+            )  # fmt: skip
+            right_N = vote_N2.double().softmax(-1)[:, 1]
+            voted_N = features.majority_N > 0
         return Guess(
-            vote_right_N=np.where(voted_N, right_N, 0.0),
-            elsewhere_NC=count_NC.double().softmax(-1).numpy(),
+            vote_right_N=torch.where(voted_N, right_N, 0.0).tolist(),
+            elsewhere_NC=count_NC.double().softmax(-1).tolist(),
         )
 
-    def learn(self, examples: Sequence[Example], place: Place) -> dict[str, float]:
+    def learn(self, examples: Examples, place: Place) -> dict[str, float]:
         """Train on a step's bought labels and replayed ones, then remember the new.
 
         Returns:
@@ -111,10 +109,13 @@ class Probes:
         losses: dict[str, list[float]] = {"vote": [], "count": []}
         count = self._training.replayed
         for _ in range(self._training.updates):
-            again = self.replay.uniform(count, rng)
-            losses["vote"] += self._update_vote([*examples, *again])
-            again = self.replay.stratified(count, rng, lambda e: e.elsewhere)
-            losses["count"] += self._update_count([*examples, *again])
+            uniform, stratified = (
+                self.replay.uniform(count, rng), self.replay.stratified(count, rng),
+            )  # fmt: skip
+            if len(examples) + len(uniform) < FEWEST:
+                continue
+            losses["vote"].append(self._update_vote(self.replay.with_rows(examples, uniform)))
+            losses["count"].append(self._update_count(self.replay.with_rows(examples, stratified)))
         self.replay.add(examples)
         return {stage: sum(values) / len(values) for stage, values in losses.items() if values}
 
@@ -151,41 +152,31 @@ class Probes:
             network.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True
         )
 
-    def _update_vote(self, examples: Sequence[Example]) -> list[float]:
-        if len(examples) < 2:  # batch normalization needs two
-            return []
-        features = [e.features for e in examples]
+    def _update_vote(self, examples: Examples) -> float:
         self.vote.train()
         vote_N2, pairs_NG2 = self.vote(
-            torch.from_numpy(stack_prompts(features)), _responses(features, lengths=True)
+            examples.features.prompt_NP, examples.features.responses_and_lengths_NGF
         )
-        right = [int(e.vote_right) for e in examples]
-        pairs = [int(c) for e in examples for c in e.correct_G]
-        loss = self._balanced(vote_N2, right) + self._training.pair_weight * self._balanced(
-            pairs_NG2.flatten(0, 1), pairs
-        )
-        return [self._step(self.vote, self._optimizers[0], loss)]
+        pair_loss = self._balanced(pairs_NG2.flatten(0, 1), examples.correct_NG.flatten())
+        loss = self._balanced(vote_N2, examples.right_N) + self._training.pair_weight * pair_loss
+        return self._step(self.vote, self._optimizers[0], loss)
 
-    def _update_count(self, examples: Sequence[Example]) -> list[float]:
-        if len(examples) < 2:
-            return []
-        features = [e.features for e in examples]
-        outside_NG, allowed_NC = _masks(features)
-        targets = [e.elsewhere for e in examples]
-        allowed_NC[torch.arange(len(targets)), torch.tensor(targets)] = True
+    def _update_count(self, examples: Examples) -> float:
+        features, target_N1 = examples.features, examples.elsewhere_N.unsqueeze(-1)
         self.count.train()
         logits_NC = self.count(
-            torch.from_numpy(stack_prompts(features)), _responses(features, lengths=False),
-            outside_NG, allowed_NC,
+            features.prompt_NP, features.responses_NGD, features.outside_NG,
+            features.allowed_NC.scatter(1, target_N1, value=True),
         )  # fmt: skip
-        return [self._step(self.count, self._optimizers[1], self._balanced(logits_NC, targets))]
+        loss = self._balanced(logits_NC, examples.elsewhere_N)
+        return self._step(self.count, self._optimizers[1], loss)
 
-    def _balanced(self, logits_NC: torch.Tensor, classes: Sequence[int]) -> torch.Tensor:
+    def _balanced(self, logits_NC: torch.Tensor, classes_N: torch.Tensor) -> torch.Tensor:
         weights_C = class_weights(
-            classes, count=logits_NC.shape[1], lowest=self._training.class_weight_min,
+            classes_N, count=logits_NC.shape[1], lowest=self._training.class_weight_min,
             highest=self._training.class_weight_max,
         )  # fmt: skip
-        return functional.cross_entropy(logits_NC, torch.tensor(classes), weight=weights_C)
+        return functional.cross_entropy(logits_NC, classes_N, weight=weights_C)
 
     def _step(
         self, network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor
@@ -195,14 +186,3 @@ class Probes:
         torch.nn.utils.clip_grad_norm_(network.parameters(), self._training.clip_grad)
         optimizer.step()
         return float(loss.detach())
-
-
-def _responses(features: Sequence[Features], *, lengths: bool) -> torch.Tensor:
-    return torch.from_numpy(stack_responses(features, lengths=lengths))
-
-
-def _masks(features: Sequence[Features]) -> tuple[torch.Tensor, torch.Tensor]:
-    return (
-        torch.from_numpy(np.stack([f.outside_G for f in features])),
-        torch.from_numpy(np.stack([f.allowed_C for f in features])),
-    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
-from rlavr_hpc.acquisition.probes.features import Example, Features
+from rlavr_hpc.acquisition.probes.features import Examples, joined
 
 
 class Replay:
@@ -17,94 +15,65 @@ class Replay:
 
     def __init__(self, size: int) -> None:
         """Empty."""
-        self._examples: deque[Example] = deque(maxlen=size)
+        self._size = size
+        self._examples: Examples | None = None
 
     def __len__(self) -> int:
         """How many it holds."""
-        return len(self._examples)
+        return 0 if self._examples is None else len(self._examples)
 
-    def add(self, examples: Iterable[Example]) -> None:
+    def add(self, examples: Examples) -> None:
         """Remember examples; the oldest are forgotten."""
-        self._examples.extend(examples)
+        known = examples if self._examples is None else joined([self._examples, examples])
+        newest = range(max(0, len(known) - self._size), len(known))
+        self._examples = known.take(newest) if len(newest) < len(known) else known
 
-    def uniform(self, count: int, rng: np.random.Generator) -> list[Example]:
-        """`count` different examples, all alike in chance; fewer when there are fewer."""
-        chosen = rng.permutation(len(self._examples))[:count]
-        return [self._examples[int(i)] for i in chosen]
+    def uniform(self, count: int, rng: np.random.Generator) -> list[int]:
+        """Rows of `count` different examples, all alike in chance; fewer when there are fewer."""
+        return [int(row) for row in rng.permutation(len(self))[:count]]
 
-    def stratified(
-        self, count: int, rng: np.random.Generator, stratum: Callable[[Example], int]
-    ) -> list[Example]:
-        """`count` different examples, spread evenly over their strata as far as these reach."""
+    def stratified(self, count: int, rng: np.random.Generator) -> list[int]:
+        """The same, spread evenly over the numbers of right rollouts outside the vote."""
+        if self._examples is None:
+            return []
         strata: dict[int, list[int]] = {}
-        for index in rng.permutation(len(self._examples)):
-            strata.setdefault(stratum(self._examples[int(index)]), []).append(int(index))
+        classes = self._examples.elsewhere_N.tolist()
+        for row in rng.permutation(len(self)).tolist():
+            strata.setdefault(classes[row], []).append(row)
         queues = [strata[name] for name in sorted(strata)]
         chosen: list[int] = []
         while len(chosen) < count and any(queues):
             for queue in [q for q in queues if q][: count - len(chosen)]:
                 chosen.append(queue.pop())
-        return [self._examples[i] for i in chosen]
+        return chosen
+
+    def with_rows(self, examples: Examples, rows: list[int]) -> Examples:
+        """New examples, and remembered ones after them."""
+        if self._examples is None or not rows:
+            return examples
+        return joined([examples, self._examples.take(rows)])
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All examples, oldest first, as tensors."""
-        examples = list(self._examples)
-        if not examples:
-            return {}
-        features = [e.features for e in examples]
-        return {
-            "prompt": _stacked(f.prompt_P for f in features),
-            "responses": _stacked(f.responses_GD for f in features),
-            "lengths": _stacked(f.lengths_G for f in features),
-            "outside": _stacked(f.outside_G for f in features),
-            "allowed": _stacked(f.allowed_C for f in features),
-            "majority": torch.tensor([f.majority for f in features]),
-            "vote_right": torch.tensor([e.vote_right for e in examples]),
-            "correct": _stacked(e.correct_G for e in examples),
-            "elsewhere": torch.tensor([e.elsewhere for e in examples]),
-        }
+        """All examples, oldest first."""
+        return {} if self._examples is None else self._examples.tensors()
 
-    def load(self, state: dict[str, torch.Tensor]) -> None:
+    def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        self._examples.clear()
-        if not state:
-            return
-        arrays = {name: tensor.numpy() for name, tensor in state.items()}
-        for i in range(len(arrays["majority"])):
-            features = Features(
-                prompt_P=arrays["prompt"][i],
-                responses_GD=arrays["responses"][i],
-                lengths_G=arrays["lengths"][i],
-                outside_G=arrays["outside"][i],
-                allowed_C=arrays["allowed"][i],
-                majority=int(arrays["majority"][i]),
-            )
-            self._examples.append(
-                Example(
-                    features=features,
-                    vote_right=bool(arrays["vote_right"][i]),
-                    correct_G=arrays["correct"][i],
-                    elsewhere=int(arrays["elsewhere"][i]),
-                )
-            )
-
-
-def _stacked(rows: Iterable[np.ndarray[Any, Any]]) -> torch.Tensor:
-    return torch.from_numpy(np.stack(list(rows)))
+        self._examples = Examples.of(dict(state)) if state else None
 
 
 def class_weights(
-    classes: Sequence[int], *, count: int, lowest: float, highest: float
+    classes_N: torch.Tensor, *, count: int, lowest: float, highest: float
 ) -> torch.Tensor:
     """(count,) weights frequency^-1/2, scaled to mean 1 over the classes present, then clipped.
 
     Args:
-        classes: of the mini-batch.
+        classes_N: of the mini-batch.
         count: how many classes there are; absent ones weigh 0.
         lowest: clips from below.
         highest: clips from above.
     """
-    frequency_C = torch.bincount(torch.tensor(classes), minlength=count).float()
+    frequency_C = torch.bincount(classes_N, minlength=count).float()
     present_C = frequency_C > 0
     raw_C = torch.where(present_C, frequency_C.clamp(min=1).rsqrt(), 0.0)
     scaled_C = raw_C / (raw_C.sum() / present_C.sum())
