@@ -24,6 +24,9 @@ from threading import Lock
 from tqdm import tqdm
 
 from benchmarks.policy_report import write_report
+from rlavr_hpc.config_groups import WarningConfig
+from rlavr_hpc.telemetry.sinks import read_metrics
+from rlavr_hpc.trainer.summary import first_alarm
 
 BUDGETS = (0.02, 0.05, 0.1, 0.2)
 REUSE_SHARES = (0.02, 0.05, 0.1, 0.2)
@@ -95,6 +98,9 @@ class Row:
     accuracy_start: float
     accuracy_end: float
     collapsed: bool
+    collapse_step: int | None
+    alarm_step: int | None
+    """Of the first early warning."""
     seconds: float
 
     @property
@@ -193,10 +199,12 @@ def run_one(job: Job, folder: Path, *, side_by_side: int) -> Row | None:
         (folder / "output.txt").write_text(finished.stderr)
         return None
     summary = json.loads((folder / "summary.json").read_text())
+    alarm = first_alarm(read_metrics(folder), threshold=WarningConfig().threshold)
     return Row(
         study=job.study, arm=job.arm, budget=job.budget, seed=job.seed,
         labels=summary["labels_bought"], accuracy_start=round(summary["accuracy_start"], 4),
         accuracy_end=round(summary["accuracy_end"], 4), collapsed=summary["collapsed"],
+        collapse_step=summary["collapse_step"], alarm_step=int(alarm["step"]) if alarm else None,
         seconds=summary["wall_seconds"],
     )  # fmt: skip
 
@@ -226,6 +234,8 @@ def _row(values: dict[str, str]) -> Row:
         seed=int(values["seed"]), labels=int(values["labels"]),
         accuracy_start=float(values["accuracy_start"]),
         accuracy_end=float(values["accuracy_end"]), collapsed=values["collapsed"] == "True",
+        collapse_step=int(values["collapse_step"]) if values["collapse_step"] else None,
+        alarm_step=int(values["alarm_step"]) if values["alarm_step"] else None,
         seconds=float(values["seconds"]),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 from typing import Protocol
 
 import matplotlib as mpl
@@ -45,6 +45,14 @@ class Finished(Protocol):
     def collapsed(self) -> bool:
         """By the definition."""
 
+    @property
+    def collapse_step(self) -> int | None:
+        """Its onset."""
+
+    @property
+    def alarm_step(self) -> int | None:
+        """Of the first early warning."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -69,7 +77,8 @@ def write_report(rows: Sequence[Finished], out: Path, *, machine: str) -> None:
     budget = summarize([row for row in rows if row.study == "budget"])
     reuse = summarize([row for row in rows if row.study == "reuse"])
     out.mkdir(parents=True, exist_ok=True)
-    (out / "policies.md").write_text(_markdown(budget, reuse, machine))
+    text = _markdown(budget, reuse, machine) + "\n".join(["", *_warnings(rows)]) + "\n"
+    (out / "policies.md").write_text(text)
     if budget:
         _draw(budget, reuse, out / "policies.png")
 
@@ -139,6 +148,32 @@ def _table(cells: Cells, *, goals: bool) -> list[str]:
                 share = share_of_way(cells, arm, budget, to=to)
                 line += f" {'' if share is None else f'{share:.0%}'} |"
         lines.append(line)
+    return lines
+
+
+def _warnings(rows: Sequence[Finished]) -> list[str]:
+    """How the early warning did, by policy."""
+    lines = [
+        "## Early warning",
+        "",
+        "Runs whose `collapse/risk` reached 0.5, and the steps from the onset of collapse to it",
+        "(median; below 0 = before). A warned run that did not collapse is a false alarm.",
+        "",
+        "| policy | collapsed | of these warned | median delay | not collapsed | of these warned |",
+        "|---|---|---|---|---|---|",
+    ]
+    for arm in sorted({row.arm for row in rows}):
+        mine = [row for row in rows if row.arm == arm]
+        bad = [row for row in mine if row.collapse_step is not None]
+        delays = [
+            row.alarm_step - row.collapse_step
+            for row in bad
+            if row.alarm_step is not None and row.collapse_step is not None
+        ]
+        good = [row for row in mine if row.collapse_step is None]
+        delay = f"{median(delays):+.0f}" if delays else ""
+        warned = sum(row.alarm_step is not None for row in good)
+        lines.append(f"| {arm} | {len(bad)} | {len(delays)} | {delay} | {len(good)} | {warned} |")
     return lines
 
 
