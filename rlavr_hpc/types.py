@@ -162,6 +162,16 @@ ResponseScores = Mapping[str, Sequence[ResponseScore]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnView:
+    """What the policy itself makes of one group's responses, as far as its reward asks for it."""
+
+    scores: Sequence[ResponseScore] = ()
+    """(G,)"""
+    verdicts: Sequence[bool] = ()
+    """(G,) whether it calls its response correct."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HiddenStates:
     """What the policy makes of one group: its last layer after the final norm, as float32."""
 

@@ -68,7 +68,7 @@ def prepare(
     """
     if templated is None:
         templated = _decide(questions, tokenizer, config)
-    prompts = [_prompt(q, tokenizer, config, templated) for q in questions]
+    prompts = [write_prompt(q, tokenizer, config, templated=templated) for q in questions]
     empty = next((p for p in prompts if not p.token_ids), None)
     if empty is not None:
         raise UserError(
@@ -101,9 +101,10 @@ def _is_marked(text: str) -> bool:
     return any(mark in text for mark in TEMPLATE_MARKS)
 
 
-def _prompt(
-    question: Question, tokenizer: Tokenizer, config: DataConfig, templated: bool
+def write_prompt(
+    question: Question, tokenizer: Tokenizer, config: DataConfig, *, templated: bool
 ) -> Prompt:
+    """One prompt, however long."""
     text = _templated(question, tokenizer, config) if templated else _plain(question, config)
     # a template brings its own beginning-of-sequence token
     bare = not templated and not _is_marked(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import exp
 from typing import ClassVar
 
-from rlavr_hpc.types import Group, ResponseScore
+from rlavr_hpc.types import Group, OwnView
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,9 @@ class SelfCertaintyReward:
 
     needs_scores: ClassVar[bool] = True
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """(G,) of them."""
-        return tuple(response.certainty_mean for response in responses)
+        return tuple(response.certainty_mean for response in own.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,9 @@ class TokenEntropyReward:
 
     needs_scores: ClassVar[bool] = True
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """(G,) of them."""
-        return tuple(-response.entropy_mean for response in responses)
+        return tuple(-response.entropy_mean for response in own.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +42,9 @@ class TrajectoryEntropyReward:
 
     needs_scores: ClassVar[bool] = True
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """(G,) of them."""
-        return tuple(response.logp_mean for response in responses)
+        return tuple(response.logp_mean for response in own.scores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +53,6 @@ class ProbabilityReward:
 
     needs_scores: ClassVar[bool] = True
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """(G,) of them."""
-        return tuple(exp(response.logp_sum) for response in responses)
+        return tuple(exp(response.logp_sum) for response in own.scores)

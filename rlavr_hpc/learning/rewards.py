@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.types import Choice, Group, ResponseScore, ResponseScores, Signal
+from rlavr_hpc.types import Choice, Group, OwnView, Signal
 
 DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 """What a prompt nobody bought is trained on (method, section 4)."""
@@ -16,15 +16,13 @@ DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 class PseudoReward(Protocol):
     """The reward of a prompt without a label."""
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """(G,) rewards.
 
         Args:
             group: with its vote.
             by_vote: what the task pays for agreeing with the majority.
-            responses: the policy's own view of them, for rewards with `needs_scores`; else empty.
+            own: the policy's own view of the responses: scores for rewards with `needs_scores`.
         """
 
 
@@ -32,9 +30,7 @@ class PseudoReward(Protocol):
 class VoteReward:
     """Agreement with the majority vote; nothing for anyone when there is no vote."""
 
-    def of(
-        self, group: Group, by_vote: Sequence[float], responses: Sequence[ResponseScore]
-    ) -> tuple[float, ...]:
+    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
         """The task's reward for the vote."""
         return tuple(by_vote) if group.vote.clusters else (0.0,) * len(group.rollouts)
 
@@ -45,7 +41,7 @@ def assign_signals(
     by_label: Mapping[str, Sequence[float]],
     by_vote: Mapping[str, Sequence[float]],
     pseudo: PseudoReward,
-    responses: ResponseScores,
+    own: Mapping[str, OwnView],
     trust: Mapping[str, float],
 ) -> list[Signal]:
     """One training signal per group, in order.
@@ -55,7 +51,7 @@ def assign_signals(
         by_label: prompt id -> (G,) rewards by the bought label; these train with weight 1.
         by_vote: prompt id -> (G,) rewards by the majority vote.
         pseudo: turns the latter into the pseudo-reward.
-        responses: the policy's view of the rollouts, where somebody needs it.
+        own: prompt id -> the policy's own view of the responses.
         trust: prompt id -> weight of its pseudo-reward in [0, 1].
     """
     return [
@@ -63,7 +59,7 @@ def assign_signals(
         if group.prompt.id in by_label
         else Signal(
             group=group,
-            rewards=pseudo.of(group, by_vote[group.prompt.id], responses.get(group.prompt.id, ())),
+            rewards=pseudo.of(group, by_vote[group.prompt.id], own[group.prompt.id]),
             weight=trust[group.prompt.id],
             bought=False,
         )

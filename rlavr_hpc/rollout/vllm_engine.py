@@ -170,6 +170,8 @@ def _start(config: VllmEngineConfig) -> LLM:
         seed=0,
         max_model_len=config.max_length,
         max_num_seqs=config.max_sequences,
+        # between two chunks vLLM winds a request's generator back, which CPU generators refuse
+        enable_chunked_prefill=torch.cuda.is_available(),
         tensor_parallel_size=config.tensor_parallel,
         distributed_executor_backend="external_launcher",
         gpu_memory_utilization=config.gpu_memory_utilization,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
+from rlavr_hpc.learning.self_verify import SelfVerifyReward
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
@@ -35,6 +37,7 @@ from rlavr_hpc.trainer.language import Generates, Language
 from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
 from rlavr_hpc.trainer.policy_settings import PolicySettings
+from rlavr_hpc.trainer.self_verification import SelfVerifier, build_verifier
 from rlavr_hpc.types import Group, Place, Prompt, Question
 
 log = logging.getLogger(__name__)
@@ -137,12 +140,14 @@ def build_parts(
     """Load the model, start the engine, and put everything together. All ranks call this."""
     device = pick_device(topology)
     policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
+    verifier = _verifier(config, plugins.pseudo, split.train, language, prompts)
+    longest = 0 if verifier is None else verifier.longest + verifier.room
     judge = build_referee(config.grading, workers=config.cluster.graders or topology.threads)
     referee = RecordedReferee(judge, records.given_up)
     return Parts(
         config=config,
         stream=prompts.stream,
-        engine=build_engine(config, language, topology, device),
+        engine=build_engine(config, language, topology, device, longest=longest),
         policy=policy,
         referee=referee,
         learner=Learner(name=config.acquisition.name, policy=plugins.acquisition),
@@ -150,6 +155,7 @@ def build_parts(
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
         pseudo=plugins.pseudo,
+        verifier=verifier,
         test_sets=_test_sets(prompts.held_out, split.held_out),
         audit=Audit(judge=_oracle(split.train, referee, stage="audit"), gap=true_gap)
         if config.audit
@@ -185,17 +191,37 @@ def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
     )
 
 
+def _verifier(
+    config: RunConfig, reward: PseudoReward, train: Dataset, language: Language, prompts: Prepared
+) -> SelfVerifier | None:
+    if not isinstance(reward, SelfVerifyReward):
+        return None
+    write = partial(
+        templates.write_prompt, tokenizer=language.tokenizer, config=config.data,
+        templated=bool(prompts.facts["templated"]),
+    )  # fmt: skip
+    rollout = config.rollout
+    return build_verifier(
+        reward, train.questions, write,
+        longest_pair=rollout.max_prompt_tokens + rollout.max_response_tokens,
+        positions=language.positions,
+    )  # fmt: skip
+
+
 def build_engine(
-    config: Generates, language: Language, topology: Topology, device: torch.device
-) -> RolloutEngine:
-    """The rollout engine that the config chooses; only its vendor is imported."""
-    build: Callable[..., RolloutEngine] = _vllm if config.rollout.engine is Engine.vllm else _hf
-    return build(config, language, topology, device)
+    config: Generates, language: Language, topology: Topology, device: torch.device,
+    *, longest: int = 0,
+) -> RolloutEngine:  # fmt: skip
+    """The rollout engine that the config chooses; only its vendor is imported.
+
+    `longest`: tokens of the longest prompt with its response, where it is more than training's.
+    """
+    if config.rollout.engine is Engine.vllm:
+        return _vllm(config, language, topology, longest)
+    return _hf(config, language, topology, device)
 
 
-def _vllm(
-    config: Generates, language: Language, topology: Topology, device: torch.device
-) -> RolloutEngine:
+def _vllm(config: Generates, language: Language, topology: Topology, longest: int) -> RolloutEngine:
     from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
 
     rollout = config.rollout
@@ -203,7 +229,7 @@ def _vllm(
         model_path=language.path,
         dtype=str(config.model.dtype),
         stop_ids=language.stop_ids,
-        max_length=rollout.max_prompt_tokens + rollout.max_response_tokens,
+        max_length=max(longest, rollout.max_prompt_tokens + rollout.max_response_tokens),
         max_sequences=rollout.max_sequences,
         tensor_parallel=rollout.tensor_parallel,
         gpu_memory_utilization=rollout.gpu_memory_utilization,

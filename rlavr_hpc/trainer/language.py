@@ -39,6 +39,8 @@ class Language:
     tokenizer: Any
     stop_ids: frozenset[int]
     pad_id: int
+    positions: int | None
+    """Tokens the model holds; None = not said."""
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text without special tokens."""
@@ -69,6 +71,7 @@ def load_language(config: Generates, *, quiet: bool) -> Language:
     return Language(
         path=path, tokenizer=tokenizer, stop_ids=frozenset(stop_ids),
         pad_id=min(stop_ids) if pad is None else pad,
+        positions=getattr(architecture, "max_position_embeddings", None),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.learner import Learner
+from rlavr_hpc.trainer.self_verification import SelfVerifier
 from rlavr_hpc.types import Prompt
 
 HELD_OUT = "held_out"
@@ -58,6 +59,8 @@ class Parts:
     """On rank 0 only: there is one writer."""
     labels: LabelSource
     pseudo: PseudoReward
+    verifier: SelfVerifier | None
+    """For rewards made of the policy's own judgement."""
     test_sets: tuple[HeldOutSet, ...]
     audit: Audit | None
     oracle: Judge | None

@@ -23,8 +23,9 @@ from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, updat
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
+from rlavr_hpc.trainer.self_verification import Verdicts
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Choice, Group, Label, Lesson, Place, Prompt, View
+from rlavr_hpc.types import Choice, Group, Label, Lesson, OwnView, Place, Prompt, Rollout, View
 
 TRAIN = "train"
 """Stage of the graders' record."""
@@ -75,10 +76,12 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         rollouts = parts.engine.sample(
             share, sampling=_training_sampling(parts), place=place, version=parts.policy.version
         )
+        judged = self_judgements(parts, rollouts, place)
         parts.engine.rest()
     with clock.phase("grade"):
         mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
         groups = gather_groups(mine, prompts, parts)
+        judged = gather_judgements(judged, parts)
     with clock.phase("score"):
         scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
     bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
@@ -90,7 +93,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
             by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
             by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
             pseudo=parts.pseudo,
-            responses=scored.responses,
+            own=own_views(groups, scored, judged),
             trust=trust_in_votes(
                 [prompt.id for prompt in prompts],
                 unlabelled=str(config.unlabelled),
@@ -214,6 +217,31 @@ def gather_groups(mine: list[Group], prompts: Sequence[Prompt], parts: Parts) ->
     everyone = ranks.gather_lists(mine if parts.engine.is_leader else [])
     by_prompt = {group.prompt.id: group for part in everyone for group in part}
     return [by_prompt[prompt.id] for prompt in prompts]
+
+
+def self_judgements(parts: Parts, rollouts: Sequence[Sequence[Rollout]], place: Place) -> Verdicts:
+    """What the policy thinks of this replica's rollouts, where the reward asks for it."""
+    if parts.verifier is None:
+        return {}
+    return parts.verifier.judge(parts.engine, rollouts, place=place, version=parts.policy.version)
+
+
+def gather_judgements(mine: Verdicts, parts: Parts) -> Verdicts:
+    """Those of all replicas on every rank."""
+    if parts.verifier is None:
+        return {}
+    everyone = ranks.gather_lists(list(mine.items()) if parts.engine.is_leader else [])
+    return {prompt: said for part in everyone for prompt, said in part}
+
+
+def own_views(groups: Sequence[Group], scored: Scored, judged: Verdicts) -> dict[str, OwnView]:
+    """The policy's own view of every group, as far as it was asked."""
+    return {
+        g.prompt.id: OwnView(
+            scores=scored.responses.get(g.prompt.id, ()), verdicts=judged.get(g.prompt.id, ())
+        )
+        for g in groups
+    }
 
 
 def _training_sampling(parts: Parts) -> Sampling:

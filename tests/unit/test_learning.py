@@ -20,7 +20,7 @@ from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
 from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.types import Choice, Group, ResponseScore, Sample
+from rlavr_hpc.types import Choice, Group, OwnView, ResponseScore, Sample
 from tests.support.groups import group
 
 
@@ -49,7 +49,7 @@ def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
         by_label={"a": (0.0, 1.0)},
         by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
         pseudo=VoteReward(),
-        responses={},
+        own={name: OwnView() for name in "abc"},
         trust=trust_in_votes("abc", unlabelled=unlabelled, choice=Choice(wanted=()), soft_adv=1.0),
     )
     return [(s.rewards, s.weight, s.bought) for s in made]
@@ -97,7 +97,7 @@ def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple
         by_label=dict.fromkeys(bought, (1.0, 0.0)),
         by_vote={g.prompt.id: (1.0, 0.0) for g in groups},
         pseudo=VoteReward(),
-        responses={},
+        own={g.prompt.id: OwnView() for g in groups},
         trust=dict.fromkeys((g.prompt.id for g in groups), 0.0),
     )
     return [
@@ -294,4 +294,4 @@ def test_label_free_rewards_are_what_their_names_say() -> None:
         (ProbabilityReward(), (math.exp(-2), math.exp(-1))),
     ]
     for reward, values in expected:
-        assert reward.of(voted, (1.0, 0.0), responses) == pytest.approx(values)
+        assert reward.of(voted, (1.0, 0.0), OwnView(scores=responses)) == pytest.approx(values)
