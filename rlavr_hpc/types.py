@@ -210,6 +210,10 @@ class Choice:
     """The candidates whose vote the policy believes most, most believed first."""
     trusted: tuple[str, ...] = ()
     """Those of the gate that it trusts already: never bought, and trained on their vote."""
+    pseudo: Mapping[str, str] = field(default_factory=dict)
+    """Prompt id -> answer to train on instead of the present vote, should nobody buy the label."""
+    hold: bool = False
+    """Train on nothing in this step, not even on what is bought: the policy is looking around."""
     correct_elsewhere: Mapping[str, int] = field(default_factory=dict)
     """Its guess how many rollouts outside the vote are right, where it makes one."""
 

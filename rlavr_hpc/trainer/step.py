@@ -53,6 +53,11 @@ class Bought:
     total: int
     """New labels of the run so far."""
 
+    @property
+    def answers(self) -> dict[str, str]:
+        """What rollouts are compared with: labels, and the policy's pseudo-labels elsewhere."""
+        return {**self.choice.pseudo, **{p: label.answer for p, label in self.labels.items()}}
+
     def lessons(self, groups: Sequence[Group], verdicts: Mapping[str, Verdict]) -> list[Lesson]:
         """What the labels that this step paid for say."""
         paid = [g for g in groups if (x := self.labels.get(g.prompt.id)) and not x.reused]
@@ -86,12 +91,11 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
     bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
     with clock.phase("grade"):
-        answers = {prompt: label.answer for prompt, label in bought.labels.items()}
-        verdicts = judge(parts, mine, answers, place=place, stage=TRAIN)
+        verdicts = judge(parts, mine, bought.answers, place=place, stage=TRAIN)
         signals = assign_signals(
             groups,
-            by_label={prompt: verdict.rewards for prompt, verdict in verdicts.items()},
-            by_vote={g.prompt.id: parts.referee.against_vote(g).rewards for g in groups},
+            by_label={prompt: verdicts[prompt].rewards for prompt in bought.labels},
+            by_vote=pseudo_rewards(parts, groups, verdicts),
             pseudo=parts.pseudo,
             own=own_views(groups, scored, judged),
             trust=trust_in_votes(
@@ -100,6 +104,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
                 choice=bought.choice,
                 soft_adv=config.soft_adv,
             ),
+            hold=bought.choice.hold,
         )
     lessons = bought.lessons(groups, verdicts)
     batches = make_mini_batches(
@@ -121,7 +126,11 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
             {names.LABELS_TRUSTED: Mean(len(bought.choice.trusted))},
             {names.probe_name(probe): Mean(loss) for probe, loss in losses.items()},
             *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
-            {names.GRADE_LOST_BY_LABEL: mean_of(len(v.ungradable) for v in verdicts.values())},
+            {
+                names.GRADE_LOST_BY_LABEL: mean_of(
+                    len(verdicts[p].ungradable) for p in bought.labels
+                )
+            },
             {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
             clock.metrics(),
         ]
@@ -205,6 +214,20 @@ def judge(
 
     ranks.on_main(settle)
     return {prompt: verdict for _, verdicts in everyone for prompt, verdict in verdicts.items()}
+
+
+def pseudo_rewards(
+    parts: Parts, groups: Sequence[Group], verdicts: Mapping[str, Verdict]
+) -> dict[str, tuple[float, ...]]:
+    """Rewards by the policy's pseudo-label where it has one, else by the present vote."""
+    return {
+        g.prompt.id: tuple(
+            verdicts[g.prompt.id].rewards
+            if g.prompt.id in verdicts
+            else parts.referee.against_vote(g).rewards
+        )
+        for g in groups
+    }
 
 
 def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:
