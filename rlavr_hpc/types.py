@@ -213,7 +213,7 @@ class Choice:
     pseudo: Mapping[str, str] = field(default_factory=dict)
     """Prompt id -> answer to train on instead of the present vote, should nobody buy the label."""
     hold: bool = False
-    """Train on nothing in this step, not even on what is bought: the policy is looking around."""
+    """Leave the model as it is in this step: the acquisition policy is looking around first."""
     correct_elsewhere: Mapping[str, int] = field(default_factory=dict)
     """Its guess how many rollouts outside the vote are right, where it makes one."""
 

@@ -43,7 +43,6 @@ def assign_signals(
     pseudo: PseudoReward,
     own: Mapping[str, OwnView],
     trust: Mapping[str, float],
-    hold: bool = False,
 ) -> list[Signal]:
     """One training signal per group, in order.
 
@@ -55,18 +54,14 @@ def assign_signals(
         pseudo: turns the latter into the pseudo-reward.
         own: prompt id -> the policy's own view of the responses.
         trust: prompt id -> weight of its pseudo-reward in [0, 1].
-        hold: give nothing any weight.
     """
-    bought_weight = 0.0 if hold else 1.0
     return [
-        Signal(
-            group=group, rewards=tuple(by_label[group.prompt.id]), weight=bought_weight, bought=True
-        )
+        Signal(group=group, rewards=tuple(by_label[group.prompt.id]), weight=1.0, bought=True)
         if group.prompt.id in by_label
         else Signal(
             group=group,
             rewards=pseudo.of(group, by_vote[group.prompt.id], own[group.prompt.id]),
-            weight=0.0 if hold else trust[group.prompt.id],
+            weight=trust[group.prompt.id],
             bought=False,
         )
         for group in groups

@@ -96,7 +96,12 @@ class DeepspeedPolicy:
         return self._reference is not None
 
     def update(
-        self, mini_batch: MiniBatch, *, place_step: int, old: OldLogProbs | None
+        self,
+        mini_batch: MiniBatch,
+        *,
+        place_step: int,
+        old: OldLogProbs | None,
+        hold: bool = False,
     ) -> UpdateStats:
         """One optimizer update on a mini-batch that every rank holds whole.
 
@@ -105,6 +110,7 @@ class DeepspeedPolicy:
             place_step: the step, for the learning rate.
             old: log-probabilities before the step's first update, at least those of this rank's
                 share; None when this is the first.
+            hold: leave the weights as they are; the optimizer's statistics see the gradient.
 
         Returns:
             Sums over the tokens of all ranks.
@@ -125,7 +131,7 @@ class DeepspeedPolicy:
             self._engine.backward(result.loss * scale)
             result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
             sums.append(result)
-        self._set_learning_rate(place_step)
+        self._set_learning_rate(place_step, hold=hold)
         self._engine.step()
         self.version += 1
         stats = UpdateStats(
@@ -238,11 +244,11 @@ class DeepspeedPolicy:
             logp_R: torch.Tensor = self._reference(sequences)[0]
         return logp_R
 
-    def _set_learning_rate(self, step: int) -> None:
+    def _set_learning_rate(self, step: int, *, hold: bool) -> None:
         algorithm = self._settings.algorithm
         warm = min(1.0, step / algorithm.warmup_steps) if algorithm.warmup_steps else 1.0
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = algorithm.lr * warm
+            group["lr"] = 0.0 if hold else algorithm.lr * warm
 
     def _summed(self, sums: list[LossSums]) -> dict[str, float]:
         names = list(sums[0].stats)

@@ -104,7 +104,6 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
                 choice=bought.choice,
                 soft_adv=config.soft_adv,
             ),
-            hold=bought.choice.hold,
         )
     lessons = bought.lessons(groups, verdicts)
     batches = make_mini_batches(
@@ -114,7 +113,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         old = old_logprobs(parts.policy, batches, scored.old)
     with clock.phase("train"):
         updates = [
-            parts.policy.update(batch, place_step=place.step, old=before)
+            parts.policy.update(batch, place_step=place.step, old=before, hold=bought.choice.hold)
             for batch, before in zip(batches, old, strict=True)
         ]
     with clock.phase("learn"):
