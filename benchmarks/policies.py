@@ -4,7 +4,8 @@ Every run is the main job in a process of its own, two side by side with one thr
 run is a line of `benchmarks/results/policies.csv` at once and is never repeated, so the study can
 be stopped and started again. From the lines it writes `policies.md` (tables) and `policies.png`.
 Labels are not reused, except in the reuse curve, whose x axis is the share of distinct prompts
-bought. `--quick` is one seed of the lines that carry the story, in about twenty minutes.
+bought. `--study variants` runs worlds that no policy's settings were chosen on. `--quick` is one
+seed of the lines that carry the story, in about twenty minutes.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from tqdm import tqdm
 
 from benchmarks.policy_report import write_report
 from rlavr_hpc.config_groups import WarningConfig
+from rlavr_hpc.telemetry.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.trainer.summary import first_alarm
 
 BUDGETS = (0.02, 0.05, 0.1, 0.2)
-REUSE_SHARES = (0.02, 0.05, 0.1, 0.2)
-"""Of the testbed's training prompts, bought once and remembered."""
 TRAINING_PROMPTS = 979
+"""Of the testbed: shares of distinct prompts are of these."""
 STEPS = 150
+BUDGET, REUSE, VARIANTS = "budget", "reuse", "variants"
+VARIANT_SEEDS = 3
+"""At most, of each variant: each builds a base model of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,9 @@ class Arm:
     budgets: tuple[float, ...] = BUDGETS
     quick: tuple[float, ...] = ()
     """Budgets that `--quick` keeps."""
-    reuse: bool = False
 
 
+VOTES_AND_ORACLE = "cag_oracle, rest on votes"
 ARMS = (
     Arm(name="none", overrides=("acquisition=none",), budgets=(0.0,), quick=(0.0,)),
     Arm(name="full", overrides=("acquisition=full",), budgets=(1.0,), quick=(1.0,)),
@@ -55,12 +58,31 @@ ARMS = (
     Arm(name="avg_prob", overrides=("acquisition=avg_prob",)),
     Arm(name="cag_oracle", overrides=("acquisition=cag_oracle",)),
     Arm(
-        name="cag_oracle, rest on votes",
+        name=VOTES_AND_ORACLE,
         overrides=("acquisition=cag_oracle", "unlabelled=pseudo"),
         quick=(0.05, 0.1, 0.2),
     ),
     Arm(name="care", overrides=("acquisition=care",), quick=(0.05, 0.1, 0.2)),
+    Arm(name="anchored", overrides=("acquisition=anchored",), quick=(0.02, 0.05, 0.1, 0.2)),
+    Arm(
+        name="anchored, all trusted",
+        overrides=("acquisition=anchored", "acquisition.settings.threshold=-9"),
+        budgets=(0.05,),
+    ),
 )
+REUSED = ("random", "care", "anchored", VOTES_AND_ORACLE)
+"""Lines of the reuse curve."""
+WORLDS = {
+    "misbelieved 10%": ("data.kinds=HMHHHHHHXX",),
+    "misbelieved 50%": ("data.kinds=HMMHMMXX",),
+    "another wrong rule": ("data.wrong_rule=1",),
+    "G 4": ("algorithm.group_size=4",),
+    "G 16": ("algorithm.group_size=16",),
+}
+IN_WORLDS = {
+    "full": (1.0,), "random": (0.2,), "care": (0.1, 0.2), "anchored": (0.02, 0.05, 0.1),
+}  # fmt: skip
+"""Line -> budgets, in every world."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +90,7 @@ class Job:
     """One run of the study."""
 
     study: str
-    """`budget` or `reuse`: what `budget` below is a share of: a step's prompts, or all of them."""
+    """`budget`, `reuse` (where the budget is a share of all prompts), or a world's name."""
     arm: str
     budget: float
     seed: int
@@ -82,8 +104,8 @@ class Job:
     @property
     def folder(self) -> str:
         """Name of its run folder."""
-        arm = "".join(c if c.isalnum() else "-" for c in self.arm)
-        return f"{self.study}-{arm}-{self.budget:g}-{self.seed}"
+        name = f"{self.study}-{self.arm}-{self.budget:g}-{self.seed}"
+        return "".join(c if c.isalnum() or c in "-." else "-" for c in name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +134,8 @@ class Row:
 def main() -> int:
     """Run what is missing and write the report; 1 when a run failed."""
     arguments = _arguments()
-    jobs = planned(arguments.seeds, quick=arguments.quick, only=arguments.only)
+    jobs = planned(arguments.study, arguments.seeds, quick=arguments.quick)
+    jobs = [job for job in jobs if not arguments.only or job.arm in arguments.only]
     table = arguments.out / "policies.csv"
     done = {row.key for row in read_rows(table)}
     missing = [job for job in jobs if job.key not in done]
@@ -127,6 +150,8 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__)
+    parser.add_argument("--study", nargs="*", default=[BUDGET, REUSE, VARIANTS],
+                        choices=[BUDGET, REUSE, VARIANTS])  # fmt: skip
     parser.add_argument("--seeds", type=int, default=5, help="runs per policy and budget")
     parser.add_argument("--quick", action="store_true", help="one seed, twenty minutes")
     parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="these lines only")
@@ -142,24 +167,41 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def planned(seeds: int, *, quick: bool, only: Sequence[str]) -> list[Job]:
-    """All runs of the study, seed by seed, so that a partial table is a fair one."""
-    return [
-        Job(
-            study="reuse" if arm.reuse else "budget", arm=arm.name, budget=budget, seed=seed,
-            overrides=(*arm.overrides, *_budget_overrides(arm, budget)),
-        )
-        for seed in range(1, seeds + 1)
-        for arm in ARMS
-        if not only or arm.name in only
-        for budget in (arm.quick if quick else arm.budgets)
-    ]  # fmt: skip
+def planned(studies: Sequence[str], seeds: int, *, quick: bool) -> list[Job]:
+    """All runs of the studies, seed by seed, so that a partial table is a fair one."""
+    jobs: list[Job] = []
+    for seed in range(1, seeds + 1):
+        if BUDGET in studies:
+            jobs += [
+                _job(BUDGET, arm, budget, seed)
+                for arm in ARMS
+                for budget in (arm.quick if quick else arm.budgets)
+            ]
+        if REUSE in studies and not quick:
+            jobs += [
+                _job(REUSE, arm, budget, seed)
+                for arm in ARMS
+                if arm.name in REUSED
+                for budget in BUDGETS
+            ]
+        if VARIANTS in studies and not quick and seed <= VARIANT_SEEDS:
+            jobs += [
+                _job(world, arm, budget, seed)
+                for world in WORLDS
+                for arm in ARMS
+                for budget in IN_WORLDS.get(arm.name, ())
+            ]
+    return jobs
 
 
-def _budget_overrides(arm: Arm, budget: float) -> tuple[str, ...]:
-    if arm.reuse:
-        return "reuse_labels=true", f"budget_total={round(budget * TRAINING_PROMPTS)}"
-    return () if budget in (0.0, 1.0) else (f"budget={budget}",)
+def _job(study: str, arm: Arm, budget: float, seed: int) -> Job:
+    bought: tuple[str, ...] = () if budget in (0.0, 1.0) else (f"budget={budget}",)
+    if study == REUSE:
+        bought = "reuse_labels=true", f"budget_total={round(budget * TRAINING_PROMPTS)}"
+    return Job(
+        study=study, arm=arm.name, budget=budget, seed=seed,
+        overrides=(*arm.overrides, *bought, *WORLDS.get(study, ())),
+    )  # fmt: skip
 
 
 def _run_all(jobs: Sequence[Job], arguments: argparse.Namespace, table: Path) -> list[Path]:

@@ -23,7 +23,7 @@ class Finished(Protocol):
 
     @property
     def study(self) -> str:
-        """`budget` or `reuse`."""
+        """`budget`, `reuse`, or a world's name."""
 
     @property
     def arm(self) -> str:
@@ -74,11 +74,14 @@ Cells = Mapping[tuple[str, float], Cell]
 
 def write_report(rows: Sequence[Finished], out: Path, *, machine: str) -> None:
     """Write `policies.md` and `policies.png` below `out`."""
-    budget = summarize([row for row in rows if row.study == "budget"])
-    reuse = summarize([row for row in rows if row.study == "reuse"])
+    studies = {
+        study: summarize([row for row in rows if row.study == study])
+        for study in dict.fromkeys(row.study for row in rows)
+    }
+    budget, reuse = studies.pop("budget", {}), studies.pop("reuse", {})
     out.mkdir(parents=True, exist_ok=True)
-    text = _markdown(budget, reuse, machine) + "\n".join(["", *_warnings(rows)]) + "\n"
-    (out / "policies.md").write_text(text)
+    lines = [*_markdown(budget, reuse, machine), "", *_worlds(studies), "", *_warnings(rows)]
+    (out / "policies.md").write_text("\n".join(lines) + "\n")
     if budget:
         _draw(budget, reuse, out / "policies.png")
 
@@ -112,7 +115,7 @@ def share_of_way(cells: Cells, arm: str, budget: float, *, to: tuple[str, float]
     return (mine - floor) / (goal - floor) if goal != floor else None
 
 
-def _markdown(budget: Cells, reuse: Cells, machine: str) -> str:
+def _markdown(budget: Cells, reuse: Cells, machine: str) -> list[str]:
     lines = [
         "# Which labels to buy?",
         "",
@@ -128,7 +131,29 @@ def _markdown(budget: Cells, reuse: Cells, machine: str) -> str:
     if reuse:
         lines += ["", "## Share of all distinct prompts bought, labels reused", ""]
         lines += _table(reuse, goals=False)
-    return "\n".join(lines) + "\n"
+    return lines
+
+
+def _worlds(studies: Mapping[str, Cells]) -> list[str]:
+    """Accuracies in worlds that no setting was chosen on, a column per world."""
+    arms = sorted({key for cells in studies.values() for key in cells})
+    if not arms:
+        return []
+    lines = [
+        "## Worlds that no setting was chosen on, no label reused",
+        "",
+        f"| policy | budget | {' | '.join(studies)} |",
+        f"|---|---|{'---|' * len(studies)}",
+    ]
+    for arm, budget in arms:
+        found = [cells.get((arm, budget)) for cells in studies.values()]
+        texts = [f"{c.accuracy:.3f}{_interval(c)}" if c else "" for c in found]
+        lines.append(f"| {arm} | {budget:g} | {' | '.join(texts)} |")
+    return lines
+
+
+def _interval(cell: Cell) -> str:
+    return "" if math.isnan(cell.half_width) else f" ± {cell.half_width:.3f}"
 
 
 def _table(cells: Cells, *, goals: bool) -> list[str]:
@@ -138,9 +163,8 @@ def _table(cells: Cells, *, goals: bool) -> list[str]:
         f"|---|---|---|---|---|{'---|---|' if goals else ''}",
     ]
     for (arm, budget), cell in sorted(cells.items(), key=lambda item: (item[0][1], item[0][0])):
-        interval = "" if math.isnan(cell.half_width) else f" ± {cell.half_width:.3f}"
         line = (
-            f"| {arm} | {budget:g} | {cell.labels:,.0f} | {cell.accuracy:.3f}{interval} "
+            f"| {arm} | {budget:g} | {cell.labels:,.0f} | {cell.accuracy:.3f}{_interval(cell)} "
             f"| {cell.collapsed} of {cell.seeds} |"
         )
         if goals:

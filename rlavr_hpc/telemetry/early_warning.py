@@ -130,6 +130,18 @@ class EarlyWarning:
         return f"{said}but votes are right on only {_interval(rate)} of the bought prompts"
 
 
+def first_alarm(
+    rows: Sequence[Mapping[str, float]], *, threshold: float
+) -> dict[str, float | str] | None:
+    """Step, risk and reason of the first early warning; None without one."""
+    watch = EarlyWarning()
+    for row in rows:
+        alarm = watch.observe(row)
+        if alarm.risk >= threshold:
+            return {"step": row["step"], "risk": round(alarm.risk, 3), "reason": alarm.reason}
+    return None
+
+
 def _signs(row: Mapping[str, float]) -> Signs:
     right = row.get(names.LABELS_VOTE_RIGHT)
     bought = row.get(names.LABELS_BOUGHT, 0.0) if right is not None else 0.0

@@ -16,7 +16,7 @@ from rlavr_hpc.identity import hash8
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse import FLOOR, collapse_onset
-from rlavr_hpc.telemetry.early_warning import EarlyWarning
+from rlavr_hpc.telemetry.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.trainer.parts import HELD_OUT
 
@@ -53,18 +53,6 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def first_alarm(
-    rows: Sequence[Mapping[str, Any]], *, threshold: float
-) -> dict[str, float | str] | None:
-    """Step, risk and reason of the first early warning; None without one."""
-    watch = EarlyWarning()
-    for row in rows:
-        alarm = watch.observe(row)
-        if alarm.risk >= threshold:
-            return {"step": row["step"], "risk": round(alarm.risk, 3), "reason": alarm.reason}
-    return None
 
 
 def held_out_accuracies(
