@@ -1,0 +1,167 @@
+"""Anchored votes: what is surveyed, what is trusted, and that no label vouches for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rlavr_hpc.acquisition.policies.anchored import AnchoredPolicy, possible_gap
+from rlavr_hpc.acquisition.probes.kernel import fit
+from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.trainer.learner import Learner
+from rlavr_hpc.types import Group, HiddenStates, Lesson, Place, View
+from tests.support.groups import group
+
+SIZE = 8
+RIGHT, WRONG, NOISE = "right", "wrong", "noise"
+
+
+def world(count: int, *, flip: Sequence[int] = (), seed: int = 0) -> tuple[list[Group], View]:
+    """Groups of three kinds, told apart by their hidden states; `flip` changes votes to 7."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).standard_normal((3, SIZE))
+    groups, hidden = [], {}
+    for i in range(count):
+        kind = i % 3
+        answers = [["1"] * 5 + ["2"] * 2 + ["3"], ["4"] * 4 + ["5"] * 3 + ["6"], list("12345678")]
+        said = ["7"] * 8 if i in flip else answers[kind]
+        name = f"{(RIGHT, WRONG, NOISE)[kind]}{i}"
+        groups.append(group(said, name=name))
+        states = centres[kind] + 0.1 * rng.standard_normal((9, SIZE))
+        hidden[name] = HiddenStates(
+            prompt_D=states[0].astype(np.float32), responses_GD=states[1:].astype(np.float32)
+        )
+    return groups, View(place=Place(seed=1, step=1), quota=6, hidden=hidden)
+
+
+def lessons_of(groups: Sequence[Group], wanted: Sequence[str]) -> list[Lesson]:
+    """True answers: 1 for the right kind, 5 for the wrong one, none of them for noise."""
+    by_name = {g.prompt.id: g for g in groups}
+    truth = {RIGHT: "1", WRONG: "5", NOISE: "0"}
+    return [
+        Lesson(
+            group=by_name[name],
+            correct=tuple(a == truth[name[:5]] for a in by_name[name].vote.answers),
+        )
+        for name in wanted
+    ]
+
+
+def surveyed(policy: AnchoredPolicy, groups: Sequence[Group], view: View) -> AnchoredPolicy:
+    for step in range(1, policy.survey_steps + 1):
+        now = replace(view, place=Place(seed=1, step=step))
+        choice = policy.choose(groups, now)
+        assert choice.hold
+        assert choice.trusted == ()
+        policy.learn(lessons_of(groups, choice.wanted), now)
+    return policy
+
+
+def test_the_survey_holds_the_model_and_buys_at_random_where_votes_are_clear() -> None:
+    groups, view = world(30)
+    choice = AnchoredPolicy().choose(groups, view)
+    assert choice.hold
+    assert len(choice.wanted) == 6
+    assert not any(name.startswith(NOISE) for name in choice.wanted)
+    other = AnchoredPolicy().choose(groups, replace(view, place=Place(seed=2, step=1)))
+    assert other.wanted != choice.wanted
+
+
+def test_after_the_survey_first_votes_like_confirmed_ones_are_trained_on() -> None:
+    groups, view = world(30)
+    policy = surveyed(AnchoredPolicy(), groups, view)
+    choice = policy.choose(groups, replace(view, place=Place(seed=1, step=11)))
+    assert not choice.hold
+    assert {name[:5] for name in choice.trusted} == {RIGHT}
+    assert len(choice.trusted) == 10
+    assert choice.pseudo == dict.fromkeys(choice.trusted, "1")
+    assert {name[:5] for name in choice.wanted} == {WRONG}
+    assert all(choice.scores[name] > 1.0 for name in choice.trusted)  # weight 1
+
+
+def test_a_vote_that_changes_later_does_not_move_its_anchor() -> None:
+    groups, view = world(30)
+    policy = surveyed(AnchoredPolicy(), groups, view)
+    changed, _ = world(30, flip=[0, 3])
+    choice = policy.choose(changed, replace(view, place=Place(seed=1, step=11)))
+    assert choice.pseudo["right0"] == choice.pseudo["right3"] == "1"
+
+
+def test_a_label_does_not_vouch_for_its_own_prompt() -> None:
+    """A right vote amid wrong ones: its own label alone would have it trusted."""
+    groups, view = world(30)
+    odd = groups[1].prompt.id
+    policy = AnchoredPolicy(survey_steps=1)
+    policy.choose(groups, view)
+    lessons = lessons_of(groups, [g.prompt.id for g in groups if g.prompt.id[:5] == WRONG])
+    policy.learn([*lessons, *lessons_of(groups, ["right0", "right3"])], view)
+    own = next(x for x in lessons if x.group.prompt.id == odd)
+    policy.learn([replace(own, correct=tuple(a == "4" for a in own.group.vote.answers))], view)
+    choice = policy.choose(groups, replace(view, place=Place(seed=1, step=2)))
+    assert odd not in choice.trusted
+
+
+def test_left_out_predictions_are_those_of_a_fit_without_the_example() -> None:
+    rng = np.random.default_rng(0)
+    rows, targets = rng.standard_normal((12, 4)), rng.integers(0, 2, 12).astype(float)
+    whole = fit(rows, targets, ridge=0.7, centre=0.5)
+    for i in range(12):
+        others = [j for j in range(12) if j != i]
+        without = fit(rows[others], targets[others], ridge=0.7, centre=0.5)
+        assert whole.left_out_E[i] == pytest.approx(without.predict(rows[[i]])[0])
+
+
+def test_far_from_every_label_nothing_is_believed() -> None:
+    fitted = fit(np.eye(3), np.ones(3), ridge=1e9, centre=0.5)
+    assert fitted.predict(np.zeros((1, 3)))[0] == pytest.approx(0.5, abs=1e-6)
+    groups, view = world(9)
+    policy = AnchoredPolicy(survey_steps=0)
+    assert policy.choose(groups, view).trusted == ()
+
+
+def test_an_answer_nobody_gave_again_says_nothing_of_the_anchor() -> None:
+    groups, view = world(30)
+    policy = AnchoredPolicy()
+    policy.choose(groups, view)
+    changed, _ = world(30, flip=[0])
+    policy.learn(lessons_of(changed, ["right0", "right3"]), view)
+    assert policy.state()["right"] == {"right3": 1.0}
+
+
+def test_the_possible_gap_is_that_of_majority_and_runner_up() -> None:
+    assert possible_gap(group(["1"] * 5 + ["2"] * 3)) == pytest.approx(5.656854)
+    assert possible_gap(group(["1"] * 8)) == 0.0
+    assert possible_gap(group([None] * 8)) == 0.0
+
+
+def test_a_policy_from_a_checkpoint_goes_on_as_before(tmp_path: Path) -> None:
+    groups, view = world(30)
+    policy = surveyed(AnchoredPolicy(), groups, view)
+    Learner(name="anchored", policy=policy).save(tmp_path)
+    resumed = AnchoredPolicy()
+    Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
+    later = replace(view, place=Place(seed=1, step=11))
+    assert resumed.choose(groups, later) == policy.choose(groups, later)
+
+
+def test_anchors_of_another_model_are_refused(tmp_path: Path) -> None:
+    groups, view = world(3)
+    policy = surveyed(AnchoredPolicy(projection=4), groups, view)
+    Learner(name="anchored", policy=policy).save(tmp_path)
+    resumed = AnchoredPolicy()
+    Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
+    more, wide = world(6)
+    with pytest.raises(CheckpointError, match="4 features"):
+        resumed.choose(more, wide)
+    with pytest.raises(CheckpointError, match="do not fit"):
+        resumed.load({"names": ["a"]}, seed=1)
+
+
+@pytest.mark.parametrize("settings", [{"survey_steps": -1}, {"ridge": 0.0}, {"labels_kept": 0}])
+def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        AnchoredPolicy(**settings)  # type: ignore[arg-type]
