@@ -22,7 +22,7 @@ SMOOTHED = 5
 """Steps over which the votes' agreement is averaged."""
 START = 3
 """Steps whose agreement later ones are compared with."""
-FEW_LABELS = 10
+FEW_LABELS = 12
 """With fewer in the window the labels say nothing."""
 SURE = 1.28
 """Standard errors by which a drop must exceed chance: 90%, one-sided."""

@@ -17,6 +17,7 @@ from tests.support.commands import (
     REPOSITORY,
     TINY,
     command,
+    learnt_hash,
     metrics,
     purchases,
     results,
@@ -26,7 +27,8 @@ from tests.support.commands import (
     weights_hash,
 )
 
-SETTINGS = (*TINY, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
+CARE = ("acquisition=care", "acquisition.settings.warmup_steps=2")
+SETTINGS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,16 @@ def test_a_run_leaves_its_record(finished: Path) -> None:
     assert sorted(p.name for p in (finished / "checkpoints").iterdir()) == ["step_4", "step_6"]
     for name in ("config.yaml", "status.json", "DONE.json", "attempts/1.json", "provenance/1.json"):
         assert (finished / name).is_file(), name
+
+
+def test_care_trusts_after_its_warm_up_and_is_measured(finished: Path) -> None:
+    rows = metrics(finished)[1:]
+    assert [row["labels/trusted"] for row in rows] == [0, 0, 4, 4, 4, 4]
+    assert all(row["labels/vote_loss"] > 0 and row["labels/count_loss"] > 0 for row in rows)
+    assert [("oracle/trusted_precision" in row) for row in rows] == [False] * 2 + [True] * 4
+    for name in ("gate_precision", "gate_recall", "gate_f1", "count_recall", "aim"):
+        assert all(0 <= row[f"oracle/{name}"] <= 1 for row in rows if f"oracle/{name}" in row)
+        assert any(f"oracle/{name}" in row for row in rows), name
 
 
 def test_the_samplers_and_the_trainers_logprobs_agree_every_step(finished: Path) -> None:
@@ -99,6 +111,7 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
     assert continued.returncode == 0, continued.stderr
     assert summary(folder)["attempts"] == 2
     assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(metrics(folder) + metrics(folder, 2)) == results(metrics(finished))
 
@@ -115,6 +128,7 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     continued = run(*arguments)
     assert continued.returncode == 0, continued.stderr
     assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
@@ -130,6 +144,7 @@ def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
     longer = run(*short, "steps=6", f"run_dir={folder}", "audit=false")
     assert longer.returncode == 0, longer.stderr
     assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     rows = metrics(folder) + metrics(folder, 2)
     assert not any(key.startswith("oracle/") for row in rows for key in row)
@@ -175,7 +190,7 @@ def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
         for a in range(8) for b in range(6)
     ]  # fmt: skip
     write_rows(everything, rows)
-    settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY, "audit=false"]
+    settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY, *CARE, "audit=false"]
     first = run(*settings, f"data.path={everything}", f"run_dir={tmp_path / 'a'}")
     assert first.returncode == 0, first.stderr
     kept = {prompt for _, prompt, _, _ in purchases(tmp_path / "a")}
@@ -222,7 +237,7 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     small_disk: Path,
 ) -> None:
     filler, folder = small_disk / "filler", small_disk / "run"
-    filler.write_bytes(b"x" * (12 * 2**20 - 100_000))
+    filler.write_bytes(b"x" * (12 * 2**20 - 78_000))
     arguments = [*TINY, "rollout=hf", "acquisition=full", "steps=12", "save_every=0"]
     arguments += ["algorithm.batch=64", "algorithm.mini_batch=64", f"run_dir={folder}"]
     full = run(*arguments)

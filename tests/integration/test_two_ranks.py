@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.support.commands import TINY, command, metrics, purchases, run, summary
 
@@ -54,6 +55,20 @@ def test_the_policys_own_view_of_its_responses_is_the_same_on_one_rank_and_two(
 
 
 @pytest.mark.ranks
+def test_care_sees_the_same_features_on_one_rank_and_two(tmp_path: Path) -> None:
+    """Two updates a step: the log-probabilities before them come from the same forward."""
+    arguments = [*SAME, "steps=2", "acquisition=care", "algorithm.mini_batch=8"]
+    for ranks in (1, 2):
+        done = run(*arguments, f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
+        assert done.returncode == 0, done.stderr
+    one, two = tmp_path / "1", tmp_path / "2"
+    assert [p for p in purchases(one) if p[0] == 1] == [p for p in purchases(two) if p[0] == 1]
+    rows = [metrics(folder)[1] for folder in (one, two)]
+    for name in ("labels/vote_loss", "labels/count_loss", "train/loss", "train/grad_norm"):
+        assert rows[0][name] == pytest.approx(rows[1][name], abs=1e-3), name
+
+
+@pytest.mark.ranks
 def test_several_updates_a_step_work_on_two_ranks_also_when_nothing_was_bought(
     tmp_path: Path,
 ) -> None:
@@ -86,14 +101,11 @@ def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: 
 
 @pytest.mark.ranks
 @pytest.mark.vllm
-def test_vllm_beside_zero3_on_two_ranks_trains_on_bought_labels(tmp_path: Path) -> None:
+def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_path: Path) -> None:
     arguments = [
-        *TINY,
-        "rollout=vllm",
-        "model.dtype=bfloat16",
-        "steps=4",
-        f"run_dir={tmp_path / 'r'}",
-    ]
+        *TINY, "rollout=vllm", "model.dtype=bfloat16", "steps=4", "acquisition=care",
+        "acquisition.settings.warmup_steps=2", f"run_dir={tmp_path / 'r'}",
+    ]  # fmt: skip
     done = run(*arguments, ranks=2)
     assert done.returncode == 0, done.stderr
     told = summary(tmp_path / "r")
@@ -101,6 +113,11 @@ def test_vllm_beside_zero3_on_two_ranks_trains_on_bought_labels(tmp_path: Path) 
     rows = metrics(tmp_path / "r")[1:]
     assert max(row["train/sampler_gap"] for row in rows) < 0.05
     assert any(row["train/grad_norm"] > 0 for row in rows)
+    assert [row["labels/trusted"] for row in rows] == [0, 0, 4, 4]
+    assert all(row["labels/vote_loss"] > 0 for row in rows)
+    learnt = torch.load(tmp_path / "r/checkpoints/step_4/acquisition.pt", weights_only=True)
+    assert learnt["name"] == "care"
+    assert len(learnt["state"]["replay"]["majority_N"]) == 16
     assert command("rlavr_hpc.ledger", "verify", str(tmp_path / "r")).returncode == 0
     provenance = json.loads((tmp_path / "r/provenance/1.json").read_text())
     assert provenance["topology"]["world_size"] == 2

@@ -98,6 +98,16 @@ def weights_hash(run_dir: Path, step: int) -> str:
     return digest.hexdigest()
 
 
+def learnt_hash(run_dir: Path, step: int) -> str:
+    """Hash of what a checkpoint's acquisition policy has learnt: probes, optimizers, replay."""
+    import torch
+
+    digest = hashlib.sha256()
+    path = run_dir / f"checkpoints/step_{step}/acquisition.pt"
+    _digest(torch.load(path, weights_only=True), digest)
+    return digest.hexdigest()
+
+
 def _digest(value: Any, digest: Any) -> None:  # noqa: ANN401
     import torch
 
@@ -109,3 +119,5 @@ def _digest(value: Any, digest: Any) -> None:  # noqa: ANN401
     elif isinstance(value, list | tuple):
         for item in value:
             _digest(item, digest)
+    else:
+        digest.update(repr(value).encode())
