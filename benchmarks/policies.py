@@ -25,7 +25,7 @@ from threading import Lock
 from tqdm import tqdm
 
 from benchmarks.policy_report import write_report
-from rlavr_hpc.config_groups import WarningConfig
+from rlavr_hpc.run_folder import read_config
 from rlavr_hpc.telemetry.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_metrics
 
@@ -241,7 +241,11 @@ def run_one(job: Job, folder: Path, *, side_by_side: int) -> Row | None:
         (folder / "output.txt").write_text(finished.stderr)
         return None
     summary = json.loads((folder / "summary.json").read_text())
-    alarm = first_alarm(read_metrics(folder), threshold=WarningConfig().threshold)
+    config = read_config(folder)
+    alarm = first_alarm(
+        read_metrics(folder), threshold=config.warning.threshold,
+        selective=config.acquisition.has_trust,
+    )  # fmt: skip
     return Row(
         study=job.study, arm=job.arm, budget=job.budget, seed=job.seed,
         labels=summary["labels_bought"], accuracy_start=round(summary["accuracy_start"], 4),

@@ -176,13 +176,23 @@ def _table(cells: Cells, *, goals: bool) -> list[str]:
 
 
 def _warnings(rows: Sequence[Finished]) -> list[str]:
-    """How the early warning did, by policy."""
+    """How the early warning did: where its constants were chosen, and in other worlds."""
     lines = [
         "## Early warning",
         "",
         "Runs whose `collapse/risk` reached 0.5, and the steps from the onset of collapse to it",
         "(median; below 0 = before). A warned run that did not collapse is a false alarm.",
-        "",
+    ]
+    seen = [row for row in rows if row.study in ("budget", "reuse")]
+    unseen = [row for row in rows if row.study not in ("budget", "reuse")]
+    lines += ["", "The testbed, on which its constants were chosen:", "", *_detected(seen)]
+    if unseen:
+        lines += ["", "The worlds above, seen by none of its constants:", "", *_detected(unseen)]
+    return lines
+
+
+def _detected(rows: Sequence[Finished]) -> list[str]:
+    lines = [
         "| policy | collapsed | of these warned | median delay | not collapsed | of these warned |",
         "|---|---|---|---|---|---|",
     ]

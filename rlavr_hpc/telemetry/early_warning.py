@@ -2,7 +2,9 @@
 
 Two signs are watched. *Belief*: answers agree more and more, as in every run that learns, but
 without labels that confirm the votes it is self-belief alone. *Labels*: votes are right on fewer of
-the bought prompts than they were at their best, by more than chance explains.
+the bought prompts than they were at their best, by more than chance explains. A policy that learns
+where to buy finds more wrong votes as it gets better; there the second sign is the gap between
+what responses would earn by the vote and what they earn by the label (pseudo minus true reward).
 
 What it cannot see: a policy that buys only where votes are wrong learns nothing of the votes that
 were right, so their loss shows in neither sign.
@@ -28,6 +30,12 @@ SURE = 1.28
 """Standard errors by which a drop must exceed chance: 90%, one-sided."""
 LOST_SHARE = 0.2
 """Loss of right votes, as a share of the best, that means risk 1; the definition of collapse."""
+WIDE_GAP = 0.6
+"""Pseudo minus true reward on bought prompts that means risk 1, where a policy learns to buy."""
+CLOSED_GAP, OPEN_GAP = 0.15, 0.30
+"""Gaps at which such labels confirm the votes fully, and not at all."""
+GAP_SPREAD = 0.35
+"""Standard deviation of one prompt's gap: it lies between -1 and 1, mostly in 0 to 0.6."""
 FULL_BELIEF = 0.4
 """Rise of agreement, as a share of what was left to rise, that means risk 1 without labels."""
 
@@ -50,6 +58,8 @@ class Signs:
     bought: float
     right: float
     """Bought prompts whose vote was right."""
+    gap: float
+    """Pseudo minus true reward, summed over bought prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,8 @@ class Rate:
 class EarlyWarning:
     """Watches one run; its state is a function of the rows it has seen."""
 
+    selective: bool = False
+    """The policy learns where votes are wrong and buys there."""
     alarm: Alarm = field(default_factory=Alarm)
     _signs: list[Signs] = field(default_factory=list)
     _first: Rate | None = None
@@ -95,28 +107,31 @@ class EarlyWarning:
 
     def _judge(self) -> Alarm:
         window = self._signs[-WINDOW:]
-        rate = Rate(sum(s.right for s in window), sum(s.bought for s in window))
-        lost, confirmed = 0.0, 0.0
-        if rate.bought >= FEW_LABELS:
-            self._first = self._first or rate
-            if self._best is None or rate.mean > self._best.mean:
-                self._best = rate
-            lost = _sure_loss(self._best, rate)
-            change = rate.mean / self._first.mean - 1.0
-            confirmed = min(1.0, max(0.0, 1.0 + change / LOST_SHARE))
+        bought = sum(s.bought for s in window)
+        rate = Rate(sum(s.right for s in window), bought)
+        by_labels, confirmed, said = 0.0, 0.0, ""
+        if bought >= FEW_LABELS and self.selective:
+            by_labels, confirmed, said = _by_gap(sum(s.gap for s in window) / bought, bought)
+        elif bought >= FEW_LABELS:
+            by_labels, confirmed, said = self._by_rate(rate)
         rise = agreement_rise([s.agreement for s in self._signs])
-        by_labels = lost / LOST_SHARE
         by_belief = rise / FULL_BELIEF * (1.0 - confirmed)
         risk = min(1.0, max(by_labels, by_belief))
-        reason = self._about_labels(rate) if by_labels >= by_belief else self._about_belief(rate)
+        reason = said if by_labels >= by_belief else self._about_belief(rate)
         return Alarm(risk=risk, reason=reason if risk > 0 else "")
 
-    def _about_labels(self, rate: Rate) -> str:
-        best = self._best or rate
-        return (
+    def _by_rate(self, rate: Rate) -> tuple[float, float, str]:
+        """Risk, how far the labels confirm the votes, and the reason in words."""
+        self._first = self._first or rate
+        if self._best is None or rate.mean > self._best.mean:
+            self._best = rate
+        change = rate.mean / self._first.mean - 1.0
+        confirmed = min(1.0, max(0.0, 1.0 + change / LOST_SHARE))
+        said = (
             f"votes are right on {_interval(rate)} of the prompts bought in the last {WINDOW} "
-            f"steps, after {_interval(best)} at best"
+            f"steps, after {_interval(self._best)} at best"
         )
+        return _sure_loss(self._best, rate) / LOST_SHARE, confirmed, said
 
     def _about_belief(self, rate: Rate) -> str:
         before = self._signs[0].agreement
@@ -131,10 +146,10 @@ class EarlyWarning:
 
 
 def first_alarm(
-    rows: Sequence[Mapping[str, float]], *, threshold: float
+    rows: Sequence[Mapping[str, float]], *, threshold: float, selective: bool
 ) -> dict[str, float | str] | None:
     """Step, risk and reason of the first early warning; None without one."""
-    watch = EarlyWarning()
+    watch = EarlyWarning(selective=selective)
     for row in rows:
         alarm = watch.observe(row)
         if alarm.risk >= threshold:
@@ -153,6 +168,7 @@ def _signs(row: Mapping[str, float]) -> Signs:
         ),
         bought=bought,
         right=bought * (right or 0.0),
+        gap=bought * row.get(names.LABELS_REWARD_GAP, 0.0),
     )
 
 
@@ -178,6 +194,17 @@ def agreement_rise(history: Sequence[tuple[float, float, float]]) -> float:
 def _mean(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
     first, second, third = (sum(column) / len(rows) for column in zip(*rows, strict=True))
     return first, second, third
+
+
+def _by_gap(gap: float, bought: float) -> tuple[float, float, str]:
+    """Risk, how far the labels confirm the votes, and the reason in words."""
+    sure = max(0.0, gap - SURE * GAP_SPREAD / sqrt(bought))
+    confirmed = min(1.0, max(0.0, (OPEN_GAP - sure) / (OPEN_GAP - CLOSED_GAP)))
+    said = (
+        f"responses agree with the vote {gap:.2f} more often than they are correct, on the "
+        f"{bought:.0f} prompts bought in the last {WINDOW} steps"
+    )
+    return sure / WIDE_GAP, confirmed, said
 
 
 def _sure_loss(best: Rate, now: Rate) -> float:

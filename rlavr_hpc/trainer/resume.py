@@ -85,9 +85,9 @@ def _check_past(run_dir: Path, config: RunConfig) -> None:
         ) from error
 
 
-def _warning(run_dir: Path, state: State) -> EarlyWarning:
+def _warning(run_dir: Path, state: State, *, selective: bool) -> EarlyWarning:
     """The early warning as it was after the last step that counts."""
-    warning = EarlyWarning()
+    warning = EarlyWarning(selective=selective)
     warning.replay(row for row in read_metrics(run_dir) if row["step"] <= state.step)
     return warning
 
@@ -109,7 +109,7 @@ def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
         metrics=MetricsFile(run_dir, number, fence=fence),
         heartbeat=Heartbeat(run_dir, number, config.steps),
         mirror=_mirror(run_dir, config),
-        warning=_warning(run_dir, begun.state),
+        warning=_warning(run_dir, begun.state, selective=config.acquisition.has_trust),
     )
     recorder.heartbeat.beat("starting", step=begun.state.step)
     return Writers(ledger=ledger, recorder=recorder)

@@ -45,7 +45,9 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "labels_allowed": allowed if cap is None else min(allowed, cap),
         "collapsed": _collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
-        "early_warning": first_alarm(rows, threshold=config.warning.threshold),
+        "early_warning": first_alarm(
+            rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
+        ),
         "attempts": len(read_attempts(run_dir)),
         "wall_seconds": _wall_seconds(run_dir, rows),
         "config_hash": hash8(config),

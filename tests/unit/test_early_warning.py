@@ -90,3 +90,31 @@ def test_the_quota_rises_with_the_risk_and_not_past_the_batch() -> None:
     )
     assert wide.quota_at(1.0) == 64
     assert composed("budget=0.2").quota_at(1.0) == 13
+
+
+def gapped(gap: float, *, bought: int, steps: int = 12) -> float:
+    """Risk of a policy that learns to buy, at a steady pseudo minus true reward."""
+    watch = EarlyWarning(selective=True)
+    for _ in range(steps):
+        watch.observe(
+            {**row(0.5, 1.0, 4.0, right=0.3, bought=bought), names.LABELS_REWARD_GAP: gap}
+        )
+    return watch.alarm.risk
+
+
+def test_where_a_policy_learns_to_buy_a_gap_counts_as_far_as_it_is_sure() -> None:
+    # 100 labels a window: 0.42 - 1.28 * 0.35 / 10 = 0.375, over 0.6
+    assert gapped(0.42, bought=10) == pytest.approx(0.3752 / 0.6, abs=1e-3)
+    assert gapped(0.42, bought=2) < gapped(0.42, bought=10)
+    assert gapped(0.10, bought=10) < 0.2
+
+
+def test_agreement_is_confirmed_by_a_closed_gap_and_not_by_an_open_one() -> None:
+    def after(gap: float) -> float:
+        watch = EarlyWarning(selective=True)
+        for r in agreeing(40, right=[0.3] * 40):
+            watch.observe({**r, names.LABELS_REWARD_GAP: gap})
+        return watch.alarm.risk
+
+    assert after(0.1) < 0.2
+    assert after(0.5) > 0.9
