@@ -1,7 +1,9 @@
 """`python -m benchmarks.step`: where a testbed step's time goes, vLLM and Transformers alternating.
 
 Every row is the median over the steps of several runs (B 64, G 8, first steps left out). Exit code
-1 when a target is missed: 1.0 s with vLLM, 0.35 s with rollout=hf, other below 10%.
+1 when a target is missed: 1.0 s with vLLM, 0.35 s with rollout=hf, other below 10%. With a policy
+that learns (`--acquisition care`) it also tells what share of a step selecting and learning take,
+without the scoring forward, which has a column of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
-PHASES = ("generate", "sync", "score", "grade", "acquire", "train", "other")
+PHASES = ("generate", "sync", "score", "grade", "select", "buy", "train", "learn", "other")
 ENGINES = {
     "vllm float32": (("rollout=vllm",), 1.0),
     "vllm bfloat16": (("rollout=vllm", "model.dtype=bfloat16"), 1.0),
@@ -42,7 +44,12 @@ def main() -> int:
     print(f"median seconds of a step, {arguments.rounds} runs x {arguments.steps - WARM_UP} steps,")
     print(f"acquisition={arguments.acquisition}; {_machine()}")
     print("engine          step  " + "  ".join(f"{phase:>8s}" for phase in PHASES))
-    return max([_report(engine, steps) for engine, steps in rows.items()])
+    missed = max([_report(engine, steps) for engine, steps in rows.items()])
+    for engine, steps in rows.items():
+        share = median((s["time/select"] + s["time/learn"]) / s["time/step"] for s in steps)
+        print(f"{engine}: selecting and learning take {share:.1%} of a step")
+    print(f"CARE's probes beside a 4B model, by floating-point operations: {probe_share():.1e}")
+    return missed
 
 
 def _measure(
@@ -67,6 +74,25 @@ def _report(engine: str, steps: list[dict[str, float]]) -> int:
     cells = "  ".join(f"{medians[phase]:8.3f}" for phase in PHASES)
     print(f"{engine:14s} {whole:5.3f}  {cells}  {'MISSED: ' + ', '.join(missed) if missed else ''}")
     return int(bool(missed))
+
+
+def probe_share(
+    *, hidden: int = 2560, parameters: float = 4e9, response_tokens: int = 1000
+) -> float:
+    """Operations of CARE's probes in a step (B 64, G 8, p 0.2) over those of the policy's update.
+
+    Multiply-adds count 2, a backward pass twice a forward pass; the policy's update is 6 operations
+    per parameter and token (Kaplan et al., arXiv 2001.08361), its generation is left out.
+    """
+    batch, group, bought, replayed, updates, stages = 64, 8, 13, 16, 3, 2
+    per_response = hidden * 64 + 64 * 512
+    per_prompt = (hidden + 1 + group) * 128 + (128 + 512) * 256 + 256 * (group + 1)
+
+    def forward(groups: int) -> float:
+        return 2.0 * stages * groups * (group * per_response + per_prompt)
+
+    probes = forward(batch) + 3 * updates * forward(bought + replayed)
+    return probes / (6.0 * parameters * batch * group * response_tokens)
 
 
 def _machine() -> str:

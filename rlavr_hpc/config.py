@@ -117,11 +117,8 @@ class RunConfig:
 
     @property
     def _drops(self) -> bool:
-        """Whether every prompt without a label is left out."""
-        trusts_nobody = not self.acquisition.has_trust
-        return self.unlabelled is Unlabelled.drop or (
-            self.unlabelled is Unlabelled.trusted and trusts_nobody
-        )
+        """Whether nothing without a label is trained on before any was bought."""
+        return self.unlabelled in (Unlabelled.drop, Unlabelled.trusted)
 
     @property
     def remarks(self) -> list[str]:

@@ -10,8 +10,10 @@ from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
 from rlavr_hpc.run import CONF
 from tests.support.configs import composed
 
-NO_CHOICE_OF_A_RUN = ("model", "eval")
-"""`model` is tried with the data it needs; `eval` holds test sets for the evaluate command."""
+NO_CHOICE_OF_A_RUN = ("model", "eval", "experiment")
+"""`model` is tried with the data it needs, `experiment` below; `eval` holds test sets for the
+evaluate command."""
+EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
 OPTIONS = sorted(
     (path.parent.name, path.stem)
     for path in CONF.glob("*/*.yaml")
@@ -142,3 +144,81 @@ def test_a_config_of_another_version_is_refused() -> None:
 
 def test_the_config_folder_is_found() -> None:
     assert (Path(CONF) / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_has_the_papers_settings(experiment: str) -> None:
+    config = composed(f"experiment={experiment}")
+    task = experiment.partition("_")[0]
+    algorithm, rollout = config.algorithm, config.rollout
+    assert (algorithm.batch, algorithm.group_size, algorithm.lr) == (64, 8, 1e-6)
+    assert algorithm.mini_batch == {"math": 64, "knights": 32}[task]
+    assert (rollout.max_prompt_tokens, rollout.max_response_tokens) == (1024, 4000)
+    assert (rollout.temperature, config.eval.temperature, config.eval.top_p) == (1.0, 0.6, 0.95)
+    assert (config.eval_every, config.save_every) == (20, 40)
+    assert config.eval.samples == {"math": 8, "knights": 1}[task]
+    assert algorithm.loss.settings["kl_coef"] == 0.0
+    assert not config.reuse_labels
+    assert config.name == experiment
+    if config.acquisition.name == "care":
+        assert config.budget == 0.2
+        assert config.acquisition.settings["gate"] == 0.25
+
+
+def test_the_papers_models_each_have_an_experiment_of_both_tasks() -> None:
+    found = {(e.partition("_")[0], composed(f"experiment={e}").model.path) for e in EXPERIMENTS}
+    models = {
+        "Qwen/Qwen3-4B", "Qwen/Qwen3-8B-Base", "microsoft/Phi-4-mini-instruct",
+        "meta-llama/Llama-3.1-8B-Instruct",
+    }  # fmt: skip
+    assert found == {(task, model) for task in ("math", "knights") for model in models}
+
+
+def test_knights_are_trained_on_3_to_7_people_and_tested_on_3_to_8() -> None:
+    data = composed("experiment=knights").data
+    assert (data.people, data.eval_people) == ([3, 4, 5, 6, 7], [3, 4, 5, 6, 7, 8])
+
+
+UNLABELLED = ("drop", "pseudo", "trusted", "soft")
+
+
+@pytest.mark.parametrize("policy", ["random", "entropy", "avg_prob", "cag_oracle", "care"])
+@pytest.mark.parametrize("unlabelled", UNLABELLED)
+def test_every_policy_composes_with_every_use_of_the_unlabelled(
+    policy: str, unlabelled: str
+) -> None:
+    config = composed(f"acquisition={policy}", f"unlabelled={unlabelled}")
+    assert config.unlabelled == unlabelled
+
+
+def test_defaults_for_the_unlabelled_are_the_methods() -> None:
+    found = {name: str(composed(f"acquisition={name}").unlabelled) for name in (
+        "none", "random", "entropy", "avg_prob", "cag_oracle", "care",
+    )}  # fmt: skip
+    expected = {**dict.fromkeys(found, "drop"), "none": "pseudo", "care": "trusted"}
+    assert found == expected
+
+
+def test_a_combination_that_does_less_than_it_says_is_remarked_on() -> None:
+    assert composed("acquisition=care", "unlabelled=trusted").remarks == []
+    (said,) = composed("acquisition=random", "unlabelled=trusted").remarks
+    assert "trains like drop" in said
+    (said,) = composed("acquisition=random", "unlabelled=soft").remarks
+    assert "by chance" in said
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["warning.threshold=0"], r"warning\.threshold=0"),
+        (["warning.budget_factor=0.5"], r"budget_factor=0\.5"),
+        (["warning.action=raise_budget"], "set budget_total"),
+        (
+            ["warning.action=raise_budget", "budget_total=9", "acquisition=none"],
+            "cannot change what acquisition=none",
+        ),
+    ],
+)
+def test_an_impossible_warning_is_refused(overrides: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        composed(*overrides)

@@ -12,8 +12,8 @@ from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.telemetry.collapse import collapse_onset
 from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
-from rlavr_hpc.telemetry.step_metrics import group_metrics, update_metrics
-from rlavr_hpc.types import Choice, Place, Signal
+from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
+from rlavr_hpc.types import Choice, Label, Lesson, Place, Signal
 from tests.support.groups import PLACE, group
 
 
@@ -91,3 +91,50 @@ def test_a_step_done_again_is_read_from_the_later_attempt(tmp_path: Path) -> Non
             file.write(Place(seed=1, step=step), {"x": Mean(value)})
     rows = [(row["step"], row["attempt"], row["x"]) for row in read_metrics(tmp_path)]
     assert rows == [(1, 1, 1.0), (2, 2, 20.0), (3, 1, 3.0)]
+
+
+def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
+    votes = {
+        "a": ["1", "1", "1", "2"], "b": ["1", "1", "1", "2"], "c": ["1", "1", "2", "3"],
+        "d": ["1", "1", "2", "3"], "e": ["1", "2", "3", "4"],
+    }  # fmt: skip
+    verdicts = {
+        "a": (True, True, True, False), "b": (False, False, False, True),
+        "c": (False, False, True, False), "d": (True, True, False, False),
+        "e": (False, False, False, False),
+    }  # fmt: skip
+    groups = [group(answers, name=name) for name, answers in votes.items()]
+    choice = Choice(
+        wanted=("b", "e"), gate=("a", "c"), trusted=("a",),
+        correct_elsewhere={"a": 0, "b": 1, "c": 0, "d": 0, "e": 0},
+    )  # fmt: skip
+    audit = Audit(judge=lambda _groups, _place: verdicts, gap=true_gap)
+    row = as_row(audit.measure(groups, PLACE, choice=choice, quota=2))
+    assert row[names.ORACLE_TRUSTED_PRECISION] == 1.0
+    assert row[names.ORACLE_GATE_PRECISION] == 0.5  # a is right, c is not
+    assert row[names.ORACLE_GATE_RECALL] == 0.5  # of a and d
+    assert row[names.ORACLE_GATE_F1] == 0.5
+    # untrusted: class 0 are d and e (both hit), class 1 are b (hit) and c (missed)
+    assert row[names.ORACLE_COUNT_RECALL] == pytest.approx((1.0 + 0.5) / 2)
+    # gaps: b largest, then c; e's vote is wrong, nothing right: sqrt(4)
+    assert row[names.ORACLE_AIM] == 0.5
+
+
+def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
+    wasted, useful, hopeless = (group(["1", "1", "2", "3"], name=n) for n in "abc")
+    lessons = [
+        Lesson(group=wasted, correct=(True, True, False, False)),
+        Lesson(group=useful, correct=(False, False, True, False)),
+        Lesson(group=hopeless, correct=(False,) * 4),
+    ]
+    labels = {n: Label(prompt_id=n, answer="x", cost=1.0) for n in "abc"}
+    labels["old"] = Label(prompt_id="old", answer="x", cost=0.0, reused=True)
+    row = as_row(label_metrics(labels, lessons, total=7))
+    assert (row[names.LABELS_BOUGHT], row[names.LABELS_REUSED], row[names.LABELS_TOTAL]) == (
+        3,
+        1,
+        7,
+    )
+    assert row[names.LABELS_VOTE_RIGHT] == pytest.approx(1 / 3)
+    assert row[names.LABELS_NONE_CORRECT] == pytest.approx(1 / 3)
+    assert row[names.LABELS_REWARD_GAP] == pytest.approx((0.0 + 0.25 + 0.5) / 3)
