@@ -95,7 +95,7 @@ def test_a_label_does_not_vouch_for_its_own_prompt() -> None:
     """A right vote amid wrong ones: its own label alone would have it trusted."""
     groups, view = world(30)
     odd = groups[1].prompt.id
-    policy = AnchoredPolicy(survey_steps=1)
+    policy = AnchoredPolicy(survey_steps=1, ridge=1e-3)
     policy.choose(groups, view)
     lessons = lessons_of(groups, [g.prompt.id for g in groups if g.prompt.id[:5] == WRONG])
     policy.learn([*lessons, *lessons_of(groups, ["right0", "right3"])], view)

@@ -197,6 +197,15 @@ def test_a_policy_from_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert scores(taught(8)) != scores(whole)
 
 
+def test_each_step_replays_other_examples() -> None:
+    first, second = (Learner(name="care", policy=taught(6, CarePolicy(replayed=3))) for _ in "12")
+    losses = [
+        learner.policy.learn([lesson(g, 2) for g in EIGHT[:2]], view(EIGHT, step=step))  # type: ignore[attr-defined]
+        for learner, step in ((first, 90), (second, 91))
+    ]
+    assert losses[0] != losses[1]
+
+
 def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path) -> None:
     Learner(name="care", policy=taught(2)).save(tmp_path)
     three = groups_of(["1", "2", "2"])

@@ -105,8 +105,8 @@ def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     }  # fmt: skip
     groups = [group(answers, name=name) for name, answers in votes.items()]
     choice = Choice(
-        wanted=("b", "e"), gate=("a", "c"), trusted=("a",),
-        correct_elsewhere={"a": 0, "b": 1, "c": 0, "d": 0, "e": 0},
+        wanted=("c", "e"), gate=("a", "c"), trusted=("a",),
+        correct_elsewhere={"a": 3, "b": 1, "c": 0, "d": 0, "e": 0},
     )  # fmt: skip
     audit = Audit(judge=lambda _groups, _place: verdicts, gap=true_gap)
     row = as_row(audit.measure(groups, PLACE, choice=choice, quota=2))
@@ -114,9 +114,9 @@ def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     assert row[names.ORACLE_GATE_PRECISION] == 0.5  # a is right, c is not
     assert row[names.ORACLE_GATE_RECALL] == 0.5  # of a and d
     assert row[names.ORACLE_GATE_F1] == 0.5
-    # untrusted: class 0 are d and e (both hit), class 1 are b (hit) and c (missed)
+    # a is trusted and does not count; of class 0 d and e are hit, of class 1 b is and c is not
     assert row[names.ORACLE_COUNT_RECALL] == pytest.approx((1.0 + 0.5) / 2)
-    # gaps: b largest, then c; e's vote is wrong, nothing right: sqrt(4)
+    # gaps: b largest, then c, just inside; e's vote is wrong and nothing is right: sqrt(4)
     assert row[names.ORACLE_AIM] == 0.5
 
 
