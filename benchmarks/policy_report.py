@@ -126,11 +126,33 @@ def _markdown(budget: Cells, reuse: Cells, machine: str) -> list[str]:
         "",
         "## Share of a step's prompts bought, no label reused",
         "",
+        *_by_budget(budget),
+        "",
+        "The same with labels bought, runs that collapsed, and how far each went from random",
+        "labels to the oracle's line at this budget, and to full supervision:",
+        "",
         *_table(budget, goals=True),
     ]
     if reuse:
         lines += ["", "## Share of all distinct prompts bought, labels reused", ""]
         lines += _table(reuse, goals=False)
+    return lines
+
+
+def _by_budget(cells: Cells) -> list[str]:
+    """A row per policy, a column per budget, best policies first."""
+    budgets = sorted({budget for _, budget in cells if 0 < budget < 1})
+    lines = [
+        f"| policy | {' | '.join(f'{budget:.0%}' for budget in budgets)} |",
+        f"|---|{'---|' * len(budgets)}",
+    ]
+    arms = {arm: max(c.accuracy for (a, _), c in cells.items() if a == arm) for arm, _ in cells}
+    for arm in sorted(arms, key=lambda name: -arms[name]):
+        fixed = cells.get((arm, 1.0)) or cells.get((arm, 0.0))
+        found = [fixed or cells.get((arm, budget)) for budget in budgets]
+        texts = [f"{c.accuracy:.3f}{_interval(c)}" if c else "" for c in found]
+        note = " (all labels)" if (arm, 1.0) in cells else " (no label)" if fixed else ""
+        lines.append(f"| `{arm}`{note} | {' | '.join(texts)} |")
     return lines
 
 
@@ -214,7 +236,7 @@ def _detected(rows: Sequence[Finished]) -> list[str]:
 def _draw(budget: Cells, reuse: Cells, path: Path) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(
-        1, 2 if reuse else 1, figsize=(11 if reuse else 6, 4.2), squeeze=False, layout="constrained"
+        1, 2 if reuse else 1, figsize=(12 if reuse else 8, 4.2), squeeze=False, layout="constrained"
     )
     titles = ("share of a step's prompts, no reuse", "share of distinct prompts, labels reused")
     for axis, cells, title in zip(axes[0], (budget, reuse), titles, strict=False):
@@ -230,6 +252,6 @@ def _draw(budget: Cells, reuse: Cells, path: Path) -> None:
                 marker="o", capsize=3, label=arm,
             )  # fmt: skip
         axis.set(xlabel=f"labels bought: {title}", ylabel="held-out accuracy", ylim=(0, 0.9))
-        axis.legend(fontsize=8)
+    axes[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=130)
     plt.close(figure)
