@@ -33,7 +33,10 @@ class LearningPolicy(Protocol):
         """Plain containers, numbers and tensors."""
 
     def load(self, state: Mapping[str, Any], *, seed: int) -> None:
-        """Continue from `state`; raises CheckpointError when it does not fit."""
+        """Continue from `state`, or afresh from an empty one.
+
+        Raises CheckpointError when it does not fit.
+        """
 
 
 def choose_top(scores: Mapping[str, float], *, quota: int) -> Choice:

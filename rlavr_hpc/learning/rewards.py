@@ -79,13 +79,13 @@ def trust_in_votes(
             clip(soft_adv * score, 0, 1), the others 0. SOFT gives
             exp(-soft_adv * score / mean score): the more a label would be worth, the less the vote
             is.
-        choice: the policy's; for SOFT, a prompt without a score counts as average, and for
-            TRUSTED, one without a score counts as far above 1.
+        choice: the policy's; for SOFT, a prompt without a score counts as average; for TRUSTED, one
+            without a score has weight 1.
         soft_adv: see above.
     """
     scores = choice.scores
     if unlabelled == TRUSTED:
-        weights = {p: soft_adv * scores.get(p, math.inf) for p in choice.trusted}
+        weights = {p: soft_adv * scores[p] if p in scores else 1.0 for p in choice.trusted}
         return {p: min(max(weights.get(p, 0.0), 0.0), 1.0) for p in prompts}
     if unlabelled != SOFT:
         return dict.fromkeys(prompts, 1.0 if unlabelled == PSEUDO else 0.0)

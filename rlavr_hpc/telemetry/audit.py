@@ -69,8 +69,12 @@ class Audit:
         }
 
     def _aim(self, judged: Sequence[Judged], choice: Choice, quota: int) -> Metrics:
-        """Of the chosen prompts, how many are among the `quota` largest gaps, ties included?"""
-        gaps = {j.name: self.gap(j.group, j.correct) for j in judged}
+        """Of the chosen, how many are among the `quota` largest gaps on offer, ties included?"""
+        gaps = {
+            j.name: self.gap(j.group, j.correct)
+            for j in judged
+            if not choice.scores or j.name in choice.scores
+        }
         largest = sorted(gaps.values(), reverse=True)[:quota]
         return {
             names.ORACLE_AIM: mean_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,21 +46,33 @@ class Learner:
         """
         if not isinstance(self.policy, LearningPolicy):
             return
+        may_change = any(key.partition(".")[0] == "acquisition" for key in allowed)
         path = folder / FILE
         name = None
         if path.exists():
             content = _read(path)
             name = content["name"]
-            if name == self.name:
-                self.policy.load(content["state"], seed=seed)
+            if name == self.name and not self._refused(content["state"], seed, may_change):
                 return
-        if not any(key.partition(".")[0] == "acquisition" for key in allowed):
+        if not may_change:
             raise CheckpointError(
                 f"{folder} holds {f'what acquisition={name} learnt' if name else 'no probes'}, and "
                 f"acquisition={self.name} would begin with untrained ones; restore the checkpoint, "
                 "or allow it with allow_change=[acquisition]"
             )
         log.warning("acquisition=%s begins with untrained probes", self.name)
+
+    def _refused(self, state: Mapping[str, Any], seed: int, may_change: bool) -> bool:
+        """Load the state; whether it does not fit settings that may have changed."""
+        assert isinstance(self.policy, LearningPolicy)
+        try:
+            self.policy.load(state, seed=seed)
+        except CheckpointError:
+            if not may_change:
+                raise
+            self.policy.load({}, seed=seed)
+            return True
+        return False
 
 
 def _read(path: Path) -> dict[str, Any]:

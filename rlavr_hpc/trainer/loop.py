@@ -70,7 +70,8 @@ class Run:
         if self.state.step == 0:
             self._record(self._place(0), self._evaluate(0))
         self.risk = ranks.on_main(lambda: self._alarm().risk)
-        if self.risk >= config.warning.threshold and config.warning.action is OnRisk.stop:
+        feared = self.risk >= config.warning.threshold and self.state.step < config.steps
+        if feared and config.warning.action is OnRisk.stop:
             self._stop_early()
         with tqdm(
             total=config.steps, initial=self.state.step, desc=config.name, unit="step",

@@ -14,7 +14,7 @@ def test_self_verification_with_vllm_pays_what_the_policy_says(tmp_path: Path) -
     """The tiny model cannot judge, so nothing is earned; a bought label still is."""
     done = run(
         *TINY, "rollout=vllm", "reward=self_verify", "reward.settings.max_tokens=16", "steps=2",
-        "acquisition=random", "unlabelled=pseudo", "budget=0.25", "eval_every=0",
+        "acquisition=random", "unlabelled=pseudo", "budget=0.75", "eval_every=0",
         f"run_dir={tmp_path / 'r'}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -83,6 +83,21 @@ def test_after_the_survey_first_votes_like_confirmed_ones_are_trained_on() -> No
     assert all(choice.scores[name] > 1.0 for name in choice.trusted)  # weight 1
 
 
+def test_a_step_without_candidates_buys_nothing() -> None:
+    groups, view = world(30)
+    policy = surveyed(AnchoredPolicy(), groups, view)
+    assert policy.choose([], replace(view, place=Place(seed=1, step=11))).wanted == ()
+
+
+def test_a_survey_takes_place_also_where_another_policy_came_before() -> None:
+    groups, view = world(30)
+    policy = AnchoredPolicy(survey_steps=2)
+    steps = [
+        policy.choose(groups, replace(view, place=Place(seed=1, step=s))) for s in (60, 61, 62)
+    ]
+    assert [choice.hold for choice in steps] == [True, True, False]
+
+
 def test_a_vote_that_changes_later_does_not_move_its_anchor() -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)

@@ -132,6 +132,7 @@ EIGHT = groups_of(*([["1", "1", "2", "3"]] * 8))
 
 def test_nobody_is_trusted_in_the_warm_up_and_trusted_prompts_are_never_bought() -> None:
     policy = CarePolicy(warmup_steps=3)
+    policy.choose(EIGHT, view(EIGHT, step=1))
     early = policy.choose(EIGHT, view(EIGHT, step=3, quota=8))
     assert early.trusted == ()
     assert len(early.gate) == 2
@@ -170,7 +171,9 @@ def test_replay_forgets_the_oldest_and_spreads_over_classes() -> None:
     assert sorted(kept[rows].tolist()) == [0, 0, 0, 0, 1, 2]
     assert len(set(rows)) == 6
     assert sorted(replay.uniform(99, rng)) == list(range(10))
-    assert len(replay.with_rows(example(1), rows)) == 7
+    both = replay.with_rows(example(1), rows)
+    assert both is not None
+    assert len(both) == 7
 
 
 def taught(steps: int, policy: CarePolicy | None = None, *, start: int = 1) -> CarePolicy:
@@ -206,6 +209,30 @@ def test_each_step_replays_other_examples() -> None:
     assert losses[0] != losses[1]
 
 
+def test_a_step_without_a_new_label_trains_on_remembered_ones() -> None:
+    policy = taught(3)
+    before = policy.state()["vote"]["head.1.weight"].clone()
+    assert set(policy.learn([], view(EIGHT, step=4))) == {"vote", "count"}
+    after = policy.state()
+    assert not torch.equal(after["vote"]["head.1.weight"], before)
+    assert len(after["replay"]["majority_N"]) == 12
+
+
+def test_warm_up_counts_from_the_first_step_the_policy_has_seen(tmp_path: Path) -> None:
+    late = CarePolicy(warmup_steps=3)
+    assert late.choose(EIGHT, view(EIGHT, step=60)).trusted == ()
+    assert late.choose(EIGHT, view(EIGHT, step=62)).trusted == ()
+    Learner(name="care", policy=late).save(tmp_path)
+    resumed = CarePolicy(warmup_steps=3)
+    Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
+    assert resumed.choose(EIGHT, view(EIGHT, step=63)).trusted != ()
+
+
+def test_groups_without_a_vote_are_not_believed() -> None:
+    silent = groups_of(*([[None] * 4] * 7), ["1", "1", "2", "3"])
+    assert CarePolicy().choose(silent, view(silent)).gate == ("p7",)
+
+
 def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path) -> None:
     Learner(name="care", policy=taught(2)).save(tmp_path)
     three = groups_of(["1", "2", "2"])
@@ -220,6 +247,8 @@ def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path
     with pytest.raises(CheckpointError, match=r"acquisition=care learnt.*allow_change"):
         other.load(tmp_path, seed=1, allowed=())
     other.load(tmp_path, seed=1, allowed=("acquisition.name",))
+    Learner(name="care", policy=narrow).load(tmp_path, seed=1, allowed=("acquisition",))
+    assert narrow.state() == {}
     (tmp_path / FILE).unlink()
     with pytest.raises(CheckpointError, match="holds no probes"):
         Learner(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
@@ -265,7 +294,7 @@ def test_probes_find_the_largest_gaps_of_a_synthetic_task() -> None:
         groups, seen, lessons = synthetic(rng, [f"t{step}-{i}" for i in range(13)])
         probes.learn(examples_of(lessons, seen), Place(seed=1, step=step))
     policy = CarePolicy()
-    policy._probes = probes
+    policy._probes, policy._begun = probes, 1
     groups, seen, lessons = synthetic(rng, [f"x{i}" for i in range(200)])
     seen = replace(seen, quota=40, place=Place(seed=1, step=41))
     choice = policy.choose(groups, seen)

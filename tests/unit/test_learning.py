@@ -85,7 +85,7 @@ def test_only_votes_the_policy_trusts_are_trained_on_and_never_with_more_than_we
         "a": pytest.approx(0.3)
     }
     scoreless = Choice(wanted=(), trusted=("a",))
-    assert trust_in_votes("ab", unlabelled="trusted", choice=scoreless, soft_adv=1.0) == {
+    assert trust_in_votes("ab", unlabelled="trusted", choice=scoreless, soft_adv=0.0) == {
         "a": 1.0,
         "b": 0.0,
     }

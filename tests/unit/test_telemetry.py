@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,11 @@ def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     assert row[names.ORACLE_COUNT_RECALL] == pytest.approx((1.0 + 0.5) / 2)
     # gaps: b largest, then c, just inside; e's vote is wrong and nothing is right: sqrt(4)
     assert row[names.ORACLE_AIM] == 0.5
+    owned = replace(
+        choice, wanted=("e",), scores={"a": 1.0, "e": 2.0}
+    )  # b, c and d are not on offer
+    offered = as_row(audit.measure(groups, PLACE, choice=owned, quota=1))
+    assert offered[names.ORACLE_AIM] == 1.0
 
 
 def test_labels_are_told_as_shares_of_the_newly_bought() -> None:

@@ -73,6 +73,8 @@ class AnchoredPolicy:
     """Newest labels that the regression learns from."""
     projection: int = 256
     """Wider hidden states are projected to so many directions, drawn at random once."""
+    _begun: int | None = field(init=False, default=None, repr=False)
+    """The first step this policy has seen; not the run's where another one came before it."""
     _anchors: dict[str, Anchor] = field(init=False, default_factory=dict, repr=False)
     _right: dict[str, float] = field(init=False, default_factory=dict, repr=False)
     """Prompt id -> whether its anchor is right, by its label; the newest last."""
@@ -88,13 +90,16 @@ class AnchoredPolicy:
 
     def choose(self, candidates: Sequence[Group], view: View) -> Choice:
         """Set anchors; then survey, or trust and buy among the rest."""
+        if not candidates:
+            return Choice(wanted=())
+        self._begun = self._begun or view.place.step
         for group in candidates:
             if group.prompt.id not in self._anchors:
                 self._anchors[group.prompt.id] = self._anchor(group, view)
         draws = dict(
             zip((g.prompt.id for g in candidates), _draws(view, len(candidates)), strict=True)
         )
-        if view.place.step <= self.survey_steps:
+        if view.place.step < self._begun + self.survey_steps:
             scores = {p: draw + self._is_clear(p) for p, draw in draws.items()}
             wanted = choose_top(scores, quota=view.quota).wanted
             return Choice(wanted=wanted, scores=scores, hold=True)
@@ -135,6 +140,7 @@ class AnchoredPolicy:
                 if anchors
             },
             "right": dict(self._right),
+            "begun": self._begun,
         }
 
     def load(self, state: Mapping[str, Any], *, seed: int) -> None:
@@ -143,6 +149,9 @@ class AnchoredPolicy:
         Raises:
             CheckpointError: it is none of this policy.
         """
+        self._anchors, self._right, self._begun = {}, {}, None
+        if not state:
+            return
         try:
             columns = {name: tensor.numpy() for name, tensor in state["columns"].items()}
             self._anchors = {
@@ -151,7 +160,7 @@ class AnchoredPolicy:
                     zip(state["names"], state["answers"], strict=True)
                 )
             }
-            self._right = dict(state["right"])
+            self._right, self._begun = dict(state["right"]), state["begun"]
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise CheckpointError(f"the saved anchors do not fit: {error!r}") from error
 

@@ -45,6 +45,8 @@ class CarePolicy:
     response_inner_width: int = 64
     response_width: int = 512
     head_width: int = 256
+    _begun: int | None = field(init=False, default=None, repr=False)
+    """The first step this policy has seen; not the run's where another one came before it."""
     _probes: Probes | None = field(init=False, default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +68,8 @@ class CarePolicy:
         guess = self._fitting(features, view).guess(features)
         names = [group.prompt.id for group in candidates]
         gate = most_believed(names, guess.vote_right_N, share=self.gate)
-        trusted = gate if view.place.step > self.warmup_steps else ()
+        self._begun = self._begun or view.place.step
+        trusted = gate if view.place.step >= self._begun + self.warmup_steps else ()
         scores = dict(zip(names, expected_gaps(features, guess), strict=True))
         untrusted = {name: scores[name] for name in names if name not in set(trusted)}
         likeliest = [row_C.index(max(row_C)) for row_C in guess.elsewhere_NC]
@@ -79,15 +82,18 @@ class CarePolicy:
         )
 
     def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
-        """Train the probes on what the labels just bought say; mean loss by stage."""
+        """Train the probes on what the labels just bought say; mean loss by stage.
+
+        A step without a new label trains on replayed ones alone.
+        """
         if not lessons:
-            return {}
+            return self._probes.learn(None, view.place) if self._probes is not None else {}
         examples = examples_of(lessons, view)
         return self._fitting(examples.features, view).learn(examples, view.place)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; empty before the first step."""
-        return self._probes.state() if self._probes is not None else {}
+        return {**self._probes.state(), "begun": self._begun} if self._probes is not None else {}
 
     def load(self, state: Mapping[str, Any], *, seed: int) -> None:
         """Continue from a checkpoint.
@@ -95,9 +101,14 @@ class CarePolicy:
         Raises:
             CheckpointError: the probes in it do not fit these settings.
         """
+        self._probes, self._begun = None, None
         if not state:
             return
-        self._probes = Probes(self._training, seed=seed, **state["shape"])
+        try:
+            shape, self._begun = dict(state["shape"]), state["begun"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the saved probes do not fit: {error!r}") from error
+        self._probes = Probes(self._training, seed=seed, **shape)
         self._probes.load(dict(state))
 
     @property
@@ -133,9 +144,10 @@ class CarePolicy:
 def most_believed(
     names: Sequence[str], beliefs: Sequence[float], *, share: float
 ) -> tuple[str, ...]:
-    """The ceil(share * N) highest beliefs; ties keep the order of the batch."""
+    """The ceil(share * N) highest beliefs above 0; ties keep the order of the batch."""
     count = max(0, math.ceil(share * len(names) - 1e-9))
-    order = sorted(range(len(names)), key=lambda i: -beliefs[i])  # sorted() is stable
+    voted = [i for i, belief in enumerate(beliefs) if belief > 0]
+    order = sorted(voted, key=lambda i: -beliefs[i])  # sorted() is stable
     return tuple(names[i] for i in order[:count])
 
 

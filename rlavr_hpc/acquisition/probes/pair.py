@@ -97,8 +97,8 @@ class Probes:
             elsewhere_NC=count_NC.double().softmax(-1).tolist(),
         )
 
-    def learn(self, examples: Examples, place: Place) -> dict[str, float]:
-        """Train on a step's bought labels and replayed ones, then remember the new.
+    def learn(self, examples: Examples | None, place: Place) -> dict[str, float]:
+        """Train on a step's bought labels, if any, and replayed ones, then remember the new.
 
         Returns:
             Mean loss of each stage over the updates; none when there were too few examples.
@@ -112,11 +112,13 @@ class Probes:
             uniform, stratified = (
                 self.replay.uniform(count, rng), self.replay.stratified(count, rng),
             )  # fmt: skip
-            if len(examples) + len(uniform) < FEWEST:
+            batches = [self.replay.with_rows(examples, rows) for rows in (uniform, stratified)]
+            if batches[0] is None or batches[1] is None or len(batches[0]) < FEWEST:
                 continue
-            losses["vote"].append(self._update_vote(self.replay.with_rows(examples, uniform)))
-            losses["count"].append(self._update_count(self.replay.with_rows(examples, stratified)))
-        self.replay.add(examples)
+            losses["vote"].append(self._update_vote(batches[0]))
+            losses["count"].append(self._update_count(batches[1]))
+        if examples is not None:
+            self.replay.add(examples)
         return {stage: sum(values) / len(values) for stage, values in losses.items() if values}
 
     def state(self) -> dict[str, Any]:
@@ -142,8 +144,9 @@ class Probes:
                 optimizer.load_state_dict(saved)
                 for group in optimizer.param_groups:
                     group["lr"] = self._training.lr
+                    group["weight_decay"] = self._training.weight_decay
             self.replay.load(state["replay"])
-        except (KeyError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"the saved probes do not fit: {error}") from error
 
     def _optimizer(self, network: torch.nn.Module) -> torch.optim.Optimizer:

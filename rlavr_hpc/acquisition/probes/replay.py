@@ -47,11 +47,12 @@ class Replay:
                 chosen.append(queue.pop())
         return chosen
 
-    def with_rows(self, examples: Examples, rows: list[int]) -> Examples:
-        """New examples, and remembered ones after them."""
+    def with_rows(self, examples: Examples | None, rows: list[int]) -> Examples | None:
+        """New examples, and remembered ones after them; None when there are neither."""
         if self._examples is None or not rows:
             return examples
-        return joined([examples, self._examples.take(rows)])
+        again = self._examples.take(rows)
+        return again if examples is None else joined([examples, again])
 
     def state(self) -> dict[str, torch.Tensor]:
         """All examples, oldest first."""
