@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from sympy.core.cache import clear_cache
 from tqdm import tqdm
 
 from benchmarks.latex_mix import Problem, make_mix
+from benchmarks.machine import machine
 from rlavr_hpc.answers.exact import read_exact
 from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.answers.referee import Referee
@@ -49,7 +49,7 @@ def main() -> int:
     sets = {"mix": make_mix(arguments.seed)}
     if REAL.exists():
         sets["real"] = read_real(REAL)
-    print(f"{arguments.workers} graders, medians of {arguments.rounds} rounds, {_machine()}")
+    print(f"{arguments.workers} graders, medians of {arguments.rounds} rounds, {machine()}")
     print("answers       math-verify     cold (ratio)     warm (ratio)   different verdicts")
     ok = [_report(name, problems, arguments) for name, problems in sets.items()]
     if MATH500.exists():
@@ -149,12 +149,6 @@ def _rollout(prompt: str, sample: int, answer: str) -> Rollout:
         prompt_id=prompt, sample=sample, token_ids=(), logprobs=(), text=rf"\boxed{{{answer}}}",
         truncated=False,
     )  # fmt: skip
-
-
-def _machine() -> str:
-    with Path("/proc/cpuinfo").open() as file:
-        model = next((line.split(":")[1].strip() for line in file if "model name" in line), "?")
-    return f"{os.cpu_count()} cores of {model}, Python {platform.python_version()}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,6 +24,7 @@ from threading import Lock
 
 from tqdm import tqdm
 
+from benchmarks.machine import machine
 from benchmarks.policy_report import write_report
 from rlavr_hpc.run_folder import read_config
 from rlavr_hpc.telemetry.early_warning import first_alarm
@@ -285,14 +286,6 @@ def _row(values: dict[str, str]) -> Row:
         alarm_step=int(values["alarm_step"]) if values["alarm_step"] else None,
         seconds=float(values["seconds"]),
     )  # fmt: skip
-
-
-def machine() -> str:
-    """How many of which processor."""
-    info = Path("/proc/cpuinfo")
-    lines: Iterable[str] = info.read_text().splitlines() if info.exists() else ()
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} x {models[0]}" if models else "unknown processor"
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
+
+from benchmarks.machine import machine
 
 PHASES = ("generate", "sync", "score", "grade", "select", "buy", "train", "learn", "other")
 ENGINES = {
@@ -42,7 +43,7 @@ def main() -> int:
                 folder = Path(root) / f"{engine}-{number}".replace(" ", "-")
                 rows[engine] += _measure(folder, overrides, arguments.steps, arguments.acquisition)
     print(f"median seconds of a step, {arguments.rounds} runs x {arguments.steps - WARM_UP} steps,")
-    print(f"acquisition={arguments.acquisition}; {_machine()}")
+    print(f"acquisition={arguments.acquisition}; {machine()}")
     print("engine          step  " + "  ".join(f"{phase:>8s}" for phase in PHASES))
     missed = max([_report(engine, steps) for engine, steps in rows.items()])
     for engine, steps in rows.items():
@@ -93,13 +94,6 @@ def probe_share(
 
     probes = forward(batch) + 3 * updates * forward(bought + replayed)
     return probes / (6.0 * parameters * batch * group * response_tokens)
-
-
-def _machine() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} x {models[0] if models else platform.machine()}"
 
 
 if __name__ == "__main__":
