@@ -13,15 +13,16 @@ import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import Line, canonical_json, make_folder, publish_once, read_lines
 
-VERSION = 1
+VERSION = 2
 SEALED = ("ledger", "metrics")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
 TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
@@ -47,6 +48,11 @@ class Attempt:
     """Step of the checkpoint it continues; 0 = from the start."""
     seals: dict[str, Seal]
     """Per folder of `SEALED`, for attempt `number - 1`."""
+    branch: int = 0
+    """Raised by every roll-back."""
+    reason: Literal["start", "rollback"] = "start"
+    setup: dict[str, int | str] | None = None
+    """What its successors must have in common with it; None of a roll-back, which runs nothing."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -79,14 +85,36 @@ def _read_token(path: Path) -> Attempt:
         raise RlavrError(f"{path}: not an attempt's token: {error}") from error
 
 
-def begin_attempt(run_dir: Path, *, resumed_from: int) -> Attempt:
-    """Publish the next token, sealing what the last attempt wrote; retries when outrun."""
+def publish_attempt(
+    run_dir: Path,
+    *,
+    resumed_from: int,
+    after: int,
+    **facts: Any,  # noqa: ANN401
+) -> Attempt | None:
+    """Publish the next token, sealing what the last attempt wrote.
+
+    Args:
+        run_dir: the run's folder.
+        resumed_from: step of the checkpoint that the attempt continues.
+        after: the last attempt that was there when this was chosen.
+        facts: the token's other fields.
+
+    Returns:
+        None when another process was faster: choose again.
+    """
     folder = make_folder(run_dir / "attempts")
+    seals = {name: seal_file(segment(run_dir, name, after)) for name in SEALED} if after else {}
+    attempt = Attempt(number=after + 1, resumed_from=resumed_from, seals=seals, **facts)
+    text = canonical_json(asdict(attempt)) + "\n"
+    return attempt if publish_once(folder / f"{attempt.number}.json", text) else None
+
+
+def begin_attempt(run_dir: Path, *, resumed_from: int, **facts: Any) -> Attempt:  # noqa: ANN401
+    """Publish the next token, whichever that is."""
     while True:
-        last = len(read_attempts(run_dir))
-        seals = {name: seal_file(segment(run_dir, name, last)) for name in SEALED} if last else {}
-        attempt = Attempt(number=last + 1, resumed_from=resumed_from, seals=seals)
-        if publish_once(folder / f"{attempt.number}.json", canonical_json(asdict(attempt)) + "\n"):
+        after = len(read_attempts(run_dir))
+        if attempt := publish_attempt(run_dir, resumed_from=resumed_from, after=after, **facts):
             return attempt
 
 
@@ -100,6 +128,16 @@ def seal_file(path: Path) -> Seal:
 def segment(run_dir: Path, folder: str, number: int) -> Path:
     """The file in which attempt `number` writes its lines."""
     return run_dir / folder / f"{number}.jsonl"
+
+
+def forks(attempts: Sequence[Attempt]) -> dict[int, int]:
+    """Per branch but the first, the last step that it has in common with the one before."""
+    begun: dict[int, int] = {}
+    for attempt in attempts:
+        if attempt.branch:
+            before = begun.get(attempt.branch, attempt.resumed_from)
+            begun[attempt.branch] = min(before, attempt.resumed_from)
+    return begun
 
 
 def check_fence(run_dir: Path, attempt: Attempt) -> None:

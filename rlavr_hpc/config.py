@@ -17,6 +17,7 @@ from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import (
     AcquisitionConfig,
     AlgorithmConfig,
+    CheckpointConfig,
     ClusterConfig,
     DeepspeedConfig,
     EvalConfig,
@@ -67,6 +68,7 @@ class RunConfig:
     grading: GradingConfig = field(default_factory=GradingConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
     warning: WarningConfig = field(default_factory=WarningConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     deepspeed: DeepspeedConfig = MISSING
     tracking: TrackingConfig = MISSING
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

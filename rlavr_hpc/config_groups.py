@@ -52,6 +52,7 @@ class OnRisk(StrEnum):
     none = "none"
     warn = "warn"
     stop = "stop"
+    rollback = "rollback"
     raise_budget = "raise_budget"
 
 
@@ -219,9 +220,14 @@ class WarningConfig:
     """What happens when `collapse/risk` reaches a threshold."""
 
     action: OnRisk = OnRisk.warn
-    """none, warn (say why), stop (with a checkpoint, exit code 3), or raise_budget: warn, and buy
-    more labels while the risk lasts, under `budget_total`."""
+    """none, warn (say why), stop (with a checkpoint, exit code 3), rollback (go on from the last
+    healthy checkpoint with other noise), or raise_budget: warn, and buy more labels while the risk
+    lasts, under `budget_total`."""
     threshold: float = 0.5
+    healthy: float = 0.25
+    """A checkpoint with a risk below this is healthy."""
+    max_rollbacks: int = 2
+    """After as many, `rollback` stops the run."""
     budget_factor: float = 2.0
     """raise_budget: how many times the step's quota."""
 
@@ -229,8 +235,32 @@ class WarningConfig:
         """Check ranges."""
         if not 0 < self.threshold <= 1:
             raise UserError(f"warning.threshold={self.threshold} is outside (0, 1]")
+        if not 0 < self.healthy <= self.threshold:
+            raise UserError(
+                f"warning.healthy={self.healthy} is outside (0, warning.threshold={self.threshold}]"
+            )
+        at_least("warning.max_rollbacks", self.max_rollbacks, 0)
         if not 1 <= self.budget_factor < math.inf:
             raise UserError(f"warning.budget_factor={self.budget_factor} must be at least 1")
+
+
+@dataclass(slots=True, kw_only=True)
+class CheckpointConfig:
+    """Which checkpoints stay, and how they are written; changes no results."""
+
+    keep_last: int = 2
+    """Newest ones that stay; an older one goes only after a newer one is complete."""
+    keep_every: int = 0
+    """Those of steps that are multiples of this stay; 0 = none."""
+    keep_best: bool = True
+    """The one with the highest held-out accuracy stays."""
+    background: bool = True
+    """Write beside the next steps, from a copy of the state in host memory."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        at_least("checkpoint.keep_last", self.keep_last, 1)
+        at_least("checkpoint.keep_every", self.keep_every, 0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -262,12 +292,16 @@ class ClusterConfig:
     runs_per_node: int = 1
     graders: int = 0
     """Grader processes per rank; 0 = as many as threads."""
+    grace_seconds: float = 30.0
+    """Between a stop signal and the kill: Slurm's KillWait or GraceTime, or the signal's lead."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         at_least("cluster.threads", self.threads, 0)
         at_least("cluster.runs_per_node", self.runs_per_node, 1)
         at_least("cluster.graders", self.graders, 0)
+        if not 0 <= self.grace_seconds < math.inf:
+            raise UserError(f"cluster.grace_seconds={self.grace_seconds} must not be negative")
 
 
 def at_least(key: str, value: int, least: int) -> None:

@@ -49,6 +49,12 @@ class DivergedError(RlavrError):
     """An optimizer update gave a loss or gradient that is no number."""
 
 
+class GivenUpError(RlavrError):
+    """Work in flight was given up on every rank, because a stop signal leaves no time for it."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class RunStoppedError(RlavrError):
     """A signal asked the run to stop; a checkpoint was written."""
 

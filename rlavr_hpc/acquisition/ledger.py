@@ -159,8 +159,21 @@ class Book:
         return sum(len(self.decisions[key]) - len(self.purchases[key]) for key in self.decisions)
 
 
-def read_book(run_dir: Path) -> Book:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """How far a ledger had come when a checkpoint was taken."""
+
+    lines: int
+    head: str
+    """Hash of the last of them."""
+
+
+def read_book(run_dir: Path, *, past: Position | None = None) -> Book:
     """Everything that counts in a run's ledger.
+
+    Args:
+        run_dir: the run's folder.
+        past: where the ledger must have been.
 
     Raises:
         LedgerError: a line is damaged or contradicts the others; the message names it.
@@ -169,8 +182,17 @@ def read_book(run_dir: Path) -> Book:
     try:
         for _, path, line in accepted_lines(run_dir, FOLDER):
             book.enter(line.row, f"{path}:{line.number}")
+            if past is not None and book.lines == past.lines and book.head != past.head:
+                raise LedgerError(
+                    f"{path}:{line.number}: the checkpoint was taken after another line"
+                )
     except ValueError as error:
         raise LedgerError(f"{error}; the ledger was damaged") from error
+    if past is not None and book.lines < past.lines:
+        raise LedgerError(
+            f"{run_dir}/{FOLDER} has {book.lines} lines, the checkpoint was taken after "
+            f"{past.lines}: some are lost; restore the files"
+        )
     return book
 
 

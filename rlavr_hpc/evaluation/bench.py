@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from tqdm import tqdm
 
 from rlavr_hpc.answers.referee import Referee, Verdict
-from rlavr_hpc.errors import RunStoppedError
+from rlavr_hpc.cluster.preemption import Deadline
+from rlavr_hpc.errors import GivenUpError, RunStoppedError
 from rlavr_hpc.evaluation.record import ProblemResult, Record
 from rlavr_hpc.evaluation.test_sets import ProblemSet
 from rlavr_hpc.rollout.engine import RolloutEngine, Sampling
@@ -51,7 +53,8 @@ class Bench:
 
     engine: RolloutEngine
     seed: int
-    should_stop: Callable[[], bool]
+    deadline: Deadline
+    """Says when to stop, and when to give up a chunk."""
     quiet: bool
     """No progress bar."""
     referee: Referee
@@ -79,26 +82,37 @@ class Bench:
                 new = sum(prompt.id not in done for prompt in chunk)
                 if not new:
                     continue
-                if ranks.anyone(self.should_stop()):
+                try:
+                    results = self._run(chunk, job)
+                except GivenUpError:
                     raise RunStoppedError(
                         f"{name}: stopped after {finished} of {total} problems; the same command "
                         "goes on from there"
-                    )
-                ranks.on_main(partial(_keep, record, self._run(chunk, job)))
+                    ) from None
+                ranks.on_main(partial(_keep, record, results))
                 finished += new
                 bar.update(new)
 
     def _run(self, chunk: Sequence[Prompt], job: Job) -> list[ProblemResult]:
+        ranks.give_up_together(self._asked)
         share = chunk[self.engine.replica :: self.engine.replicas]
-        mine: list[ProblemResult] = []
-        if share:
-            rollouts = self.engine.sample(
-                share, sampling=job.sampling, place=Place(seed=self.seed, step=0), version=VERSION
-            )
-            if self.engine.is_leader:
-                mine = grade(self.referee, share, rollouts, job.problems.answers)
+        rollouts: list[list[Rollout]] = []
+        with self.deadline.work("chunk"), suppress(GivenUpError):  # raised below on every rank
+            rollouts = self._sample(share, job) if share else []
+        ranks.give_up_together(self.deadline.hopeless)
+        leads = share if self.engine.is_leader else []
+        mine = grade(self.referee, leads, rollouts, job.problems.answers) if leads else []
         by_id = {result.id: result for part in ranks.gather_lists(mine) for result in part}
         return [by_id[prompt.id] for prompt in chunk]
+
+    def _asked(self) -> bool:
+        return self.deadline.stop.received is not None
+
+    def _sample(self, share: Sequence[Prompt], job: Job) -> list[list[Rollout]]:
+        return self.engine.sample(
+            share, sampling=job.sampling, place=Place(seed=self.seed, step=0), version=VERSION,
+            give_up=self.deadline.hopeless,
+        )  # fmt: skip
 
 
 def _keep(record: Record | None, results: list[ProblemResult]) -> None:

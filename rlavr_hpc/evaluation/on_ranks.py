@@ -12,7 +12,7 @@ import torch
 from filelock import FileLock, Timeout
 from transformers.utils import logging as transformers_logging
 
-from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.errors import RunStoppedError, UserError
 from rlavr_hpc.evaluation.bench import VERSION, Bench
@@ -24,6 +24,9 @@ from rlavr_hpc.io import make_folder
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.trainer import assemble, build_ops, ranks
 from rlavr_hpc.trainer.deepspeed_policy import init_ranks
+
+GRACE_SECONDS = 30.0
+"""From a stop signal on, a chunk of problems that would take longer is given up."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +63,7 @@ def carry_out(
             held.callback(referee.close)
             bench = Bench(
                 engine=_engine(plan, topology, device), seed=seed, referee=referee,
-                should_stop=lambda: stop.received is not None, quiet=not topology.is_main,
+                deadline=Deadline(stop=stop, grace=GRACE_SECONDS), quiet=not topology.is_main,
             )  # fmt: skip
             try:
                 for index, job in enumerate(plan.jobs):

@@ -14,11 +14,11 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.hub import cached_file
 
+from rlavr_hpc.checkpoints import MANIFEST, Checkpoint, newest_valid, read_checkpoint
 from rlavr_hpc.config_groups import ModelConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, Subject
 from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.checkpoint import MANIFEST, Checkpoint, newest_valid, read_checkpoint
 from rlavr_hpc.trainer.consolidate import consolidate
 from rlavr_hpc.trainer.language import Language
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +31,11 @@ class Sampling:
     """Enters the seeds, so that evaluation draws other noise than training."""
 
 
+def never() -> bool:
+    """For work that nobody gives up."""
+    return False
+
+
 class RolloutEngine(Protocol):
     """Generates responses with the weights it was last given."""
 
@@ -46,11 +51,20 @@ class RolloutEngine(Protocol):
         """Take over the policy's weights, version `version`. All ranks call this together."""
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
-    ) -> list[list[Rollout]]:
-        """Responses per prompt, `sampling.samples` each.
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
+        give_up: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:  # fmt: skip
+        """Responses per prompt, `sampling.samples` each; they depend on nothing sampled before.
+
+        Args:
+            prompts: what to respond to.
+            sampling: how.
+            place: enters every request's seed.
+            version: of the weights that must be held.
+            give_up: asked at every token; ranks of one replica give up together.
 
         Raises:
+            GivenUpError: `give_up` said so.
             StaleWeightsError: the engine holds another version than `version`.
         """
 

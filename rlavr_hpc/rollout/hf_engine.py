@@ -19,12 +19,15 @@ from transformers import (
     AutoModelForCausalLM,
     LogitsProcessor,
     LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
 )
 
-from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
+from rlavr_hpc.errors import GivenUpError
+from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
 from rlavr_hpc.types import Place, Prompt, Rollout
 
 
@@ -79,23 +82,27 @@ class HfEngine:
         self.held = None if missing else version
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
-    ) -> list[list[Rollout]]:
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
+        give_up: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:  # fmt: skip
         """Responses per prompt, in order."""
         refuse_stale(self.held, version)
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         done: list[Rollout] = []
         for start in range(0, len(requests), self._config.max_sequences):
             part = requests[start : start + self._config.max_sequences]
-            done += self._generate(part, sampling, place)
+            done += self._generate(part, sampling, place, give_up)
+            if give_up():
+                raise GivenUpError("generation was given up")
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
     def rest(self) -> None:
         """Nothing to free: this engine is for models that fit twice."""
 
     def _generate(
-        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place
-    ) -> list[Rollout]:
+        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place,
+        give_up: Callable[[], bool],
+    ) -> list[Rollout]:  # fmt: skip
         draw = _SeededDraw(
             [
                 request_seed(place, prompt_id=p.id, sample=k, purpose=sampling.purpose)
@@ -109,6 +116,7 @@ class HfEngine:
             input_ids=ids_NT,
             attention_mask=mask_NT,
             logits_processor=LogitsProcessorList([*warpers, draw]),
+            stopping_criteria=StoppingCriteriaList([_GivingUp(give_up)]),
             do_sample=False,
             max_new_tokens=sampling.max_tokens,
             eos_token_id=sorted(self._config.stop_ids),
@@ -139,6 +147,16 @@ class HfEngine:
         mask = [[0] * (width - len(p)) + [1] * len(p) for p in prompts]
         device = self._config.device
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+class _GivingUp(StoppingCriteria):
+    """Ends the generation of a whole batch when asked to."""
+
+    def __init__(self, give_up: Callable[[], bool]) -> None:
+        self._give_up = give_up
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
+        return torch.full(input_ids.shape[:1], self._give_up(), device=input_ids.device)
 
 
 def _warpers(sampling: Sampling) -> list[LogitsProcessor]:

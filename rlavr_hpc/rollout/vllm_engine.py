@@ -8,24 +8,26 @@ where the platform can, and seeds every request.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+import torch.distributed as dist
 
-from rlavr_hpc.errors import UserError
-from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
+from rlavr_hpc.errors import GivenUpError, UserError
+from rlavr_hpc.rollout import global_random
+from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
 from rlavr_hpc.types import Place, Prompt, Rollout
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput
 
 SLEEP_DISCARDS_WEIGHTS = 2
+STEPS_BETWEEN_POLLS = 16
+"""Engine steps after which ranks that share a model ask one another whether to give up."""
 SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -72,7 +74,12 @@ class VllmEngine:
         self._config = config
         self._decode = decode
         self.held: int | None = None
-        with _random_state_kept(), _no_shared_memory_left(rank, config.tensor_parallel):
+        self._sharing = _ranks_sharing_a_model(config.tensor_parallel, world_size)
+        with (
+            _threads_kept(),
+            global_random.kept(),
+            _no_shared_memory_left(rank, config.tensor_parallel),
+        ):
             try:
                 self._llm = _start(config)
             except ValueError as error:
@@ -90,21 +97,49 @@ class VllmEngine:
         self.held = version
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
-    ) -> list[list[Rollout]]:
-        """Responses per prompt, in order; every request carries its own seed."""
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
+        give_up: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:  # fmt: skip
+        """Responses per prompt, in order; every request carries its own seed.
+
+        Cached prefixes of earlier calls are dropped: a prefix taken from the cache differs in its
+        last bits from one computed, and a resumed run has no such cache.
+        """
         refuse_stale(self.held, version)
+        self._llm.reset_prefix_cache()
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
-        outputs = self._llm.generate(
+        names = self._llm.enqueue(
             [{"prompt_token_ids": list(prompt.token_ids)} for prompt, _ in requests],
             [self._parameters(prompt, k, sampling, place) for prompt, k in requests],
             use_tqdm=False,
         )
+        outputs = self._finish(names, give_up)
         done = [
             self._rollout(prompt.id, k, output)
             for (prompt, k), output in zip(requests, outputs, strict=True)
         ]
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
+
+    def _finish(self, names: list[str], give_up: Callable[[], bool]) -> list[RequestOutput]:
+        """Step the engine until all requests are done, or given up."""
+        engine, outputs, steps = self._llm.llm_engine, [], 0
+        while engine.has_unfinished_requests():
+            outputs += [output for output in engine.step() if output.finished]
+            steps += 1
+            if self._agreed(give_up, steps):
+                engine.abort_request(names, internal=True)
+                raise GivenUpError("generation was given up")
+        return sorted(outputs, key=lambda output: int(output.request_id))
+
+    def _agreed(self, give_up: Callable[[], bool], steps: int) -> bool:
+        """Whether to give up; ranks that share a model must take the same engine steps."""
+        if self._sharing is None:
+            return give_up()
+        if steps % STEPS_BETWEEN_POLLS:
+            return False
+        vote = torch.tensor(float(give_up()))
+        dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=self._sharing)
+        return bool(vote.item())
 
     def rest(self) -> None:
         """Free the accelerator's memory until the next sync; the weights are gone after it."""
@@ -206,21 +241,20 @@ def _no_shared_memory_left(rank: int, tensor_parallel: int) -> Iterator[None]:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
-    """`LLM()` reseeds Python, numpy and torch; give the trainer's states back."""
-    python, numpy_state, torch_state = (
-        random.getstate(),
-        np.random.get_state(),  # noqa: NPY002  the state that vLLM resets
-        torch.get_rng_state(),
-    )
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    threads = torch.set_num_threads
+def _threads_kept() -> Iterator[None]:
+    """VLLM replaces torch's function that sets the number of threads."""
+    before = torch.set_num_threads
     try:
         yield
     finally:
-        torch.set_num_threads = threads
-        random.setstate(python)
-        np.random.set_state(numpy_state)  # noqa: NPY002
-        torch.set_rng_state(torch_state)
-        if cuda:
-            torch.cuda.set_rng_state_all(cuda)
+        torch.set_num_threads = before
+
+
+def _ranks_sharing_a_model(tensor_parallel: int, world_size: int) -> Any:  # noqa: ANN401
+    """The process group on CPU of this rank's replica; None when it is alone in it."""
+    if tensor_parallel == 1:
+        return None
+    ranks = range(world_size)
+    groups = [list(ranks[i : i + tensor_parallel]) for i in range(0, world_size, tensor_parallel)]
+    mine, _ = dist.new_subgroups_by_enumeration(groups, backend="gloo")
+    return mine

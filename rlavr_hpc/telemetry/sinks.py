@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.attempts import accepted_lines, segment
+from rlavr_hpc.attempts import accepted_lines, forks, read_attempts, segment
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.telemetry.reduce import Mean, as_row
@@ -59,3 +59,23 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     except (ValueError, KeyError) as error:
         raise RlavrError(f"the metrics are damaged: {error}") from error
     return [rows[key] for key in sorted(rows)]
+
+
+def read_line(run_dir: Path, *, until: int | None = None) -> list[dict[str, Any]]:
+    """The rows that the run has behind it: one per step, without what was rolled back.
+
+    Args:
+        run_dir: the run's folder.
+        until: the last step wanted.
+
+    Raises:
+        RlavrError: the record is damaged.
+    """
+    begun = forks(read_attempts(run_dir))
+
+    def stays(row: Mapping[str, Any]) -> bool:
+        later = (step for branch, step in begun.items() if branch > row["branch"])
+        return all(row["step"] <= step for step in later)
+
+    by_step = {row["step"]: row for row in read_metrics(run_dir) if stays(row)}
+    return [by_step[step] for step in sorted(by_step) if until is None or step <= until]

@@ -17,6 +17,7 @@ from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.grader import Limits
 from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_grading import GradingConfig
@@ -127,42 +128,66 @@ def _prepare_held_out(
     )  # fmt: skip
 
 
-def build_parts(
-    config: RunConfig,
-    *,
-    plugins: Plugins,
-    split: Split,
-    language: Language,
-    prompts: Prepared,
-    topology: Topology,
-    records: Records,
-) -> Parts:
-    """Load the model, start the engine, and put everything together. All ranks call this."""
-    device = pick_device(topology)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a run is built from, read and checked."""
+
+    plugins: Plugins
+    split: Split
+    language: Language
+    prompts: Prepared
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """What takes long to start, once a process."""
+
+    policy: DeepspeedPolicy
+    engine: RolloutEngine
+    judge: Referee
+    verifier: SelfVerifier | None
+
+
+def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models:
+    """Load the model and start the engine. All ranks call this together."""
+    device, language, plugins = pick_device(topology), inputs.language, inputs.plugins
     policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
-    verifier = _verifier(config, plugins.pseudo, split.train, language, prompts)
+    verifier = _verifier(config, plugins.pseudo, inputs.split.train, language, inputs.prompts)
     longest = 0 if verifier is None else verifier.longest + verifier.room
-    judge = build_referee(config.grading, workers=config.cluster.graders or topology.threads)
-    referee = RecordedReferee(judge, records.given_up)
+    return Models(
+        policy=policy,
+        engine=build_engine(config, language, topology, device, longest=longest),
+        judge=build_referee(config.grading, workers=config.cluster.graders or topology.threads),
+        verifier=verifier,
+    )
+
+
+def build_parts(
+    config: RunConfig, inputs: Inputs, models: Models, *, records: Records, deadline: Deadline
+) -> Parts:
+    """Put everything together for one attempt."""
+    plugins, split = inputs.plugins, inputs.split
+    referee = RecordedReferee(models.judge, records.given_up)
     return Parts(
         config=config,
-        stream=prompts.stream,
-        engine=build_engine(config, language, topology, device, longest=longest),
-        policy=policy,
+        stream=inputs.prompts.stream,
+        engine=models.engine,
+        policy=models.policy,
         referee=referee,
         learner=Learner(name=config.acquisition.name, policy=plugins.acquisition),
         rules=rules_of(config),
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
         pseudo=plugins.pseudo,
-        verifier=verifier,
-        test_sets=_test_sets(prompts.held_out, split.held_out),
+        verifier=models.verifier,
+        test_sets=_test_sets(inputs.prompts.held_out, split.held_out),
         audit=Audit(judge=_oracle(split.train, referee, stage="audit"), gap=true_gap)
         if config.audit
         else None,
         oracle=_oracle(split.train, referee, stage="oracle")
         if config.acquisition.research_only
         else None,
+        deadline=deadline,
     )
 
 

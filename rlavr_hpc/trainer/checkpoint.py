@@ -1,215 +1,218 @@
-"""Checkpoints: written beside, checksummed, renamed at once; the newest valid one is loaded.
+"""Writes checkpoints: a snapshot at once, the files beside the next steps, one rename at the end.
 
-A checkpoint is `checkpoints/step_S/`: DeepSpeed's shards and MANIFEST.json with the size and hash
-of every file. What has no manifest, or does not match it, is not a checkpoint.
+Every rank writes, flushes and hashes its own files into a temporary folder; when all are done rank
+0 adds the manifest and renames the folder. Until then nobody takes it for a checkpoint.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import os
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from rlavr_hpc.errors import CheckpointError, UserError
-from rlavr_hpc.io import canonical_json, make_folder, sync_file, sync_folder, write_atomic
-from rlavr_hpc.trainer import ranks
+from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.checkpoints import (
+    FOLDER,
+    LATEST,
+    MANIFEST,
+    VERSION,
+    Keep,
+    State,
+    in_line,
+    read_manifest,
+    step_folders,
+    to_keep,
+)
+from rlavr_hpc.errors import CheckpointError, FencedError, UserError
+from rlavr_hpc.io import canonical_json, make_folder, sync_folder, write_atomic
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.reduce import Mean, Metrics
+from rlavr_hpc.trainer import random_state, ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.learner import Learner
+from rlavr_hpc.trainer.shards import Written, write_file
 
-VERSION = 1
-FOLDER = "checkpoints"
-MANIFEST = "MANIFEST.json"
-STEP_NAME = re.compile(r"step_([0-9]+)")
-KEEP = 2
-"""Newest checkpoints that stay; an older one goes only after a newer one is complete."""
-CHUNK = 1 << 22
+MIB = 1 << 20
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What a run is besides its shards. Every random choice is a function of it."""
+@dataclass(slots=True, kw_only=True)
+class Writing:
+    """A checkpoint of which this rank has a snapshot and is writing its files."""
 
-    step: int
-    branch: int
-    attempt: int
-    world_size: int
-    threads: int
-    prompts_fingerprint: str
-    config_hash: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A complete checkpoint on disk."""
-
-    folder: Path
     state: State
+    folder: Path
+    """Where it grows, until it is renamed."""
+    contents: Mapping[Path, Any]
+    """What this rank writes, by file."""
+    files: dict[str, Written] = field(default_factory=dict)
+    seconds: float = 0.0
+    """That the writing took."""
+    error: str | None = None
 
-
-def save_checkpoint(
-    run_dir: Path, policy: DeepspeedPolicy, learner: Learner, state: State,
-    *, fence: Callable[[], None],
-) -> None:  # fmt: skip
-    """Write a checkpoint; it exists for readers only when it is complete. All ranks call this.
-
-    A rank whose shard fails raises at once, without another collective: the others are inside
-    DeepSpeed's barrier, and its exit is what makes the launcher end them.
-
-    Args:
-        run_dir: the run's folder.
-        policy: gives the shards.
-        learner: gives what the acquisition policy has learnt, on rank 0.
-        state: goes into the manifest.
-        fence: raises FencedError when a newer attempt owns the folder; asked on rank 0.
-
-    Raises:
-        CheckpointError: it could not be written; older checkpoints are untouched.
-    """
-    final = run_dir / FOLDER / f"step_{state.step}"
-    work = final.with_name(f".{final.name}.{state.attempt}.tmp")
-    ranks.on_main(lambda: _prepare(work, fence))
-    try:
-        policy.save(work)
-    except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"{final}: cannot be written ({error})") from error
-    ranks.barrier()
-    ranks.on_main(lambda: _publish(work, final, learner, state, fence))
-
-
-def _prepare(work: Path, fence: Callable[[], None]) -> None:
-    fence()
-    make_folder(work.parent)
-    for stale in work.parent.glob(".*"):
-        shutil.rmtree(stale)
-    work.mkdir()
-
-
-def _publish(
-    work: Path, final: Path, learner: Learner, state: State, fence: Callable[[], None]
-) -> None:
-    try:
-        learner.save(work)
-        files = {str(p.relative_to(work)): _describe(p) for p in _files(work)}
-        manifest = {"version": VERSION, "state": asdict(state), "files": files}
-        write_atomic(work / MANIFEST, canonical_json(manifest) + "\n")
-        for folder in [p for p in work.rglob("*") if p.is_dir()]:
-            sync_folder(folder)
-        fence()
-        if final.exists():  # an older attempt came this far, and was not continued from here
-            final.rename(final.with_name(f".{final.name}.{state.attempt}.old"))
-        work.rename(final)
-        sync_folder(final.parent)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
-        raise CheckpointError(f"{final}: cannot be written ({error})") from error
-    for old in _folders(final.parent)[KEEP:]:
-        shutil.rmtree(old)
-    for leftover in final.parent.glob(".*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != MANIFEST)
-
-
-def _describe(path: Path) -> dict[str, int | str]:
-    sync_file(path)
-    return {"size": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _folders(parent: Path) -> list[Path]:
-    """Checkpoint folders, newest step first."""
-    steps = [(int(m[1]), p) for p in parent.glob("step_*") if (m := STEP_NAME.fullmatch(p.name))]
-    return [path for _, path in sorted(steps, reverse=True)]
-
-
-def newest_valid(run_dir: Path) -> Checkpoint | None:
-    """The newest checkpoint whose files match its manifest; says why others are passed over."""
-    for folder in _folders(run_dir / FOLDER):
+    def write(self) -> None:
+        """Write and flush this rank's files; what goes wrong is kept for all ranks to hear."""
+        start = time.perf_counter()
         try:
-            return _read(folder)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("%s is passed over: %s", folder, error)
-    return None
+            for path, content in self.contents.items():
+                self.files[str(path.relative_to(self.folder))] = write_file(path, content)
+            for folder in {path.parent for path in self.contents}:
+                sync_folder(folder)
+        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
+            self.error = str(error)
+        self.seconds = time.perf_counter() - start
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """One checkpoint by its folder.
+@dataclass(slots=True, kw_only=True)
+class CheckpointWriter:
+    """The checkpoints of one attempt, one at a time. All ranks call its methods together."""
 
-    Raises:
-        UserError: there is none, or it belongs to another user.
-        CheckpointError: it does not match its manifest.
-    """
-    if not (folder / MANIFEST).is_file():
-        there = ", ".join(path.name for path in _folders(folder.parent)) or "none"
-        raise UserError(f"{folder} is no complete checkpoint; there are: {there}")
-    try:
-        return _read(folder)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder} cannot be used: {error}") from error
+    run_dir: Path
+    policy: DeepspeedPolicy
+    learner: Learner
+    fence: Callable[[], None]
+    """Raises FencedError when a newer attempt owns the run folder; asked on rank 0."""
+    keep: Keep
+    background: bool
+    """Write beside the next steps, from a copy of the state in host memory."""
+    seconds: float = 0.0
+    """That the last checkpoint took, from the snapshot to the rename."""
+    newest: int
+    """Step of the newest one that was loaded, is being written, or is complete."""
+    _writing: Writing | None = None
+    _thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether this rank is still writing files."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def begin(self, state: State) -> Metrics:
+        """Take a snapshot and have it written; what was being written is finished first.
+
+        Returns:
+            What it cost.
+
+        Raises:
+            CheckpointError: the one before could not be written; older ones are untouched.
+            FencedError: a newer attempt owns the run folder.
+        """
+        before = self.finish()
+        start = time.perf_counter()
+        final = self.run_dir / FOLDER / f"step_{state.step}"
+        work = final.with_name(f".{final.name}.{state.attempt}.tmp")
+        ranks.on_main(lambda: self._prepare(work))
+        contents = self.policy.snapshot(work, copy=self.background)
+        contents |= random_state.snapshot(work)
+        contents |= ranks.on_main_only(lambda: self.learner.snapshot(work)) or {}
+        self._writing = Writing(state=state, folder=work, contents=contents)
+        self.newest = state.step
+        if self.background:
+            self._thread = threading.Thread(target=self._writing.write, daemon=True)
+            self._thread.start()
+        else:
+            self._writing.write()
+        return {**before, names.TIME_SAVE: Mean(time.perf_counter() - start)}
+
+    def finish(self) -> Metrics:
+        """Wait for the files and make the checkpoint complete; nothing when there is none.
+
+        Returns:
+            What it cost.
+
+        Raises:
+            CheckpointError: it could not be written; older ones are untouched.
+            FencedError: a newer attempt owns the run folder.
+        """
+        writing, start = self._writing, time.perf_counter()
+        if writing is None:
+            return {}
+        if self._thread is not None:
+            self._thread.join()
+        self._writing = self._thread = None
+        told = ranks.gather_on_main([(writing.files, writing.error)])
+        size = ranks.on_main(lambda: self._publish(writing, [part[0] for part in told]))
+        blocked = time.perf_counter() - start
+        self.seconds = writing.seconds + blocked
+        return {
+            names.TIME_PUBLISH: Mean(blocked),
+            names.TIME_SAVE_FILES: Mean(writing.seconds),
+            names.SYS_CHECKPOINT_MIB: Mean(size / MIB),
+        }
+
+    def _prepare(self, work: Path) -> None:
+        self.fence()
+        try:
+            make_folder(work.parent)
+            for stale in work.parent.glob(".*"):
+                shutil.rmtree(stale)
+            self.policy.make_folders(work)
+        except OSError as error:
+            raise _unwritable(work.parent, error.strerror) from error
+
+    def _publish(
+        self, writing: Writing, told: list[tuple[Mapping[str, Written], str | None]]
+    ) -> int:
+        """Complete the checkpoint and drop what is not to be kept; its size in bytes."""
+        final = self.run_dir / FOLDER / f"step_{writing.state.step}"
+        errors = [error for _, error in told if error is not None]
+        if errors:
+            raise _unwritable(final, errors[0])
+        files = {name: asdict(w) for written, _ in told for name, w in written.items()}
+        manifest = {"version": VERSION, "state": asdict(writing.state), "files": files}
+        try:
+            write_atomic(writing.folder / MANIFEST, canonical_json(manifest) + "\n")
+            sync_folder(writing.folder)
+            self._replace(final, writing)
+            write_atomic(final.with_name(LATEST), f"{final.name}\n")
+            self._prune()
+        except OSError as error:
+            raise _unwritable(final, error.strerror) from error
+        return sum(w.size for written, _ in told for w in written.values())
+
+    def _replace(self, final: Path, writing: Writing) -> None:
+        """Put the finished folder in its place, unless a successor's is there already."""
+        self.fence()
+        if final.exists():  # of an attempt that was not continued from here
+            try:
+                before = read_manifest(final).state.attempt
+            except (CheckpointError, UserError):
+                before = 0
+            if before > writing.state.attempt:
+                raise FencedError(f"{final} is attempt {before}'s already; this one stops here")
+            final.rename(final.with_name(f".{final.name}.{writing.state.attempt}.del"))
+        writing.folder.rename(final)
+        sync_folder(final.parent)
+
+    def _prune(self) -> None:
+        """Drop older checkpoints; each is renamed first, so that none is ever half there."""
+        self.fence()
+        attempts, line = read_attempts(self.run_dir), []
+        folders = step_folders(self.run_dir)
+        for folder in folders:
+            try:
+                found = read_manifest(folder)
+            except (CheckpointError, UserError) as error:
+                log.warning("%s is no valid checkpoint and is removed: %s", folder, error)
+                continue
+            if in_line(found.state, attempts):
+                line.append(found.state)
+        kept = {f"step_{step}" for step in to_keep(line, self.keep)}
+        for folder in folders:
+            if folder.name not in kept:
+                folder.rename(folder.with_name(f".{folder.name}.del"))
+        for leftover in (self.run_dir / FOLDER).glob(".*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _read(folder: Path) -> Checkpoint:
-    manifest = json.loads((folder / MANIFEST).read_text())
-    _refuse_strangers([folder, *_files(folder)])
-    if manifest["version"] != VERSION:
-        raise UserError(f"{folder}: checkpoint version {manifest['version']} is not {VERSION}")
-    for name, told in manifest["files"].items():
-        path = folder / name
-        if path.stat().st_size != told["size"]:
-            raise ValueError(f"{name} has {path.stat().st_size} bytes instead of {told['size']}")
-        if _sha256(path) != told["sha256"]:
-            raise ValueError(f"{name} does not have the content it was written with")
-    return Checkpoint(folder=folder, state=State(**manifest["state"]))
-
-
-def _refuse_strangers(paths: Iterable[Path]) -> None:
-    """Shards are unpickled, so they must be the user's own."""
-    for path in paths:
-        if path.stat().st_uid != os.geteuid():
-            raise UserError(f"{path} belongs to another user; it is not loaded")
-
-
-def check_fits(found: Checkpoint, now: State, *, allowed: frozenset[str]) -> None:
-    """Refuse a checkpoint that this process cannot continue exactly.
-
-    Args:
-        found: the checkpoint.
-        now: this process's own values.
-        allowed: config keys that may differ (`allow_change`).
-
-    Raises:
-        UserError: other ranks, other threads or other prompts.
-    """
-    state = found.state
-    if state.world_size != now.world_size:
-        raise UserError(
-            f"{found.folder} was written by {state.world_size} ranks, this start has "
-            f"{now.world_size}; start with {state.world_size}"
-        )
-    if state.threads != now.threads and "cluster.threads" not in allowed:
-        raise UserError(
-            f"the run used {state.threads} threads a rank, this start would use {now.threads}, and "
-            f"results would differ in their last bits; set cluster.threads={state.threads}, or "
-            "allow_change=[cluster.threads]"
-        )
-    if state.prompts_fingerprint != now.prompts_fingerprint and "data" not in allowed:
-        raise UserError(
-            "the training prompts are not those this run began with (another file, or another "
-            "filter); restore them, or allow_change=[data]"
-        )
+def _unwritable(path: Path, reason: str | None) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: cannot be written ({reason}); older checkpoints are untouched. Make room and "
+        "start the same command again"
+    )

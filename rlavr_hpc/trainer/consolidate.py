@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig
 
+from rlavr_hpc.checkpoints import Checkpoint
 from rlavr_hpc.config_groups import ModelConfig
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.trainer.checkpoint import Checkpoint
 from rlavr_hpc.trainer.deepspeed_policy import whole_weights
 from rlavr_hpc.trainer.language import Language
 

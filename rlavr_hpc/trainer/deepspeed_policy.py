@@ -9,7 +9,6 @@ Shapes: R response tokens of a micro-batch.
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import math
 from collections.abc import Iterator, Sequence
@@ -37,7 +36,9 @@ from rlavr_hpc.trainer.scoring_model import (
     Sequences,
     collate,
     joined,
+    parameter_names,
 )
+from rlavr_hpc.trainer.shards import ShardFiles
 from rlavr_hpc.types import MiniBatch, Sample
 
 TAG = "shards"
@@ -87,7 +88,9 @@ class DeepspeedPolicy:
             betas=(algorithm.beta1, algorithm.beta2),
         )  # fmt: skip
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
-        self._names = _parameter_names(self._engine.module)
+        self._engine.checkpoint_engine = self._files = ShardFiles()
+        self._engine._copy_recovery_script = lambda folder: None
+        self._names = parameter_names(self._engine.module)
         self._first_pass()
 
     @property
@@ -175,11 +178,23 @@ class DeepspeedPolicy:
                 bucket, size = [], 0
         yield from self._gathered(bucket)
 
-    def save(self, folder: Path) -> None:
-        """Write this rank's shards below `folder`. All ranks call this together."""
+    @staticmethod
+    def make_folders(folder: Path) -> None:
+        """Make what a checkpoint's files need."""
+        (folder / TAG).mkdir(parents=True)
+
+    def snapshot(self, folder: Path, *, copy: bool) -> dict[Path, Any]:
+        """What this rank's shards below `folder` must hold. All ranks call this together.
+
+        Args:
+            folder: the checkpoint; nothing is written.
+            copy: the values must survive the next update.
+        """
+        self._files.copy = copy
         self._engine.save_checkpoint(
             str(folder), tag=TAG, client_state={"version": self.version}, save_latest=False
         )
+        return self._files.take()
 
     def load(self, folder: Path) -> None:
         """Take over the shards below `folder`, written by the same number of ranks.
@@ -283,15 +298,6 @@ def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> Sc
     )
 
 
-def _parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[str]]:
-    """Every parameter once, with all the names it goes by in the language model."""
-    names: dict[torch.nn.Parameter, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        if name.startswith(PREFIX):
-            names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
-    return names
-
-
 def whole_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     """Whole float32 weights of saved shards by their Hugging Face names, one after the other.
 
@@ -310,10 +316,3 @@ def whole_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
     for name, tensor in found.items():
         if name.startswith(PREFIX):
             yield name.removeprefix(PREFIX), tensor.contiguous()
-
-
-def release_unused_memory() -> None:
-    """Return cached accelerator memory before another tenant needs it."""
-    if torch.cuda.is_available():
-        gc.collect()
-        torch.cuda.empty_cache()

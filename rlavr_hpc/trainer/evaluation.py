@@ -7,13 +7,17 @@ from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import HeldOutSet, Parts
-from rlavr_hpc.trainer.step import gather_groups, judge, share_of
+from rlavr_hpc.trainer.step import gather_groups, generate, judge, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Place
 
 
 def evaluate(parts: Parts, place: Place) -> Metrics:
-    """Every test set at the policy's present weights; all ranks call this together."""
+    """Every test set at the policy's present weights; all ranks call this together.
+
+    Raises:
+        GivenUpError: a stop signal leaves no time for it.
+    """
     sync_weights(parts.policy, parts.engine, bucket_mib=parts.config.rollout.sync_bucket_mib)
     metrics: Metrics = {}
     for test_set in parts.test_sets:
@@ -32,9 +36,7 @@ def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
         purpose=f"eval/{test_set.name}",
     )
     share = share_of(test_set.prompts, parts)
-    rollouts = parts.engine.sample(
-        share, sampling=sampling, place=place, version=parts.policy.version
-    )
+    rollouts, _ = generate(parts, share, sampling, place)
     stage = f"eval/{test_set.name}"
     mine = parts.referee.vote(share, rollouts, place=place, stage=stage)
     groups = gather_groups(mine, test_set.prompts, parts)

@@ -12,11 +12,9 @@ import os
 import socket
 import sys
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import (
     Topology,
@@ -33,12 +31,12 @@ from rlavr_hpc.errors import (
     RunStoppedError,
     UserError,
 )
-from rlavr_hpc.identity import hash8
 from rlavr_hpc.run_folder import Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
     from rlavr_hpc.trainer.loop import Run
+    from rlavr_hpc.trainer.process import Process
 
 log = logging.getLogger("rlavr_hpc")
 
@@ -99,9 +97,11 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
     announce_ranks(topology, os.environ)
-    run = _assemble(config, run_dir, topology, stop)
+    process = join(config, run_dir, topology, stop)
+    run = process.start()
     try:
-        run.fit()
+        while run.fit() == "rolled_back":
+            run = process.start()
     except (RunStoppedError, EarlyWarningError) as stopped:
         _conclude(run, "stopped", code=stopped.exit_code)
         _leave()
@@ -115,20 +115,18 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     return _finish(run)
 
 
-def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Run:
-    """Everything up to the first step; imports torch."""
+def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Process:
+    """Read the inputs and become a rank among ranks; imports torch."""
     split = load_inputs(config)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
 
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.answers.given_up import GivenUp  # noqa: PLC0415
-    from rlavr_hpc.trainer import assemble, build_ops, ranks, resume  # noqa: PLC0415
+    from rlavr_hpc.trainer import assemble, build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
-    from rlavr_hpc.trainer.loop import Run  # noqa: PLC0415
-    from rlavr_hpc.trainer.parts import Records  # noqa: PLC0415
+    from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
     plugins = assemble.load_plugins(config)
     language = load_language(config, quiet=not topology.is_main)
@@ -138,36 +136,8 @@ def _assemble(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFl
     init_ranks(
         device=assemble.pick_device(topology), rank=topology.rank, world_size=topology.world_size
     )
-    begun = ranks.on_main(
-        lambda: resume.begin(
-            run_dir, config, topology=topology, prompts=prompts, config_hash=hash8(config)
-        )
-    )
-    fence = partial(check_fence, run_dir, begun.attempt)
-    writers = ranks.on_main_only(lambda: resume.open_writers(run_dir, config, begun))
-    try:
-        parts = assemble.build_parts(
-            config, plugins=plugins, split=split, language=language, prompts=prompts,
-            topology=topology, records=Records(
-                ledger=writers.ledger if writers else None,
-                given_up=GivenUp(run_dir, begun.attempt.number, fence=fence if writers else None),
-            ),
-        )  # fmt: skip
-        if begun.checkpoint is not None:
-            folder = begun.checkpoint.folder
-            parts.policy.load(folder)
-            ranks.on_main(
-                lambda: parts.learner.load(folder, seed=config.seed, allowed=config.allow_change)
-            )
-    except Exception:
-        if writers is not None:
-            writers.recorder.heartbeat.beat("failed", step=begun.state.step)
-        raise
-    return Run(
-        parts=parts, run_dir=run_dir, state=begun.state, stop=stop,
-        recorder=writers.recorder if writers else None,
-        fence=fence,
-    )  # fmt: skip
+    inputs = assemble.Inputs(plugins=plugins, split=split, language=language, prompts=prompts)
+    return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 
 
 def _finish(run: Run) -> ExitCode:

@@ -13,6 +13,7 @@ import torch
 
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy, LearningPolicy
 from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.trainer.shards import on_host
 
 VERSION = 1
 FILE = "acquisition.pt"
@@ -27,11 +28,12 @@ class Learner:
     name: str
     policy: AcquisitionPolicy
 
-    def save(self, folder: Path) -> None:
-        """Write the state, if the policy has one."""
-        if isinstance(self.policy, LearningPolicy):
-            content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
-            torch.save(content, folder / FILE)
+    def snapshot(self, folder: Path) -> dict[Path, Any]:
+        """A copy of the state by the file it belongs in, if the policy has one."""
+        if not isinstance(self.policy, LearningPolicy):
+            return {}
+        content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
+        return {folder / FILE: on_host(content)}
 
     def load(self, folder: Path, *, seed: int, allowed: Collection[str]) -> None:
         """Continue from the state in a checkpoint.

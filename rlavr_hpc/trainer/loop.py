@@ -7,13 +7,16 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
-from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.branches import roll_back
+from rlavr_hpc.checkpoints import State
 from rlavr_hpc.config_groups import OnRisk
-from rlavr_hpc.errors import EarlyWarningError, RunStoppedError
+from rlavr_hpc.errors import EarlyWarningError, GivenUpError, RunStoppedError
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import Alarm, EarlyWarning
@@ -21,7 +24,7 @@ from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.checkpoint import State, save_checkpoint
+from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.evaluation import evaluate
 from rlavr_hpc.trainer.parts import HELD_OUT, Parts
 from rlavr_hpc.trainer.step import StepResult, run_step
@@ -30,6 +33,14 @@ from rlavr_hpc.types import Place
 KIB_PER_GIB = 1 << 20
 
 log = logging.getLogger(__name__)
+
+
+class Ended(StrEnum):
+    """How a run came out of its loop, errors and stops apart."""
+
+    done = "done"
+    rolled_back = "rolled_back"
+    """The next attempt goes on from an earlier step, on another branch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,82 +62,142 @@ class Run:
     state: State
     """After the last finished step."""
     recorder: Recorder | None
-    stop: StopFlag
+    saver: CheckpointWriter
     fence: Callable[[], None]
     """Raises FencedError when a newer attempt owns the run folder."""
-    risk: float = 0.0
-    """`collapse/risk` after the last finished step."""
     late: Metrics = field(default_factory=dict)
     """Measured after the row it belongs to was written; goes into the next one."""
 
-    def fit(self) -> None:
-        """Run until `steps`, or until asked to stop.
+    def fit(self) -> Ended:
+        """Run until `steps`, until asked to stop, or until rolled back.
 
         Raises:
             RunStoppedError: a signal came; a checkpoint of the last finished step is on disk.
-            EarlyWarningError: the risk of collapse is high and `warning.action=stop`; likewise.
+            EarlyWarningError: the risk of collapse is high and `warning.action` says stop;
+                likewise.
         """
-        config = self.parts.config
+        try:
+            ended = self._catch_up() or self._go_on()
+        except GivenUpError:
+            raise self._stopped() from None
+        self.late |= self.saver.finish()
+        return ended
+
+    def _catch_up(self) -> Ended | None:
+        """What the attempt before left to do: the first evaluation, one it owed, or a fear."""
+        if self.state.owed is not None:
+            owed = {name: Mean(*pair) for name, pair in self.state.owed.items()}
+            return self._settle(self.state.step, owed)
         if self.state.step == 0:
-            self._record(self._place(0), self._evaluate(0))
-        self.risk = ranks.on_main(lambda: self._alarm().risk)
-        feared = self.risk >= config.warning.threshold and self.state.step < config.steps
-        if feared and config.warning.action is OnRisk.stop:
-            self._stop_early()
+            values = self._record(self._place(0), self._evaluate(0))
+            self.state = replace(self.state, score=values.get(self._accuracy))
+            if self.parts.config.warning.action is OnRisk.rollback:
+                self._save()
+        self.state = replace(self.state, risk=ranks.on_main(lambda: self._alarm().risk))
+        return self._heed(before=0.0)
+
+    def _go_on(self) -> Ended:
+        config = self.parts.config
         with tqdm(
             total=config.steps, initial=self.state.step, desc=config.name, unit="step",
             disable=self.recorder is None, mininterval=1.0,
         ) as bar:  # fmt: skip
             while self.state.step < config.steps:
-                values = self._one_step(self.state.step + 1)
+                if ended := self._one_step(self.state.step + 1, bar):
+                    return ended
                 bar.update()
-                bar.set_postfix_str(_progress(values), refresh=False)
+        return Ended.done
 
-    def _one_step(self, step: int) -> dict[str, float]:
-        config, place = self.parts.config, self._place(step)
-        result = run_step(self.parts, place, quota=config.quota_at(self.risk))
+    def _one_step(self, step: int, bar: tqdm[NoReturn]) -> Ended | None:
+        place, quota = self._place(step), self.parts.config.quota_at(self.state.risk)
+        with self.parts.deadline.work("step"):
+            result = run_step(self.parts, place, quota=quota)
         metrics = {**result.metrics, **self._audit(result, place), **_rates(result)}
-        if self._due(step, config.eval_every):
-            metrics |= self._evaluate(step)
-        values = self._record(place, metrics)
-        self.state = replace(self.state, step=step)
-        alarmed = self._heed(values[names.COLLAPSE_RISK])
-        asked = ranks.anyone(self.stop.received is not None)
-        if asked or alarmed or self._due(step, config.save_every):
-            self._save()
-        if alarmed and step < config.steps:
-            self._stop_early()
-        if asked and step < config.steps:
-            raise RunStoppedError(
-                f"stopped after step {step} of {config.steps}, checkpoint written; start the same "
-                "command again to continue"
-            )
-        return values
+        bar.set_postfix_str(_progress(as_row(metrics)), refresh=False)
+        return self._settle(step, metrics)
 
-    def _heed(self, risk: float) -> bool:
-        """Say what is feared when it begins; whether to stop for it."""
-        warning, before = self.parts.config.warning, self.risk
-        self.risk = risk
-        if warning.action is OnRisk.none or risk < warning.threshold:
-            return False
-        if before < warning.threshold and self.recorder is not None:
+    def _settle(self, step: int, metrics: Metrics) -> Ended | None:
+        """Everything after a step's updates: evaluation, record, checkpoint, warning."""
+        config, before = self.parts.config, self.state.risk
+        owed = {name: (mean.total, mean.count) for name, mean in metrics.items()}
+        self.state = replace(self.state, step=step, owed=owed, score=None)
+        evaluated = self._evaluate(step) if self._due(step, config.eval_every) else {}
+        values = self._record(self._place(step), {**metrics, **evaluated})
+        self.state = replace(
+            self.state, owed=None, risk=values[names.COLLAPSE_RISK],
+            score=values.get(self._accuracy),
+        )  # fmt: skip
+        asked, busy = ranks.anyone_each(
+            self.parts.deadline.stop.received is not None, self.saver.busy
+        )
+        if not busy:
+            self.late |= self.saver.finish()
+        if self._due(step, config.save_every):
+            self._save()
+        ended = self._heed(before)
+        if asked and step < config.steps and ended is None:
+            raise self._stopped()
+        return ended
+
+    def _stopped(self) -> RunStoppedError:
+        """Secure what is finished; the error that ends the attempt."""
+        step, steps = self.state.step, self.parts.config.steps
+        if step == 0:
+            return RunStoppedError(
+                f"stopped before step 1 of {steps} was finished; start the same command again"
+            )
+        self._secure()
+        return RunStoppedError(
+            f"stopped after step {step} of {steps}, checkpoint written; start the same command "
+            "again to continue"
+        )
+
+    def _heed(self, before: float) -> Ended | None:
+        """Say what is feared when it begins, and do what is to be done about it.
+
+        Args:
+            before: the risk when it was heeded last.
+        """
+        config, risk = self.parts.config.warning, self.state.risk
+        if config.action is OnRisk.none or risk < config.threshold:
+            return None
+        if before < config.threshold and self.recorder is not None:
             log.warning(
                 "early warning at step %d: collapse/risk %.2f: %s",
                 self.state.step, risk, self._alarm().reason,
             )  # fmt: skip
-        return warning.action is OnRisk.stop
+        if self.state.step >= self.parts.config.steps:
+            return None
+        if config.action is OnRisk.rollback and self.state.branch < config.max_rollbacks:
+            return self._roll_back()
+        if config.action in (OnRisk.stop, OnRisk.rollback):
+            self._stop_early()
+        return None
 
     def _alarm(self) -> Alarm:
         assert self.recorder is not None
         return self.recorder.warning.alarm
 
-    def _stop_early(self) -> None:
+    def _stop_early(self) -> NoReturn:
+        self._secure()
         reason = ranks.on_main(lambda: self._alarm().reason)
         raise EarlyWarningError(
             f"stopped by the early warning after step {self.state.step}, checkpoint written: "
-            f"collapse/risk {self.risk:.2f}: {reason}. To go on all the same: warning.action=warn "
-            "allow_change=[warning]"
+            f"collapse/risk {self.state.risk:.2f}: {reason}. To go on all the same: "
+            "warning.action=warn allow_change=[warning]"
         )
+
+    def _roll_back(self) -> Ended:
+        self.late |= self.saver.finish()
+        healthy = self.parts.config.warning.healthy
+        back = ranks.on_main(lambda: roll_back(self.run_dir, healthy_below=healthy))
+        log.warning(
+            "rolled back from step %d to step %d; branch %d goes on from there with other noise",
+            self.state.step, back.step, back.branch,
+        )  # fmt: skip
+        if self.recorder is not None and self.recorder.mirror is not None:
+            self.recorder.mirror.close()
+        return Ended.rolled_back
 
     def _place(self, step: int) -> Place:
         return Place(seed=self.parts.config.seed, step=step, branch=self.state.branch)
@@ -136,7 +207,8 @@ class Run:
 
     def _evaluate(self, step: int) -> Metrics:
         start = time.perf_counter()
-        metrics = evaluate(self.parts, self._place(step))
+        with self.parts.deadline.work("evaluation"):
+            metrics = evaluate(self.parts, self._place(step))
         return {**metrics, names.TIME_EVALUATE: Mean(time.perf_counter() - start)}
 
     def _audit(self, result: StepResult, place: Place) -> Metrics:
@@ -176,11 +248,20 @@ class Run:
         return names.eval_name(HELD_OUT, "mean", self.parts.config.eval.samples)
 
     def _save(self) -> None:
-        start = time.perf_counter()
-        save_checkpoint(
-            self.run_dir, self.parts.policy, self.parts.learner, self.state, fence=self.fence
-        )
-        self.late = {names.TIME_SAVE: Mean(time.perf_counter() - start)}
+        """Have a checkpoint of the present state written."""
+        self.late |= self.saver.begin(ranks.on_main(self._state_to_save))
+        self.parts.deadline.save_seconds = self.saver.seconds
+
+    def _secure(self) -> None:
+        """Have a checkpoint of the last finished step on disk on return."""
+        if self.saver.newest != self.state.step:
+            self._save()
+        self.late |= self.saver.finish()
+
+    def _state_to_save(self) -> State:
+        assert self.parts.ledger is not None
+        book = self.parts.ledger.book
+        return replace(self.state, ledger_lines=book.lines, ledger_head=book.head)
 
 
 def _rates(result: StepResult) -> Metrics:

@@ -10,6 +10,7 @@ from rlavr_hpc.acquisition.ledger import Ledger, Rules
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.given_up import GivenUp
 from rlavr_hpc.answers.recorded import RecordedReferee
+from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.learning.rewards import PseudoReward
@@ -65,6 +66,8 @@ class Parts:
     audit: Audit | None
     oracle: Judge | None
     """For policies marked as research only."""
+    deadline: Deadline
+    """Says when work in flight is to be given up."""
 
     @property
     def acquisition(self) -> AcquisitionPolicy:

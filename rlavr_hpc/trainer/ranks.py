@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.errors import GivenUpError, RlavrError
 
 T = TypeVar("T")
 
@@ -71,9 +71,28 @@ def _attempt(decide: Callable[[], Any]) -> list[Any]:
 
 def anyone(flag: bool) -> bool:
     """Whether the flag is set on any rank."""
-    vote = torch.tensor(float(flag))
-    dist.all_reduce(vote, op=dist.ReduceOp.MAX)
-    return bool(vote.item())
+    return anyone_each(flag)[0]
+
+
+def anyone_each(*flags: bool) -> tuple[bool, ...]:
+    """Of each flag, whether it is set on any rank."""
+    votes = torch.tensor([float(flag) for flag in flags])
+    dist.all_reduce(votes, op=dist.ReduceOp.MAX)
+    return tuple(bool(vote) for vote in votes.tolist())
+
+
+def give_up_together(hopeless: Callable[[], bool]) -> None:
+    """Raise GivenUpError on every rank when one of them has no time left."""
+    if anyone(hopeless()):
+        raise GivenUpError("a stop signal leaves no time for the work in flight")
+
+
+def everyone(work: Callable[[], None]) -> None:
+    """Run `work` on every rank; the first rank's error is raised on all of them."""
+    _, error = _attempt(work)
+    errors = [error for part in gather_lists([error]) for error in part if error is not None]
+    if errors:
+        raise errors[0]
 
 
 def leave() -> None:

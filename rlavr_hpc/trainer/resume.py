@@ -1,28 +1,50 @@
-"""The beginning of an attempt on rank 0: find the checkpoint, publish the token, open files."""
+"""The beginning of an attempt: agree on the checkpoint, publish the token, open rank 0's files."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from rlavr_hpc.acquisition.ledger import Ledger, read_book, rules_of
-from rlavr_hpc.attempts import Attempt, begin_attempt, check_fence
+from rlavr_hpc.acquisition.ledger import Ledger, Position, read_book, rules_of
+from rlavr_hpc.attempts import Attempt, check_fence, publish_attempt, read_attempts
+from rlavr_hpc.checkpoints import Checkpoint, Setup, State, candidates, check_fits
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_groups import Tracking
-from rlavr_hpc.errors import LedgerError, UserError
+from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
 from rlavr_hpc.identity import hash8, to_dict
 from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
 from rlavr_hpc.telemetry.early_warning import EarlyWarning
-from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
+from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
-from rlavr_hpc.trainer.assemble import Prepared
-from rlavr_hpc.trainer.checkpoint import Checkpoint, State, check_fits, newest_valid
+from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.loop import Recorder
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Which run this process is to continue, and with what."""
+
+    run_dir: Path
+    config: RunConfig
+    topology: Topology
+    prompts_fingerprint: str
+    facts: Mapping[str, Any]
+    """Of the data, for the record."""
+
+    @property
+    def setup(self) -> Setup:
+        """What must not change between attempts."""
+        return Setup(
+            world_size=self.topology.world_size, threads=self.topology.threads,
+            prompts_fingerprint=self.prompts_fingerprint,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,59 +58,133 @@ class Begun:
     """None = from the start."""
 
 
-def begin(
-    run_dir: Path, config: RunConfig, *, topology: Topology, prompts: Prepared, config_hash: str
-) -> Begun:
-    """Choose the checkpoint to continue from and publish this attempt's token.
+def begin(start: Start) -> Begun:
+    """Choose the checkpoint to continue from and publish a token. All ranks call this together.
 
     Raises:
-        UserError: the checkpoint does not fit this process (ranks, threads, prompts).
+        UserError: the run does not fit this process (ranks, threads, prompts).
+        RlavrError: what the checkpoint has behind it is not all there.
     """
-    found = newest_valid(run_dir)
-    now = State(
-        step=0, branch=0, attempt=0, world_size=topology.world_size, threads=topology.threads,
-        prompts_fingerprint=prompts.fingerprint, config_hash=config_hash,
+    while True:
+        last, found = _find(start)
+        begun = ranks.on_main(partial(_publish, start, found, last))
+        if begun is not None:
+            return begun
+        log.info("another process began at this moment; looking again")
+
+
+def _find(start: Start) -> tuple[int, Checkpoint | None]:
+    """The last attempt's number, and the newest checkpoint that every rank finds whole."""
+    rank, world = start.topology.rank, start.topology.world_size
+
+    def look() -> tuple[int, list[Checkpoint]]:
+        return len(read_attempts(start.run_dir)), list(candidates(start.run_dir))
+
+    last, there = ranks.on_main(look)
+    for found in there:
+        try:
+            ranks.everyone(partial(found.verify, rank=rank, ranks=world))
+        except CheckpointError as error:
+            log.warning("%s is passed over: %s", found.folder, error)
+            continue
+        return last, found
+    return last, None
+
+
+def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
+    """Check that the run can go on from there, then own it; None when another was faster."""
+    run_dir, config = start.run_dir, start.config
+    attempts = read_attempts(run_dir)
+    _check_setup(start, found, attempts)
+    state = State(
+        step=0, branch=0, attempt=0, config_hash=hash8(config), **asdict(start.setup),
+        dashboard=f"{config.name}-{hash8(config)}",
     )  # fmt: skip
     if found is not None:
-        check_fits(found, now, allowed=frozenset(config.allow_change))
-        now = replace(now, step=found.state.step, branch=found.state.branch)
-    _check_past(run_dir, config)
+        old = found.state
+        state = replace(
+            state, step=old.step, risk=old.risk, score=old.score, owed=old.owed,
+            dashboard=old.dashboard or state.dashboard,
+        )  # fmt: skip
+    _check_past(start, found)
     open_run_folder(run_dir, config)
     (run_dir / "DONE.json").unlink(missing_ok=True)  # more steps were asked for
-    attempt = begin_attempt(run_dir, resumed_from=now.step)
-    write_provenance(run_dir, attempt.number, {"topology": asdict(topology), "data": prompts.facts})
-    if attempt.number > 1:
-        log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, now.step)
-    return Begun(attempt=attempt, state=replace(now, attempt=attempt.number), checkpoint=found)
-
-
-def _mirror(run_dir: Path, config: RunConfig) -> WandbSink | None:
-    tracking = config.tracking
-    if tracking.kind is Tracking.none:
-        return None
-    return WandbSink(
-        run_dir, run_id=f"{config.name}-{hash8(config)}", project=tracking.project,
-        entity=tracking.entity, config=to_dict(config),
-        mode="offline" if tracking.kind is Tracking.offline else "online",
+    attempt = publish_attempt(
+        run_dir, resumed_from=state.step, after=last, setup=asdict(start.setup),
+        branch=attempts[-1].branch if attempts else 0,
     )  # fmt: skip
+    if attempt is None:
+        return None
+    facts = {"topology": asdict(start.topology), "data": dict(start.facts)}
+    write_provenance(run_dir, attempt.number, facts)
+    if attempt.number > 1:
+        log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
+    state = replace(state, attempt=attempt.number, branch=attempt.branch)
+    return Begun(attempt=attempt, state=state, checkpoint=found)
 
 
-def _check_past(run_dir: Path, config: RunConfig) -> None:
-    """What was bought before must keep today's rules; asked before anything is written."""
+def _check_setup(start: Start, found: Checkpoint | None, attempts: list[Attempt]) -> None:
+    allowed = frozenset(start.config.allow_change)
+    told = [attempt.setup for attempt in attempts if attempt.setup is not None]
+    if told:
+        check_fits(Setup(**told[-1]), start.setup, allowed=allowed)  # type: ignore[arg-type]
+    if found is not None:
+        old = found.state
+        before = Setup(
+            world_size=old.world_size, threads=old.threads,
+            prompts_fingerprint=old.prompts_fingerprint,
+        )  # fmt: skip
+        check_fits(before, start.setup, allowed=allowed)
+
+
+def _check_past(start: Start, found: Checkpoint | None) -> None:
+    """What a run has behind it must be there and keep today's rules; nothing is written before."""
+    run_dir, config = start.run_dir, start.config
+    past = None
+    if found is not None and found.state.ledger_head is not None:
+        past = Position(lines=found.state.ledger_lines, head=found.state.ledger_head)
+    book = read_book(run_dir, past=past)
     try:
-        read_book(run_dir).check(rules_of(config))
+        book.check(rules_of(config))
     except LedgerError as error:
         if not config.allow_change:
             raise
         raise UserError(
             f"allow_change={config.allow_change} does not fit what was bought already: {error}"
         ) from error
+    if found is not None:
+        _check_history(run_dir, found.state)
+
+
+def _check_history(run_dir: Path, state: State) -> None:
+    """The early warning goes on from the votes on record, so none may be missing."""
+    steps = {row["step"] for row in read_line(run_dir, until=state.step)}
+    behind = range(state.step + (state.owed is None))
+    missing = [step for step in behind if step not in steps]
+    if missing:
+        raise RlavrError(
+            f"{run_dir}/metrics has no row of step {missing[0]}, which the checkpoint of step "
+            f"{state.step} has behind it; restore the files"
+        )
+
+
+def _mirror(start: Start, state: State) -> WandbSink | None:
+    tracking = start.config.tracking
+    if tracking.kind is Tracking.none:
+        return None
+    assert state.dashboard is not None
+    return WandbSink(
+        start.run_dir, run_id=state.dashboard, project=tracking.project,
+        entity=tracking.entity, config=to_dict(start.config),
+        mode="offline" if tracking.kind is Tracking.offline else "online",
+    )  # fmt: skip
 
 
 def _warning(run_dir: Path, state: State, *, selective: bool) -> EarlyWarning:
     """The early warning as it was after the last step that counts."""
+    until = state.step if state.owed is None else state.step - 1
     warning = EarlyWarning(selective=selective)
-    warning.replay(row for row in read_metrics(run_dir) if row["step"] <= state.step)
+    warning.replay(read_line(run_dir, until=until))
     return warning
 
 
@@ -100,16 +196,16 @@ class Writers:
     recorder: Recorder
 
 
-def open_writers(run_dir: Path, config: RunConfig, begun: Begun) -> Writers:
+def open_writers(start: Start, begun: Begun) -> Writers:
     """Open the attempt's ledger, metrics, heartbeat and mirror."""
-    number = begun.attempt.number
+    run_dir, number = start.run_dir, begun.attempt.number
     fence = partial(check_fence, run_dir, begun.attempt)
     ledger = Ledger(run_dir, number, fence=fence)
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
-        heartbeat=Heartbeat(run_dir, number, config.steps),
-        mirror=_mirror(run_dir, config),
-        warning=_warning(run_dir, begun.state, selective=config.acquisition.has_trust),
+        heartbeat=Heartbeat(run_dir, number, start.config.steps),
+        mirror=_mirror(start, begun.state),
+        warning=_warning(run_dir, begun.state, selective=start.config.acquisition.has_trust),
     )
     recorder.heartbeat.beat("starting", step=begun.state.step)
     return Writers(ledger=ledger, recorder=recorder)

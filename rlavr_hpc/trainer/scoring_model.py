@@ -156,3 +156,12 @@ class _Head(nn.Module):
             hidden_RD, self.weight, temperature=self.temperature, chunk=self.chunk
         )
         return *scores, certainty_R
+
+
+def parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[str]]:
+    """Every parameter once, with all the names it goes by in the language model."""
+    names: dict[torch.nn.Parameter, list[str]] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if name.startswith(PREFIX):
+            names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
+    return names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
-from rlavr_hpc.rollout.engine import RolloutEngine, Sampling
+from rlavr_hpc.rollout.engine import RolloutEngine, Sampling, never
 from rlavr_hpc.types import Message, Place, Prompt, Question, Rollout
 
 PURPOSE = "verify"
@@ -40,6 +40,7 @@ class SelfVerifier:
         *,
         place: Place,
         version: int,
+        give_up: Callable[[], bool] = never,
     ) -> Verdicts:
         """One judgement per rollout; unparsable ones are no.
 
@@ -48,13 +49,16 @@ class SelfVerifier:
             rollouts: per prompt.
             place: the step.
             version: of the policy.
+            give_up: see `RolloutEngine.sample`.
         """
         asked = [self._about(rollout) for group in rollouts for rollout in group]
         fitting = [prompt for prompt in asked if len(prompt.token_ids) <= self.longest]
         sampling = Sampling(
             samples=1, temperature=self.reward.temperature, max_tokens=self.room, purpose=PURPOSE
         )
-        answers = engine.sample(fitting, sampling=sampling, place=place, version=version)
+        answers = engine.sample(
+            fitting, sampling=sampling, place=place, version=version, give_up=give_up
+        )
         said = {p.id: says_true(found[0].text) for p, found in zip(fitting, answers, strict=True)}
         return {
             group[0].prompt_id: tuple(said.get(_name(rollout), False) for rollout in group)

@@ -7,12 +7,14 @@ rank holds all groups, rank 0 buys, and the optimizer's batches are dealt to all
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from rlavr_hpc.acquisition.buy import buy_labels, make_offer
 from rlavr_hpc.acquisition.policy import LearningPolicy
 from rlavr_hpc.answers.referee import Verdict
+from rlavr_hpc.errors import GivenUpError
 from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.rewards import assign_signals, trust_in_votes
 from rlavr_hpc.rollout.engine import Sampling
@@ -71,6 +73,9 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         parts: what the run is made of.
         place: the step.
         quota: new labels it may buy.
+
+    Raises:
+        GivenUpError: on all ranks, when a stop signal leaves no time; the run is as it was before.
     """
     config, clock = parts.config, StepClock()
     prompts = parts.stream.at(place)
@@ -78,10 +83,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         sync_weights(parts.policy, parts.engine, bucket_mib=config.rollout.sync_bucket_mib)
     with clock.phase("generate"):
         share = share_of(prompts, parts)
-        rollouts = parts.engine.sample(
-            share, sampling=_training_sampling(parts), place=place, version=parts.policy.version
-        )
-        judged = self_judgements(parts, rollouts, place)
+        rollouts, judged = generate(parts, share, _training_sampling(parts), place, judge=True)
         parts.engine.rest()
     with clock.phase("grade"):
         mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
@@ -89,6 +91,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         judged = gather_judgements(judged, parts)
     with clock.phase("score"):
         scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
+    ranks.give_up_together(parts.deadline.hopeless)  # nothing has changed up to here
     bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
     with clock.phase("grade"):
         verdicts = judge(parts, mine, bought.answers, place=place, stage=TRAIN)
@@ -241,11 +244,27 @@ def gather_groups(mine: list[Group], prompts: Sequence[Prompt], parts: Parts) ->
     return [by_prompt[prompt.id] for prompt in prompts]
 
 
-def self_judgements(parts: Parts, rollouts: Sequence[Sequence[Rollout]], place: Place) -> Verdicts:
-    """What the policy thinks of this replica's rollouts, where the reward asks for it."""
-    if parts.verifier is None:
-        return {}
-    return parts.verifier.judge(parts.engine, rollouts, place=place, version=parts.policy.version)
+def generate(
+    parts: Parts, share: Sequence[Prompt], sampling: Sampling, place: Place, *, judge: bool = False
+) -> tuple[list[list[Rollout]], Verdicts]:
+    """This replica's responses, and what the policy thinks of them where the reward asks for it.
+
+    Raises:
+        GivenUpError: on all ranks, when one of them has no time left.
+    """
+    version, give_up = parts.policy.version, parts.deadline.hopeless
+    rollouts: list[list[Rollout]] = []
+    judged: Verdicts = {}
+    with suppress(GivenUpError):  # raised below on every rank: once given up, always so
+        rollouts = parts.engine.sample(
+            share, sampling=sampling, place=place, version=version, give_up=give_up
+        )
+        if judge and parts.verifier is not None:
+            judged = parts.verifier.judge(
+                parts.engine, rollouts, place=place, version=version, give_up=give_up
+            )
+    ranks.give_up_together(give_up)
+    return rollouts, judged
 
 
 def gather_judgements(mine: Verdicts, parts: Parts) -> Verdicts:

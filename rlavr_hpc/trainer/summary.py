@@ -17,7 +17,7 @@ from rlavr_hpc.io import write_atomic
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse import FLOOR, collapse_onset
 from rlavr_hpc.telemetry.early_warning import first_alarm
-from rlavr_hpc.telemetry.sinks import read_metrics
+from rlavr_hpc.telemetry.sinks import read_line, read_metrics
 from rlavr_hpc.trainer.parts import HELD_OUT
 
 SCHEMA = 1
@@ -25,12 +25,14 @@ SCHEMA = 1
 
 def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> dict[str, Any]:
     """Compute summary.json from the record and write it."""
-    rows = read_metrics(run_dir)
+    rows, done = read_line(run_dir), read_metrics(run_dir)
+    attempts = read_attempts(run_dir)
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
     cap = config.budget_total
-    allowed = config.quota_at(1.0) * steps  # under a cap where a warning may raise it
+    walked = sum(row["step"] > 0 for row in done)  # also the steps of branches left behind
+    allowed = config.quota_at(1.0) * walked  # under a cap where a warning may raise it
     summary = {
         "version": SCHEMA,
         "status": status,
@@ -48,8 +50,9 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
-        "attempts": len(read_attempts(run_dir)),
-        "wall_seconds": _wall_seconds(run_dir, rows),
+        "attempts": sum(attempt.reason == "start" for attempt in attempts),
+        "rollbacks": sum(attempt.reason == "rollback" for attempt in attempts),
+        "wall_seconds": _wall_seconds(run_dir, done),
         "config_hash": hash8(config),
         "uses_oracle": config.acquisition.research_only,
     }

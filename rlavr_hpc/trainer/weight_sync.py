@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
+import torch
+
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy, release_unused_memory
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 
 MIB = 1 << 20
 
@@ -14,3 +18,10 @@ def sync_weights(policy: DeepspeedPolicy, engine: RolloutEngine, *, bucket_mib: 
         return
     release_unused_memory()
     engine.sync(policy.weights(bucket_bytes=bucket_mib * MIB), version=policy.version)
+
+
+def release_unused_memory() -> None:
+    """Return cached accelerator memory before another tenant needs it."""
+    if torch.cuda.is_available():
+        gc.collect()
+        torch.cuda.empty_cache()

@@ -203,7 +203,7 @@ def test_a_mistake_is_one_message(
 
 
 def test_a_checkpoint_that_is_missing_or_damaged_is_not_read(run_dir: Path, tmp_path: Path) -> None:
-    from rlavr_hpc.trainer.checkpoint import read_checkpoint
+    from rlavr_hpc.checkpoints import read_checkpoint
 
     folder = tmp_path / "checkpoints"
     shutil.copytree(run_dir / "checkpoints", folder)

@@ -30,6 +30,7 @@ def main() -> None:
     import torch
 
     from rlavr_hpc.answers.given_up import GivenUp
+    from rlavr_hpc.cluster.preemption import Deadline, StopFlag
     from rlavr_hpc.trainer import assemble, build_ops
     from rlavr_hpc.trainer.deepspeed_policy import init_ranks
     from rlavr_hpc.trainer.inputs import load_inputs
@@ -47,10 +48,13 @@ def main() -> None:
     prompts = assemble.prepare_prompts(config, split, language)
     build_ops.build_ops()
     init_ranks(device=torch.device("cpu"), rank=0, world_size=1)
+    inputs = assemble.Inputs(
+        plugins=assemble.load_plugins(config), split=split, language=language, prompts=prompts
+    )
     parts = assemble.build_parts(
-        config, plugins=assemble.load_plugins(config), split=split, language=language,
-        prompts=prompts, topology=topology,
+        config, inputs, assemble.load_models(config, inputs, topology),
         records=Records(ledger=None, given_up=GivenUp(Path(), 1, fence=None)),
+        deadline=Deadline(stop=StopFlag(), grace=0.0),
     )  # fmt: skip
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))
     end_process(0)

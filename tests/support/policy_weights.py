@@ -23,13 +23,13 @@ def main(out: Path, *overrides: str) -> None:
     announce_ranks(topology, os.environ)
     out.mkdir(exist_ok=True)
     config = composed(*overrides)
-    run = job._assemble(config, out / "run", topology, StopFlag())
+    run = job.join(config, out / "run", topology, StopFlag()).start()
     run.fit()
 
     from safetensors.torch import save_file
 
+    from rlavr_hpc.checkpoints import newest_valid
     from rlavr_hpc.trainer import ranks
-    from rlavr_hpc.trainer.checkpoint import newest_valid
     from rlavr_hpc.trainer.consolidate import consolidate
     from rlavr_hpc.trainer.language import load_language
 

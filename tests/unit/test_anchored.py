@@ -15,6 +15,7 @@ from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.types import Group, HiddenStates, Lesson, Place, View
 from tests.support.groups import group
+from tests.support.snapshots import save
 
 SIZE = 8
 RIGHT, WRONG, NOISE = "right", "wrong", "noise"
@@ -156,7 +157,7 @@ def test_the_possible_gap_is_that_of_majority_and_runner_up() -> None:
 def test_a_policy_from_a_checkpoint_goes_on_as_before(tmp_path: Path) -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)
-    Learner(name="anchored", policy=policy).save(tmp_path)
+    save(Learner(name="anchored", policy=policy), tmp_path)
     resumed = AnchoredPolicy()
     Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
     later = replace(view, place=Place(seed=1, step=11))
@@ -166,7 +167,7 @@ def test_a_policy_from_a_checkpoint_goes_on_as_before(tmp_path: Path) -> None:
 def test_anchors_of_another_model_are_refused(tmp_path: Path) -> None:
     groups, view = world(3)
     policy = surveyed(AnchoredPolicy(projection=4), groups, view)
-    Learner(name="anchored", policy=policy).save(tmp_path)
+    save(Learner(name="anchored", policy=policy), tmp_path)
     resumed = AnchoredPolicy()
     Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
     more, wide = world(6)

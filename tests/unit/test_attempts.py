@@ -75,6 +75,6 @@ def test_a_missing_token_is_an_error(tmp_path: Path) -> None:
 def test_a_token_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     begin_attempt(tmp_path, resumed_from=0)
     token = tmp_path / "attempts/1.json"
-    token.write_text(json.dumps({**json.loads(token.read_text()), "version": 2}))
+    token.write_text(json.dumps({**json.loads(token.read_text()), "version": 3}))
     with pytest.raises(RlavrError, match="newer version"):
         read_attempts(tmp_path)

@@ -20,6 +20,7 @@ from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.trainer.learner import FILE, Learner
 from rlavr_hpc.types import Group, HiddenStates, Lesson, Place, View
 from tests.support.groups import group
+from tests.support.snapshots import save
 
 HIDDEN = 6
 
@@ -190,7 +191,7 @@ def scores(policy: CarePolicy) -> dict[str, float]:
 
 def test_a_policy_from_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = taught(9)
-    Learner(name="care", policy=taught(5)).save(tmp_path)
+    save(Learner(name="care", policy=taught(5)), tmp_path)
     resumed = CarePolicy(buffer=12)
     Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
     taught(4, resumed, start=6)
@@ -222,7 +223,7 @@ def test_warm_up_counts_from_the_first_step_the_policy_has_seen(tmp_path: Path) 
     late = CarePolicy(warmup_steps=3)
     assert late.choose(EIGHT, view(EIGHT, step=60)).trusted == ()
     assert late.choose(EIGHT, view(EIGHT, step=62)).trusted == ()
-    Learner(name="care", policy=late).save(tmp_path)
+    save(Learner(name="care", policy=late), tmp_path)
     resumed = CarePolicy(warmup_steps=3)
     Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
     assert resumed.choose(EIGHT, view(EIGHT, step=63)).trusted != ()
@@ -234,7 +235,7 @@ def test_groups_without_a_vote_are_not_believed() -> None:
 
 
 def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path) -> None:
-    Learner(name="care", policy=taught(2)).save(tmp_path)
+    save(Learner(name="care", policy=taught(2)), tmp_path)
     three = groups_of(["1", "2", "2"])
     resumed = CarePolicy()
     Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())

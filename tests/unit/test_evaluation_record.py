@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ import pytest
 import torch.distributed as dist
 
 from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.config_data import DataKind
-from rlavr_hpc.errors import RlavrError, RunStoppedError, UserError
+from rlavr_hpc.errors import GivenUpError, RlavrError, RunStoppedError, UserError
 from rlavr_hpc.evaluation.bench import Bench, Job
 from rlavr_hpc.evaluation.record import ProblemResult, Record
 from rlavr_hpc.evaluation.report import as_table, summarize
 from rlavr_hpc.evaluation.test_sets import EvalSetConfig, ProblemSet
 from rlavr_hpc.io import read_lines
-from rlavr_hpc.rollout.engine import Sampling, request_seed
+from rlavr_hpc.rollout.engine import Sampling, never, request_seed
 from rlavr_hpc.types import Place, Prompt, Rollout
 from tests.support.groups import prompt, rollout
 
@@ -98,6 +100,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
+        self.stop, self.stop_after = StopFlag(), 0
 
     def sync(self, weights: object, *, version: int) -> None:
         raise NotImplementedError
@@ -106,9 +109,14 @@ class FakeEngine:
         raise NotImplementedError
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
-    ) -> list[list[Rollout]]:
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
+        give_up: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:  # fmt: skip
         self.asked.append([p.id for p in prompts])
+        if len(self.asked) == self.stop_after:
+            self.stop.note(signal.SIGTERM)
+        if give_up():
+            raise GivenUpError
         return [
             [self._one(p, k, sampling, place) for k in range(sampling.samples)] for p in prompts
         ]
@@ -136,11 +144,12 @@ def make_job(*names: str, chunk: int, set_name: str = "mine") -> Job:
     return Job(problems=problems, prompts=tuple(prompt(name) for name in names), chunk=chunk)
 
 
-def bench(engine: FakeEngine, *, stop_after: int = 10**9, seed: int = 1) -> Bench:
+def bench(engine: FakeEngine, *, stop_after: int = 0, grace: float = 1e9, seed: int = 1) -> Bench:
+    engine.stop_after = stop_after
     return Bench(
         engine=engine,
         seed=seed,
-        should_stop=lambda: len(engine.asked) >= stop_after,
+        deadline=Deadline(stop=engine.stop, grace=grace),
         quiet=True,
         referee=Referee(),
     )
@@ -171,6 +180,15 @@ def test_a_signal_stops_between_chunks_with_everything_finished_on_disk(tmp_path
     engine = FakeEngine()
     assert list(measure(path, job, engine)) == [*"abcde"]
     assert engine.asked == [["e"]]
+
+
+def test_a_chunk_that_no_longer_fits_is_given_up_and_sampled_again(tmp_path: Path) -> None:
+    job, path = make_job(*"abcde", chunk=2), tmp_path / "mine.jsonl"
+    with pytest.raises(RunStoppedError, match="stopped after 2 of 5 problems"):
+        measure(path, job, FakeEngine(), stop_after=2, grace=0)
+    engine = FakeEngine()
+    assert list(measure(path, job, engine)) == [*"abcde"]
+    assert engine.asked == [["c", "d"], ["e"]]
 
 
 def test_results_depend_on_seed_set_problem_and_sample_alone(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
-from rlavr_hpc.rollout.engine import Sampling
+from rlavr_hpc.rollout.engine import Sampling, never
 from rlavr_hpc.trainer.self_verification import SelfVerifier, build_verifier, says_true
 from rlavr_hpc.types import OwnView, Place, Prompt, Question, Rollout
 from tests.support.groups import PLACE, group, rollout
@@ -30,8 +30,9 @@ class Oracle:
     asked: list[tuple[Prompt, Sampling]] = field(default_factory=list)
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int
-    ) -> list[list[Rollout]]:
+        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
+        give_up: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:  # fmt: skip
         self.asked += [(prompt, sampling) for prompt in prompts]
         texts = [f"\\boxed{{{'boxed{2}' in prompt.text}}}" for prompt in prompts]
         return [[rollout(text)] for text in texts]

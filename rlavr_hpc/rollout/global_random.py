@@ -1,0 +1,44 @@
+"""The global generators of Python, numpy and torch, as values that can be stored."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def get_states() -> dict[str, Any]:
+    """The states, made of plain values and tensors."""
+    version, words, gauss = random.getstate()
+    name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002  libraries draw from it
+    return {
+        "python": (version, torch.tensor(words), gauss),
+        "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_states(states: Mapping[str, Any]) -> None:
+    """Put states of `get_states` back."""
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    name, keys, *rest = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Give the states back that a block of foreign code may change."""
+    before = get_states()
+    try:
+        yield
+    finally:
+        set_states(before)

@@ -1,0 +1,91 @@
+"""One process of a run: models once, and an attempt at the beginning and after every roll-back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from rlavr_hpc.answers.given_up import GivenUp
+from rlavr_hpc.attempts import check_fence
+from rlavr_hpc.checkpoints import Keep
+from rlavr_hpc.cluster.preemption import Deadline, StopFlag
+from rlavr_hpc.cluster.topology import Topology
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.trainer import assemble, random_state, ranks, resume
+from rlavr_hpc.trainer.checkpoint import CheckpointWriter
+from rlavr_hpc.trainer.loop import Run
+from rlavr_hpc.trainer.parts import Parts, Records
+
+
+@dataclass(slots=True, kw_only=True)
+class Process:
+    """This rank, ready to start attempts."""
+
+    config: RunConfig
+    run_dir: Path
+    topology: Topology
+    inputs: assemble.Inputs
+    stop: StopFlag
+    _models: assemble.Models | None = None
+
+    def start(self) -> Run:
+        """Begin an attempt where the run stands now. All ranks call this together.
+
+        Raises:
+            UserError: the run folder does not fit this process.
+            CheckpointError: its checkpoint cannot be loaded.
+        """
+        prompts = self.inputs.prompts
+        start = resume.Start(
+            run_dir=self.run_dir, config=self.config, topology=self.topology,
+            prompts_fingerprint=prompts.fingerprint, facts=prompts.facts,
+        )  # fmt: skip
+        begun = resume.begin(start)
+        writers = ranks.on_main_only(lambda: resume.open_writers(start, begun))
+        fence = partial(check_fence, self.run_dir, begun.attempt)
+        records = Records(
+            ledger=writers.ledger if writers else None,
+            given_up=GivenUp(self.run_dir, begun.attempt.number, fence=fence if writers else None),
+        )
+        try:
+            parts = self._build(records)
+            if begun.checkpoint is not None:
+                self._load(parts, begun.checkpoint.folder)
+        except Exception:
+            if writers is not None:
+                writers.recorder.heartbeat.beat("failed", step=begun.state.step)
+            raise
+        return Run(
+            parts=parts, run_dir=self.run_dir, state=begun.state, fence=fence,
+            recorder=writers.recorder if writers else None,
+            saver=self._saver(parts, fence, begun),
+        )  # fmt: skip
+
+    def _build(self, records: Records) -> Parts:
+        if self._models is None:
+            self._models = assemble.load_models(self.config, self.inputs, self.topology)
+        deadline = Deadline(stop=self.stop, grace=self.config.cluster.grace_seconds)
+        return assemble.build_parts(
+            self.config, self.inputs, self._models, records=records, deadline=deadline
+        )
+
+    def _load(self, parts: Parts, folder: Path) -> None:
+        config = self.config
+        parts.policy.load(folder)
+        ranks.on_main(
+            lambda: parts.learner.load(folder, seed=config.seed, allowed=config.allow_change)
+        )
+        random_state.load(folder)
+
+    def _saver(self, parts: Parts, fence: partial[None], begun: resume.Begun) -> CheckpointWriter:
+        settings, warning = self.config.checkpoint, self.config.warning
+        return CheckpointWriter(
+            run_dir=self.run_dir, policy=parts.policy, learner=parts.learner, fence=fence,
+            keep=Keep(
+                last=settings.keep_last, every=settings.keep_every, best=settings.keep_best,
+                healthy_below=warning.healthy,
+            ),
+            background=settings.background,
+            newest=begun.state.step if begun.checkpoint is not None else -1,
+        )  # fmt: skip
