@@ -42,7 +42,7 @@ def is_run(folder: Path) -> bool:
 
 def find_runs(top: Path) -> list[Found]:
     """Everything below `top`: planned runs in the order of their plan, then the others by name."""
-    return list(_search(top, top, set()))
+    return list(_search(top, top, {top.resolve()}))
 
 
 def _search(top: Path, folder: Path, seen: set[Path]) -> Iterator[Found]:
@@ -50,7 +50,7 @@ def _search(top: Path, folder: Path, seen: set[Path]) -> Iterator[Found]:
     yield from planned
     seen |= {found.folder.resolve() for found in planned}
     try:
-        below = sorted(path for path in folder.iterdir() if _is_folder(path))
+        below = sorted(filter(_is_folder, folder.iterdir()), key=_links_last)
     except OSError as error:
         yield _problem(top, folder, f"cannot be read: {error.strerror}")
         return
@@ -80,6 +80,10 @@ def _look(top: Path, path: Path, seen: set[Path]) -> Iterator[Found]:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".")
+
+
+def _links_last(path: Path) -> tuple[bool, str]:
+    return path.is_symlink(), path.name
 
 
 def _planned(top: Path, folder: Path) -> Iterator[Found]:

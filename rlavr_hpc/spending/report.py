@@ -92,7 +92,9 @@ def totals(entries: Sequence[Entry]) -> str:
 
 def strangers(entries: Sequence[Entry]) -> list[str]:
     """A line on each folder without a run."""
-    return [f"{e.found.name}: foreign: no run is in it" for e in entries if e.found.foreign]
+    return [
+        f"{e.found.name}: foreign: no run of its own is in it" for e in entries if e.found.foreign
+    ]
 
 
 def _verdict(entry: Entry) -> str:
