@@ -132,7 +132,17 @@ def test_a_token_that_lost_a_seal_is_an_error(tmp_path: Path, folder: str) -> No
         leftovers(tmp_path)
 
 
-@pytest.mark.parametrize("seals", [[], None, {"ledger": 1}, {"ledger": {"size": "1"}}, "x"])
+@pytest.mark.parametrize(
+    "seals",
+    [
+        [],
+        None,
+        {"ledger": 1},
+        {"ledger": {"size": 1}},
+        {"ledger": {"size": "1", "sha256": ""}},
+        "x",
+    ],
+)
 def test_a_damaged_token_is_one_error_that_names_it(tmp_path: Path, seals: object) -> None:
     Worker(tmp_path)
     Worker(tmp_path)
