@@ -82,7 +82,7 @@ def totals(entries: Sequence[Entry]) -> str:
     """One sentence on all runs."""
     runs = [entry for entry in entries if not entry.found.foreign]
     wrong, waiting = sum(e.error is not None for e in runs), sum(e.waits for e in runs)
-    valid = sum(e.proof is not None for e in runs)
+    valid = sum(e.proof is not None and not e.waits for e in runs)
     parts = [f"{len(runs)} run{'s' if len(runs) != 1 else ''}"]
     parts += [f"{valid} valid"] if valid else []
     parts += [f"{wrong} wrong, their labels are not counted here"] if wrong else []
@@ -100,7 +100,7 @@ def strangers(entries: Sequence[Entry]) -> list[str]:
 def _verdict(entry: Entry) -> str:
     if entry.error:
         return f"WRONG: {entry.error}"
-    if entry.spend is None:
+    if entry.spend is None or entry.waits:
         return NOT_STARTED
     spend = entry.spend
     waiting = f", {spend.open_intents} open intents" if spend.open_intents else ""

@@ -68,8 +68,10 @@ class Entry:
 
     @property
     def waits(self) -> bool:
-        """Planned, and not started yet."""
-        return not self.found.started and self.error is None
+        """Planned or made, and not started yet."""
+        if self.spend is None:
+            return self.error is None
+        return self.spend.status == NOT_STARTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -262,6 +262,11 @@ def test_a_folder_made_but_not_begun_is_not_started(
     write_run(sweep / "c1", configs["c1"])
     [*_, run] = values(monkeypatch, capsys, "show", sweep)["runs"]
     assert (run["status"], run["step"], run["bought"]) == ("not started", 0, 0)
+    text = call(monkeypatch, capsys, "verify", sweep)[1]
+    assert text.splitlines()[-2:] == [
+        "c1: not started",
+        "4 runs, 3 valid, 1 not started: 8 labels bought for 8",
+    ]
 
 
 def test_a_zombies_orphans_are_told_below_its_run(
