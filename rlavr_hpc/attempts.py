@@ -23,8 +23,10 @@ from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import Line, canonical_json, make_folder, publish_once, read_lines
 
 VERSION = 2
-SEALED = ("ledger", "metrics")
+SEALED = ("ledger", "metrics", "ungradable")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
+SEALED_LATER = ("ungradable",)
+"""Those that tokens of older versions do not seal."""
 TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
 
 
@@ -81,7 +83,7 @@ def _read_token(path: Path) -> Attempt:
             raise RlavrError(f"{path}: written by a newer version ({values['version']})")
         seals = {name: Seal(**seal) for name, seal in values["seals"].items()}
         return Attempt(**{**values, "seals": seals})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RlavrError(f"{path}: not an attempt's token: {error}") from error
 
 
@@ -153,24 +155,50 @@ def check_fence(run_dir: Path, attempt: Attempt) -> None:
 def accepted_lines(run_dir: Path, folder: str) -> Iterator[tuple[int, Path, Line]]:
     """Every line that counts: (attempt, file, line), attempts in order.
 
+    A seal is checked behind the last line of its segment, so that a reader who knows more of the
+    lines can name the damaged one first: use nothing before the iteration has ended.
+
     Raises:
         RlavrError: a sealed segment is shorter than its seal or its bytes have changed.
         ValueError: a line is not JSON.
     """
     attempts = read_attempts(run_dir)
     for attempt in attempts:
-        path = segment(run_dir, folder, attempt.number)
-        successor = attempts[attempt.number] if attempt.number < len(attempts) else None
-        limit = _checked_size(path, successor.seals[folder]) if successor else None
-        for line in read_lines(path, limit=limit):
+        path, lines = segment(run_dir, folder, attempt.number), 0
+        seal = seal_on(attempts, attempt.number, folder)
+        for line in read_lines(path, limit=seal.size if seal else None):
+            lines = line.number
             yield attempt.number, path, line
+        if seal:
+            _check_seal(path, seal, lines=lines)
 
 
-def _checked_size(path: Path, seal: Seal) -> int:
+def seal_on(attempts: Sequence[Attempt], number: int, folder: str) -> Seal | None:
+    """The seal on attempt `number`'s segment; None while it is the newest, or was never sealed.
+
+    Raises:
+        RlavrError: the successor's token lacks a seal that every version writes, or it is damaged.
+    """
+    if number == len(attempts):
+        return None
+    seal = attempts[number].seals.get(folder)
+    if seal is None and folder in SEALED_LATER:
+        return None
+    if seal is None or type(seal.size) is not int or seal.size < 0:
+        raise RlavrError(f"attempts/{number + 1}.json holds no seal of {folder}/{number}.jsonl")
+    return seal
+
+
+def _check_seal(path: Path, seal: Seal, *, lines: int) -> None:
     data = path.read_bytes()[: seal.size] if path.exists() else b""
-    if hashlib.sha256(data).hexdigest() != seal.sha256:
+    if len(data) < seal.size:
         raise RlavrError(
-            f"{path}: its first {seal.size} bytes are not those its successor sealed; the file "
-            "was damaged or edited after the fact"
+            f"{path}:{lines + 1}: {seal.size} bytes were sealed by the next attempt, {len(data)} "
+            "are there: the file was cut short or deleted; restore it from a copy"
         )
-    return seal.size
+    if hashlib.sha256(data).hexdigest() != seal.sha256:
+        broken = lines + (not data.endswith(b"\n"))
+        raise RlavrError(
+            f"{path}:{broken}: the first {seal.size} bytes, up to this line, are not those that "
+            "the next attempt sealed; the file was damaged or edited after the fact"
+        )

@@ -107,6 +107,8 @@ class Line:
     end: int
     """Byte offset behind its line break."""
     row: dict[str, Any]
+    raw: bytes
+    """As it stands in the file, without its line break."""
 
 
 def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
@@ -127,11 +129,11 @@ def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
         end += len(raw) + 1
         try:
             row = json.loads(raw)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}:{number}: not a JSON line ({error})") from error
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: a JSON object was expected")
-        yield Line(number=number, end=end, row=row)
+        yield Line(number=number, end=end, row=row, raw=raw)
 
 
 def write_atomic(path: Path, text: str) -> None:

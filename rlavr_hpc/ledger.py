@@ -1,46 +1,95 @@
-"""`python -m rlavr_hpc.ledger show|verify RUN_DIR`: what was bought, and the proof of it."""
+"""`python -m rlavr_hpc.ledger show|verify DIR`: what was bought, and the proof of it.
+
+DIR is a run's folder, a sweep's, or any folder that runs lie below.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import Book, read_book, rules_of
-from rlavr_hpc.attempts import read_attempts
+from tqdm import tqdm
+
+from rlavr_hpc.acquisition.ledger import Book, read_book
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import ExitCode, LedgerError, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.run_folder import read_config
+from rlavr_hpc.spending import report
+from rlavr_hpc.spending.folders import find_runs, is_run
+from rlavr_hpc.spending.proof import prove, readable
+from rlavr_hpc.spending.spend import Entry, read_entry
+
+FEW = 4
+"""Runs that are read without a progress bar."""
 
 
 def main() -> int:
     """Run one verb; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m rlavr_hpc.ledger", description="Read a run's ledger of bought labels."
+        prog="python -m rlavr_hpc.ledger", description="Read the ledgers of bought labels."
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb, text in (
-        ("show", "print the spend, per step"),
+        ("show", "print the spend: a run's per step; many runs' per run, policy and step"),
         ("verify", "check every line and every total; exit 1 when something is wrong"),
     ):
         command = verbs.add_parser(verb, help=text, description=text)
-        command.add_argument("run_dir", type=Path)
+        command.add_argument(
+            "folder", type=Path, metavar="DIR", help="a run's, a sweep's, or one with runs below it"
+        )
         command.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a prompt's id may be any text
     try:
-        lines = VERBS[arguments.verb](arguments.run_dir, as_json=arguments.json)
+        lines, code = _answer(arguments.folder, arguments.verb, as_json=arguments.json)
     except RlavrError as error:
         print(f"rlavr_hpc: {error}", file=sys.stderr)
         return error.exit_code
     print("\n".join(lines))
-    return ExitCode.DONE
+    return code
+
+
+def _answer(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], ExitCode]:
+    with readable(folder):
+        if is_run(folder):
+            verbs = {"show": show, "verify": verify}
+            return verbs[verb](folder, as_json=as_json), ExitCode.DONE
+        return _answer_many(folder, verb, as_json=as_json)
+
+
+def _answer_many(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], ExitCode]:
+    proving = verb == "verify"
+    entries = list(_entries(folder, proving=proving))
+    values, text = (
+        (report.proof_values, report.proof_text) if proving else (report.as_values, report.as_text)
+    )
+    failed = proving and any(entry.error for entry in entries)
+    lines = [json.dumps({"folder": str(folder), **values(entries)})] if as_json else text(entries)
+    return lines, ExitCode.FAILED if failed else ExitCode.DONE
+
+
+def _entries(folder: Path, *, proving: bool) -> Iterator[Entry]:
+    found = find_runs(folder) if folder.is_dir() else []
+    if all(one.foreign for one in found):
+        raise UserError(
+            f"{folder} is not a run's folder, which has a config.yaml, nor are there runs below it"
+        )
+    quiet = len(found) <= FEW or not sys.stderr.isatty()
+    for one in tqdm(found, unit="run", disable=quiet):
+        yield Entry(found=one) if one.foreign else read_entry(one, proving=proving)
 
 
 def show(run_dir: Path, *, as_json: bool) -> list[str]:
     """The spend of a run, and of each of its steps."""
-    config, book = _open(run_dir)
+    config = read_config(run_dir)
+    book = read_book(run_dir)
     if as_json:
         return [json.dumps({**totals(config, book), "steps": _steps(book)})]
     lines = [*_headline(config, book), "", "step  bought  void  prompts"]
@@ -53,37 +102,23 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
 
 
 def verify(run_dir: Path, *, as_json: bool) -> list[str]:
-    """Check the chain, the seals, the rules of the config, and the summary's total.
+    """Prove a run's spend.
 
     Raises:
-        LedgerError: something does not hold.
+        RlavrError: something does not hold.
     """
-    config, book = _open(run_dir)
-    book.check(rules_of(config))
-    summary = run_dir / "summary.json"
-    if summary.exists():
-        told = json.loads(summary.read_text())["labels_bought"]
-        if (run_dir / "DONE.json").exists() and told != book.bought:
-            raise LedgerError(f"{summary} says {told} labels, the ledger holds {book.bought}")
-    if as_json:
-        return [json.dumps({"valid": True, **totals(config, book)})]
-    return [
-        *_headline(config, book),
-        *_other_quotas(config, book),
-        f"valid: {book.lines} lines, chain ends in {book.head}",
-    ]
-
-
-VERBS = {"show": show, "verify": verify}
-
-
-def _open(run_dir: Path) -> tuple[RunConfig, Book]:
-    if not (run_dir / "config.yaml").is_file():
-        raise UserError(f"{run_dir} is not a run's folder: it has no config.yaml")
     config = read_config(run_dir)
-    if not read_attempts(run_dir):
-        return config, Book()
-    return config, read_book(run_dir)
+    proof = prove(run_dir, config)
+    if as_json:
+        found = [asdict(leftover) for leftover in proof.leftovers]
+        facts = {"leftovers": found, "remarks": proof.remarks}
+        return [json.dumps({"valid": True, **totals(config, proof.book), **facts})]
+    return [
+        *_headline(config, proof.book),
+        *proof.remarks,
+        *map(str, proof.leftovers),
+        f"valid: {proof.book.lines} lines, chain ends in {proof.book.head}",
+    ]
 
 
 def totals(config: RunConfig, book: Book) -> dict[str, Any]:
@@ -114,14 +149,6 @@ def _headline(config: RunConfig, book: Book) -> list[str]:
             "starting it again completes them"
         )
     return lines
-
-
-def _other_quotas(config: RunConfig, book: Book) -> list[str]:
-    """Steps decided under another quota than the config has now (`allow_change`)."""
-    other = [step for (_, step), quota in book.allowed.items() if quota > config.quota]
-    if not other:
-        return []
-    return [f"{len(other)} steps, {other[0]} to {other[-1]}, were bought under a larger quota"]
 
 
 def _steps(book: Book) -> list[dict[str, Any]]:

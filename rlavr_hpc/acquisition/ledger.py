@@ -7,22 +7,25 @@ attempts, so that no line can be changed, dropped or added unseen.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.acquisition.chain import (
+    GENESIS,
+    chain,
+    check_chain,
+    check_fields,
+    check_spelling,
+)
 from rlavr_hpc.attempts import accepted_lines, segment
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import LedgerError
-from rlavr_hpc.io import LineWriter, canonical_json, make_folder
+from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.types import Label, Place
 
-VERSION = 1
 FOLDER = "ledger"
-GENESIS = "0" * 32
-KINDS = ("intent", "commit", "void")
 
 Step = tuple[int, int]
 """(branch, step): ordered as a run goes through them."""
@@ -70,10 +73,11 @@ class Book:
         Raises:
             LedgerError: naming `where`, the line's file and number.
         """
-        _check_chain(row, self.head, self.lines, where)
-        key = (int(row["branch"]), int(row["step"]))
+        check_chain(row, head=self.head, number=self.lines, where=where)
+        check_fields(row, where)
+        key = (row["branch"], row["step"])
         if row["kind"] == "intent":
-            self._enter_intent(key, tuple(row["prompts"]), int(row["quota"]), where)
+            self._enter_intent(key, tuple(row["prompts"]), row["quota"], where)
         else:
             self._enter_purchase(key, row, where)
         self.head = row["hash"]
@@ -181,7 +185,9 @@ def read_book(run_dir: Path, *, past: Position | None = None) -> Book:
     book = Book()
     try:
         for _, path, line in accepted_lines(run_dir, FOLDER):
-            book.enter(line.row, f"{path}:{line.number}")
+            where = f"{path}:{line.number}"
+            check_spelling(line, where)
+            book.enter(line.row, where)
             if past is not None and book.lines == past.lines and book.head != past.head:
                 raise LedgerError(
                     f"{path}:{line.number}: the checkpoint was taken after another line"
@@ -241,7 +247,9 @@ class Ledger:
 
     def _append(self, place: Place, rows: list[dict[str, Any]]) -> None:
         self._fence()
-        chained = _chain(rows, place, self.book)
+        chained = chain(rows, place, head=self.book.head, number=self.book.lines)
+        for row in chained:
+            check_fields(row, f"step {place.step}")
         try:
             self._writer.append(chained)
         except OSError as error:
@@ -259,29 +267,3 @@ def as_label(prompt_id: str, purchase: Purchase, *, reused: bool = False) -> Lab
         return None
     cost = 0.0 if reused else purchase.cost
     return Label(prompt_id=prompt_id, answer=purchase.answer, cost=cost, reused=reused)
-
-
-def _chain(rows: Iterable[dict[str, Any]], place: Place, book: Book) -> list[dict[str, Any]]:
-    head, chained = book.head, []
-    for number, row in enumerate(rows, start=book.lines):
-        full = {"v": VERSION, "seq": number, "branch": place.branch, "step": place.step, **row}
-        head = _hash(full, head)
-        chained.append({**full, "hash": head})
-    return chained
-
-
-def _hash(row: Mapping[str, Any], previous: str) -> str:
-    body = canonical_json({k: v for k, v in row.items() if k != "hash"})
-    return hashlib.sha256(f"{previous}\n{body}".encode()).hexdigest()[:32]
-
-
-def _check_chain(row: Mapping[str, Any], head: str, lines: int, where: str) -> None:
-    version = row.get("v")
-    if version != VERSION:
-        raise LedgerError(f"{where}: version {version!r} is not {VERSION}, the one known here")
-    if row.get("kind") not in KINDS:
-        raise LedgerError(f"{where}: unknown kind {row.get('kind')!r}")
-    if row.get("seq") != lines:
-        raise LedgerError(f"{where}: line {row.get('seq')} follows line {lines - 1}: some are lost")
-    if row.get("hash") != _hash(row, head):
-        raise LedgerError(f"{where}: the hash does not match: this or an earlier line was changed")

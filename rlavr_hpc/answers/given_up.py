@@ -8,15 +8,18 @@ takes the record instead of trying again. No model text is stored, only a digest
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from rlavr_hpc.attempts import accepted_lines, segment
 from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.io import LineWriter, make_folder, read_lines
+from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.types import Place, Rollout
 
 FOLDER = "ungradable"
 VERSION = 1
+FIELDS = {"branch": int, "step": int, "stage": str, "mark": str}
 
 
 def mark_of(rollout: Rollout) -> str:
@@ -33,7 +36,7 @@ class GivenUp:
     """
 
     def __init__(self, run_dir: Path, attempt: int, *, fence: Callable[[], None] | None) -> None:
-        """Read what earlier attempts recorded.
+        """Read what earlier attempts recorded, up to the seal on each of them.
 
         Args:
             run_dir: the run's folder.
@@ -43,13 +46,12 @@ class GivenUp:
         Raises:
             RlavrError: a line is damaged, or of a newer version.
         """
-        self._path = run_dir / FOLDER / f"{attempt}.jsonl"
+        self._path = segment(run_dir, FOLDER, attempt)
         self._fence = fence
         self._writer: LineWriter | None = None
         self._marks: dict[tuple[int, int, str], set[str]] = {}
-        for path in sorted((run_dir / FOLDER).glob("*.jsonl")):
-            for mark, key in _lines(path):
-                self._marks.setdefault(key, set()).add(mark)
+        for mark, key in _accepted(run_dir):
+            self._marks.setdefault(key, set()).add(mark)
 
     def at(self, place: Place, stage: str) -> frozenset[str]:
         """Marks of the responses that are ungradable there, whatever a grader says today."""
@@ -70,12 +72,18 @@ class GivenUp:
         self._writer.append(rows)
 
 
-def _lines(path: Path) -> Iterable[tuple[str, tuple[int, int, str]]]:
+def _accepted(run_dir: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:
     try:
-        for line in read_lines(path):
-            row = line.row
-            if row.get("v") != VERSION:
-                raise RlavrError(f"{path}:{line.number}: version {row.get('v')!r} is not {VERSION}")
-            yield str(row["mark"]), (int(row["branch"]), int(row["step"]), str(row["stage"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise RlavrError(f"{path} is damaged: {error}") from error
+        for _, path, line in accepted_lines(run_dir, FOLDER):
+            yield _entry(line.row, f"{path}:{line.number}")
+    except ValueError as error:
+        raise RlavrError(f"{error}; the graders' record was damaged") from error
+
+
+def _entry(row: Mapping[str, Any], where: str) -> tuple[str, tuple[int, int, str]]:
+    if row.get("v") != VERSION:
+        raise RlavrError(f"{where}: version {row.get('v')!r} is not {VERSION}, the one known here")
+    for name, kind in FIELDS.items():
+        if type(row.get(name)) is not kind:
+            raise RlavrError(f"{where}: {name}={row.get(name)!r} is no {kind.__name__}: damaged")
+    return row["mark"], (row["branch"], row["step"], row["stage"])

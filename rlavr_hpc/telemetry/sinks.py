@@ -55,7 +55,10 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
         for _, path, line in accepted_lines(run_dir, FOLDER):
             if line.row.get("v") != VERSION:
                 raise RlavrError(f"{path}:{line.number}: unknown version {line.row.get('v')!r}")
-            rows[line.row["branch"], line.row["step"]] = line.row
+            branch, step = line.row["branch"], line.row["step"]
+            if type(branch) is not int or type(step) is not int:
+                raise RlavrError(f"{path}:{line.number}: branch {branch!r}, step {step!r}")
+            rows[branch, step] = line.row
     except (ValueError, KeyError) as error:
         raise RlavrError(f"the metrics are damaged: {error}") from error
     return [rows[key] for key in sorted(rows)]

@@ -16,6 +16,7 @@ LIGHT = (
     "data.sources", "acquisition.ledger", "acquisition.policies.entropy",
     "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
     "evaluation.report", "checkpoints", "branches", "rollback",
+    "spending.report", "spending.proof", "spending.folders",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, SAME
 from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.answers.strikes import Pair
+from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.types import Place
 from tests.support.groups import PLACE, group, prompt, rollout
@@ -27,21 +28,26 @@ def nothing() -> None:
     """A fence that lets everybody pass."""
 
 
+def opened(run_dir: Path, *, fence: Callable[[], None] | None = nothing) -> GivenUp:
+    """The record as the next attempt opens it."""
+    return GivenUp(run_dir, begin_attempt(run_dir, resumed_from=0).number, fence=fence)
+
+
 def test_marks_are_found_again_at_their_place_and_stage_only(tmp_path: Path) -> None:
-    first = GivenUp(tmp_path, 1, fence=nothing)
+    first = opened(tmp_path)
     first.record(["b", "a", "a"], place=PLACE, stage="train")
     first.record([], place=LATER, stage="train")
-    again = GivenUp(tmp_path, 2, fence=nothing)
+    again = opened(tmp_path)
     assert again.at(PLACE, "train") == {"a", "b"}
     assert again.at(PLACE, "eval/held_out") == again.at(LATER, "train") == frozenset()
     assert again.at(Place(seed=1, step=1, branch=1), "train") == frozenset()
     again.record(["c"], place=PLACE, stage="train")
-    assert GivenUp(tmp_path, 3, fence=nothing).at(PLACE, "train") == {"a", "b", "c"}
+    assert opened(tmp_path).at(PLACE, "train") == {"a", "b", "c"}
     assert sorted(p.name for p in (tmp_path / "ungradable").iterdir()) == ["1.jsonl", "2.jsonl"]
 
 
 def test_ranks_that_do_not_write_only_read(tmp_path: Path) -> None:
-    GivenUp(tmp_path, 1, fence=None).record(["a"], place=PLACE, stage="train")
+    opened(tmp_path, fence=None).record(["a"], place=PLACE, stage="train")
     assert not (tmp_path / "ungradable").exists()
 
 
@@ -50,34 +56,40 @@ def test_a_superseded_attempt_records_nothing(tmp_path: Path) -> None:
         raise FencedError("a newer attempt owns this run")
 
     with pytest.raises(FencedError):
-        GivenUp(tmp_path, 1, fence=fence).record(["a"], place=PLACE, stage="train")
+        opened(tmp_path, fence=fence).record(["a"], place=PLACE, stage="train")
     assert not (tmp_path / "ungradable").exists()
 
 
-@pytest.mark.parametrize("line", ['{"v":2}', '{"v":1,"step":1}', "[1]", "{", '{"v":1,"mark":3}'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"v":2}', '{"v":1,"step":1}', "[1]", "{", '{"v":1,"mark":3}', "[" * 99_999,
+        '{"v":1,"branch":null,"step":1,"stage":"train","mark":"a"}',
+        '{"v":1,"branch":0,"step":1e999,"stage":"train","mark":"a"}',
+    ],
+)  # fmt: skip
 def test_a_damaged_or_newer_record_is_an_error_that_names_the_file(
     tmp_path: Path, line: str
 ) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
     (tmp_path / "ungradable").mkdir()
     (tmp_path / "ungradable/1.jsonl").write_text(line + "\n")
-    with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl"):
-        GivenUp(tmp_path, 2, fence=nothing)
+    with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl:1"):
+        opened(tmp_path)
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
-    GivenUp(tmp_path, 1, fence=nothing).record(["a"], place=PLACE, stage="train")
+    opened(tmp_path).record(["a"], place=PLACE, stage="train")
     with (tmp_path / "ungradable/1.jsonl").open("a") as file:
         file.write('{"v":1,"ma')
-    assert GivenUp(tmp_path, 2, fence=nothing).at(PLACE, "train") == {"a"}
+    assert opened(tmp_path).at(PLACE, "train") == {"a"}
 
 
 def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path) -> None:
     rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate("778")]
-    GivenUp(tmp_path, 1, fence=nothing).record([mark_of(rollouts[2])], place=PLACE, stage="train")
-    GivenUp(tmp_path, 2, fence=nothing).record(
-        [mark_of(rollouts[0])], place=LATER, stage="train/label"
-    )
-    referee = RecordedReferee(Referee(), GivenUp(tmp_path, 3, fence=nothing))
+    opened(tmp_path).record([mark_of(rollouts[2])], place=PLACE, stage="train")
+    opened(tmp_path).record([mark_of(rollouts[0])], place=LATER, stage="train/label")
+    referee = RecordedReferee(Referee(), opened(tmp_path))
     [voted] = referee.vote([prompt()], [rollouts], place=PLACE, stage="train")
     assert voted.vote.ungradable == (2,)
     assert referee.vote([prompt()], [rollouts], place=LATER, stage="train")[0].vote.clusters == (

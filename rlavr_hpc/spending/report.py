@@ -1,0 +1,172 @@
+"""Reports on the spend of many runs: as text for a person, as plain values for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rlavr_hpc.spending.spend import (
+    NOT_STARTED,
+    Entry,
+    PolicySpend,
+    by_policy,
+    report_steps,
+)
+
+HEAD = ("run", "what", "status", "steps", "bought", "allowed", "void", "cost", "open")
+
+
+def as_text(entries: Sequence[Entry]) -> list[str]:
+    """Spend per run, totals per policy, labels over the steps."""
+    runs = [entry for entry in entries if not entry.found.foreign]
+    steps = report_steps(runs)
+    policies = by_policy(runs, steps)
+    lines = [totals(runs), "", *_table([HEAD, *(_row(e) for e in runs if not e.error)])]
+    lines += [f"{e.found.name}  cannot be counted: {e.error}" for e in runs if e.error]
+    if policies:
+        head = ("policy", "runs", "labels", "cost", "labels/run")
+        lines += ["", *_table([head, *(_policy_row(policy) for policy in policies)])]
+    if policies and steps:
+        over = [(_policy_name(p), *map(str, p.by_step)) for p in policies]
+        lines += ["", "labels bought until step"]
+        lines += _table([("policy", *map(str, steps)), *over])
+    return [*lines, *strangers(entries)]
+
+
+def as_values(entries: Sequence[Entry]) -> dict[str, Any]:
+    """The same for a program."""
+    runs = [entry for entry in entries if not entry.found.foreign]
+    steps = report_steps(runs)
+    policies = by_policy(runs, steps)
+    return {
+        "labels_bought": _bought(runs),
+        "cost": _cost(runs),
+        "runs": [_values(entry) for entry in runs],
+        "policies": [_policy_values(policy) for policy in policies],
+        "over_time": {
+            "steps": list(steps),
+            "labels": [
+                {"acquisition": p.acquisition, "budget": p.budget, "labels": list(p.by_step)}
+                for p in policies
+            ],
+        },
+        "foreign": [entry.found.name for entry in entries if entry.found.foreign],
+    }
+
+
+def proof_text(entries: Sequence[Entry]) -> list[str]:
+    """One line per run: valid, or what is wrong with it; below it, what does not count."""
+    lines = []
+    for entry in entries:
+        if entry.found.foreign:
+            continue
+        lines.append(f"{entry.found.name}: {_verdict(entry)}")
+        if entry.proof:
+            lines += [f"  {text}" for text in (*entry.proof.remarks, *entry.proof.leftovers)]
+    return [*lines, *strangers(entries), totals(entries)]
+
+
+def proof_values(entries: Sequence[Entry]) -> dict[str, Any]:
+    """The same for a program."""
+    values = as_values(entries)
+    proofs = [entry.proof for entry in entries if not entry.found.foreign]
+    for run, proof in zip(values["runs"], proofs, strict=True):
+        run["valid"] = None if run["status"] == NOT_STARTED and not proof else proof is not None
+        run["leftovers"] = [asdict(left) for left in proof.leftovers] if proof else []
+        run["remarks"] = list(proof.remarks) if proof else []
+    return {"valid": not any(entry.error for entry in entries), **values}
+
+
+def totals(entries: Sequence[Entry]) -> str:
+    """One sentence on all runs."""
+    runs = [entry for entry in entries if not entry.found.foreign]
+    wrong, waiting = sum(e.error is not None for e in runs), sum(e.waits for e in runs)
+    valid = sum(e.proof is not None and not e.waits for e in runs)
+    parts = [f"{len(runs)} run{'s' if len(runs) != 1 else ''}"]
+    parts += [f"{valid} valid"] if valid else []
+    parts += [f"{wrong} wrong, their labels are not counted here"] if wrong else []
+    parts += [f"{waiting} {NOT_STARTED}"] if waiting else []
+    return f"{', '.join(parts)}: {_bought(runs)} labels bought for {_cost(runs):g}"
+
+
+def strangers(entries: Sequence[Entry]) -> list[str]:
+    """A line on each folder without a run."""
+    return [
+        f"{e.found.name}: foreign: no run of its own is in it" for e in entries if e.found.foreign
+    ]
+
+
+def _verdict(entry: Entry) -> str:
+    if entry.error:
+        return f"WRONG: {entry.error}"
+    if entry.spend is None or entry.waits:
+        return NOT_STARTED
+    spend = entry.spend
+    waiting = f", {spend.open_intents} open intents" if spend.open_intents else ""
+    return f"valid: {spend.lines} lines, {spend.bought} labels for {spend.cost:g}{waiting}"
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    spend = entry.spend
+    if spend is None:
+        return (entry.found.name, entry.what, NOT_STARTED, *[""] * (len(HEAD) - 3))
+    return (
+        entry.found.name, entry.what, spend.status, f"{spend.step}/{spend.steps}",
+        *map(str, (spend.bought, spend.allowed, spend.void)), f"{spend.cost:g}",
+        str(spend.open_intents),
+    )  # fmt: skip
+
+
+def _policy_row(policy: PolicySpend) -> tuple[str, ...]:
+    figures = (str(policy.runs), str(policy.labels), f"{policy.cost:g}", f"{policy.mean:.1f}")
+    return (_policy_name(policy), *figures)
+
+
+def _policy_name(policy: PolicySpend) -> str:
+    return f"{policy.acquisition} budget={policy.budget:g}"
+
+
+def _values(entry: Entry) -> dict[str, Any]:
+    facts: dict[str, Any] = {"status": NOT_STARTED if entry.waits else "unknown"}
+    if entry.spend:
+        facts = asdict(entry.spend)
+    return {
+        "run": entry.found.name,
+        "run_id": entry.run_id,
+        "overrides": list(entry.found.overrides),
+        **facts,
+        "error": entry.error,
+    }
+
+
+def _policy_values(policy: PolicySpend) -> dict[str, Any]:
+    return {
+        "acquisition": policy.acquisition,
+        "budget": policy.budget,
+        "runs": policy.runs,
+        "labels": policy.labels,
+        "cost": policy.cost,
+        "labels_per_run": policy.mean,
+    }
+
+
+def _bought(entries: Sequence[Entry]) -> int:
+    return sum(entry.spend.bought for entry in entries if entry.spend)
+
+
+def _cost(entries: Sequence[Entry]) -> float:
+    return sum(entry.spend.cost for entry in entries if entry.spend)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as their widest cell; texts to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = {i for i, name in enumerate(rows[0]) if name in ("run", "what", "status", "policy")}
+    return [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
