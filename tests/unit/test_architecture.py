@@ -15,7 +15,7 @@ LIGHT = (
     "plugins", "acquisition.buy", "answers.referee", "telemetry.sinks", "cluster.launcher",
     "data.sources", "acquisition.ledger", "acquisition.policies.entropy",
     "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
-    "evaluation.report",
+    "evaluation.report", "export", "release.card", "release.job", "release.staging",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
