@@ -54,7 +54,10 @@ def _introduction(facts: Facts) -> str:
             "nobody bought (`uses_oracle`), so the spend below understates what this model knows.",
         ]
     if facts.outcome.collapsed:
-        lines += ["", "> **Collapsed.** By this step the run's accuracy had fallen far below its best."]
+        lines += [
+            "",
+            "> **Collapsed.** By this step the run's accuracy had fallen far below its best.",
+        ]
     return "\n".join(lines)
 
 
