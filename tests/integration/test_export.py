@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,27 @@ def test_the_card_says_what_the_run_was_and_nothing_private(trained: Path, expor
 
 def ledger(run_dir: Path) -> list[str]:
     return (run_dir / "ledger/1.jsonl").read_text().splitlines()
+
+
+def test_sampling_that_the_base_model_suggests_is_not_passed_on(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Many published models suggest a temperature without `do_sample`, which cannot be saved."""
+    from rlavr_hpc.run_folder import read_config
+    from rlavr_hpc.trainer.checkpoint import read_checkpoint
+    from rlavr_hpc.trainer.consolidate import consolidate
+    from rlavr_hpc.trainer.language import load_language
+
+    config = read_config(trained / "run")
+    base = load_language(config, quiet=True)
+    shutil.copytree(base.path, tmp_path / "base")
+    odd = {"temperature": 0.6, "top_k": 20, "eos_token_id": END, "pad_token_id": END + 1}
+    (tmp_path / "base/generation_config.json").write_text(json.dumps(odd))
+    checkpoint = read_checkpoint(trained / "run/checkpoints/step_2")
+    base = replace(base, path=tmp_path / "base")
+    consolidate(checkpoint, tmp_path / "out", model=config.model, base=base)
+    written = GenerationConfig.from_pretrained(tmp_path / "out")
+    assert (written.temperature, written.top_k, written.eos_token_id) == (None, None, [END, STOP])
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_the_choice_is_told(
