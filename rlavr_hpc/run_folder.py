@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import UserError
+from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
 from rlavr_hpc.io import canonical_json, make_folder, write_atomic
 
@@ -145,6 +145,24 @@ def write_provenance(run_dir: Path, attempt: int, facts: dict[str, Any]) -> None
     }  # fmt: skip
     make_folder(run_dir / "provenance")
     write_atomic(run_dir / "provenance" / f"{attempt}.json", json.dumps(record, indent=1) + "\n")
+
+
+def read_provenance(run_dir: Path, attempt: int) -> dict[str, Any]:
+    """What an attempt ran on; empty where nothing was recorded.
+
+    Raises:
+        RlavrError: the file is damaged or of another version.
+    """
+    path = run_dir / "provenance" / f"{attempt}.json"
+    try:
+        record: dict[str, Any] = json.loads(path.read_text())
+        if record["version"] != SCHEMA:
+            raise RlavrError(f"{path}: version {record['version']!r} is not {SCHEMA}")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RlavrError(f"{path} cannot be used: {error!r}") from error
+    return record
 
 
 def git_revision() -> str | None:

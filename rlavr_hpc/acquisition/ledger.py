@@ -139,13 +139,12 @@ class Book:
 
     def bought_until(self, place: Place) -> int:
         """Labels paid for up to and with the step at `place`, also when later steps are known."""
+        return self.until(place).bought
+
+    def until(self, place: Place) -> Book:
+        """Purchases up to and with the step at `place`; to be counted, not to be continued."""
         here = (place.branch, place.step)
-        return sum(
-            purchase.answer is not None
-            for key, step in self.purchases.items()
-            if key <= here
-            for purchase in step.values()
-        )
+        return Book(purchases={key: p for key, p in self.purchases.items() if key <= here})
 
     @property
     def void(self) -> int:

@@ -61,16 +61,30 @@ def find_weights(subject: Subject, language: Language) -> Found:
     """
     if not isinstance(subject, RunSubject):
         return Found(identity=_model_identity(subject.path), path=subject.path, checkpoint=None)
-    if subject.step is None:
-        checkpoint = newest_valid(subject.run_dir)
-    else:
-        checkpoint = read_checkpoint(subject.run_dir / CHECKPOINTS / f"step_{subject.step}")
+    checkpoint = find_checkpoint(subject)
+    name = f"{subject.run_dir.absolute().name}/{checkpoint.folder.name}"
+    identity = Identity(name=name, fingerprint=manifest_digest(checkpoint)[:16])
+    return Found(identity=identity, path=language.path, checkpoint=checkpoint)
+
+
+def find_checkpoint(subject: RunSubject) -> Checkpoint:
+    """The run's checkpoint at the step asked for, or its newest valid one; its files are checked.
+
+    Raises:
+        UserError: the run has no such checkpoint, or none that is valid.
+        CheckpointError: the wanted one is damaged.
+    """
+    if subject.step is not None:
+        return read_checkpoint(subject.run_dir / CHECKPOINTS / f"step_{subject.step}")
+    checkpoint = newest_valid(subject.run_dir)
     if checkpoint is None:
         raise UserError(f"{subject.run_dir} holds no valid checkpoint yet")
-    name = f"{subject.run_dir.absolute().name}/{checkpoint.folder.name}"
-    manifest = (checkpoint.folder / MANIFEST).read_bytes()
-    identity = Identity(name=name, fingerprint=hashlib.sha256(manifest).hexdigest()[:16])
-    return Found(identity=identity, path=language.path, checkpoint=checkpoint)
+    return checkpoint
+
+
+def manifest_digest(checkpoint: Checkpoint) -> str:
+    """SHA-256 of the manifest, which holds the hash of every file: names the weights."""
+    return hashlib.sha256((checkpoint.folder / MANIFEST).read_bytes()).hexdigest()
 
 
 def _model_identity(path: Path | str) -> Identity:

@@ -30,9 +30,7 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
-    cap = config.budget_total
     walked = sum(row["step"] > 0 for row in done)  # also the steps of branches left behind
-    allowed = config.quota_at(1.0) * walked  # under a cap where a warning may raise it
     summary = {
         "version": SCHEMA,
         "status": status,
@@ -44,8 +42,8 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "labels_bought": book.bought,
         "labels_void": book.void,
         "labels_reused": reused,
-        "labels_allowed": allowed if cap is None else min(allowed, cap),
-        "collapsed": _collapsed(rows, accuracies),
+        "labels_allowed": labels_allowed(config, steps=walked),
+        "collapsed": has_collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
@@ -58,6 +56,12 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def labels_allowed(config: RunConfig, *, steps: int) -> int:
+    """New labels that the config lets so many steps buy."""
+    allowed = config.quota_at(1.0) * steps  # under a cap where a warning may raise it
+    return allowed if config.budget_total is None else min(allowed, config.budget_total)
 
 
 def held_out_accuracies(
@@ -76,7 +80,7 @@ def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
     return [row[names.ORACLE_TRUE_REWARD] for row in steps]
 
 
-def _collapsed(
+def has_collapsed(
     rows: Sequence[Mapping[str, Any]], accuracies: Sequence[tuple[int, float]]
 ) -> bool | None:
     """By the definition where the audit measured it, else by held-out accuracy; None = unknown."""

@@ -132,18 +132,6 @@ def test_a_model_folder_stopped_killed_and_torn_gives_the_results_of_an_undistur
     assert len(distinct) > 20, "hardly anything was drawn at random"
 
 
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on two ranks, in bfloat16 and with tied embeddings, and its weights told twice."""
-    out = tmp_path_factory.mktemp("two") / "out"
-    done = command(
-        "tests.support.policy_weights", str(out), *TINY, "rollout=hf", "steps=2",
-        "model.tied_embeddings=true", "model.dtype=bfloat16", "acquisition=full", ranks=2,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return out
-
-
 @pytest.mark.ranks
 def test_a_checkpoint_put_together_is_the_policy_that_its_ranks_held(two_ranks: Path) -> None:
     import torch

@@ -17,6 +17,7 @@ LIGHT = (
     "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
     "evaluation.report", "checkpoints", "branches", "rollback",
     "spending.report", "spending.proof", "spending.folders",
+    "export", "release.card", "release.job", "release.staging",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},

@@ -1,0 +1,1 @@
+"""A trained policy as others get it: model folder, model card, provenance."""

@@ -1,0 +1,119 @@
+"""One export from the command line's options to its exit code. One process, no ranks.
+
+Order: what can be wrong in the options before torch; the record before any weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.config_groups import Dtype
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, find_subject
+from rlavr_hpc.release.card import model_card
+from rlavr_hpc.release.facts import Facts
+from rlavr_hpc.release.staging import check_free, staged
+from rlavr_hpc.run_folder import check_writable
+from rlavr_hpc.trainer.job import quiet_vendors, say
+
+CARD = "README.md"
+PROVENANCE = "rlavr_hpc.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line asks for."""
+
+    run: str
+    """A run's folder, or one of its checkpoints."""
+    out: Path
+    step: int | None = None
+    """None = the newest valid checkpoint."""
+    dtype: Dtype | None = None
+    """None = the run's own."""
+
+
+def run_export(options: Options) -> tuple[ExitCode, dict[str, Any]]:
+    """Write the folder.
+
+    Returns:
+        The process's exit code, and what was written (empty where nothing was); errors have been
+        printed.
+    """
+    try:
+        return ExitCode.DONE, _export(options)
+    except RlavrError as error:
+        say(str(error), mistake=isinstance(error, UserError))
+        return error.exit_code, {}
+    except OSError as error:
+        say(f"{error}; make room or mend the path, then start the same command again")
+        return ExitCode.FAILED, {}
+    except KeyboardInterrupt:
+        say(f"interrupted; {options.out} was not written")
+        return ExitCode.SECOND_SIGNAL, {}
+
+
+def _export(options: Options) -> dict[str, Any]:
+    subject = find_subject(options.run, step=options.step)
+    if not isinstance(subject, RunSubject):
+        raise UserError(
+            f"{options.run} is neither a run's folder nor one of its {CHECKPOINTS}/step_S; only "
+            "these are exported"
+        )
+    out = options.out.expanduser().resolve()
+    _check_out(out, subject.run_dir)
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    import torch  # noqa: PLC0415
+
+    quiet_vendors(on_cpu=not torch.cuda.is_available())
+    from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+
+    from rlavr_hpc.evaluation.weights import find_checkpoint  # noqa: PLC0415
+    from rlavr_hpc.release.record import describe_weights, gather  # noqa: PLC0415
+    from rlavr_hpc.trainer.consolidate import consolidate  # noqa: PLC0415
+    from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
+
+    transformers_logging.disable_progress_bar()
+    checkpoint, config = find_checkpoint(subject), subject.config
+    if subject.step is None:
+        say(
+            f"exporting {checkpoint.folder}, the newest valid checkpoint (step "
+            f"{checkpoint.state.step} of {config.steps})"
+        )
+    language = load_language(config, quiet=True)
+    model = replace(config.model, dtype=options.dtype or config.model.dtype)
+    with staged(out) as folder:
+        parameters = consolidate(
+            checkpoint, folder, model=model, base=language, rollout=config.rollout
+        )
+        weights = describe_weights(config.model, model, parameters=parameters)
+        facts = gather(subject, checkpoint, language, weights=weights)
+        _write_texts(folder, facts)
+    return _told(out, facts)
+
+
+def _check_out(out: Path, run_dir: Path) -> None:
+    check_free(out)
+    if run_dir.resolve() / CHECKPOINTS in (out, *out.parents):
+        raise UserError(f"{out} is where the run keeps its checkpoints; choose another folder")
+    check_writable(out.parent)
+
+
+def _write_texts(folder: Path, facts: Facts) -> None:
+    (folder / CARD).write_text(model_card(facts), encoding="utf-8")
+    text = json.dumps(facts.as_dict(), indent=1, allow_nan=False) + "\n"
+    (folder / PROVENANCE).write_text(text, encoding="utf-8")
+
+
+def _told(out: Path, facts: Facts) -> dict[str, Any]:
+    """What was written, for the person who asked."""
+    files = {
+        str(path.relative_to(out)): path.stat().st_size
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
+    }
+    return {"out": str(out), "files": files, "provenance": facts.as_dict()}
