@@ -17,7 +17,7 @@ from rlavr_hpc.release.facts import Code, Facts, Method, Origin, Outcome, Spend,
 from rlavr_hpc.run_folder import read_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import first_alarm
-from rlavr_hpc.telemetry.sinks import read_metrics
+from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.trainer.language import Language
 from rlavr_hpc.trainer.summary import has_collapsed, held_out_accuracies, labels_allowed
 from rlavr_hpc.types import Place
@@ -36,8 +36,7 @@ def gather(
     """
     run_dir, config, state = subject.run_dir, subject.config, checkpoint.state
     place = Place(seed=config.seed, step=state.step, branch=state.branch)
-    here = (state.branch, state.step)
-    rows = [row for row in read_metrics(run_dir) if (row["branch"], row["step"]) <= here]
+    rows = read_line(run_dir, until=state.step)
     provenance = read_provenance(run_dir, state.attempt)
     data = provenance.get("data", {})
     return Facts(

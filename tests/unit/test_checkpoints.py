@@ -1,0 +1,224 @@
+"""Which checkpoints count, which stay, and how they are written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rlavr_hpc.attempts import begin_attempt, forks, read_attempts
+from rlavr_hpc.branches import roll_back
+from rlavr_hpc.checkpoints import (
+    Keep,
+    Setup,
+    State,
+    candidates,
+    check_fits,
+    newest_valid,
+    read_checkpoint,
+    to_keep,
+)
+from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
+from rlavr_hpc.telemetry.reduce import Mean
+from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
+from rlavr_hpc.trainer.shards import on_host, write_file
+from rlavr_hpc.types import Place
+
+STATE = State(
+    step=10, branch=0, attempt=1, world_size=1, threads=2, prompts_fingerprint="p", config_hash="c"
+)
+
+
+def checkpoint(run_dir: Path, **facts: object) -> Path:
+    """A complete checkpoint of two small files."""
+    state = replace(STATE, **facts)  # type: ignore[arg-type]
+    folder = run_dir / f"checkpoints/step_{state.step}"
+    (folder / "shards").mkdir(parents=True)
+    files = {}
+    for name in ("a.pt", "shards/b.pt"):
+        content = f"{name} of {state.step}".encode()
+        (folder / name).write_bytes(content)
+        files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    manifest = {"version": 2, "state": asdict(state), "files": files}
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
+    checkpoint(tmp_path, step=10)
+    checkpoint(tmp_path, step=9)
+    found = newest_valid(tmp_path)
+    assert found is not None
+    assert found.state == STATE
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda f: (f / "a.pt").write_bytes(b"a.pt of 11"), "does not have the content"),
+        (lambda f: (f / "a.pt").write_bytes(b"a.pt"), "has 4 bytes instead of 10"),
+        (lambda f: (f / "shards/b.pt").unlink(), "shards/b.pt is missing"),
+        (lambda f: (f / "MANIFEST.json").unlink(), "MANIFEST.json is missing"),
+        (lambda f: (f / "MANIFEST.json").write_text("{"), "manifest cannot be used"),
+        (lambda f: (f / "MANIFEST.json").write_text("[]"), "manifest cannot be used"),
+        (lambda f: (f / "MANIFEST.json").write_text('{"version":3}'), "newer version"),
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over_with_its_reason(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[Path], object],
+    reason: str,
+) -> None:
+    checkpoint(tmp_path, step=5)
+    damage(checkpoint(tmp_path, step=10))
+    found = newest_valid(tmp_path)
+    assert found is not None
+    assert found.state.step == 5
+    assert reason in caplog.text
+    assert "step_10" in caplog.text
+    with pytest.raises(RlavrError):
+        read_checkpoint(tmp_path / "checkpoints/step_10")
+
+
+def test_each_rank_checks_its_share_and_together_they_check_all(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path)
+    [found] = candidates(tmp_path)
+    (folder / "a.pt").write_bytes(b"a.pt of 11")
+    found.verify(rank=1, ranks=2)
+    with pytest.raises(CheckpointError, match=r"a\.pt"):
+        found.verify(rank=0, ranks=2)
+
+
+def test_a_checkpoint_of_a_process_that_was_superseded_does_not_count(tmp_path: Path) -> None:
+    """Attempt 2 went on from step 5; what attempt 1 still wrote of step 10 is another history."""
+    begin_attempt(tmp_path, resumed_from=0)
+    checkpoint(tmp_path, step=5)
+    begin_attempt(tmp_path, resumed_from=5)
+    checkpoint(tmp_path, step=10)
+    assert [found.state.step for found in candidates(tmp_path)] == [5]
+    checkpoint(tmp_path, step=8, attempt=2)
+    assert [found.state.step for found in candidates(tmp_path)] == [8, 5]
+
+
+def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> None:
+    def at(step: int, risk: float, score: float | None = None) -> State:
+        return replace(STATE, step=step, risk=risk, score=score)
+
+    states = [at(5, 0.1, 0.9), at(10, 0.2), at(15, 0.3, 0.4), at(20, 0.6), at(25, 0.7, 0.1)]
+    assert to_keep(states, Keep(last=1)) == {25, 5, 10}
+    assert to_keep(states, Keep(last=2, best=False)) == {25, 20, 10}
+    assert to_keep(states, Keep(last=1, every=10, best=False)) == {25, 20, 10}
+    assert to_keep(states, Keep(last=1, best=False, healthy_below=0.35)) == {25, 15}
+    assert to_keep([], Keep()) == set()
+    equal = [at(5, 0.1, 0.5), at(10, 0.1, 0.5)]
+    assert to_keep([*equal, at(15, 0.1, 0.2)], Keep(last=1)) == {15, 10}
+
+
+def test_a_roll_back_goes_to_the_newest_healthy_checkpoint_on_a_new_branch(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    for step, risk in ((10, 0.1), (20, 0.2), (30, 0.6)):
+        checkpoint(tmp_path, step=step, risk=risk)
+    (tmp_path / "DONE.json").write_text("{}")
+    back = roll_back(tmp_path, healthy_below=0.25)
+    assert (back.step, back.branch) == (20, 1)
+    assert not (tmp_path / "DONE.json").exists()
+    assert [found.state.step for found in candidates(tmp_path)] == [20, 10]
+    token = read_attempts(tmp_path)[-1]
+    assert (token.number, token.branch, token.resumed_from, token.reason) == (2, 1, 20, "rollback")
+    assert roll_back(tmp_path, healthy_below=0.25, to=10).branch == 2
+    assert [found.state.step for found in candidates(tmp_path)] == [10]
+    assert roll_back(tmp_path, healthy_below=0.05).step == 0
+
+
+def test_a_roll_back_passes_over_a_damaged_checkpoint_and_refuses_one_that_is_not_there(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UserError, match="has not begun"):
+        roll_back(tmp_path, healthy_below=0.25)
+    begin_attempt(tmp_path, resumed_from=0)
+    checkpoint(tmp_path, step=10)
+    (checkpoint(tmp_path, step=20) / "a.pt").write_bytes(b"a.pt of 21")
+    with pytest.raises(UserError, match="there are: 10, 20"):
+        roll_back(tmp_path, healthy_below=0.25, to=15)
+    with pytest.raises(CheckpointError, match="content"):
+        roll_back(tmp_path, healthy_below=0.25, to=20)
+    assert len(read_attempts(tmp_path)) == 1
+    assert roll_back(tmp_path, healthy_below=0.25).step == 10
+
+
+def test_the_line_of_a_run_leaves_out_what_was_rolled_back(tmp_path: Path) -> None:
+    """Branch 0 did steps 0 to 4, branch 1 went on from 2 and did 3, branch 2 from 3 and did 4."""
+
+    def write(attempt: int, branch: int, *steps: int) -> None:
+        file = MetricsFile(tmp_path, attempt, fence=lambda: None)
+        for step in steps:
+            file.write(Place(seed=1, step=step, branch=branch), {"train/loss": Mean(attempt)})
+
+    begin_attempt(tmp_path, resumed_from=0)
+    write(1, 0, 0, 1, 2, 3, 4)
+    begin_attempt(tmp_path, resumed_from=2, branch=1, reason="rollback")
+    begin_attempt(tmp_path, resumed_from=2, branch=1)
+    assert [row["step"] for row in read_line(tmp_path)] == [0, 1, 2]
+    write(3, 1, 3)
+    begin_attempt(tmp_path, resumed_from=3, branch=2, reason="rollback")
+    begin_attempt(tmp_path, resumed_from=3, branch=2)
+    write(5, 2, 4)
+    line = read_line(tmp_path)
+    assert [row["branch"] for row in line] == [0, 0, 0, 1, 2]
+    assert [row["step"] for row in line] == [0, 1, 2, 3, 4]
+    assert [row["step"] for row in read_line(tmp_path, until=1)] == [0, 1]
+    assert forks(read_attempts(tmp_path)) == {1: 2, 2: 3}
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "key"),
+    [
+        ({"world_size": 2}, "used 2 ranks, this start has 1", None),
+        ({"threads": 1}, "set cluster.threads=1", "cluster.threads"),
+        ({"prompts_fingerprint": "q"}, "are not those this run began with", "data"),
+    ],
+)
+def test_a_process_that_cannot_continue_exactly_is_refused(
+    change: dict[str, object], message: str, key: str | None
+) -> None:
+    now = Setup(world_size=1, threads=2, prompts_fingerprint="p")
+    before = replace(now, **change)  # type: ignore[arg-type]
+    check_fits(now, now, allowed=frozenset())
+    with pytest.raises(UserError, match=message):
+        check_fits(before, now, allowed=frozenset())
+    if key is not None:
+        check_fits(before, now, allowed=frozenset({key}))
+
+
+def test_a_file_is_hashed_as_it_is_written_and_loads_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    content: dict[str, Any] = {"weights": torch.arange(1000.0), "more": [torch.ones(3), ("x", 1)]}
+    written = write_file(path, content)
+    assert written.size == path.stat().st_size
+    assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    loaded = torch.load(path, weights_only=True)
+    assert torch.equal(loaded["weights"], content["weights"])
+    assert loaded["more"][1] == ("x", 1)
+
+
+def test_a_snapshot_does_not_change_with_what_it_was_taken_from() -> None:
+    live: dict[str, Any] = {
+        "a": torch.zeros(2),
+        "b": [torch.zeros(1), {"c": torch.zeros(1)}],
+        "d": [0],
+    }
+    copied, shared = on_host(live), on_host(live, copy=False)
+    live["a"] += 1
+    live["b"][1]["c"] += 1
+    live["d"].append(1)
+    assert copied["a"].tolist() == [0, 0]
+    assert copied["b"][1]["c"].item() == 0
+    assert copied["d"] == [0]
+    assert shared["a"].tolist() == [1, 1]
