@@ -235,7 +235,7 @@ class WarningConfig:
         """Check ranges."""
         if not 0 < self.threshold <= 1:
             raise UserError(f"warning.threshold={self.threshold} is outside (0, 1]")
-        if not 0 < self.healthy <= self.threshold:
+        if self.action is OnRisk.rollback and not 0 < self.healthy <= self.threshold:
             raise UserError(
                 f"warning.healthy={self.healthy} is outside (0, warning.threshold={self.threshold}]"
             )

@@ -117,7 +117,10 @@ def check_writable(run_dir: Path) -> None:
     except OSError as error:
         raise UserError(f"{run_dir} cannot be used: {error.strerror}") from error
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(f"{run_dir} cannot be written: no folder can be made in {there}")
+        raise UserError(
+            f"{run_dir} cannot be written: nothing can be created in {there}; it is read-only, or "
+            "you may not write there"
+        )
 
 
 def open_run_folder(run_dir: Path, config: RunConfig) -> None:

@@ -66,6 +66,8 @@ class Writing:
                 sync_folder(folder)
         except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
             self.error = str(error)
+            for path in self.contents:  # leave the room to the ledger and the metrics
+                path.unlink(missing_ok=True)
         self.seconds = time.perf_counter() - start
 
 
