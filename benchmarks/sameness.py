@@ -1,0 +1,111 @@
+"""Whether two runs of the same config ended alike, and the first thing that differs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlavr_hpc.acquisition.ledger import read_book
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.telemetry.sinks import read_metrics
+
+APART = ("time", "perf/", "sys/", "attempt")
+"""Beginnings of what may differ between identical runs."""
+
+
+def first_difference(run: Path, reference: Path, *, step: int) -> str | None:
+    """The first thing in which `run` is not `reference`, or None.
+
+    Args:
+        run: folder of a finished run.
+        reference: folder of an uninterrupted one.
+        step: the last of both, whose checkpoint is compared.
+    """
+    try:
+        for what, mine, its in _results(run, reference, step):
+            if (found := unequal(mine, its)) is not None:
+                return f"{what}{found}"
+    except (RlavrError, OSError, ValueError, RuntimeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _results(run: Path, reference: Path, step: int) -> Iterator[tuple[str, Any, Any]]:
+    both = (run, reference)
+    yield "DONE.json", *(json.loads((f / "DONE.json").read_text())["steps"] for f in both)
+    yield "labels bought", *(_summary(f)["labels_bought"] for f in both)
+    books = [read_book(f) for f in both]
+    yield "decisions", *(dict(sorted(b.decisions.items())) for b in books)
+    yield "labels", *(
+        {key: [(p, x.answer, x.cost) for p, x in step.items()] for key, step in b.purchases.items()}
+        for b in books
+    )
+    yield "metrics", *(_rows(f) for f in both)
+    names = [_shards(f, step) for f in both]
+    yield "shards", *names
+    for name in names[1]:
+        yield name, *(torch.load(_at(f, step) / name, weights_only=False) for f in both)
+    yield "acquisition.pt", *(
+        torch.load(_at(f, step) / "acquisition.pt", weights_only=True) for f in both
+    )
+
+
+def _at(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step_{step}"
+
+
+def _shards(run: Path, step: int) -> list[str]:
+    return sorted(str(p.relative_to(_at(run, step))) for p in _at(run, step).glob("shards/*.pt"))
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((run / "summary.json").read_text())
+    return loaded
+
+
+def _rows(run: Path) -> dict[str, dict[str, Any]]:
+    return {
+        f"{row['branch']}/{row['step']}": {
+            k: v for k, v in row.items() if not k.startswith(APART)
+        }
+        for row in read_metrics(run)
+    }  # fmt: skip
+
+
+def unequal(mine: Any, its: Any) -> str | None:  # noqa: ANN401
+    """Where two nested values differ in any bit, as `[key][key]: mine != its`; None where not."""
+    if type(mine) is not type(its):
+        return f": {type(mine).__name__} != {type(its).__name__}"
+    if isinstance(mine, torch.Tensor):
+        return _unequal_tensors(mine, its)
+    if isinstance(mine, dict):
+        keys = list(its)
+        if sorted(map(str, mine)) != sorted(map(str, keys)):
+            return f": keys {sorted(map(str, set(mine) ^ set(its)))[:5]} stand on one side only"
+        return _first_of((f"[{key}]", mine[key], its[key]) for key in keys)
+    if isinstance(mine, list | tuple):
+        if len(mine) != len(its):
+            return f": {len(mine)} values != {len(its)}"
+        return _first_of((f"[{n}]", *pair) for n, pair in enumerate(zip(mine, its, strict=True)))
+    return None if repr(mine) == repr(its) else f": {mine!r} != {its!r}"
+
+
+def _first_of(triples: Iterator[tuple[str, Any, Any]]) -> str | None:
+    for name, mine, its in triples:
+        if (found := unequal(mine, its)) is not None:
+            return f"{name}{found}"
+    return None
+
+
+def _unequal_tensors(mine: torch.Tensor, its: torch.Tensor) -> str | None:
+    if mine.dtype != its.dtype or mine.shape != its.shape:
+        return f": {mine.dtype}{tuple(mine.shape)} != {its.dtype}{tuple(its.shape)}"
+    bits = [t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (mine, its)]
+    if torch.equal(*bits):
+        return None
+    gap = (mine.double() - its.double()).abs().max().item()
+    return f": values differ by up to {gap:.3g}"
