@@ -1,4 +1,4 @@
-"""`python -m benchmarks.kill_point POINT OVERRIDES`: `rlavr_hpc.run`, held at one point to be killed.
+"""`python -m benchmarks.kill_point POINT OVERRIDES`: `rlavr_hpc.run`, stopped at a point.
 
 POINT is a `Point` as JSON. A few light functions are wrapped, or a thread watches the run folder;
 at the point the process writes down where it is and stops itself (SIGSTOP), upon which
@@ -134,7 +134,7 @@ def hold_in_phases(holder: Holder) -> None:
             holder.place = "evaluation"
             holder.pass_by("evaluation")
 
-    StepClock.__init__ = counted  # type: ignore[method-assign]
+    StepClock.__init__ = counted  # type: ignore[method-assign, assignment]
     StepClock.phase = phase  # type: ignore[assignment]
 
 
@@ -158,7 +158,7 @@ def hold_in_writes(holder: Holder) -> None:
             holder.pass_by("purchase")
         return None
 
-    LineWriter._write_all = write  # type: ignore[method-assign]
+    LineWriter._write_all = write  # type: ignore[method-assign, assignment]
 
 
 def hold_in_publishing(holder: Holder) -> None:

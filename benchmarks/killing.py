@@ -93,14 +93,14 @@ PHASES: Mapping[str, Phase] = {
     "token": Phase(weight=5, delay=(0.0, 2.0), every_rank=True),
     "compile": Phase(weight=5, delay=(1.0, 25.0)),
     "sync": Phase(weight=3, per_step=1, every_rank=True),
-    "generate": Phase(weight=7, delay=(0.001, 0.1), per_step=1, every_rank=True),
+    "generate": Phase(weight=7, delay=(0.0, 0.015), per_step=1, every_rank=True),
     "grade": Phase(weight=4, delay=(0.0, 0.004), per_step=2, every_rank=True),
     "score": Phase(weight=4, delay=(0.0, 0.03), per_step=2, every_rank=True),
     "buy": Phase(weight=3, per_step=2),
     "select": Phase(weight=3, delay=(0.0, 0.003), per_step=1),
     "purchase": Phase(weight=8, most=2),
     "ledger": Phase(weight=8, most=3),
-    "train": Phase(weight=7, delay=(0.001, 0.1), per_step=1, every_rank=True),
+    "train": Phase(weight=7, delay=(0.001, 0.06), per_step=1, every_rank=True),
     "learn": Phase(weight=5, delay=(0.0, 0.02), per_step=1, every_rank=True),
     "evaluation": Phase(weight=5, delay=(0.001, 0.05), every_rank=True),
     "metrics": Phase(weight=8, per_step=1),
@@ -126,6 +126,8 @@ class Start:
     """The newest when it had ended."""
     compiled: bool
     """Whether it had to compile the op."""
+    alone: bool = False
+    """Whether only one of its ranks was killed."""
     trouble: str | None = None
 
 
@@ -178,8 +180,8 @@ class Trial:
         return start.place is not None
 
     def finish(self) -> None:
-        """Start without a kill, until the end."""
-        if not self.finished:
+        """Start without a kill, until the end; a run killed after its end says that it is done."""
+        if not self.finished or self.starts[-1].place is not None:
             self._start(None)
             self._ops = None
 
@@ -204,14 +206,17 @@ class Trial:
                 start_new_session=True,
             )  # fmt: skip
         trouble = _watch(process, tag, marker, alone=point is not None and point.alone)
-        told = json.loads(marker.read_text()) if marker.exists() else {"place": None, "step": 0}
+        told: dict[str, Any] = {"place": None, "step": 0}
+        if marker.exists():
+            told = json.loads(marker.read_text())
         if trouble is None and told["place"] is None and process.returncode != 0:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
             trouble = f"start {len(self.starts) + 1} ended with {process.returncode}: {last}"
         start = Start(
             begun=begun, place=told["place"], step=told["step"], code=process.returncode,
             attempt=len(list((self.folder / "attempts").glob("[0-9]*.json"))),
-            compiled=self._ops is not None, trouble=trouble,
+            compiled=self._ops is not None, alone=point is not None and point.alone,
+            trouble=trouble,
         )  # fmt: skip
         self.starts.append(start)
         return start

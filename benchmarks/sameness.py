@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rlavr_hpc.acquisition.ledger import read_book
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry.sinks import read_metrics
 
+Reader = Callable[[Path], Any]
 APART = ("time", "perf/", "sys/", "attempt")
 """Beginnings of what may differ between identical runs."""
 
@@ -25,33 +27,40 @@ def first_difference(run: Path, reference: Path, *, step: int) -> str | None:
         reference: folder of an uninterrupted one.
         step: the last of both, whose checkpoint is compared.
     """
+    readers: list[tuple[str, Reader]] = [
+        ("steps done", lambda folder: json.loads((folder / "DONE.json").read_text())["steps"]),
+        ("labels bought", _labels_bought),
+        ("decisions", lambda folder: dict(sorted(read_book(folder).decisions.items()))),
+        ("labels", _labels),
+        ("metrics", _rows),
+        ("shards", lambda folder: _shards(folder, step)),
+        *((name, partial(_load, step=step, name=name)) for name in _shards(reference, step)),
+        ("acquisition.pt", partial(_load, step=step, name="acquisition.pt")),
+    ]
     try:
-        for what, mine, its in _results(run, reference, step):
-            if (found := unequal(mine, its)) is not None:
+        for what, read in readers:
+            if (found := unequal(read(run), read(reference))) is not None:
                 return f"{what}{found}"
     except (RlavrError, OSError, ValueError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"
     return None
 
 
-def _results(run: Path, reference: Path, step: int) -> Iterator[tuple[str, Any, Any]]:
-    both = (run, reference)
-    yield "DONE.json", *(json.loads((f / "DONE.json").read_text())["steps"] for f in both)
-    yield "labels bought", *(_summary(f)["labels_bought"] for f in both)
-    books = [read_book(f) for f in both]
-    yield "decisions", *(dict(sorted(b.decisions.items())) for b in books)
-    yield "labels", *(
-        {key: [(p, x.answer, x.cost) for p, x in step.items()] for key, step in b.purchases.items()}
-        for b in books
-    )
-    yield "metrics", *(_rows(f) for f in both)
-    names = [_shards(f, step) for f in both]
-    yield "shards", *names
-    for name in names[1]:
-        yield name, *(torch.load(_at(f, step) / name, weights_only=False) for f in both)
-    yield "acquisition.pt", *(
-        torch.load(_at(f, step) / "acquisition.pt", weights_only=True) for f in both
-    )
+def _labels_bought(run: Path) -> int:
+    return int(json.loads((run / "summary.json").read_text())["labels_bought"])
+
+
+def _labels(run: Path) -> dict[Any, list[tuple[str, str | None, float]]]:
+    book = read_book(run)
+    return {
+        key: [(prompt, bought.answer, bought.cost) for prompt, bought in step.items()]
+        for key, step in book.purchases.items()
+    }
+
+
+def _load(run: Path, *, step: int, name: str) -> Any:  # noqa: ANN401
+    """A file of a checkpoint; these runs' own, so that it may be unpickled."""
+    return torch.load(_at(run, step) / name, weights_only=False)
 
 
 def _at(run: Path, step: int) -> Path:
@@ -60,11 +69,6 @@ def _at(run: Path, step: int) -> Path:
 
 def _shards(run: Path, step: int) -> list[str]:
     return sorted(str(p.relative_to(_at(run, step))) for p in _at(run, step).glob("shards/*.pt"))
-
-
-def _summary(run: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((run / "summary.json").read_text())
-    return loaded
 
 
 def _rows(run: Path) -> dict[str, dict[str, Any]]:
