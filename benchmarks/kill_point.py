@@ -38,7 +38,7 @@ class Point:
     """Where a process is to be killed."""
 
     phase: str
-    """A key of `benchmarks.killing.PHASES`."""
+    """A key of `benchmarks.kill_tables.PHASES`."""
     run_dir: str
     marker: str
     """File that says that the point was reached, and where the process was then."""
@@ -202,7 +202,7 @@ def hold_in_deletion(holder: Holder) -> None:
 
     def rmtree(path: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         folder = Path(path)
-        old = folder.parent.name == "checkpoints" and STEP.search(folder.name)
+        old = folder.parent.name == "checkpoints" and STEP.fullmatch(folder.name)
         if old and holder.reached("deletion"):
             holder.place = "deletion"
             files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]

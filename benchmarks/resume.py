@@ -27,17 +27,8 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.kill_point import Point
-from benchmarks.killing import (
-    HF,
-    KINDS,
-    PHASES,
-    STEPS,
-    Kind,
-    Trial,
-    reference_of,
-    seconds_to_first_step,
-    steps_redone,
-)
+from benchmarks.kill_tables import HF, KINDS, PHASES, STEPS, Kind
+from benchmarks.killing import Trial, reference_of, seconds_to_first_step, steps_redone
 from benchmarks.machine import machine
 
 KILLS_PER_RUN = 5
