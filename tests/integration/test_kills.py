@@ -5,6 +5,7 @@ The short version of `python -m benchmarks.resume`.
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from benchmarks.kill_tables import HF, HF_2, VLLM, VLLM_2, Kind
 from benchmarks.killing import Trial, reference_of, steps_redone
+from rlavr_hpc.telemetry.sinks import read_metrics
 
 pytestmark = [pytest.mark.vllm, pytest.mark.ranks, pytest.mark.slow]
 
@@ -48,12 +50,22 @@ def killed_and_continued(kind: Kind, folder: Path) -> tuple[Trial, Trial]:
     return trial, reference
 
 
+def whole_rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+
+
 def check(trial: Trial, reference: Trial) -> None:
     wanted = [(phase, step) for phase, step, _ in KILLS[trial.kind.name]]
     assert [(start.place, start.step) for start in trial.kills] == wanted
     assert [start.trouble for start in trial.starts] == [None] * (len(wanted) + 1)
     assert steps_redone(trial) == REDONE[trial.kind.name]
     assert trial.compare(reference.folder) is None
+    newest = {
+        row["step"]: attempt
+        for attempt in range(1, trial.starts[-1].attempt + 1)
+        for row in whole_rows(trial.folder / f"metrics/{attempt}.jsonl")
+    }
+    assert {row["step"]: row["attempt"] for row in read_metrics(trial.folder)} == newest
 
 
 def test_one_rank_killed_in_every_cheap_phase_and_with_vllm_ends_as_if_it_was_not(
