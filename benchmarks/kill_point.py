@@ -1,0 +1,286 @@
+"""`python -m benchmarks.kill_point POINT OVERRIDES`: `rlavr_hpc.run`, stopped at a point.
+
+POINT is a `Point` as JSON. A few light functions are wrapped, or a thread watches the run folder;
+at the point the process writes down where it is and stops itself (SIGSTOP), upon which
+`benchmarks.killing` kills it and everything it started: a true SIGKILL at an exact place, without
+a hook in the product. Nothing heavy is imported here, as the program sets its thread counts first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.io import LineWriter
+from rlavr_hpc.telemetry.clock import StepClock
+
+STEP = re.compile(r"step_([0-9]+)")
+CLOCK_PHASES = ("sync", "generate", "grade", "score", "buy", "select", "train", "learn")
+LAST_PHASE = "learn"
+BETWEEN = "between phases"
+POLL = 0.001
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """Where a process is to be killed."""
+
+    phase: str
+    """A key of `benchmarks.kill_tables.PHASES`."""
+    run_dir: str
+    marker: str
+    """File that says that the point was reached, and where the process was then."""
+    skip: int = 0
+    """Pass over this many occurrences."""
+    delay: float = 0.0
+    """Seconds to go on after the point."""
+    cut: float = 0.5
+    """Share of a batch of lines that is written, or of a folder's files that are deleted."""
+    rank: int = 0
+    """On which rank."""
+    alone: bool = False
+    """Only this rank is killed; torchrun is to bring the others down."""
+    steps: int
+    eval_every: int
+
+    def to_json(self) -> str:
+        """As the command line takes it."""
+        return json.dumps(asdict(self))
+
+
+class Holder:
+    """Knows where the process is, and stops it at the point."""
+
+    def __init__(self, point: Point) -> None:
+        """Holds `point` ready."""
+        self.point = point
+        self.place = "start-up"
+        self.run_dir = Path(point.run_dir)
+        self.attempts = self.count_attempts()
+        self.step = 0
+        self._left = point.skip
+
+    def count_attempts(self) -> int:
+        """Attempts' tokens in the run folder."""
+        return len(list((self.run_dir / "attempts").glob("[0-9]*.json")))
+
+    def begin_step(self) -> None:
+        """Count a step, from the one that the attempt continues."""
+        if not self.step:
+            token = self.run_dir / "attempts" / f"{self.count_attempts()}.json"
+            self.step = int(json.loads(token.read_text())["resumed_from"])
+        self.step += 1
+
+    def reached(self, phase: str) -> bool:
+        """Whether this occurrence of `phase` is the point."""
+        if phase != self.point.phase:
+            return False
+        self._left -= 1
+        return self._left == -1
+
+    def pass_by(self, phase: str) -> None:
+        """An occurrence of `phase`; stops here, or a little later, when it is the point."""
+        if not self.reached(phase):
+            return
+        if not self.point.delay:
+            self.stop()
+        timer = threading.Timer(self.point.delay, self.stop)
+        timer.daemon = True
+        timer.start()
+
+    def stop(self) -> None:
+        """Write the marker and stop, or die alone."""
+        place = self.place
+        if place == "start-up" and self.count_attempts() > self.attempts:
+            place = "token"
+        marker = Path(f"{self.point.marker}.new")
+        marker.write_text(json.dumps({"place": place, "step": self.step}))
+        os.replace(marker, self.point.marker)  # noqa: PTH105  Path.replace is wrapped
+        os.kill(os.getpid(), signal.SIGKILL if self.point.alone else signal.SIGSTOP)
+        while True:  # nobody wakes a stopped process but to kill it
+            time.sleep(1)
+
+
+def hold_in_phases(holder: Holder) -> None:
+    """Wrap `StepClock`: the phases of a step, and the evaluation after them."""
+    begin, original = StepClock.__init__, StepClock.phase
+
+    def counted(clock: StepClock) -> None:
+        begin(clock)
+        holder.begin_step()
+        holder.place = BETWEEN
+
+    @contextmanager
+    def phase(clock: StepClock, name: str) -> Iterator[None]:
+        holder.place = name
+        holder.pass_by(name)
+        with original(clock, name):
+            yield
+        holder.place = BETWEEN
+        due = holder.step == holder.point.steps or holder.step % holder.point.eval_every == 0
+        if name == LAST_PHASE and due:
+            holder.place = "evaluation"
+            holder.pass_by("evaluation")
+
+    StepClock.__init__ = counted  # type: ignore[method-assign, assignment]
+    StepClock.phase = phase  # type: ignore[assignment]
+
+
+def hold_in_writes(holder: Holder) -> None:
+    """Wrap `LineWriter`: lines that are torn, and the moment after a decision to buy."""
+    original = LineWriter._write_all
+
+    def write(writer: LineWriter, data: bytes) -> None:
+        kind = writer.path.parent.name
+        if kind not in ("ledger", "metrics"):
+            return original(writer, data)
+        before = holder.place
+        holder.place = kind
+        if holder.reached(kind):
+            original(writer, data[: 1 + int(holder.point.cut * (len(data) - 2))])
+            holder.stop()
+        original(writer, data)
+        holder.place = before if kind == "ledger" else "after the record"
+        if kind == "ledger" and b'"kind":"intent"' in data:
+            holder.place = "purchase"
+            holder.pass_by("purchase")
+        return None
+
+    LineWriter._write_all = write  # type: ignore[method-assign, assignment]
+
+
+def hold_in_publishing(holder: Holder) -> None:
+    """Wrap the renames that make a checkpoint or a final record visible."""
+    rename, replace = Path.rename, Path.replace
+
+    def renamed(path: Path, target: Any) -> Path:  # noqa: ANN401
+        number = STEP.fullmatch(Path(target).name)
+        if path.parent.name != "checkpoints" or number is None:
+            return rename(path, target)
+        at(holder, "rename-before")
+        result = rename(path, target)
+        at(holder, "rename-after")
+        if int(number[1]) == holder.point.steps:
+            at(holder, "end")
+        return result
+
+    def replaced(path: Path, target: Any) -> Path:  # noqa: ANN401
+        name = Path(target).name
+        if name in ("summary.json", "DONE.json"):
+            at(holder, "end")
+        result = replace(path, target)
+        if name == "DONE.json":
+            at(holder, "end")
+        return result
+
+    Path.rename = renamed  # type: ignore[method-assign, assignment]
+    Path.replace = replaced  # type: ignore[method-assign, assignment]
+
+
+def at(holder: Holder, phase: str) -> None:
+    """Pass by `phase`, which is no more than a moment."""
+    before, holder.place = holder.place, phase
+    holder.pass_by(phase)
+    holder.place = before
+
+
+def hold_in_deletion(holder: Holder) -> None:
+    """Wrap `shutil.rmtree`: a checkpoint of which some files are gone."""
+    original: Callable[..., None] = shutil.rmtree
+
+    def rmtree(path: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        folder = Path(path)
+        old = folder.parent.name == "checkpoints" and STEP.fullmatch(folder.name)
+        if old and holder.reached("deletion"):
+            holder.place = "deletion"
+            files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]
+            for file in files[: int(holder.point.cut * len(files))]:
+                file.unlink()
+            holder.stop()
+        original(path, *arguments, **named)
+
+    shutil.rmtree = rmtree  # type: ignore[assignment]
+
+
+def hold_by_watching(holder: Holder) -> None:
+    """Start the thread that waits for what is seen in folders alone."""
+    watchers = {
+        "start-up": lambda: time.sleep(holder.point.delay),
+        "token": lambda: _wait_for_token(holder),
+        "compile": lambda: _wait_for_build(holder),
+        "checkpoint": lambda: _wait_for_shards(holder),
+    }
+    wait = watchers.get(holder.point.phase)
+    if wait is None:
+        return
+
+    def watch() -> None:
+        wait()
+        holder.stop()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _wait_for_token(holder: Holder) -> None:
+    while holder.count_attempts() == holder.attempts:
+        time.sleep(POLL)
+    time.sleep(holder.point.delay)
+
+
+def _wait_for_build(holder: Holder) -> None:
+    """PyTorch guards its build by a file called `lock`."""
+    root = Path(os.environ["TORCH_EXTENSIONS_DIR"])
+    while not list(root.glob("*/lock")):
+        time.sleep(POLL)
+    time.sleep(holder.point.delay)
+    if list(root.glob("*/lock")):
+        holder.place = "compile"
+
+
+def _wait_for_shards(holder: Holder) -> None:
+    """Until a checkpoint is being written, and for a part of the time that takes."""
+    root, delay = holder.run_dir / "checkpoints", holder.point.delay
+    seen = set(root.glob(".step_*"))  # left by processes killed before
+    while True:
+        new = [path for path in root.glob(".step_*") if path not in seen]
+        if not new:
+            time.sleep(POLL)
+            continue
+        seen |= set(new)
+        if not holder.reached("checkpoint") and holder._left >= 0:
+            continue
+        time.sleep(delay)
+        if new[0].exists():
+            holder.place = "checkpoint"
+            return
+        delay /= 2
+
+
+def main() -> None:
+    """Prepare this rank and become the program."""
+    point = Point(**json.loads(sys.argv[1]))
+    if int(os.environ.get("RANK", "0")) == point.rank:
+        holder = Holder(point)
+        hold_in_phases(holder)
+        hold_in_writes(holder)
+        hold_in_publishing(holder)
+        hold_in_deletion(holder)
+        hold_by_watching(holder)
+    sys.argv[1:] = sys.argv[2:]
+    runpy.run_module("rlavr_hpc.run", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
