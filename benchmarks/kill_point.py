@@ -27,6 +27,7 @@ from rlavr_hpc.io import LineWriter
 from rlavr_hpc.telemetry.clock import StepClock
 
 STEP = re.compile(r"step_([0-9]+)")
+DELETED = re.compile(r"\.step_[0-9]+\.del")
 CLOCK_PHASES = ("sync", "generate", "grade", "score", "buy", "select", "train", "learn")
 LAST_PHASE = "learn"
 BETWEEN = "between phases"
@@ -202,7 +203,7 @@ def hold_in_deletion(holder: Holder) -> None:
 
     def rmtree(path: Any, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         folder = Path(path)
-        old = folder.parent.name == "checkpoints" and STEP.fullmatch(folder.name)
+        old = folder.parent.name == "checkpoints" and DELETED.fullmatch(folder.name)
         if old and holder.reached("deletion"):
             holder.place = "deletion"
             files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]
