@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.commands import TINY, metrics, purchases, results, run, summary
+import pytest
+
+from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.telemetry.sinks import read_line, read_metrics
+from tests.support.commands import TINY, command, metrics, purchases, results, run, summary
 
 ALARMED = (*TINY, "rollout=hf", "steps=14", "eval_every=0", "warning.threshold=0.02")
 
@@ -43,3 +47,65 @@ def test_a_feared_collapse_raises_the_budget_under_its_cap(tmp_path: Path) -> No
     assert bought[: alarm + 1] == [1.0] * (alarm + 1)
     assert bought[alarm + 1] == 2.0
     assert sum(bought) == len(purchases(tmp_path / "r")) == 14, "the cap holds"
+
+
+@pytest.mark.vllm
+@pytest.mark.ranks
+def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_help(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "run"
+    done = run(
+        *TINY, "rollout=vllm", "acquisition=random", "unlabelled=pseudo", "steps=20",
+        "eval_every=0", "save_every=4", "warning.action=rollback", "warning.threshold=0.02",
+        "warning.healthy=0.01", "warning.max_rollbacks=1", f"run_dir={folder}", ranks=2,
+    )  # fmt: skip
+    told = summary(folder)
+    assert told["rollbacks"] == 1, done.stderr
+    back = next(a for a in read_attempts(folder) if a.reason == "rollback")
+    assert f"to step {back.resumed_from}; branch 1 goes on from there" in done.stderr
+    assert back.resumed_from in (0, 4, 8, 12)
+    rows = read_metrics(folder)
+    alarmed = max(row["step"] for row in rows if row["branch"] == 0)
+    assert back.resumed_from < alarmed
+    old = {row["step"]: row for row in rows if row["branch"] == 0}
+    new = {row["step"]: row for row in rows if row["branch"] == 1}
+    first = back.resumed_from + 1
+    assert min(new) == first
+    assert new[first]["train/loss"] != old[first]["train/loss"], "with other noise"
+    line = read_line(folder)
+    assert [row["step"] for row in line] == list(range(len(line)))
+    assert [row["branch"] for row in line[1:]] == [
+        int(row["step"] > back.resumed_from) for row in line[1:]
+    ]
+    bought = sum(row.get("labels/bought", 0) for row in rows)
+    assert told["labels_bought"] == bought == len(purchases(folder)), "both branches are paid for"
+    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert not list(folder.glob(f"checkpoints/step_{alarmed}")) or alarmed == told["steps"]
+
+
+def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = [
+        *TINY, "rollout=hf", "acquisition=random", "reuse_labels=true", "steps=4", "eval_every=2",
+        "save_every=2", f"run_dir={folder}",
+    ]  # fmt: skip
+    assert run(*arguments).returncode == 0
+    before = read_metrics(folder)
+    refused = command("rlavr_hpc.rollback", str(folder), "--to", "3")
+    assert refused.returncode == 2
+    assert "there is no checkpoint of step 3 to go back to; there are: 2, 4" in refused.stderr
+    told = command("rlavr_hpc.rollback", str(folder), "--to", "2")
+    assert told.returncode == 0, told.stderr
+    assert "branch 1 goes on after step 2" in told.stdout
+    again = run(*arguments)
+    assert again.returncode == 0, again.stderr
+    rows = read_line(folder)
+    assert [row["step"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["branch"] for row in rows] == [0, 0, 0, 1, 1]
+    assert results(rows[:3]) == results(before[:3])
+    assert rows[4]["train/loss"] != before[4]["train/loss"]
+    assert summary(folder)["labels_allowed"] == 6 * 4, "steps 3 and 4 were done twice"
+    paid = [prompt for _, prompt, _, _ in purchases(folder)]
+    assert len(paid) == len(set(paid)), "what was bought on the old branch is owned"
+    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
