@@ -234,12 +234,14 @@ def check_fits(before: Setup, now: Setup, *, allowed: frozenset[str]) -> None:
     Raises:
         UserError: other ranks, other threads or other prompts.
     """
-    if before.world_size != now.world_size:
+    resized = before.world_size != now.world_size
+    if resized and "cluster.ranks" not in allowed:
         raise UserError(
             f"the run used {before.world_size} ranks, this start has {now.world_size}; start with "
-            f"{before.world_size}"
+            f"{before.world_size}, or allow_change=[cluster.ranks]: its state is dealt anew then, "
+            "and results differ in their last bits"
         )
-    if before.threads != now.threads and "cluster.threads" not in allowed:
+    if before.threads != now.threads and not resized and "cluster.threads" not in allowed:
         raise UserError(
             f"the run used {before.threads} threads a rank, this start would use {now.threads}, "
             f"and results would differ in their last bits; set cluster.threads={before.threads}, "

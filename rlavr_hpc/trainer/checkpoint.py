@@ -153,7 +153,7 @@ class CheckpointWriter:
         try:
             make_folder(work.parent)
             for stale in work.parent.glob(".*"):
-                shutil.rmtree(stale)
+                shutil.rmtree(stale, ignore_errors=True)  # a zombie may be writing there
             self.policy.make_folders(work)
         except OSError as error:
             raise _unwritable(work.parent, error.strerror) from error
@@ -162,6 +162,7 @@ class CheckpointWriter:
         self, writing: Writing, told: list[tuple[Mapping[str, Written], str | None]]
     ) -> int:
         """Complete the checkpoint and drop what is not to be kept; its size in bytes."""
+        self.fence()
         final = self.run_dir / FOLDER / f"step_{writing.state.step}"
         errors = [error for _, error in told if error is not None]
         if errors:

@@ -11,8 +11,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from rlavr_hpc.checkpoints import Checkpoint
 from rlavr_hpc.config_groups import ModelConfig, RolloutConfig
 from rlavr_hpc.errors import CheckpointError, RlavrError
-from rlavr_hpc.trainer.deepspeed_policy import whole_weights
 from rlavr_hpc.trainer.language import Language
+from rlavr_hpc.trainer.zero_shards import whole_weights
 
 
 def consolidate(

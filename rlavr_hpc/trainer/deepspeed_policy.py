@@ -20,7 +20,6 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from deepspeed.utils.zero_to_fp32 import get_fp32_state_dict_from_zero_checkpoint
 from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
@@ -29,7 +28,6 @@ from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
-    PREFIX,
     OldLogProbs,
     Scores,
     ScoringModel,
@@ -38,11 +36,10 @@ from rlavr_hpc.trainer.scoring_model import (
     joined,
     parameter_names,
 )
-from rlavr_hpc.trainer.shards import ShardFiles
+from rlavr_hpc.trainer.shards import ShardFiles, write_file
+from rlavr_hpc.trainer.zero_shards import TAG, reshard
 from rlavr_hpc.types import MiniBatch, Sample
 
-TAG = "shards"
-"""Subfolder of a checkpoint that DeepSpeed writes."""
 MicroBatch = list[tuple[Sample, bool]]
 
 
@@ -208,6 +205,21 @@ class DeepspeedPolicy:
         self.version = int(state["version"])
         self._first_pass()
 
+    def load_resharded(self, folder: Path, work: Path) -> None:
+        """Take over shards that another number of ranks wrote below `folder`, by way of `work`.
+
+        Raises:
+            CheckpointError: they do not belong to this model.
+        """
+        groups = [len(group) for group in self._engine.optimizer.fp16_groups]
+        contents = reshard(folder, rank=self._rank, ranks=self._ranks, groups=groups)
+        engine, place = self._engine, (str(work), TAG)
+        names = (engine._get_ckpt_name(*place), engine._get_zero_ckpt_name(*place))
+        for name, content in zip(names, contents, strict=True):
+            write_file(Path(name), content)
+        dist.barrier()
+        self.load(work)
+
     def _gathered(self, bucket: list[torch.nn.Parameter]) -> Iterator[tuple[str, torch.Tensor]]:
         with deepspeed.zero.GatheredParameters(bucket):
             for parameter in bucket:
@@ -296,23 +308,3 @@ def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> Sc
     return ScoringModel(
         language_model, temperature=settings.temperature, chunk=settings.algorithm.logit_chunk
     )
-
-
-def whole_weights(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    """Whole float32 weights of saved shards by their Hugging Face names, one after the other.
-
-    A tied matrix is given under each of its names. Needs no process group, and reads the shards of
-    any number of ranks.
-
-    Raises:
-        CheckpointError: shards are missing or do not fit together.
-    """
-    quiet = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
-            found = get_fp32_state_dict_from_zero_checkpoint(str(folder), tag=TAG, lazy_mode=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: these shards cannot be put together: {error}") from error
-    for name, tensor in found.items():
-        if name.startswith(PREFIX):
-            yield name.removeprefix(PREFIX), tensor.contiguous()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from rlavr_hpc.answers.given_up import GivenUp
 from rlavr_hpc.attempts import check_fence
-from rlavr_hpc.checkpoints import Keep
+from rlavr_hpc.checkpoints import Checkpoint, Keep
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.trainer import assemble, random_state, ranks, resume
 from rlavr_hpc.trainer.checkpoint import CheckpointWriter
+from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.loop import Run
 from rlavr_hpc.trainer.parts import Parts, Records
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +56,7 @@ class Process:
         try:
             parts = self._build(records)
             if begun.checkpoint is not None:
-                self._load(parts, begun.checkpoint.folder)
+                self._load(parts, begun.checkpoint)
         except Exception:
             if writers is not None:
                 writers.recorder.heartbeat.beat("failed", step=begun.state.step)
@@ -70,13 +75,34 @@ class Process:
             self.config, self.inputs, self._models, records=records, deadline=deadline
         )
 
-    def _load(self, parts: Parts, folder: Path) -> None:
-        config = self.config
-        parts.policy.load(folder)
+    def _load(self, parts: Parts, checkpoint: Checkpoint) -> None:
+        folder = checkpoint.folder
+        config, policy = self.config, parts.policy
+        if checkpoint.state.world_size == self.topology.world_size:
+            policy.load(folder)
+        else:
+            self._load_resharded(policy, folder)
         ranks.on_main(
             lambda: parts.learner.load(folder, seed=config.seed, allowed=config.allow_change)
         )
         random_state.load(folder)
+
+    def _load_resharded(self, policy: DeepspeedPolicy, folder: Path) -> None:
+        """By way of a folder that is like a checkpoint of as many ranks as there are now."""
+        log.warning(
+            "%s was written by another number of ranks: weights and optimizer are dealt anew; the "
+            "run goes on correctly, but not bit for bit as it would have", folder,
+        )  # fmt: skip
+        work = folder.with_name(".resharded")
+
+        def remove() -> None:
+            shutil.rmtree(work, ignore_errors=True)
+
+        ranks.on_main(remove)
+        ranks.on_main(partial(policy.make_folders, work))
+        policy.load_resharded(folder, work)
+        ranks.barrier()
+        ranks.on_main(remove)
 
     def _saver(self, parts: Parts, fence: partial[None], begun: resume.Begun) -> CheckpointWriter:
         settings, warning = self.config.checkpoint, self.config.warning

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import TINY, command, metrics, purchases, run, summary
 
 SAME = (
@@ -135,3 +137,27 @@ def test_two_ranks_may_share_one_vllm_by_tensor_parallelism(tmp_path: Path) -> N
     assert not leftover.exists()
     rows = metrics(tmp_path / "r")[1:]
     assert max(row["train/sampler_gap"] for row in rows) < 0.02
+
+
+def test_a_run_goes_on_with_another_number_of_ranks_when_allowed_to(tmp_path: Path) -> None:
+    """Up and down again; what is measured stays within rounding of the run on one rank."""
+    settings = (*TINY, "rollout=hf", "acquisition=care", "eval_every=0", "save_every=1")
+    folder, whole = tmp_path / "run", tmp_path / "whole"
+    assert run(*settings, "steps=2", f"run_dir={folder}").returncode == 0
+    shutil.copytree(folder, whole)
+    refused = run(*settings, "steps=3", f"run_dir={folder}", ranks=2)
+    assert refused.returncode == 1
+    assert "allow_change=[cluster.ranks]" in refused.stderr
+    allowed = (*settings, "allow_change=[cluster.ranks]", f"run_dir={folder}")
+    two = run(*allowed, "steps=3", ranks=2)
+    assert two.returncode == 0, two.stderr
+    assert "weights and optimizer are dealt anew" in two.stderr
+    one = run(*allowed, "steps=4")
+    assert one.returncode == 0, one.stderr
+    assert run(*settings, "steps=4", f"run_dir={whole}").returncode == 0
+    assert purchases(folder) == purchases(whole)
+    for mine, its in zip(read_metrics(folder)[3:], read_metrics(whole)[3:], strict=True):
+        assert mine["train/loss"] == pytest.approx(its["train/loss"], abs=1e-4)
+        assert mine["train/grad_norm"] == pytest.approx(its["train/grad_norm"], rel=1e-2)
+        assert mine["collapse/majority_ratio"] == its["collapse/majority_ratio"]
+    assert not list(folder.glob("checkpoints/.*"))

@@ -41,7 +41,7 @@ def test_a_signal_is_noticed_while_the_main_thread_is_outside_python() -> None:
     child.send_signal(signal.SIGUSR2)
     assert child.stderr is not None
     told = next(line for line in child.stderr if line.strip())
-    assert "SIGUSR2 received; stopping with a checkpoint" in told
+    assert "SIGUSR2 received; stopping in good order" in told
     assert child.poll() is None
     time.sleep(SAME_WISH_SECONDS + 0.1)
     child.send_signal(signal.SIGTERM)
