@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.attempts import publish_attempt, read_attempts
-from rlavr_hpc.checkpoints import Checkpoint, candidates
+from rlavr_hpc.checkpoints import Checkpoint, candidates, is_healthy
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 
 
@@ -42,19 +42,19 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
         raise UserError(f"{run_dir} has not begun; there is nothing to roll back")
     line = list(candidates(run_dir))
     step = _healthy(line, healthy_below) if to is None else _wanted(line, to)
+    (run_dir / "DONE.json").unlink(missing_ok=True)  # killed after this, the run just ends again
     token = publish_attempt(
         run_dir, resumed_from=step, after=len(attempts), branch=attempts[-1].branch + 1,
         reason="rollback",
     )  # fmt: skip
     if token is None:
         raise RlavrError(f"{run_dir}: another attempt began at this moment; look again")
-    (run_dir / "DONE.json").unlink(missing_ok=True)
     return RolledBack(step=step, branch=token.branch)
 
 
 def _healthy(line: list[Checkpoint], below: float) -> int:
     for found in line:
-        if found.state.risk < below and found.state.owed is None:
+        if is_healthy(found.state, below=below):
             try:
                 found.verify()
             except CheckpointError:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ FOLDER = "checkpoints"
 MANIFEST = "MANIFEST.json"
 LATEST = "LATEST"
 STEP_NAME = re.compile(r"step_([0-9]+)")
+LEFTOVER = re.compile(r"\.step_[0-9]+\.([0-9]+)\.(?:tmp|old)")
 CHUNK = 1 << 22
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ class State:
     """Hash of the last ledger line before it; None in checkpoints of version 1."""
     dashboard: str | None = None
     """Id of the run on the dashboard, which stays the same across attempts."""
+    scheduled: bool = True
+    """Whether `save_every` asked for it, not a stop: a roll-back must not depend on stops."""
     owed: Mapping[str, tuple[float, float]] | None = None
     """Metrics of the step as (total, count), when its evaluation was given up and is still due."""
 
@@ -104,8 +108,13 @@ def to_keep(states: Iterable[State], keep: Keep) -> set[int]:
     scored = [s for s in ordered if s.score is not None]
     if keep.best and scored:  # of equal ones the newest
         kept.add(max(scored, key=lambda state: (state.score, state.step)).step)
-    healthy = [s.step for s in ordered if s.risk < keep.healthy_below]
+    healthy = [s.step for s in ordered if is_healthy(s, below=keep.healthy_below)]
     return kept | set(healthy[:1])
+
+
+def is_healthy(state: State, *, below: float) -> bool:
+    """Whether a roll-back may choose it by itself; one that a stop asked for, never."""
+    return state.risk < below and state.scheduled and state.owed is None
 
 
 def in_line(state: State, attempts: Sequence[Attempt]) -> bool:
@@ -122,12 +131,16 @@ def candidates(run_dir: Path) -> Iterator[Checkpoint]:
     """Checkpoints a run may continue from, newest first; says why others are passed over.
 
     Sizes are compared here; `Checkpoint.verify` reads the contents.
+
+    Raises:
+        UserError: one is of a newer version, or belongs to another user; it is not passed over,
+            lest its run be begun anew.
     """
     attempts = read_attempts(run_dir)
     for folder in step_folders(run_dir):
         try:
             found = read_manifest(folder)
-        except (CheckpointError, UserError) as error:
+        except CheckpointError as error:
             log.warning("%s is passed over: %s", folder, error)
             continue
         if in_line(found.state, attempts):
@@ -196,6 +209,27 @@ def step_folders(run_dir: Path) -> list[Path]:
     parent = run_dir / FOLDER
     found = [(int(m[1]), p) for p in parent.glob("step_*") if (m := STEP_NAME.fullmatch(p.name))]
     return [path for _, path in sorted(found, reverse=True)]
+
+
+def restore_replaced(run_dir: Path) -> None:
+    """Put a checkpoint back whose replacement was killed between two renames; on rank 0."""
+    for old in (run_dir / FOLDER).glob(".step_*.old"):
+        final = old.with_name(old.name.split(".")[1])
+        if not final.exists():
+            old.rename(final)
+
+
+def remove_leftovers(run_dir: Path, *, until: int) -> None:
+    """Remove what processes left that were killed; not what a successor is writing.
+
+    Args:
+        run_dir: the run's folder.
+        until: this attempt; folders of later ones stay.
+    """
+    for path in (run_dir / FOLDER).glob(".*"):
+        attempt = LEFTOVER.fullmatch(path.name)
+        if attempt is None or int(attempt[1]) <= until:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

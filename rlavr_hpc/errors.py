@@ -61,6 +61,12 @@ class RunStoppedError(RlavrError):
     exit_code = ExitCode.STOPPED
 
 
+class NewProcessError(RlavrError):
+    """The run goes on from the start, which this process's models have left behind."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class EarlyWarningError(RlavrError):
     """The early warning stopped the run; a checkpoint was written."""
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 import sys
 import time
 from pathlib import Path
 
+from rlavr_hpc.attempts import read_attempts
 from rlavr_hpc.branches import roll_back
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.run_folder import read_config
 
-ALIVE_SECONDS = 60.0
-"""A heartbeat younger than this means that the run may be going on."""
+ALIVE_SECONDS = 600.0
+"""A heartbeat on another host that is younger than this means that the run may be going on."""
 DESCRIPTION = """\
 Have a run go on from an earlier checkpoint, on a new branch: with other batches and other noise,
 so that the same collapse does not repeat. The next start of the run begins there. What was bought
@@ -62,6 +64,10 @@ def _roll_back(run_dir: Path, *, to: int | None, force: bool) -> str:
 
 
 def _alive(run_dir: Path) -> bool:
+    """Whether the last attempt's process runs on this host, or has lately said so elsewhere."""
+    attempts = read_attempts(run_dir)
+    if attempts and attempts[-1].host == socket.gethostname():
+        return Path(f"/proc/{attempts[-1].pid}").exists()
     try:
         status = json.loads((run_dir / "status.json").read_text())
         running = status["state"] in ("starting", "running")

@@ -226,7 +226,7 @@ class Ledger:
         prompts = tuple(wanted)
         if len(prompts) > quota:
             raise LedgerError(f"step {place.step}: {len(prompts)} labels wanted, {quota} allowed")
-        if key not in self.book.decisions and prompts:
+        if key not in self.book.decisions and quota:  # to buy nothing is a decision, too
             self._append(place, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
         return self.book.decisions.get(key, ())
 

@@ -28,30 +28,31 @@ def mark_of(rollout: Rollout) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
+Marks = dict[tuple[int, int, str], set[str]]
+"""(branch, step, stage) -> marks."""
+
+
 class GivenUp:
     """What this attempt and the earlier ones gave up on, by place and stage.
 
-    Every rank reads the earlier attempts' files; rank 0 is the only writer of this attempt's,
-    which appears with its first line.
+    Rank 0 is the only writer of this attempt's file, which appears with its first line.
     """
 
-    def __init__(self, run_dir: Path, attempt: int, *, fence: Callable[[], None] | None) -> None:
-        """Read what earlier attempts recorded, up to the seal on each of them.
+    def __init__(
+        self, run_dir: Path, attempt: int, *, fence: Callable[[], None] | None, marks: Marks
+    ) -> None:
+        """Go on from what earlier attempts recorded.
 
         Args:
             run_dir: the run's folder.
             attempt: this one.
             fence: raises when a newer attempt owns the run; None on ranks that do not write.
-
-        Raises:
-            RlavrError: a line is damaged, or of a newer version.
+            marks: of `read_marks`, the same on every rank.
         """
         self._path = segment(run_dir, FOLDER, attempt)
         self._fence = fence
         self._writer: LineWriter | None = None
-        self._marks: dict[tuple[int, int, str], set[str]] = {}
-        for mark, key in _accepted(run_dir):
-            self._marks.setdefault(key, set()).add(mark)
+        self._marks = marks
 
     def at(self, place: Place, stage: str) -> frozenset[str]:
         """Marks of the responses that are ungradable there, whatever a grader says today."""
@@ -70,6 +71,18 @@ class GivenUp:
             make_folder(self._path.parent)
             self._writer = LineWriter(self._path)
         self._writer.append(rows)
+
+
+def read_marks(run_dir: Path) -> Marks:
+    """What earlier attempts recorded, up to the seal on each of them.
+
+    Raises:
+        RlavrError: a line is damaged, or of a newer version.
+    """
+    marks: Marks = {}
+    for mark, key in _accepted(run_dir):
+        marks.setdefault(key, set()).add(mark)
+    return marks
 
 
 def _accepted(run_dir: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from rlavr_hpc.run_folder import Start, check_start, open_run_folder, sweep_run_
 
 VERSION = 1
 PLAN = "sweep.json"
+SPARE_SECONDS = 10
+"""That torchrun waits beyond a run's own grace."""
 STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL)
 
 log = logging.getLogger("rlavr_hpc")
@@ -134,7 +137,8 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
     except UserError as error:
         print(f"rlavr_hpc: {error}", file=sys.stderr)
         return error.exit_code
-    code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1)
+    patience = math.ceil(job.config.cluster.grace_seconds) + SPARE_SECONDS
+    code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1, patience=patience)
     if ranks == 1:
         return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
     return ExitCode.DONE if code == 0 else _told_outcome(job.folder)  # torchrun knows only 1
@@ -158,12 +162,14 @@ def _command(folder: Path, ranks: int) -> list[str]:
     return [sys.executable, *run, *worker]
 
 
-def _wait_for(command: Sequence[str], *, one_process: bool) -> int:
+def _wait_for(command: Sequence[str], *, one_process: bool, patience: int) -> int:
     """Run a child; TERM and USR2 are passed on, Ctrl-C reaches it from the terminal.
 
-    torchrun passes TERM on to its ranks, and would die of USR2 and leave them behind.
+    torchrun passes TERM on to its ranks, and would die of USR2 and leave them behind; it gives them
+    `patience` seconds to end.
     """
-    with subprocess.Popen(command) as child:
+    environment = {**os.environ, "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(patience)}
+    with subprocess.Popen(command, env=environment) as child:
 
         def forward(number: int, frame: FrameType | None) -> None:
             child.send_signal(number if one_process else signal.SIGTERM)

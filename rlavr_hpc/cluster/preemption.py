@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -23,13 +23,16 @@ from rlavr_hpc.errors import ExitCode
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT)
 SAME_WISH_SECONDS = 0.3
 """A launcher passes Ctrl-C on although the terminal has sent it to everyone: that is one wish."""
+TORCHRUN_ECHO_SECONDS = 2.0
+"""The same below torchrun, which passes on whatever it gets, and may be slow on a busy node."""
 
 
 class StopFlag:
     """Whether a signal has asked this process to stop, and when."""
 
-    def __init__(self) -> None:
-        """No signal yet."""
+    def __init__(self, *, echo_seconds: float = SAME_WISH_SECONDS) -> None:
+        """No signal yet; what comes `echo_seconds` after the first is the same wish."""
+        self._echo_seconds = echo_seconds
         self.received: signal.Signals | None = None
         self.at = 0.0
         """`time.monotonic()` of its arrival."""
@@ -53,7 +56,7 @@ class StopFlag:
         """Take a signal; False when it is a second one, which means: end at once."""
         now = time.monotonic()
         if self.received is not None:
-            return now - self.at < SAME_WISH_SECONDS
+            return now - self.at < self._echo_seconds
         self.at = now
         self.received = signal.Signals(number)
         return True
@@ -69,7 +72,8 @@ class StopFlag:
                     os._exit(ExitCode.SECOND_SIGNAL)
                 if first and not quiet:
                     name = signal.Signals(number).name
-                    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _said(name))
+                    with suppress(OSError, ValueError):  # nobody reads it, or the disk is full
+                        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _said(name))
 
 
 def _said(name: str) -> bytes:
@@ -79,6 +83,10 @@ def _said(name: str) -> bytes:
 
 def _leave_it_to_the_thread(number: int, frame: FrameType | None) -> None:
     """Only replaces the default action, which would end the process."""
+
+
+MARGIN = 2.0
+"""Times the last checkpoint's seconds that are kept for the next one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,4 +115,4 @@ class Deadline:
         if self.stop.received is None:
             return False
         end = max(self.now(), self._expected_end)
-        return end + 2 * self.save_seconds > self.stop.at + self.grace
+        return end + MARGIN * self.save_seconds > self.stop.at + self.grace

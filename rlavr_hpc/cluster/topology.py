@@ -85,6 +85,11 @@ def _number(environment: Mapping[str, str], name: str) -> int:
         raise UserError(f"{name}={value!r} in the environment is not a number") from None
 
 
+def below_torchrun(environment: Mapping[str, str]) -> bool:
+    """Whether torchrun started this process; it passes signals on."""
+    return "TORCHELASTIC_RUN_ID" in environment
+
+
 def available_cores(environment: Mapping[str, str]) -> int:
     """Cores this node gives to the job: Slurm's share where it says one, else the affinity mask."""
     told = environment.get("SLURM_CPUS_ON_NODE", "")

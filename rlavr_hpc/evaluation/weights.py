@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,13 +15,16 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.hub import cached_file
 
-from rlavr_hpc.checkpoints import MANIFEST, Checkpoint, newest_valid, read_checkpoint
+from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.checkpoints import MANIFEST, Checkpoint, in_line, newest_valid, read_checkpoint
 from rlavr_hpc.config_groups import ModelConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, Subject
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.consolidate import consolidate
 from rlavr_hpc.trainer.language import Language
+
+log = logging.getLogger(__name__)
 
 MODEL_FILES = (
     ".safetensors", ".bin", ".pt", ".json", ".model", ".txt", ".jinja", ".py",
@@ -75,7 +79,10 @@ def find_checkpoint(subject: RunSubject) -> Checkpoint:
         CheckpointError: the wanted one is damaged.
     """
     if subject.step is not None:
-        return read_checkpoint(subject.run_dir / CHECKPOINTS / f"step_{subject.step}")
+        found = read_checkpoint(subject.run_dir / CHECKPOINTS / f"step_{subject.step}")
+        if not in_line(found.state, read_attempts(subject.run_dir)):
+            log.warning("%s was left behind by a roll-back of its run", found.folder)
+        return found
     checkpoint = newest_valid(subject.run_dir)
     if checkpoint is None:
         raise UserError(f"{subject.run_dir} holds no valid checkpoint yet")

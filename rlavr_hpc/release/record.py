@@ -90,7 +90,7 @@ def _spend(config: RunConfig, rows: Rows, book: Book, place: Place) -> Spend:
     return Spend(
         budget=config.budget, budget_effective=config.budget_effective, quota=config.quota,
         budget_total=config.budget_total, bought=past.bought,
-        allowed=labels_allowed(config, steps=place.step),
+        allowed=labels_allowed(config, steps=max(place.step, len(past.decisions))),
         reused=sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows), void=past.void,
         cost=past.cost,
     )  # fmt: skip

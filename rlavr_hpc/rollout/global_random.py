@@ -19,8 +19,16 @@ def get_states() -> dict[str, Any]:
         "python": (version, torch.tensor(words), gauss),
         "numpy": (name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
     }
+
+
+def seed_all(seed: int, *, rank: int) -> None:
+    """Begin all generators anew; ranks differ."""
+    words = np.random.SeedSequence([seed, rank]).generate_state(2)
+    random.seed(int(words[0]))
+    np.random.seed(words)  # noqa: NPY002
+    torch.manual_seed(int(words[1]))
 
 
 def set_states(states: Mapping[str, Any]) -> None:
@@ -30,8 +38,8 @@ def set_states(states: Mapping[str, Any]) -> None:
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(states["torch"])
-    if states["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])  # of this rank's device, which is the current one
 
 
 @contextmanager

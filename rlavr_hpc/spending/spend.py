@@ -117,7 +117,8 @@ def run_spend(run_dir: Path, config: RunConfig, book: Book) -> RunSpend:
     """
     status, told = _status(run_dir)
     step = max([told, *(key[1] for key in book.decisions)])
-    cap, allowed = config.budget_total, config.quota_at(1.0) * step
+    walked = max(step, len(book.decisions))  # also steps of branches that were rolled back
+    cap, allowed = config.budget_total, config.quota_at(1.0) * walked
     by_step: dict[int, int] = {}
     for (_, at), purchases in book.purchases.items():
         bought = sum(p.answer is not None for p in purchases.values())

@@ -7,7 +7,6 @@ Every rank writes, flushes and hashes its own files into a temporary folder; whe
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +24,7 @@ from rlavr_hpc.checkpoints import (
     State,
     in_line,
     read_manifest,
+    remove_leftovers,
     step_folders,
     to_keep,
 )
@@ -64,8 +64,8 @@ class Writing:
                 self.files[str(path.relative_to(self.folder))] = write_file(path, content)
             for folder in {path.parent for path in self.contents}:
                 sync_folder(folder)
-        except (OSError, RuntimeError) as error:  # torch.save reports a full disk as the latter
-            self.error = str(error)
+        except Exception as error:  # noqa: BLE001  whatever a plug-in's state may raise
+            self.error = str(error) or type(error).__name__
             for path in self.contents:  # leave the room to the ledger and the metrics
                 path.unlink(missing_ok=True)
         self.seconds = time.perf_counter() - start
@@ -87,6 +87,8 @@ class CheckpointWriter:
     """That the last checkpoint took, from the snapshot to the rename."""
     newest: int
     """Step of the newest one that was loaded, is being written, or is complete."""
+    attempt: int
+    _snapshot_seconds: float = 0.0
     _writing: Writing | None = None
     _thread: threading.Thread | None = None
 
@@ -120,7 +122,8 @@ class CheckpointWriter:
             self._thread.start()
         else:
             self._writing.write()
-        return {**before, names.TIME_SAVE: Mean(time.perf_counter() - start)}
+        self._snapshot_seconds = time.perf_counter() - start
+        return {**before, names.TIME_SAVE: Mean(self._snapshot_seconds)}
 
     def finish(self) -> Metrics:
         """Wait for the files and make the checkpoint complete; nothing when there is none.
@@ -141,7 +144,7 @@ class CheckpointWriter:
         told = ranks.gather_on_main([(writing.files, writing.error)])
         size = ranks.on_main(lambda: self._publish(writing, [part[0] for part in told]))
         blocked = time.perf_counter() - start
-        self.seconds = writing.seconds + blocked
+        self.seconds = blocked + writing.seconds + self._snapshot_seconds
         return {
             names.TIME_PUBLISH: Mean(blocked),
             names.TIME_SAVE_FILES: Mean(writing.seconds),
@@ -152,8 +155,7 @@ class CheckpointWriter:
         self.fence()
         try:
             make_folder(work.parent)
-            for stale in work.parent.glob(".*"):
-                shutil.rmtree(stale, ignore_errors=True)  # a zombie may be writing there
+            remove_leftovers(self.run_dir, until=self.attempt)
             self.policy.make_folders(work)
         except OSError as error:
             raise _unwritable(work.parent, error.strerror) from error
@@ -175,8 +177,8 @@ class CheckpointWriter:
             self._replace(final, writing)
             write_atomic(final.with_name(LATEST), f"{final.name}\n")
             self._prune()
-        except OSError as error:
-            raise _unwritable(final, error.strerror) from error
+        except (OSError, ValueError) as error:
+            raise _unwritable(final, str(error)) from error
         return sum(w.size for written, _ in told for w in written.values())
 
     def _replace(self, final: Path, writing: Writing) -> None:
@@ -189,29 +191,29 @@ class CheckpointWriter:
                 before = 0
             if before > writing.state.attempt:
                 raise FencedError(f"{final} is attempt {before}'s already; this one stops here")
-            final.rename(final.with_name(f".{final.name}.{writing.state.attempt}.del"))
+            final.rename(final.with_name(f".{final.name}.{writing.state.attempt}.old"))
         writing.folder.rename(final)
         sync_folder(final.parent)
 
     def _prune(self) -> None:
         """Drop older checkpoints; each is renamed first, so that none is ever half there."""
         self.fence()
-        attempts, line = read_attempts(self.run_dir), []
-        folders = step_folders(self.run_dir)
-        for folder in folders:
+        attempts, line, dropped = read_attempts(self.run_dir), {}, []
+        for folder in step_folders(self.run_dir):
             try:
                 found = read_manifest(folder)
-            except (CheckpointError, UserError) as error:
-                log.warning("%s is no valid checkpoint and is removed: %s", folder, error)
+            except CheckpointError as error:
+                log.warning("%s is damaged and is removed: %s", folder, error)
+                dropped.append(folder)
                 continue
             if in_line(found.state, attempts):
-                line.append(found.state)
-        kept = {f"step_{step}" for step in to_keep(line, self.keep)}
-        for folder in folders:
-            if folder.name not in kept:
-                folder.rename(folder.with_name(f".{folder.name}.del"))
-        for leftover in (self.run_dir / FOLDER).glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+                line[folder] = found.state
+            else:
+                dropped.append(folder)
+        kept = to_keep(line.values(), self.keep)
+        for folder in [*dropped, *(f for f, state in line.items() if state.step not in kept)]:
+            folder.rename(folder.with_name(f".{folder.name}.del"))
+        remove_leftovers(self.run_dir, until=self.attempt)
 
 
 def _unwritable(path: Path, reason: str | None) -> CheckpointError:

@@ -205,8 +205,8 @@ class DeepspeedPolicy:
         self.version = int(state["version"])
         self._first_pass()
 
-    def load_resharded(self, folder: Path, work: Path) -> None:
-        """Take over shards that another number of ranks wrote below `folder`, by way of `work`.
+    def reshard(self, folder: Path, work: Path) -> None:
+        """Deal the shards below `folder`, of another number of ranks, into `work`, to be loaded.
 
         Raises:
             CheckpointError: they do not belong to this model.
@@ -217,8 +217,6 @@ class DeepspeedPolicy:
         names = (engine._get_ckpt_name(*place), engine._get_zero_ckpt_name(*place))
         for name, content in zip(names, contents, strict=True):
             write_file(Path(name), content)
-        dist.barrier()
-        self.load(work)
 
     def _gathered(self, bucket: list[torch.nn.Parameter]) -> Iterator[tuple[str, torch.Tensor]]:
         with deepspeed.zero.GatheredParameters(bucket):

@@ -15,11 +15,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.cluster.preemption import TORCHRUN_ECHO_SECONDS, StopFlag
 from rlavr_hpc.cluster.topology import (
     Topology,
     announce_ranks,
     apply_threads,
+    below_torchrun,
     read_topology,
 )
 from rlavr_hpc.config import RunConfig
@@ -27,6 +28,7 @@ from rlavr_hpc.errors import (
     EarlyWarningError,
     ExitCode,
     FencedError,
+    NewProcessError,
     RlavrError,
     RunStoppedError,
     UserError,
@@ -51,7 +53,9 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
     Returns:
         The process's exit code; errors have been printed.
     """
-    stop = StopFlag()
+    stop = (
+        StopFlag(echo_seconds=TORCHRUN_ECHO_SECONDS) if below_torchrun(os.environ) else StopFlag()
+    )
     stop.install()
     try:
         return _run(config, run_dir, stop)
@@ -106,7 +110,7 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
         _conclude(run, "stopped", code=stopped.exit_code)
         _leave()
         raise
-    except FencedError:
+    except (FencedError, NewProcessError):
         raise  # the folder belongs to the successor now
     except Exception:
         with contextlib.suppress(RlavrError, OSError):  # the first error is the one to tell

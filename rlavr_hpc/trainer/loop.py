@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,7 @@ from rlavr_hpc.branches import roll_back
 from rlavr_hpc.checkpoints import State
 from rlavr_hpc.config_groups import OnRisk
 from rlavr_hpc.errors import EarlyWarningError, GivenUpError, RunStoppedError
+from rlavr_hpc.rollout import global_random
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import Alarm, EarlyWarning
@@ -110,8 +112,13 @@ class Run:
 
     def _one_step(self, step: int, bar: tqdm[NoReturn]) -> Ended | None:
         place, quota = self._place(step), self.parts.config.quota_at(self.state.risk)
-        with self.parts.deadline.work("step"):
-            result = run_step(self.parts, place, quota=quota)
+        before = global_random.get_states()
+        try:
+            with self.parts.deadline.work("step"):
+                result = run_step(self.parts, place, quota=quota)
+        except GivenUpError:
+            global_random.set_states(before)
+            raise
         metrics = {**result.metrics, **self._audit(result, place), **_rates(result)}
         bar.set_postfix_str(_progress(as_row(metrics)), refresh=False)
         return self._settle(step, metrics)
@@ -119,7 +126,9 @@ class Run:
     def _settle(self, step: int, metrics: Metrics) -> Ended | None:
         """Everything after a step's updates: evaluation, record, checkpoint, warning."""
         config, before = self.parts.config, self.state.risk
-        owed = {name: (mean.total, mean.count) for name, mean in metrics.items()}
+        owed = {
+            name: (mean.total, mean.count) for name, mean in metrics.items() if isfinite(mean.total)
+        }
         self.state = replace(self.state, step=step, owed=owed, score=None)
         evaluated = self._evaluate(step) if self._due(step, config.eval_every) else {}
         values = self._record(self._place(step), {**metrics, **evaluated})
@@ -132,6 +141,7 @@ class Run:
         )
         if not busy:
             self.late |= self.saver.finish()
+            self.parts.deadline.save_seconds = self.saver.seconds
         if self._due(step, config.save_every):
             self._save()
         ended = self._heed(before)
@@ -213,10 +223,11 @@ class Run:
 
     def _audit(self, result: StepResult, place: Place) -> Metrics:
         """Oracle diagnostics, after the step and for the record alone."""
-        if self.recorder is None or self.parts.audit is None:
+        audit = self.parts.audit
+        if audit is None:
             return {}
-        return self.parts.audit.measure(
-            result.groups, place, choice=result.choice, quota=result.quota
+        return ranks.on_main(
+            lambda: audit.measure(result.groups, place, choice=result.choice, quota=result.quota)
         )
 
     def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
@@ -250,7 +261,6 @@ class Run:
     def _save(self) -> None:
         """Have a checkpoint of the present state written."""
         self.late |= self.saver.begin(ranks.on_main(self._state_to_save))
-        self.parts.deadline.save_seconds = self.saver.seconds
 
     def _secure(self) -> None:
         """Have a checkpoint of the last finished step on disk on return."""
@@ -260,8 +270,11 @@ class Run:
 
     def _state_to_save(self) -> State:
         assert self.parts.ledger is not None
-        book = self.parts.ledger.book
-        return replace(self.state, ledger_lines=book.lines, ledger_head=book.head)
+        book, step, every = self.parts.ledger.book, self.state.step, self.parts.config.save_every
+        scheduled = step == 0 or (every > 0 and step % every == 0)
+        return replace(
+            self.state, scheduled=scheduled, ledger_lines=book.lines, ledger_head=book.head
+        )
 
 
 def _rates(result: StepResult) -> Metrics:

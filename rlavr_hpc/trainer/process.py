@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rlavr_hpc.answers.given_up import GivenUp
+from rlavr_hpc.answers.given_up import GivenUp, read_marks
 from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.checkpoints import Checkpoint, Keep
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
+from rlavr_hpc.errors import ExitCode, NewProcessError
+from rlavr_hpc.rollout import global_random
+from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.trainer import assemble, random_state, ranks, resume
 from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
@@ -47,14 +50,25 @@ class Process:
             prompts_fingerprint=prompts.fingerprint, facts=prompts.facts,
         )  # fmt: skip
         begun = resume.begin(start)
+        if begun.checkpoint is None and self._models is not None:
+            beat = Heartbeat(self.run_dir, begun.attempt.number, self.config.steps).beat
+            ranks.on_main(partial(beat, "stopped", step=0, exit_code=int(ExitCode.STOPPED)))
+            raise NewProcessError(
+                f"{self.run_dir} was rolled back to its start, and its first weights are not those "
+                "that are loaded now; start the same command again to continue"
+            )
         writers = ranks.on_main_only(lambda: resume.open_writers(start, begun))
         fence = partial(check_fence, self.run_dir, begun.attempt)
         records = Records(
             ledger=writers.ledger if writers else None,
-            given_up=GivenUp(self.run_dir, begun.attempt.number, fence=fence if writers else None),
-        )
+            given_up=GivenUp(
+                self.run_dir, begun.attempt.number, fence=fence if writers else None,
+                marks=ranks.on_main(partial(read_marks, self.run_dir)),
+            ),
+        )  # fmt: skip
         try:
             parts = self._build(records)
+            global_random.seed_all(self.config.seed, rank=self.topology.rank)
             if begun.checkpoint is not None:
                 self._load(parts, begun.checkpoint)
         except Exception:
@@ -70,7 +84,10 @@ class Process:
     def _build(self, records: Records) -> Parts:
         if self._models is None:
             self._models = assemble.load_models(self.config, self.inputs, self.topology)
-        deadline = Deadline(stop=self.stop, grace=self.config.cluster.grace_seconds)
+        deadline = Deadline(
+            stop=self.stop, grace=self.config.cluster.grace_seconds,
+            save_seconds=ranks.on_main(partial(resume.usual_save_seconds, self.run_dir)),
+        )  # fmt: skip
         return assemble.build_parts(
             self.config, self.inputs, self._models, records=records, deadline=deadline
         )
@@ -85,7 +102,7 @@ class Process:
         ranks.on_main(
             lambda: parts.learner.load(folder, seed=config.seed, allowed=config.allow_change)
         )
-        random_state.load(folder)
+        ranks.everyone(partial(random_state.load, folder))
 
     def _load_resharded(self, policy: DeepspeedPolicy, folder: Path) -> None:
         """By way of a folder that is like a checkpoint of as many ranks as there are now."""
@@ -100,7 +117,8 @@ class Process:
 
         ranks.on_main(remove)
         ranks.on_main(partial(policy.make_folders, work))
-        policy.load_resharded(folder, work)
+        ranks.everyone(partial(policy.reshard, folder, work))
+        policy.load(work)
         ranks.barrier()
         ranks.on_main(remove)
 
@@ -113,5 +131,6 @@ class Process:
                 healthy_below=warning.healthy,
             ),
             background=settings.background,
+            attempt=begun.attempt.number,
             newest=begun.state.step if begun.checkpoint is not None else -1,
         )  # fmt: skip

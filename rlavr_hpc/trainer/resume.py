@@ -11,13 +11,21 @@ from typing import Any
 
 from rlavr_hpc.acquisition.ledger import Ledger, Position, read_book, rules_of
 from rlavr_hpc.attempts import Attempt, check_fence, publish_attempt, read_attempts
-from rlavr_hpc.checkpoints import Checkpoint, Setup, State, candidates, check_fits
+from rlavr_hpc.checkpoints import (
+    Checkpoint,
+    Setup,
+    State,
+    candidates,
+    check_fits,
+    restore_replaced,
+)
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_groups import Tracking
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
 from rlavr_hpc.identity import hash8, to_dict
 from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
+from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
@@ -78,6 +86,7 @@ def _find(start: Start) -> tuple[int, Checkpoint | None]:
     rank, world = start.topology.rank, start.topology.world_size
 
     def look() -> tuple[int, list[Checkpoint]]:
+        restore_replaced(start.run_dir)
         return len(read_attempts(start.run_dir)), list(candidates(start.run_dir))
 
     last, there = ranks.on_main(look)
@@ -166,6 +175,13 @@ def _check_history(run_dir: Path, state: State) -> None:
             f"{run_dir}/metrics has no row of step {missing[0]}, which the checkpoint of step "
             f"{state.step} has behind it; restore the files"
         )
+
+
+def usual_save_seconds(run_dir: Path) -> float:
+    """That the last checkpoint took, by the metrics of earlier attempts; 0 without one."""
+    rows = [row for row in read_line(run_dir) if names.TIME_SAVE_FILES in row]
+    parts = (names.TIME_SAVE, names.TIME_SAVE_FILES, names.TIME_PUBLISH)
+    return sum(rows[-1].get(part, 0.0) for part in parts) if rows else 0.0
 
 
 def _mirror(start: Start, state: State) -> WandbSink | None:

@@ -109,3 +109,20 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     paid = [prompt for _, prompt, _, _ in purchases(folder)]
     assert len(paid) == len(set(paid)), "what was bought on the old branch is owned"
     assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+
+
+def test_a_roll_back_to_the_start_needs_a_new_process(tmp_path: Path) -> None:
+    """There is no healthy checkpoint, and the weights that are loaded are not the first ones."""
+    folder = tmp_path / "run"
+    begun = [*ALARMED[:-3], "acquisition=none", "eval_every=0", f"run_dir={folder}"]
+    assert run(*begun, "steps=12", "warning.action=none", "save_every=0").returncode == 0
+    more = (*begun, "steps=14", "save_every=0", "warning.action=rollback", "warning.threshold=0.02")
+    more = (*more, "warning.healthy=0.01", "warning.max_rollbacks=1", "allow_change=[warning]")
+    stopped = run(*more)
+    assert stopped.returncode == 75, stopped.stderr
+    assert "was rolled back to its start" in stopped.stderr
+    again = run(*more)
+    rows = [row for row in read_metrics(folder) if row["branch"] == 1]
+    assert [row["step"] for row in rows] == list(range(len(rows)))
+    assert len(rows) > 10, again.stderr
+    assert read_line(folder) == rows

@@ -53,7 +53,7 @@ def main() -> None:
     )
     parts = assemble.build_parts(
         config, inputs, assemble.load_models(config, inputs, topology),
-        records=Records(ledger=None, given_up=GivenUp(Path(), 1, fence=None)),
+        records=Records(ledger=None, given_up=GivenUp(Path(), 1, fence=None, marks={})),
         deadline=Deadline(stop=StopFlag(), grace=0.0),
     )  # fmt: skip
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import Ledger, Purchase
-from rlavr_hpc.answers.given_up import GivenUp
+from rlavr_hpc.answers.given_up import GivenUp, read_marks
 from rlavr_hpc.attempts import begin_attempt, check_fence
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.run_folder import open_run_folder
@@ -27,7 +27,7 @@ class Worker:
         number = self.attempt.number
         self.ledger = Ledger(run_dir, number, fence=self._fence)
         self.metrics = MetricsFile(run_dir, number, fence=self._fence)
-        self.given_up = GivenUp(run_dir, number, fence=self._fence)
+        self.given_up = GivenUp(run_dir, number, fence=self._fence, marks=read_marks(run_dir))
 
     def _fence(self) -> None:
         if not self.stalled:

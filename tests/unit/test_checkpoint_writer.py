@@ -75,12 +75,26 @@ def writer(
     return CheckpointWriter(
         run_dir=run_dir, policy=cast(DeepspeedPolicy, policy),
         learner=Learner(name="none", policy=NonePolicy()), fence=fence, keep=Keep(last=1),
-        background=bool(settings.get("background", False)), newest=-1,
+        background=bool(settings.get("background", False)), newest=-1, attempt=1,
     )  # fmt: skip
 
 
 def at(step: int, attempt: int = 1) -> State:
     return replace(STATE, step=step, attempt=attempt, risk=0.9)
+
+
+def test_a_state_that_cannot_be_written_is_no_checkpoint(tmp_path: Path) -> None:
+    """Whatever the error, on whichever rank: a manifest never leaves a file out."""
+    saver = writer(tmp_path, Policy(weights=cast(torch.Tensor, Unwritable())))
+    saver.begin(at(5))
+    with pytest.raises(CheckpointError, match="such a state"):
+        saver.finish()
+    assert newest_valid(tmp_path) is None
+
+
+class Unwritable:
+    def item(self) -> float:
+        raise AttributeError("nobody can write such a state")
 
 
 def test_training_goes_on_beside_the_writing_and_does_not_show_in_it(tmp_path: Path) -> None:

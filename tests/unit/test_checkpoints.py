@@ -22,6 +22,8 @@ from rlavr_hpc.checkpoints import (
     check_fits,
     newest_valid,
     read_checkpoint,
+    remove_leftovers,
+    restore_replaced,
     to_keep,
 )
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
@@ -67,7 +69,6 @@ def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
         (lambda f: (f / "MANIFEST.json").unlink(), "MANIFEST.json is missing"),
         (lambda f: (f / "MANIFEST.json").write_text("{"), "manifest cannot be used"),
         (lambda f: (f / "MANIFEST.json").write_text("[]"), "manifest cannot be used"),
-        (lambda f: (f / "MANIFEST.json").write_text('{"version":3}'), "newer version"),
     ],
 )
 def test_a_damaged_checkpoint_is_passed_over_with_its_reason(
@@ -85,6 +86,33 @@ def test_a_damaged_checkpoint_is_passed_over_with_its_reason(
     assert "step_10" in caplog.text
     with pytest.raises(RlavrError):
         read_checkpoint(tmp_path / "checkpoints/step_10")
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_not_passed_over(tmp_path: Path) -> None:
+    checkpoint(tmp_path, step=5)
+    (checkpoint(tmp_path, step=10) / "MANIFEST.json").write_text('{"version":3}')
+    with pytest.raises(UserError, match="newer version"):
+        newest_valid(tmp_path)
+
+
+def test_a_checkpoint_whose_replacement_was_killed_half_way_comes_back(tmp_path: Path) -> None:
+    old = checkpoint(tmp_path, step=10)
+    old.rename(old.with_name(".step_10.2.old"))
+    restore_replaced(tmp_path)
+    assert newest_valid(tmp_path) is not None
+    other = old.with_name(".step_10.3.old")
+    other.mkdir()
+    restore_replaced(tmp_path)
+    assert other.exists(), "there is a checkpoint in its place"
+
+
+def test_only_what_older_attempts_left_is_cleared_away(tmp_path: Path) -> None:
+    parent = tmp_path / "checkpoints"
+    left = (".step_5.1.tmp", ".step_5.2.old", ".step_4.del", ".resharded", ".step_6.3.tmp")
+    for name in left:
+        (parent / name).mkdir(parents=True)
+    remove_leftovers(tmp_path, until=2)
+    assert [p.name for p in parent.iterdir()] == [".step_6.3.tmp"]
 
 
 def test_each_rank_checks_its_share_and_together_they_check_all(tmp_path: Path) -> None:
@@ -117,6 +145,9 @@ def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> N
     assert to_keep(states, Keep(last=1, every=10, best=False)) == {25, 20, 10}
     assert to_keep(states, Keep(last=1, best=False, healthy_below=0.35)) == {25, 15}
     assert to_keep([], Keep()) == set()
+    by_stop = replace(at(20, 0.1), scheduled=False)
+    owing = replace(at(25, 0.1), owed={"train/loss": (1.0, 1.0)})
+    assert to_keep([at(10, 0.1), by_stop, owing], Keep(last=1, best=False)) == {25, 10}
     equal = [at(5, 0.1, 0.5), at(10, 0.1, 0.5)]
     assert to_keep([*equal, at(15, 0.1, 0.2)], Keep(last=1)) == {15, 10}
 

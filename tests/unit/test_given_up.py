@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.answers.equivalence import Equality
-from rlavr_hpc.answers.given_up import GivenUp, mark_of
+from rlavr_hpc.answers.given_up import GivenUp, mark_of, read_marks
 from rlavr_hpc.answers.grader import Limits, Outcome, Request
 from rlavr_hpc.answers.grader_pool import GraderPool
 from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, SAME
@@ -30,7 +30,8 @@ def nothing() -> None:
 
 def opened(run_dir: Path, *, fence: Callable[[], None] | None = nothing) -> GivenUp:
     """The record as the next attempt opens it."""
-    return GivenUp(run_dir, begin_attempt(run_dir, resumed_from=0).number, fence=fence)
+    number = begin_attempt(run_dir, resumed_from=0).number
+    return GivenUp(run_dir, number, fence=fence, marks=read_marks(run_dir))
 
 
 def test_marks_are_found_again_at_their_place_and_stage_only(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.acquisition.ledger import read_book
-from rlavr_hpc.answers.given_up import GivenUp
+from rlavr_hpc.answers.given_up import read_marks
 from rlavr_hpc.attempts import begin_attempt, read_attempts
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.spending.leftovers import Leftover, Why, leftovers
@@ -100,10 +100,10 @@ def test_an_edit_of_the_graders_record_before_its_seal_is_an_error(tmp_path: Pat
     path = tmp_path / "ungradable/1.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"a"', b'"x"'))
     with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl:2: .* not those that the next"):
-        GivenUp(tmp_path, 2, fence=None)
+        read_marks(tmp_path)
     path.unlink()
     with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl:1: .* cut short or deleted"):
-        GivenUp(tmp_path, 2, fence=None)
+        read_marks(tmp_path)
 
 
 def without_seal(run_dir: Path, folder: str) -> None:
