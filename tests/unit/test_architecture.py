@@ -77,3 +77,8 @@ def test_every_local_link_in_the_documentation_leads_somewhere() -> None:
         (f.name, target) for f, target in markdown_links() if not (f.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_no_placeholder_is_left_in_the_documentation() -> None:
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    assert not [f.name for f in files if re.search(r"@[A-Z]+@|TODO|FIXME", f.read_text())]
