@@ -118,8 +118,8 @@ def check_writable(run_dir: Path) -> None:
         raise UserError(f"{run_dir} cannot be used: {error.strerror}") from error
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         raise UserError(
-            f"{run_dir} cannot be written: nothing can be created in {there}; it is read-only, or "
-            "you may not write there"
+            f"{run_dir} cannot be written: nothing can be created in {there}: it is no folder, is "
+            "read-only, or you may not write there"
         )
 
 

@@ -202,7 +202,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_choice_is_told(
     [
         (["RUN", "FULL"], "is not empty; choose another folder"),
         (["RUN", "FULL/notes.txt"], "is a file; name a folder"),
-        (["RUN", "FULL/notes.txt/below"], "no folder can be made in"),
+        (["RUN", "FULL/notes.txt/below"], "nothing can be created in"),
         (["RUN", "RUN/checkpoints/step_9"], "is where the run keeps its checkpoints"),
         (["RUN", "OUT", "--step", "7"], "no complete checkpoint; there are: step_2, step_1"),
         (["FULL", "OUT"], "is neither a run's folder"),

@@ -33,9 +33,6 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
     for name, tolerance in (("train/loss", 1e-5), ("train/grad_norm", 1e-3), ("train/tokens", 0)):
         losses = [[row[name] for row in metrics(folder)[1:]] for folder in (one, two)]
         assert losses[0] == pytest.approx(losses[1], abs=tolerance), name
-    other_size = run(*SAME, "steps=6", f"run_dir={one}", ranks=2)
-    assert other_size.returncode != 0
-    assert "was written by 1 ranks, this start has 2" in other_size.stderr
 
 
 @pytest.mark.ranks
@@ -139,6 +136,7 @@ def test_two_ranks_may_share_one_vllm_by_tensor_parallelism(tmp_path: Path) -> N
     assert max(row["train/sampler_gap"] for row in rows) < 0.02
 
 
+@pytest.mark.ranks
 def test_a_run_goes_on_with_another_number_of_ranks_when_allowed_to(tmp_path: Path) -> None:
     """Up and down again; what is measured stays within rounding of the run on one rank."""
     settings = (*TINY, "rollout=hf", "acquisition=care", "eval_every=0", "save_every=1")
