@@ -217,6 +217,12 @@ def test_a_sweep_plans_first_runs_each_job_and_can_be_repeated(tmp_path: Path) -
     again = run(*arguments)
     assert again.returncode == 0
     assert again.stderr.count("finished already") == 2
+    spent = command("rlavr_hpc.ledger", "show", "--json", str(tmp_path / "s"))
+    assert spent.returncode == 0, spent.stderr
+    bought = sum(summary(Path(r["folder"]))["labels_bought"] for r in plan["runs"])
+    assert json.loads(spent.stdout)["policies"][0]["labels"] == bought == 8
+    proof = command("rlavr_hpc.ledger", "verify", str(tmp_path / "s"))
+    assert (proof.returncode, proof.stdout.count("valid: ")) == (0, 2), proof.stdout
     named = run(*arguments, f"run_dir={tmp_path / 'x'}")
     assert (named.returncode, "run_dir names one folder" in named.stderr) == (2, True)
 
