@@ -159,3 +159,9 @@ def test_a_run_goes_on_with_another_number_of_ranks_when_allowed_to(tmp_path: Pa
         assert mine["train/grad_norm"] == pytest.approx(its["train/grad_norm"], rel=1e-2)
         assert mine["collapse/majority_ratio"] == its["collapse/majority_ratio"]
     assert not list(folder.glob("checkpoints/.*"))
+
+
+@pytest.mark.ranks
+def test_a_snapshot_shares_no_memory_with_what_is_trained_on(two_ranks: Path) -> None:
+    """Else the next step would change a checkpoint while it is being written."""
+    assert json.loads((two_ranks / "shared.json").read_text()) == {"True": False, "False": True}

@@ -1,19 +1,25 @@
 """`python -m tests.support.policy_weights OUT OVERRIDES`: a run whose weights are told twice.
 
-OUT/run is the run's folder. OUT/policy.safetensors is what the policy holds after the last step,
+OUT/run is the run's folder; OUT/shared.json says whether a snapshot, copied or not, shares memory
+with the optimizer's weights. OUT/policy.safetensors is what the policy holds after the last step,
 still in its trainer; OUT/model is the last checkpoint put together, as for an evaluation.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
 from rlavr_hpc.trainer import job
 from tests.support.configs import composed
+
+if TYPE_CHECKING:
+    from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 
 
 def main(out: Path, *overrides: str) -> None:
@@ -33,9 +39,11 @@ def main(out: Path, *overrides: str) -> None:
     from rlavr_hpc.trainer.consolidate import consolidate
     from rlavr_hpc.trainer.language import load_language
 
+    shared = {str(copy): shares_memory(run.parts.policy, out, copy=copy) for copy in (True, False)}
     gathered = run.parts.policy.weights(bucket_bytes=1 << 20)
     whole = {name: tensor.clone() for name, tensor in gathered}
     if topology.is_main:
+        (out / "shared.json").write_text(json.dumps(shared))
         save_file(whole, out / "policy.safetensors")
         checkpoint = newest_valid(out / "run")
         assert checkpoint is not None
@@ -43,6 +51,14 @@ def main(out: Path, *overrides: str) -> None:
         consolidate(checkpoint, out / "model", model=config.model, base=base)
     ranks.leave()
     job.end_process(0)
+
+
+def shares_memory(policy: DeepspeedPolicy, out: Path, *, copy: bool) -> bool:
+    """Whether the next update would show in a snapshot."""
+    [live] = policy._engine.optimizer.fp32_partitioned_groups_flat
+    [shard] = [c for p, c in policy.snapshot(out, copy=copy).items() if "optim" in p.name]
+    [held] = shard["optimizer_state_dict"]["fp32_flat_groups"]
+    return bool(held.data_ptr() == live.data_ptr())
 
 
 if __name__ == "__main__":
