@@ -1,12 +1,37 @@
-"""Runs that several modules look at; none of them writes there."""
+"""Runs that several modules look at, none of which writes there; and a disk that is soon full."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import TINY, command
+from tests.support.commands import SIX_STEPS, TINY, command, run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An undisturbed run that others must equal."""
+    folder = tmp_path_factory.mktemp("reference") / "run"
+    done = run(*SIX_STEPS, f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert "held-out accuracy" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting a small file system needs root and the right to mount")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.fixture(scope="session")

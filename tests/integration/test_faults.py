@@ -8,14 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
+    CARE,
     REPOSITORY,
+    SIX_STEPS,
     TINY,
     command,
     learnt_hash,
@@ -28,52 +29,40 @@ from tests.support.commands import (
     weights_hash,
 )
 
-CARE = ("acquisition=care", "acquisition.settings.warmup_steps=2")
-SETTINGS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
 
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run that the others must equal."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = run(*SETTINGS, f"run_dir={folder}")
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
-def assert_same(folder: Path, whole: Path) -> None:
-    assert weights_hash(folder, 6) == weights_hash(whole, 6)
-    assert learnt_hash(folder, 6) == learnt_hash(whole, 6)
-    assert purchases(folder) == purchases(whole)
-    assert results(read_metrics(folder)) == results(metrics(whole))
+def assert_same(folder: Path, finished: Path) -> None:
+    assert weights_hash(folder, 6) == weights_hash(finished, 6)
+    assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
+    assert purchases(folder) == purchases(finished)
+    assert results(read_metrics(folder)) == results(metrics(finished))
     verified = command("rlavr_hpc.ledger", "verify", str(folder))
     assert verified.returncode == 0, verified.stderr
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *SETTINGS, f"run_dir={folder}", *more],
+        [sys.executable, "-m", "rlavr_hpc.run", *SIX_STEPS, f"run_dir={folder}", *more],
         cwd=REPOSITORY, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
 
 
-def unfinished_copy(whole: Path, folder: Path) -> Path:
-    shutil.copytree(whole, folder)
+def unfinished_copy(finished: Path, folder: Path) -> Path:
+    shutil.copytree(finished, folder)
     (folder / "DONE.json").unlink()
     return folder
 
 
 def test_damaged_checkpoints_are_passed_over_and_what_they_held_is_done_again(
-    whole: Path, tmp_path: Path
+    finished: Path, tmp_path: Path
 ) -> None:
-    folder = unfinished_copy(whole, tmp_path / "run")
+    folder = unfinished_copy(finished, tmp_path / "run")
     [newest] = (folder / "checkpoints/step_6/shards").glob("*optim_states.pt")
     os.truncate(newest, newest.stat().st_size - 1)
     [older] = (folder / "checkpoints/step_4/shards").glob("*optim_states.pt")
     content = bytearray(older.read_bytes())
     content[len(content) // 2] ^= 1
     older.write_bytes(content)
-    again = run(*SETTINGS, f"run_dir={folder}")
+    again = run(*SIX_STEPS, f"run_dir={folder}")
     assert again.returncode == 0, again.stderr
     assert "step_6 is passed over: shards/" in again.stderr
     assert "bytes instead of" in again.stderr
@@ -81,41 +70,41 @@ def test_damaged_checkpoints_are_passed_over_and_what_they_held_is_done_again(
     assert "does not have the content it was written with" in again.stderr
     assert summary(folder)["attempts"] == 2
     assert [row["step"] for row in metrics(folder, 2)] == [0, 1, 2, 3, 4, 5, 6]
-    assert_same(folder, whole)
+    assert_same(folder, finished)
 
 
 def test_a_run_killed_after_its_last_step_has_nothing_to_do_again(
-    whole: Path, tmp_path: Path
+    finished: Path, tmp_path: Path
 ) -> None:
-    folder = unfinished_copy(whole, tmp_path / "run")
+    folder = unfinished_copy(finished, tmp_path / "run")
     (folder / "summary.json").unlink()
-    again = run(*SETTINGS, f"run_dir={folder}")
+    again = run(*SIX_STEPS, f"run_dir={folder}")
     assert again.returncode == 0, again.stderr
     assert (folder / "DONE.json").exists()
     assert metrics(folder, 2) == []
-    assert_same(folder, whole)
+    assert_same(folder, finished)
 
 
 def test_lost_lines_behind_a_checkpoint_are_an_error_and_not_bought_again(
-    whole: Path, tmp_path: Path
+    finished: Path, tmp_path: Path
 ) -> None:
-    folder = unfinished_copy(whole, tmp_path / "run")
+    folder = unfinished_copy(finished, tmp_path / "run")
     ledger = folder / "ledger/1.jsonl"
     lines = ledger.read_text().splitlines(keepends=True)
     ledger.write_text("".join(lines[:-3]))
-    again = run(*SETTINGS, f"run_dir={folder}")
+    again = run(*SIX_STEPS, f"run_dir={folder}")
     assert again.returncode == 1
     assert "some are lost; restore the files" in again.stderr
     assert not (folder / "attempts/2.json").exists()
     ledger.write_text("".join(lines))
     rows = (folder / "metrics/1.jsonl").read_text().splitlines(keepends=True)
     (folder / "metrics/1.jsonl").write_text("".join(rows[:2] + rows[3:]))
-    again = run(*SETTINGS, f"run_dir={folder}")
+    again = run(*SIX_STEPS, f"run_dir={folder}")
     assert again.returncode == 1
     assert "has no row of step 2, which the checkpoint of step 6 has behind it" in again.stderr
 
 
-def test_two_processes_started_at_once_leave_one_run(whole: Path, tmp_path: Path) -> None:
+def test_two_processes_started_at_once_leave_one_run(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     first, second = start(folder), start(folder)
     told = [process.communicate(timeout=300)[1] for process in (first, second)]
@@ -124,17 +113,17 @@ def test_two_processes_started_at_once_leave_one_run(whole: Path, tmp_path: Path
     loser = told[0] if first.returncode == 77 else told[1]
     assert "was superseded" in loser
     assert "nothing it would still write counts" in loser
-    assert_same(folder, whole)
+    assert_same(folder, finished)
 
 
 def test_a_process_that_slept_through_its_successor_stops_and_changes_nothing(
-    whole: Path, tmp_path: Path
+    finished: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     sleeper = start(folder)
     wait_for_step(folder, 2)
     sleeper.send_signal(signal.SIGSTOP)
-    successor = run(*SETTINGS, f"run_dir={folder}")
+    successor = run(*SIX_STEPS, f"run_dir={folder}")
     assert successor.returncode == 0, successor.stderr
     before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     sleeper.send_signal(signal.SIGCONT)
@@ -145,16 +134,16 @@ def test_a_process_that_slept_through_its_successor_stops_and_changes_nothing(
     assert after.keys() == before.keys()
     changed = {str(p.relative_to(folder)) for p in after if after[p] != before[p]}
     assert changed <= {"ledger/1.jsonl", "metrics/1.jsonl"}, "its own segments, behind their seals"
-    assert_same(folder, whole)
+    assert_same(folder, finished)
 
 
 @pytest.mark.parametrize(("kind", "number", "last"), [("evaluation", 2, 3), ("step", 5, 4)])
 def test_work_that_no_longer_fits_is_given_up_and_the_run_equals_an_undisturbed_one(
-    whole: Path, tmp_path: Path, kind: str, number: int, last: int
+    finished: Path, tmp_path: Path, kind: str, number: int, last: int
 ) -> None:
     """The evaluation of step 3 is owed to the next attempt; step 5 is done again."""
     folder = tmp_path / "run"
-    arguments = [*SETTINGS, "cluster.grace_seconds=0", f"run_dir={folder}"]
+    arguments = [*SIX_STEPS, "cluster.grace_seconds=0", f"run_dir={folder}"]
     stopped = command("tests.support.asked_to_stop", kind, str(number), "0", *arguments)
     assert stopped.returncode == 75, stopped.stderr
     assert f"stopped after step {last} of 6, checkpoint written" in stopped.stderr
@@ -162,11 +151,11 @@ def test_work_that_no_longer_fits_is_given_up_and_the_run_equals_an_undisturbed_
     assert done == list(range(last if kind == "evaluation" else last + 1))
     manifest = json.loads((folder / f"checkpoints/step_{last}/MANIFEST.json").read_text())
     assert (manifest["state"]["owed"] is not None) == (kind == "evaluation")
-    continued = run(*SETTINGS, f"run_dir={folder}")
+    continued = run(*SIX_STEPS, f"run_dir={folder}")
     assert continued.returncode == 0, continued.stderr
     redone = [row["step"] for row in metrics(folder, 2)]
     assert redone == list(range(last if kind == "evaluation" else last + 1, 7))
-    assert_same(folder, whole)
+    assert_same(folder, finished)
 
 
 @pytest.mark.vllm
@@ -182,17 +171,6 @@ def test_a_signal_on_one_rank_has_all_ranks_give_up_generating_with_vllm(tmp_pat
     assert "stopped after step 2 of 6, checkpoint written" in stopped.stderr
     assert [row["step"] for row in metrics(folder)] == [0, 1, 2]
     assert (folder / "checkpoints/step_2/MANIFEST.json").is_file()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode:
-        pytest.skip("mounting a small file system needs root and the right to mount")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.ranks

@@ -24,6 +24,9 @@ TINY = (
     "model.pretrain_steps=400",
 )
 """A testbed run small enough for a test; the base model is good enough to answer in boxes."""
+CARE = ("acquisition=care", "acquisition.settings.warmup_steps=2")
+SIX_STEPS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
+"""What the fixture `finished` has run."""
 
 
 def run(
