@@ -112,14 +112,6 @@ def publish_attempt(
     return attempt if publish_once(folder / f"{attempt.number}.json", text) else None
 
 
-def begin_attempt(run_dir: Path, *, resumed_from: int, **facts: Any) -> Attempt:  # noqa: ANN401
-    """Publish the next token, whichever that is."""
-    while True:
-        after = len(read_attempts(run_dir))
-        if attempt := publish_attempt(run_dir, resumed_from=resumed_from, after=after, **facts):
-            return attempt
-
-
 def seal_file(path: Path) -> Seal:
     """The seal of a file's complete lines; a missing file is sealed empty."""
     data = path.read_bytes() if path.exists() else b""

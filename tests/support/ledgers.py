@@ -7,13 +7,14 @@ from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import Ledger, Purchase
 from rlavr_hpc.answers.given_up import GivenUp, read_marks
-from rlavr_hpc.attempts import begin_attempt, check_fence
+from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.run_folder import open_run_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.types import Place
+from tests.support.attempts import begin_attempt
 
 
 class Worker:

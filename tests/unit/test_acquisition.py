@@ -16,9 +16,10 @@ from rlavr_hpc.acquisition.policies.full import FullPolicy
 from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy import choose_top
-from rlavr_hpc.attempts import begin_attempt, check_fence, segment
+from rlavr_hpc.attempts import check_fence, segment
 from rlavr_hpc.errors import FencedError, LedgerError
 from rlavr_hpc.types import Choice, Group, Label, Place, ResponseScore, View
+from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 
 GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.attempts import accepted_lines, begin_attempt, check_fence, read_attempts, segment
+from rlavr_hpc.attempts import accepted_lines, check_fence, read_attempts, segment
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
+from tests.support.attempts import begin_attempt
 
 
 def write(run_dir: Path, attempt: int, *values: int) -> LineWriter:

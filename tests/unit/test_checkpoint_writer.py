@@ -14,13 +14,13 @@ import torch
 import torch.distributed as dist
 
 from rlavr_hpc.acquisition.policies.none import NonePolicy
-from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.checkpoints import Keep, State, newest_valid
 from rlavr_hpc.errors import CheckpointError, FencedError
 from rlavr_hpc.trainer import random_state
 from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.learner import Learner
+from tests.support.attempts import begin_attempt
 from tests.unit.test_checkpoints import STATE, checkpoint
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from rlavr_hpc.attempts import begin_attempt, forks, read_attempts
+from rlavr_hpc.attempts import forks, read_attempts
 from rlavr_hpc.branches import roll_back
 from rlavr_hpc.checkpoints import (
     Keep,
@@ -31,6 +31,7 @@ from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
 from rlavr_hpc.trainer.shards import on_host, write_file
 from rlavr_hpc.types import Place
+from tests.support.attempts import begin_attempt
 
 STATE = State(
     step=10, branch=0, attempt=1, world_size=1, threads=2, prompts_fingerprint="p", config_hash="c"

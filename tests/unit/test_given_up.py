@@ -16,9 +16,9 @@ from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, SAME
 from rlavr_hpc.answers.recorded import RecordedReferee
 from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.answers.strikes import Pair
-from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.types import Place
+from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group, prompt, rollout
 
 LATER = Place(seed=1, step=2)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.acquisition.gap import true_gap
-from rlavr_hpc.attempts import begin_attempt
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.telemetry.collapse import collapse_onset
@@ -15,6 +14,7 @@ from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
 from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
 from rlavr_hpc.types import Choice, Label, Lesson, Place, Signal
+from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 
 

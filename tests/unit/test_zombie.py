@@ -9,12 +9,13 @@ import pytest
 
 from rlavr_hpc.acquisition.ledger import read_book
 from rlavr_hpc.answers.given_up import read_marks
-from rlavr_hpc.attempts import begin_attempt, read_attempts
+from rlavr_hpc.attempts import read_attempts
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.spending.leftovers import Leftover, Why, leftovers
 from rlavr_hpc.spending.proof import prove
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.types import Place
+from tests.support.attempts import begin_attempt
 from tests.support.configs import composed
 from tests.support.groups import PLACE
 from tests.support.ledgers import Worker, write_run
