@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from rlavr_hpc.errors import RlavrError
+
 FOLDER_MODE = 0o750
 
 
@@ -140,6 +142,27 @@ def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by a file holding `text`; a reader sees the old or the new one, never half."""
     with replacing(path) as file:
         file.write(text)
+
+
+def write_record(path: Path, version: int, values: Mapping[str, Any]) -> None:
+    """Replace `path` by a small JSON file for programs and people, with its format's version."""
+    write_atomic(path, json.dumps({"version": version, **values}, indent=1) + "\n")
+
+
+def read_record(path: Path, version: int) -> dict[str, Any]:
+    """The values that `write_record` wrote.
+
+    Raises:
+        RlavrError: the file is missing, damaged, or of another version.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        found = values.pop("version")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RlavrError(f"{path} cannot be used: {error!r}") from error
+    if found != version:
+        raise RlavrError(f"{path}: version {found!r} is not {version}, the one known here")
+    return values
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Slurm: asking it, submitting to it, and what happened to the jobs. Imports no torch."""

@@ -1,0 +1,200 @@
+"""Slurm's own programs: the only module that runs them.
+
+Nothing here needs sacct or slurmdbd; squeue and scontrol know what is queued, running, or ended in
+the last minutes (MinJobAge).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rlavr_hpc.errors import RlavrError
+
+TIMEOUT_SECONDS = 60
+FIELDS = {
+    "array_job": "%F", "task": "%K", "state": "%T", "reason": "%r", "nodes": "%N", "start": "%S",
+    "partition": "%P", "comment": "%k",
+}  # fmt: skip
+"""squeue's format letters; the comment comes last, since it may hold anything."""
+ACTIVE = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
+"""States in which a job holds nodes; PENDING and the REQUEUE kinds wait."""
+
+
+class SlurmError(RlavrError):
+    """Slurm refused, did not answer, or is not here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuedJob:
+    """One array task (or job) that squeue lists."""
+
+    array_job: int
+    task: int | None
+    """Index in its array; None outside of one."""
+    state: str
+    """Slurm's word: PENDING, RUNNING, COMPLETING ..."""
+    reason: str
+    """Why it waits: Priority, Resources, BeginTime (just requeued) ..."""
+    nodes: str
+    start: str
+    """ISO time of its start, or of the expected one; "N/A" where unknown."""
+    partition: str
+    comment: str
+
+    @property
+    def name(self) -> str:
+        """As scontrol and scancel want it; A_T also for the task that owns the array's own id."""
+        return str(self.array_job) if self.task is None else f"{self.array_job}_{self.task}"
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it holds nodes."""
+        return self.state in ACTIVE
+
+
+def call(*command: str, environment: Mapping[str, str] | None = None) -> str:
+    """Run one of Slurm's programs; returns what it printed.
+
+    Raises:
+        SlurmError: it is not installed, failed, or did not answer in a minute.
+    """
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS,
+            env=environment, errors="replace",
+        )  # fmt: skip
+    except FileNotFoundError:
+        raise SlurmError(
+            f"{command[0]} is not here: this is no node of a Slurm cluster, or its module is not "
+            "loaded"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(
+            f"{command[0]} did not answer within {TIMEOUT_SECONDS} s; try again later"
+        ) from None
+    if done.returncode:
+        raise SlurmError(f"{command[0]}: {_said(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def _said(text: str) -> str:
+    lines = [re.sub(r"^\w+: (error: )?", "", line) for line in text.splitlines() if line.strip()]
+    return "; ".join(lines) or "failed without a word"
+
+
+def queue() -> list[QueuedJob]:
+    """My jobs that wait or run, array tasks one by one.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    text = call("squeue", "-h", "-r", "-u", str(os.getuid()), "-o", "|".join(FIELDS.values()))
+    return [_queued(line) for line in text.splitlines() if line.count("|") >= len(FIELDS) - 1]
+
+
+def _queued(line: str) -> QueuedJob:
+    values = dict(zip(FIELDS, line.split("|", len(FIELDS) - 1), strict=True))
+    task = values.pop("task")
+    return QueuedJob(
+        array_job=int(values.pop("array_job")), task=int(task) if task.isdigit() else None, **values
+    )
+
+
+def show_job(name: str) -> dict[str, str]:
+    """What Slurm remembers of a job, by its own words for it; empty when it knows it no more."""
+    try:
+        text = call("scontrol", "show", "job", "-o", name)
+    except SlurmError as error:
+        if "Invalid job id" in str(error):
+            return {}
+        raise
+    lines = text.splitlines()
+    return _pairs(lines[0]) if lines else {}
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
+
+
+def settings() -> dict[str, str]:
+    """The cluster's configuration.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    pairs = (line.partition("=") for line in call("scontrol", "show", "config").splitlines())
+    return {key.strip(): value.strip() for key, found, value in pairs if found}
+
+
+def partitions() -> dict[str, dict[str, str]]:
+    """The partitions' settings by name.
+
+    Raises:
+        SlurmError: Slurm does not answer.
+    """
+    lines = call("scontrol", "show", "partition", "-o").splitlines()
+    found = [_pairs(line) for line in lines]
+    return {pairs["PartitionName"]: pairs for pairs in found if "PartitionName" in pairs}
+
+
+def gres(partition: str | None) -> str:
+    """Generic resources (GPUs) of a partition's nodes, of all nodes without one."""
+    where = ["-p", partition] if partition else []
+    return " ".join(sorted(set(call("sinfo", "-h", *where, "-o", "%G").split())))
+
+
+def submit(script: Path, *options: str) -> int:
+    """Hand a script to sbatch; returns the job's id.
+
+    Raises:
+        SlurmError: sbatch refused it, in its own words.
+    """
+    text = call("sbatch", *options, str(script))
+    found = re.search(r"job (\d+)", text)
+    if found is None:
+        raise SlurmError(f"sbatch answered {text.strip()!r}, which names no job")
+    return int(found[1])
+
+
+def test_only(script: Path) -> str:
+    """When and where sbatch says that the script would run; nothing is queued.
+
+    Raises:
+        SlurmError: it would be refused.
+    """
+    done = subprocess.run(
+        ["sbatch", "--test-only", str(script)], capture_output=True, text=True, check=False,
+        timeout=TIMEOUT_SECONDS,
+    )  # fmt: skip
+    said = _said(done.stderr or done.stdout)
+    if done.returncode:
+        raise SlurmError(f"sbatch: {said}")
+    return said
+
+
+def requeue(name: str) -> None:
+    """Put a running or ended array task back into the queue.
+
+    Raises:
+        SlurmError: Slurm refuses; a job that waits already is no error.
+    """
+    try:
+        call("scontrol", "requeue", name)
+    except SlurmError as error:
+        if "pending" not in str(error).lower():
+            raise
+
+
+def start_now(name: str) -> None:
+    """Have a waiting job start as soon as it can, instead of when its requeue delay is over."""
+    call("scontrol", "update", f"JobId={name}", "StartTime=now")
+
+
+def cancel(names: Iterable[str]) -> None:
+    """End jobs for good."""
+    call("scancel", *names)

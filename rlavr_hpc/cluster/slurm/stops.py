@@ -1,0 +1,82 @@
+"""Why the jobs of a run ended: RUN/stops/A_T.R.json, one per start of a job, by its batch script.
+
+A is the array's job id, T the index in it, R how often Slurm had restarted it before. A job that is
+killed together with its batch script leaves none.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.io import make_folder, read_record, write_record
+
+VERSION = 1
+
+
+class Cause(StrEnum):
+    """Why a job ended."""
+
+    done = "done"
+    preempted = "preempted"
+    time_limit = "time_limit"
+    requeued = "requeued"
+    """Somebody's `scontrol requeue`, or a preemption without grace, which looks the same."""
+    signalled = "signalled"
+    """A stop signal from elsewhere; the run wrote a checkpoint."""
+    cancelled = "cancelled"
+    crashed = "crashed"
+    mistake = "mistake"
+    """The config or its inputs cannot work: exit code 2."""
+    early_warning = "early_warning"
+    fenced = "fenced"
+    """A newer start owns the run: this one came back from a node that had been given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One start of a job, ended."""
+
+    job: str
+    """A_T."""
+    restart: int
+    cause: Cause
+    again: bool
+    """Whether the job goes back into the queue."""
+    exit_code: int
+    """srun's: the highest of the ranks'; 128 + n after signal n."""
+    checkpoint: int
+    """Step of the newest checkpoint; -1 without one."""
+    failures: int = 0
+    """Crashes and time limits in a row, up to this one, without a newer checkpoint."""
+    message: str = ""
+    """In words, with the way out."""
+    node: str = ""
+    time: float = field(default_factory=time.time)
+
+
+def write_stop(run_dir: Path, stop: Stop) -> None:
+    """Put a stop on record."""
+    path = make_folder(run_dir / "stops") / f"{stop.job}.{stop.restart}.json"
+    write_record(path, VERSION, asdict(stop))
+
+
+def read_stops(run_dir: Path) -> list[Stop]:
+    """All stops of a run, oldest first.
+
+    Raises:
+        RlavrError: a record is damaged or of another version.
+    """
+    found = [_read_stop(path) for path in (run_dir / "stops").glob("*.json") if path.name[0] != "."]
+    return sorted(found, key=lambda stop: stop.time)
+
+
+def _read_stop(path: Path) -> Stop:
+    values = read_record(path, VERSION)
+    try:
+        return Stop(**values | {"cause": Cause(values["cause"])})
+    except (TypeError, ValueError, KeyError) as error:
+        raise RlavrError(f"{path} cannot be used: {error!r}") from error
