@@ -57,6 +57,8 @@ class RunConfig:
     root: str = "runs"
     run_dir: str | None = None
     allow_change: list[str] = field(default_factory=list)
+    retry_failed: bool = False
+    """Of a sweep on Slurm, also submit runs again that failed or were cancelled."""
     audit: bool = True
     """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
     model: ModelConfig = MISSING
@@ -147,6 +149,14 @@ class RunConfig:
     def budget_effective(self) -> float:
         """The share that `quota` really is: 0.02 of 64 prompts is 2 of 64, 3.1%."""
         return self.quota / self.algorithm.batch
+
+    @property
+    def labels_allowed(self) -> int | None:
+        """New labels that the whole run may buy; None where the early warning may raise it."""
+        if self.warning.action is OnRisk.raise_budget:
+            return self.budget_total
+        planned = self.quota * self.steps
+        return planned if self.budget_total is None else min(planned, self.budget_total)
 
     @property
     def updates_per_step(self) -> int:

@@ -19,6 +19,7 @@ NOT_IDENTITY = (
     "steps",
     "audit",
     "allow_change",
+    "retry_failed",
     "checkpoint",
     "tracking",
     "cluster",

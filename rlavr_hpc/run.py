@@ -34,8 +34,13 @@ def compose_and_run(composed: DictConfig) -> None:
 
 def _run_single(composed: DictConfig) -> ExitCode:
     config = resolve(composed)
-    if str(HydraConfig.get().mode).endswith("MULTIRUN"):
-        raise UserError("sweeps need a launcher of this project: leave hydra/launcher out (local)")
+    hydra_config = HydraConfig.get()
+    if str(hydra_config.mode).endswith("MULTIRUN"):
+        raise UserError(
+            "sweeps need a launcher of this project: leave hydra/launcher out, or say slurm"
+        )
+    if hydra_config.runtime.choices["hydra/launcher"] == "slurm":
+        raise UserError("hydra/launcher=slurm starts sweeps, also of one run: add -m")
     return run_job(config, single_run_dir(config))
 
 

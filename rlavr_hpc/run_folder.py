@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from rlavr_hpc import shipped
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
@@ -170,6 +171,9 @@ def read_provenance(run_dir: Path, attempt: int) -> dict[str, Any]:
 
 def git_revision() -> str | None:
     """Revision of the code, with a mark when it was edited; None outside a checkout."""
+    recorded = shipped.PACKAGE.parent / "REVISION"  # of a copy made for jobs
+    if recorded.is_file():
+        return recorded.read_text().strip()
     here = Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"]
     try:

@@ -16,8 +16,10 @@ from types import FrameType
 from typing import Any
 
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from tqdm import tqdm
 
+from rlavr_hpc.cluster.compose import Composer
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config import RunConfig, resolve
 from rlavr_hpc.errors import ExitCode, UserError
@@ -27,6 +29,8 @@ from rlavr_hpc.run_folder import Start, check_start, open_run_folder, sweep_run_
 
 VERSION = 1
 PLAN = "sweep.json"
+MANY = 20
+"""Jobs, from which on composing shows its progress."""
 SPARE_SECONDS = 10
 """That torchrun waits beyond a run's own grace."""
 STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL)
@@ -52,10 +56,10 @@ def compose_jobs(
         UserError: a job's config is impossible, or `run_dir` is set.
     """
     jobs: dict[Path, Job] = {}
-    for overrides in job_overrides:
-        composed: DictConfig = context.config_loader.load_sweep_config(config, list(overrides))
-        keys = [str(key) for key in composed if key != "hydra"]
-        checked = resolve(OmegaConf.masked_copy(composed, keys))
+    few = len(job_overrides) < MANY
+    composer = Composer(context=context, config=config)
+    for overrides in tqdm(job_overrides, desc="composing", unit="run", disable=few, leave=False):
+        checked = resolve(composer.compose(overrides))
         if checked.run_dir is not None:
             raise UserError("run_dir names one folder; a sweep (-m) has many: use root and name")
         folder = sweep_run_dir(checked)
@@ -76,12 +80,15 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     try:
         make_folder(path.parent)
         runs = _planned(path) if path.exists() else []
+        given = {str(job.folder): job.config.steps for job in jobs}
+        runs = [{**run, "steps": given.get(run["folder"], run.get("steps"))} for run in runs]
         known = {run["folder"] for run in runs}
         new = [job for job in jobs if str(job.folder) not in known]
         runs += [
             {
                 "index": index, "overrides": list(job.overrides), "run_id": hash8(job.config),
-                "folder": str(job.folder),
+                "folder": str(job.folder), "steps": job.config.steps,
+                "labels_allowed": job.config.labels_allowed,
             }
             for index, job in enumerate(new, start=len(runs))
         ]  # fmt: skip
@@ -137,7 +144,7 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
     except UserError as error:
         print(f"rlavr_hpc: {error}", file=sys.stderr)
         return error.exit_code
-    patience = math.ceil(job.config.cluster.grace_seconds) + SPARE_SECONDS
+    patience = math.ceil(job.config.cluster.grace) + SPARE_SECONDS
     code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1, patience=patience)
     if ranks == 1:
         return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED

@@ -95,7 +95,9 @@ class Deadline:
 
     stop: StopFlag
     grace: float
-    """Seconds between the signal and the kill."""
+    """Seconds between TERM and the kill."""
+    warning: float | None = None
+    """Seconds between USR2 and the kill; None = `grace`."""
     save_seconds: float = 0.0
     """That a checkpoint takes."""
     now: Callable[[], float] = time.monotonic
@@ -115,4 +117,7 @@ class Deadline:
         if self.stop.received is None:
             return False
         end = max(self.now(), self._expected_end)
-        return end + MARGIN * self.save_seconds > self.stop.at + self.grace
+        usr2 = self.stop.received is signal.SIGUSR2 and self.warning is not None
+        allowed = self.warning if usr2 else self.grace
+        assert allowed is not None
+        return end + MARGIN * self.save_seconds > self.stop.at + allowed

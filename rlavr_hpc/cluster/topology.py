@@ -7,6 +7,9 @@ Thread counts must be set before torch is imported: two runs of two threads each
 from __future__ import annotations
 
 import os
+import re
+import socket
+import zlib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
@@ -23,6 +26,10 @@ SLURM = {
     "world_size": "SLURM_NTASKS",
     "local_rank": "SLURM_LOCALID",
 }
+PORTS = range(20000, 32000)
+"""For rendezvous: above registered services, below the range that kernels give out."""
+FIRST_HOST = re.compile(r"([^\[,]+)(?:\[(\d+))?")
+"""Of a list of nodes: gpu[003-005,9] begins with gpu003."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -85,6 +92,57 @@ def _number(environment: Mapping[str, str], name: str) -> int:
         raise UserError(f"{name}={value!r} in the environment is not a number") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlurmStart:
+    """One start of a Slurm job: what Slurm restarts keeps its job and raises `restart`."""
+
+    job: str
+    """A_T for a task of an array, as scontrol wants it: the plain id of the task that happens to
+    own the array's id would mean the whole array."""
+    restart: int
+    node: str
+    """Where the batch script runs, or this rank."""
+
+    @property
+    def name(self) -> str:
+        """A_T.R."""
+        return f"{self.job}.{self.restart}"
+
+
+def slurm_start(environment: Mapping[str, str]) -> SlurmStart | None:
+    """The start of the job that this process belongs to; None outside of Slurm."""
+    array, task = (environment.get(f"SLURM_ARRAY_{part}_ID") for part in ("JOB", "TASK"))
+    job = f"{array}_{task}" if array and task else environment.get("SLURM_JOB_ID")
+    if not job:
+        return None
+    return SlurmStart(
+        job=job, restart=_number(environment, "SLURM_RESTART_COUNT"),
+        node=environment.get("SLURMD_NODENAME", socket.gethostname()),
+    )  # fmt: skip
+
+
+def start_name(environment: Mapping[str, str]) -> str:
+    """Names this start among all starts of a run; the same for all its ranks on a node."""
+    start = slurm_start(environment)
+    return start.name if start else f"{socket.gethostname()}-{os.getppid()}"
+
+
+def rendezvous(environment: Mapping[str, str]) -> tuple[str, int] | None:
+    """Where the ranks of a Slurm step meet; None outside of one.
+
+    The host is the address at which Slurm itself reached the step's first node, else that node's
+    name. The port is drawn from the job and its restart count, so that two jobs on a node rarely
+    want the same one, and a start that found it taken gets another.
+    """
+    start = slurm_start(environment)
+    if start is None or "SLURM_STEP_ID" not in environment:
+        return None
+    nodes = FIRST_HOST.match(environment.get("SLURM_STEP_NODELIST", ""))
+    first = f"{nodes[1]}{nodes[2] or ''}" if nodes else start.node
+    host = environment.get("SLURM_LAUNCH_NODE_IPADDR") or first
+    return host, PORTS[zlib.crc32(start.name.encode()) % len(PORTS)]
+
+
 def below_torchrun(environment: Mapping[str, str]) -> bool:
     """Whether torchrun started this process; it passes signals on."""
     return "TORCHELASTIC_RUN_ID" in environment
@@ -110,4 +168,7 @@ def announce_ranks(topology: Topology, environment: MutableMapping[str, str]) ->
     environment["WORLD_SIZE"] = str(topology.world_size)
     environment["LOCAL_RANK"] = str(topology.local_rank)
     environment["LOCAL_WORLD_SIZE"] = str(topology.local_world_size)
+    met = rendezvous(environment) if topology.world_size > 1 else None
+    if met is not None and "MASTER_PORT" not in environment:
+        environment["MASTER_ADDR"], environment["MASTER_PORT"] = met[0], str(met[1])
     environment.setdefault("MASTER_ADDR", "127.0.0.1")

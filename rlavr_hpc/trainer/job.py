@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -22,6 +23,7 @@ from rlavr_hpc.cluster.topology import (
     apply_threads,
     below_torchrun,
     read_topology,
+    start_name,
 )
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import (
@@ -33,7 +35,8 @@ from rlavr_hpc.errors import (
     RunStoppedError,
     UserError,
 )
-from rlavr_hpc.run_folder import Start, check_start, check_writable
+from rlavr_hpc.failures import Failure, write_failure
+from rlavr_hpc.run_folder import CONFIG, Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
@@ -61,10 +64,32 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
         return _run(config, run_dir, stop)
     except RlavrError as error:
         say(str(error), mistake=isinstance(error, UserError))
+        if error.exit_code in (ExitCode.FAILED, ExitCode.MISTAKE):
+            _leave_record(run_dir, error)
         return error.exit_code
     except OSError as error:
         say(f"{error}; make room or mend the path, then start the same command again")
+        _leave_record(run_dir, error)
         return ExitCode.FAILED
+    except Exception as error:
+        _leave_record(run_dir, error)
+        raise
+
+
+def _leave_record(run_dir: Path, error: Exception) -> None:
+    """What `why` tells of this rank; a folder that is no run's is left alone."""
+    if not (run_dir / CONFIG).exists():
+        return
+    expected = isinstance(error, RlavrError)
+    failure = Failure(
+        start=start_name(os.environ), rank=int(os.environ.get("RANK", "0")),
+        exit_code=error.exit_code if isinstance(error, RlavrError) else ExitCode.FAILED,
+        error=str(error) if expected else f"{type(error).__name__}: {error}",
+        traceback="" if expected else "".join(traceback.format_exception(error)),
+        host=socket.gethostname(), pid=os.getpid(),
+    )  # fmt: skip
+    with contextlib.suppress(OSError):  # the error is on stderr already
+        write_failure(run_dir, failure)
 
 
 def say(text: str, *, mistake: bool = False) -> None:
@@ -90,6 +115,7 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     topology = read_topology(
         os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
     )
+    announce_ranks(topology, os.environ)
     set_up_logging(topology)
     for remark in config.remarks:
         log.info("note: %s", remark)
@@ -100,7 +126,6 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     check_writable(run_dir)
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
-    announce_ranks(topology, os.environ)
     process = join(config, run_dir, topology, stop)
     run = process.start()
     try:
@@ -206,7 +231,7 @@ def check_rendezvous(topology: Topology) -> None:
     if topology.world_size > 1 and not told:
         raise UserError(
             f"{topology.world_size} ranks were started without MASTER_ADDR and MASTER_PORT, so "
-            "they cannot meet; start them with torchrun, or set both"
+            "they cannot meet; start them with torchrun or srun, or set both"
         )
     if not told:
         os.environ["MASTER_PORT"] = str(_free_port())

@@ -14,7 +14,7 @@ from rlavr_hpc.checkpoints import Checkpoint, Keep
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import ExitCode, NewProcessError
+from rlavr_hpc.errors import ExitCode, NewProcessError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.trainer import assemble, random_state, ranks, resume
@@ -67,13 +67,16 @@ class Process:
             ),
         )  # fmt: skip
         try:
+            self._heed_signal()
             parts = self._build(records)
+            self._heed_signal()
             global_random.seed_all(self.config.seed, rank=self.topology.rank)
             if begun.checkpoint is not None:
                 self._load(parts, begun.checkpoint)
-        except Exception:
+        except Exception as error:
             if writers is not None:
-                writers.recorder.heartbeat.beat("failed", step=begun.state.step)
+                ended = "stopped" if isinstance(error, RunStoppedError) else "failed"
+                writers.recorder.heartbeat.beat(ended, step=begun.state.step)
             raise
         return Run(
             parts=parts, run_dir=self.run_dir, state=begun.state, fence=fence,
@@ -81,11 +84,18 @@ class Process:
             saver=self._saver(parts, fence, begun),
         )  # fmt: skip
 
+    def _heed_signal(self) -> None:
+        """Models take minutes to load, and there is nothing to save yet."""
+        if ranks.anyone(self.stop.received is not None):
+            raise RunStoppedError(
+                "stopped while it started, nothing is lost; start the same command again"
+            )
+
     def _build(self, records: Records) -> Parts:
         if self._models is None:
             self._models = assemble.load_models(self.config, self.inputs, self.topology)
         deadline = Deadline(
-            stop=self.stop, grace=self.config.cluster.grace_seconds,
+            stop=self.stop, grace=self.config.cluster.grace, warning=self.config.cluster.warning,
             save_seconds=ranks.on_main(partial(resume.usual_save_seconds, self.run_dir)),
         )  # fmt: skip
         return assemble.build_parts(

@@ -148,13 +148,13 @@ def gres(partition: str | None) -> str:
     return " ".join(sorted(set(call("sinfo", "-h", *where, "-o", "%G").split())))
 
 
-def submit(script: Path, *options: str) -> int:
+def submit(script: Path, *, environment: Mapping[str, str] | None = None) -> int:
     """Hand a script to sbatch; returns the job's id.
 
     Raises:
         SlurmError: sbatch refused it, in its own words.
     """
-    text = call("sbatch", *options, str(script))
+    text = call("sbatch", str(script), environment=environment)
     found = re.search(r"job (\d+)", text)
     if found is None:
         raise SlurmError(f"sbatch answered {text.strip()!r}, which names no job")

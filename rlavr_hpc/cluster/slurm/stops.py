@@ -15,6 +15,8 @@ from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import make_folder, read_record, write_record
 
 VERSION = 1
+WAIT_TO_BE_KILLED = 64
+"""Exit code of `cluster.slurm.after`: the job goes back into the queue, Slurm ends this start."""
 
 
 class Cause(StrEnum):

@@ -4,7 +4,7 @@
     runs.txt     the folders, one line per index, for the batch script
     script.sh    what sbatch got
     job.json     the array's job id; missing where the submitting process died at that moment
-    log/         A_T.log of the batch script and srun, A_T_RANK.log of every rank; attempts append
+    log/         A_T.log of the batch script and srun, A_T_RANK_log.out of every rank; starts append
 
 A submission is found again in the queue by its tag, which is its jobs' comment.
 """
@@ -50,8 +50,8 @@ class Submission:
 
     def log(self, index: int, rank: int | None = None) -> Path:
         """Where the batch script's output is, or a rank's."""
-        end = "" if rank is None else f"_{rank}"
-        return self.folder / "log" / f"{self.job}_{index}{end}.log"
+        end = ".log" if rank is None else f"_{rank}_log.out"  # as submitit names a rank's
+        return self.folder / "log" / f"{self.job}_{index}{end}"
 
     def submitted(self, job: int) -> Submission:
         """Put the job's id on record."""

@@ -1,0 +1,203 @@
+"""`python -m rlavr_hpc.cluster.slurm.after RUN CODE`: run by the batch script when srun is back.
+
+Says why the run ended, puts that on record, and requeues the job where that is right. The batch
+script decides and not a rank: it is there before a rank has installed a handler, in containers
+without scontrol, and after the last rank has written its checkpoint (`scontrol requeue` cuts
+what remains of a grace period).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
+from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED, Cause, Stop, read_stops, write_stop
+from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.failures import Failure, read_failures
+
+AGAIN = (Cause.preempted, Cause.time_limit, Cause.signalled, Cause.crashed)
+"""Causes after which a job goes back into the queue."""
+FINAL = {
+    ExitCode.MISTAKE: Cause.mistake,
+    ExitCode.EARLY_WARNING: Cause.early_warning,
+    ExitCode.FENCED: Cause.fenced,
+}
+NEAR_LIMIT_SECONDS = 90
+"""Slurm sends the signal up to a minute early, and looks every half minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A start of a job whose ranks are gone."""
+
+    exit_code: int
+    """The one that explains it: of the first rank that failed with words, else srun's."""
+    finished: bool
+    start: SlurmStart
+    job: Mapping[str, str]
+    """What Slurm says of the job now; empty when it does not answer."""
+    signal_seconds: int
+    now: float
+
+
+def classify(ended: Ended) -> Cause:
+    """Why it ended.
+
+    Slurm's word goes before the exit code: whoever is told to stop while it loads its models dies
+    of the signal.
+    """
+    job, code = ended.job, ended.exit_code
+    if code == ExitCode.FENCED or int(job.get("Restarts", "0")) > ended.start.restart:
+        return Cause.fenced if code == ExitCode.FENCED else Cause.requeued
+    if code == 0 and ended.finished:
+        return Cause.done
+    if code in FINAL:
+        return FINAL[ExitCode(code)]
+    if job.get("Reason") == "TimeLimit" or job.get("JobState") == "TIMEOUT":
+        return Cause.time_limit
+    if job.get("JobState") in ("COMPLETING", "CANCELLED"):
+        return Cause.cancelled
+    if _time(job.get("PreemptTime")) is not None:
+        return Cause.preempted
+    if code == ExitCode.STOPPED:
+        return Cause.time_limit if _near_limit(ended) else Cause.signalled
+    return Cause.crashed
+
+
+def _near_limit(ended: Ended) -> bool:
+    end = _time(ended.job.get("EndTime"))
+    return end is not None and end - ended.now < ended.signal_seconds + NEAR_LIMIT_SECONDS
+
+
+def _time(text: str | None) -> float | None:
+    """Seconds since 1970 of Slurm's local time; None for None, N/A and Unknown."""
+    try:
+        return datetime.fromisoformat(text or "").astimezone().timestamp()
+    except ValueError:
+        return None
+
+
+def newest_checkpoint(run_dir: Path) -> int:
+    """Its step by name alone; -1 without one."""
+    names = [p.parent.name for p in (run_dir / "checkpoints").glob("step_*/MANIFEST.json")]
+    return max((int(name[5:]) for name in names if name[5:].isdigit()), default=-1)
+
+
+def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoint: int) -> int:
+    """How often this job has now crashed, or run out of time, without a newer checkpoint.
+
+    Args:
+        stops: the run's earlier ones; a preemption between two failures does not part them.
+        cause: of the present stop.
+        job: A_T; a run that is submitted again starts from zero.
+        checkpoint: the newest one's step now.
+    """
+    last = stops[-1] if stops else None
+    progress = checkpoint != (last.checkpoint if last is not None else -1)
+    before = last.failures if last is not None and last.job == job and not progress else 0
+    return before + (cause is Cause.crashed or (cause is Cause.time_limit and not progress))
+
+
+def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures: int) -> Stop:
+    """The record of this stop, with whether the job goes back into the queue."""
+    cause = classify(ended)
+    checkpoint = newest_checkpoint(run_dir)
+    row = failures_in_a_row(read_stops(run_dir), cause, job=ended.start.job, checkpoint=checkpoint)
+    given_up = row >= max_failures
+    again = cause in AGAIN and not given_up
+    return Stop(
+        job=ended.start.job, restart=ended.start.restart, cause=cause, again=again,
+        exit_code=ended.exit_code, checkpoint=checkpoint, failures=row, node=ended.start.node,
+        message=_message(cause, failure, row if given_up else 0, max_failures), time=ended.now,
+    )  # fmt: skip
+
+
+def _message(cause: Cause, failure: Failure | None, row: int, most: int) -> str:
+    words = failure.error if failure is not None else ""
+    if row and cause is Cause.time_limit:
+        return (
+            f"given up: the time limit came {row} times before a new checkpoint was written; give "
+            "it more time (hydra.launcher.time) or checkpoints more often (save_every)"
+        )
+    if row:
+        return f"given up after {most} failures without a new checkpoint: {words}".rstrip(": ")
+    return words
+
+
+def _explaining(run_dir: Path, start: SlurmStart) -> Failure | None:
+    """The first rank's failure of this start; the others only lost their partner."""
+    return next((f for f in read_failures(run_dir) if f.start == start.name), None)
+
+
+def _asked(name: str) -> dict[str, str]:
+    """Slurm's answer; it may be empty in the moment of a signal, so it is asked twice."""
+    for pause in (0.5, 0.0):
+        try:
+            if job := show_job(name):
+                return job
+        except SlurmError as error:
+            print(f"rlavr_hpc: {error}", file=sys.stderr)
+        time.sleep(pause)
+    return {}
+
+
+def _finished(run_dir: Path) -> bool:
+    return (run_dir / "DONE.json").exists()
+
+
+def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int) -> int:
+    """Record why this start ended and requeue its job where that is right.
+
+    Returns:
+        `WAIT_TO_BE_KILLED` when the job goes back into the queue, else 0.
+    """
+    start = slurm_start(os.environ)
+    if start is None:
+        raise UserError("this is no Slurm job: SLURM_JOB_ID is not set")
+    failure = _explaining(run_dir, start) if code else None
+    ended = Ended(
+        exit_code=failure.exit_code if failure is not None else code, start=start,
+        finished=_finished(run_dir), job=_asked(start.job), signal_seconds=signal_seconds,
+        now=time.time(),
+    )  # fmt: skip
+    stop = decide(run_dir, ended, failure, max_failures=max_failures)
+    write_stop(run_dir, stop)
+    print(f"rlavr_hpc: {stop.cause}{f': {stop.message}' if stop.message else ''}", flush=True)
+    if not stop.again:
+        return WAIT_TO_BE_KILLED if stop.cause is Cause.requeued else 0
+    try:
+        requeue(start.job)
+    except SlurmError as error:
+        print(f"rlavr_hpc: {start.job} is not requeued: {error}", file=sys.stderr)
+        return 0
+    return WAIT_TO_BE_KILLED
+
+
+def main() -> int:
+    """Returns the exit code for the batch script."""
+    parser = argparse.ArgumentParser(prog="python -m rlavr_hpc.cluster.slurm.after")
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("code", type=int)
+    parser.add_argument("--max-failures", type=int, required=True)
+    parser.add_argument("--signal-seconds", type=int, required=True)
+    given = parser.parse_args()
+    try:
+        return conclude(
+            given.run_dir, given.code, max_failures=given.max_failures,
+            signal_seconds=given.signal_seconds,
+        )  # fmt: skip
+    except (RlavrError, OSError) as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

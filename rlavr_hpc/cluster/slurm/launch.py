@@ -1,0 +1,241 @@
+"""From a sweep's jobs to one Slurm array: what is to be done, on disk, then handed to sbatch.
+
+Starting the same sweep again skips what is finished, leaves alone what is queued or running, and
+submits the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from hydra.types import HydraContext
+from omegaconf import DictConfig
+
+from rlavr_hpc.cluster.cached import missing_inputs
+from rlavr_hpc.cluster.caches import setup_lines
+from rlavr_hpc.cluster.launcher import Job, compose_jobs, write_plan
+from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.cluster.slurm.code import plugin_targets, snapshot
+from rlavr_hpc.cluster.slurm.script import make_script
+from rlavr_hpc.cluster.slurm.settings import SlurmSettings, read_settings
+from rlavr_hpc.cluster.slurm.site import Site, read_site
+from rlavr_hpc.cluster.slurm.states import RunState, State, states
+from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission
+from rlavr_hpc.config import RunConfig
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.io import make_folder, write_atomic
+from rlavr_hpc.run_folder import Start, check_start, git_revision, open_run_folder
+
+OVER = (State.failed, State.cancelled)
+"""Not repeated without being asked for."""
+START_AGAIN = (State.planned, State.stopped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What happens with one run when its sweep is started."""
+
+    job: Job
+    submit: bool
+    words: str
+
+
+def launch_slurm(
+    context: HydraContext,
+    config: DictConfig,
+    job_overrides: Sequence[Sequence[str]],
+    *,
+    given: Mapping[str, Any],
+) -> list[Path]:
+    """Submit what a sweep still has to do; returns the sweeps' folders.
+
+    Args:
+        context: Hydra's.
+        config: Hydra's, of the sweep.
+        job_overrides: per job.
+        given: the launcher's settings.
+
+    Raises:
+        UserError: a config, a setting or the folder cannot work; nothing was submitted.
+        SlurmError: Slurm does not answer or refuses the job.
+    """
+    settings = read_settings(given)
+    site = read_site(settings)
+    jobs = compose_jobs(context, config, job_overrides)
+    if settings.offline:
+        _refuse_missing(jobs)
+    sweeps: dict[Path, list[Job]] = {}
+    for job in jobs:
+        sweeps.setdefault(job.folder.parent, []).append(job)
+    for sweep, members in sweeps.items():
+        _launch_sweep(sweep, members, settings, site)
+    return list(sweeps)
+
+
+def _refuse_missing(jobs: Sequence[Job]) -> None:
+    missing = dict.fromkeys(line for job in jobs for line in missing_inputs(job.config))
+    if missing:
+        listed = "\n  ".join(missing)
+        raise UserError(
+            f"compute nodes have no network (hydra.launcher.offline=true) and would lack:\n"
+            f"  {listed}"
+        )
+
+
+def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
+    with alone(sweep):
+        found = {state.run.absolute(): state for state in states(sweep, queue=commands.queue())}
+        choices = [choose(job, found.get(job.folder.absolute())) for job in jobs]
+        _show(sweep, choices)
+        chosen = [choice.job for choice in choices if choice.submit]
+        if settings.dry_run:
+            _rehearse(sweep, chosen or list(jobs), settings, site)
+            return
+        write_plan(jobs)
+        if not chosen:
+            print("nothing to submit")
+            return
+        for job in chosen:
+            open_run_folder(job.folder, freeze(job.config, site))
+        code = _snapshot(sweep, chosen) if settings.snapshot else None
+        for part in _parts(chosen, site.max_array):
+            submit(sweep, [job.folder for job in part], settings, site, code=code)
+    print(f"\nnext: python -m rlavr_hpc.status {sweep}   (also logs, why, cancel; --help)")
+
+
+def choose(job: Job, state: RunState | None) -> Choice:
+    """What happens with a run, given its config and where it stands.
+
+    Raises:
+        UserError: its folder holds a run with other settings.
+    """
+    start = check_start(job.folder, job.config)
+    if start is Start.finished:
+        return Choice(job=job, submit=False, words="finished: skipped")
+    if state is None or state.state in START_AGAIN or state.state is State.done:
+        words = "submitted" if start is Start.fresh or state is None else "submitted to continue"
+        return Choice(job=job, submit=True, words=words)
+    if state.state in OVER:
+        submit = job.config.retry_failed
+        words = "submitted again" if submit else "left; retry_failed=true submits it again"
+        return Choice(job=job, submit=submit, words=f"{state.state}: {words}")
+    if state.job is None:
+        return Choice(job=job, submit=True, words=f"{state.state}, without a job: submitted")
+    return Choice(job=job, submit=False, words=f"{state.state} as {state.job}: left alone")
+
+
+def freeze(config: RunConfig, site: Site) -> RunConfig:
+    """The config as it stands in the run folder, with what Slurm says of signals."""
+    cluster = config.cluster
+    grace = site.grace_seconds if cluster.grace_seconds is None else cluster.grace_seconds
+    told = cluster.warning_seconds
+    warning = site.warning_seconds if told is None else told
+    return replace(
+        config, retry_failed=False,
+        cluster=replace(cluster, grace_seconds=grace, warning_seconds=warning),
+    )  # fmt: skip
+
+
+@contextmanager
+def alone(sweep: Path) -> Iterator[None]:
+    """Two people, or two terminals, that start one sweep do not submit it twice."""
+    try:
+        with FileLock(make_folder(sweep) / ".launch.lock", timeout=60):
+            yield
+    except Timeout:
+        raise UserError(f"{sweep} is being submitted by another process; try again") from None
+    except OSError as error:
+        raise UserError(f"{sweep}: {error}; choose another root") from error
+
+
+def _show(sweep: Path, choices: Sequence[Choice]) -> None:
+    count = sum(choice.submit for choice in choices)
+    print(f"{sweep}: {len(choices)} runs, {count} to submit")
+    for choice in choices:
+        print(f"  {choice.job.folder.name}  {' '.join(choice.job.overrides)}  {choice.words}")
+
+
+def _snapshot(sweep: Path, jobs: Sequence[Job]) -> Path:
+    targets = {target for job in jobs for target in plugin_targets(job.config)}
+    return snapshot(sweep, targets, revision=git_revision())
+
+
+def _parts(jobs: Sequence[Job], most: int) -> Iterator[Sequence[Job]]:
+    for begin in range(0, len(jobs), most):
+        yield jobs[begin : begin + most]
+
+
+def submit(
+    sweep: Path, runs: Sequence[Path], settings: SlurmSettings, site: Site, *, code: Path | None
+) -> list[Submission]:
+    """Hand one array to sbatch, and one of evaluations behind it where the settings say so."""
+    settings = for_site(settings, site)
+    kept = settings.as_dict()
+    training = create_submission(sweep, runs, settings=kept, code=code)
+    training = _hand_in(training, _script(training, settings))
+    if settings.evaluate is None:
+        return [training]
+    evaluation = create_submission(sweep, runs, settings=kept, code=code, kind="evaluate")
+    text = _script(evaluation, settings, after=training.job)
+    return [training, _hand_in(evaluation, text)]
+
+
+def for_site(settings: SlurmSettings, site: Site) -> SlurmSettings:
+    """The settings with the number of GPUs that null stands for."""
+    if settings.gpus_per_node is not None or not site.gpus:
+        return settings
+    return replace(settings, gpus_per_node=settings.tasks_per_node)
+
+
+def _script(submission: Submission, settings: SlurmSettings, *, after: int | None = None) -> str:
+    name = submission.folder.parent.parent.name
+    if submission.kind == "evaluate":
+        settings = replace(settings, nodes=1, tasks_per_node=1)
+        name = f"{name}-evaluate"
+    return make_script(
+        submission, settings, name=name, work_dir=Path.cwd(), after=after,
+        lines=setup_lines(settings.offline),
+    )  # fmt: skip
+
+
+def _hand_in(submission: Submission, text: str) -> Submission:
+    script = submission.folder / "script.sh"
+    write_atomic(script, text)
+    done = submission.submitted(commands.submit(script, environment=_environment()))
+    what = "evaluations" if submission.kind == "evaluate" else "runs"
+    print(f"submitted {len(done.runs)} {what} as array {done.job}: {done.folder}")
+    return done
+
+
+def _environment() -> dict[str, str]:
+    """Of the submission, without what tells a process of the allocation or launch it is in."""
+    mine = ("SLURM_", "SLURMD_", "SRUN_", "TORCHELASTIC_")
+    keep = {"SLURM_CONF"}
+    out = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    return {
+        key: value
+        for key, value in os.environ.items()
+        if key in keep or not (key.startswith(mine) or key in out)
+    }
+
+
+def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
+    """Print the script and ask sbatch whether it would take it; nothing is left on disk."""
+    for part in _parts(jobs, site.max_array):
+        runs = tuple(job.folder.absolute() for job in part)
+        submission = Submission(
+            folder=(sweep / "slurm" / "N").absolute(), tag="rlavr-dry-run", runs=runs,
+            settings={}, code=None,
+        )  # fmt: skip
+        text = _script(submission, for_site(settings, site))
+        with tempfile.TemporaryDirectory() as folder:
+            script = Path(folder) / "script.sh"
+            script.write_text(text)
+            print(f"\n{text}\nsbatch --test-only: {commands.test_only(script)}")

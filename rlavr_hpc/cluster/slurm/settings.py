@@ -1,0 +1,132 @@
+"""The Slurm launcher's settings: `hydra.launcher.*`, checked before anything is composed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlavr_hpc.errors import UserError
+
+TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
+
+
+@dataclass(slots=True, kw_only=True)
+class SlurmSettings:
+    """How a run's jobs are asked for; null leaves a choice to the site."""
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gres: str | None = None
+    exclude: str | None = None
+    nodelist: str | None = None
+    nodes: int = 1
+    tasks_per_node: int = 1
+    """Ranks on a node: one per GPU."""
+    gpus_per_node: int | None = None
+    """null = `tasks_per_node` where the partition has GPUs."""
+    cpus_per_task: int | None = None
+    mem_gb: float | None = None
+    """Per node."""
+    time: str = "1:00:00"
+    """Limit per start, as sbatch takes it: minutes, H:MM:SS or D-HH:MM:SS. A run that needs longer
+    is continued."""
+    signal_seconds: int = 120
+    """So long before the limit a run is told to write its checkpoint."""
+    throttle: int | None = None
+    """Most runs of a sweep at a time."""
+    max_failures: int = 3
+    """Crashes, or time limits, in a row without a newer checkpoint after which a run is given
+    up."""
+    setup: list[str] = field(default_factory=list)
+    """Shell lines before the run: modules, environments."""
+    teardown: list[str] = field(default_factory=list)
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables of the job; what is secret belongs into the environment of the submission."""
+    srun_args: list[str] = field(default_factory=list)
+    sbatch: dict[str, Any] = field(default_factory=dict)
+    """Any other option of sbatch: {reservation: tuesday}."""
+    container: str | None = None
+    """Put before Python on the node: `apptainer exec --nv image.sif`."""
+    python: str | None = None
+    """On the node; null = the one that submits."""
+    snapshot: bool = True
+    """Run a copy of the program as it is now."""
+    offline: bool = True
+    """Compute nodes have no network: models and data must be there at submission."""
+    evaluate: str | None = None
+    """Arguments of rlavr_hpc.evaluate for a job after each run: `--on held_out`."""
+    wait: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for key in ("nodes", "tasks_per_node", "max_failures", "throttle", "cpus_per_task"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise UserError(f"hydra.launcher.{key}={value} must be at least 1")
+        if self.signal_seconds < 1:
+            raise UserError(f"hydra.launcher.signal_seconds={self.signal_seconds} is too short")
+        if self.signal_seconds >= self.time_seconds:
+            raise UserError(
+                f"hydra.launcher.time={self.time} is no longer than signal_seconds="
+                f"{self.signal_seconds}: a run would be told to stop as it starts; give it more "
+                "time or a shorter lead"
+            )
+
+    @property
+    def time_seconds(self) -> int:
+        """The time limit in seconds."""
+        return seconds_of(self.time)
+
+    @property
+    def ranks(self) -> int:
+        """Of one run."""
+        return self.nodes * self.tasks_per_node
+
+    def as_dict(self) -> dict[str, Any]:
+        """To submit the same again."""
+        return asdict(self)
+
+
+def seconds_of(time: str) -> int:
+    """Seconds of a time as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M or D-H:M:S.
+
+    Raises:
+        UserError: it is none.
+    """
+    found = TIME.fullmatch(time)
+    if found is None:
+        raise UserError(f"{time!r} is no time: use minutes, H:MM:SS or D-HH:MM:SS")
+    days, first, second, third = (int(part or 0) for part in found.groups())
+    if found[1]:
+        return ((days * 24 + first) * 60 + second) * 60 + third
+    if found[4]:
+        return (first * 60 + second) * 60 + third
+    return first * 60 + second
+
+
+def read_settings(values: Mapping[str, Any]) -> SlurmSettings:
+    """Checked settings.
+
+    Raises:
+        UserError: an unknown key, or a value of the wrong type or out of range.
+    """
+    known = set(SlurmSettings.__slots__)
+    if unknown := sorted(set(values) - known):
+        raise UserError(f"hydra.launcher.{unknown[0]}: no such key; known: {', '.join(known)}")
+    given = {**values, "time": str(values.get("time", "1:00:00"))}
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(SlurmSettings), OmegaConf.create(given))
+        settings = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", "")
+        raise UserError(f"hydra.launcher.{key}: {str(error).splitlines()[0]}") from error
+    assert isinstance(settings, SlurmSettings)
+    return settings

@@ -1,0 +1,128 @@
+"""What the tests on a real Slurm do and look at."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sameness import first_difference
+from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.cluster.slurm.commands import queue, show_job
+from rlavr_hpc.cluster.slurm.stops import Stop, read_stops
+from tests.support.commands import CARE, TINY, command, run
+
+STEPS = 250
+LONG = (
+    *TINY, *CARE, "rollout=hf", f"steps={STEPS}", "eval_every=100", "save_every=25",
+    "cluster.threads=1",
+)  # fmt: skip
+"""Half a minute of steps: long enough to be preempted several times."""
+SHORT_LEAD = "hydra.launcher.signal_seconds=20"
+
+
+def launch(root: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    """`python -m rlavr_hpc.run -m hydra/launcher=slurm`, and it must be well."""
+    done = run("-m", "hydra/launcher=slurm", f"root={root}", *overrides)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def the_run(root: Path) -> Path:
+    """The only run below a root."""
+    (config,) = root.glob("*/*/config.yaml")
+    return config.parent
+
+
+def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 180.0) -> Any:  # noqa: ANN401
+    """Its first true value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := holds():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"{what} did not come true in {seconds:.0f} s")
+
+
+def step_of(folder: Path) -> int:
+    """By the record, whose newest segment may just be growing."""
+    rows = [rows[-1] for rows in segments(folder).values() if rows]
+    return int(rows[-1]["step"]) if rows else -1
+
+
+def segments(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """Every attempt's rows, also those that no longer count."""
+    found = {}
+    for path in sorted((folder / "metrics").glob("*.jsonl"), key=lambda path: int(path.stem)):
+        lines = path.read_text().splitlines(keepends=True)
+        found[int(path.stem)] = [json.loads(line) for line in lines if line.endswith("\n")]
+    return found
+
+
+def in_queue(root: Path) -> list[str]:
+    """States of the jobs of a root's only sweep."""
+    del root
+    return [job.state for job in queue() if job.partition != "urgent"]
+
+
+def node_of(folder: Path) -> str:
+    """Where the run's only job runs; "" while it does not."""
+    del folder
+    running = [job for job in queue() if job.state == "RUNNING" and job.partition != "urgent"]
+    return running[0].nodes if running else ""
+
+
+def job_of(folder: Path) -> str:
+    """A_T of the run's newest submission of which it is the first run."""
+    newest = max((folder.parent / "slurm").iterdir(), key=lambda path: int(path.name))
+    runs = (newest / "runs.txt").read_text().splitlines()
+    return f"{json.loads((newest / 'job.json').read_text())['job']}_{runs.index(str(folder))}"
+
+
+def wait_until_over(folder: Path, *, seconds: float = 240.0) -> None:
+    """Until the run's job has left the queue; a waiting one is made to start now."""
+
+    def over() -> bool:
+        job = show_job(job_of(folder))
+        if job.get("JobState") == "PENDING" and job.get("Reason") == "BeginTime":
+            command("rlavr_hpc.kick", str(folder))
+        return job.get("JobState", "") in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "")
+
+    wait_for(f"the end of {folder}", over, seconds=seconds)
+
+
+def causes(folder: Path) -> list[str]:
+    """Of the run's stops, in order."""
+    return [stop.cause.value for stop in stops(folder)]
+
+
+def stops(folder: Path) -> list[Stop]:
+    return read_stops(folder)
+
+
+def assert_same(folder: Path, reference: Path, *, steps: int = STEPS) -> None:
+    """Weights, probes, metrics, decisions and labels, bit by bit; and the ledger proves itself."""
+    assert first_difference(folder, reference, step=steps) is None
+    proved = command("rlavr_hpc.ledger", "verify", str(folder))
+    assert proved.returncode == 0, proved.stdout
+
+
+def costs(folder: Path) -> Iterator[tuple[float, float]]:
+    """Per restart: seconds of steps done again, and from the attempt's token to its first step."""
+    attempts, rows = read_attempts(folder), segments(folder)
+    for before, after in pairwise(attempts):
+        lost = [row for row in rows.get(before.number, []) if row["step"] > after.resumed_from]
+        new = [row for row in rows.get(after.number, []) if row["step"] > after.resumed_from]
+        token = (folder / "attempts" / f"{after.number}.json").stat().st_mtime
+        first = new[0]["time"] - token if new else float("nan")
+        yield sum(row.get("time/step", 0.0) for row in lost), first
+
+
+def log_of(folder: Path) -> str:
+    """What rank 0 of the run's only submission said, over all its starts."""
+    (log,) = (folder.parent / "slurm/1/log").glob("*_0_0_log.out")
+    return log.read_text()

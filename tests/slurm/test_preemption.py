@@ -1,0 +1,123 @@
+"""Runs whose jobs Slurm ends in every way it knows equal one that nobody disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.slurm.conftest import Cluster
+
+from rlavr_hpc.attempts import read_attempts
+from tests.slurm import scenes
+from tests.slurm.scenes import LONG, SHORT_LEAD, launch, the_run, wait_for
+from tests.support.commands import command, run
+
+Told = Callable[[str, Path], None]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference run, without Slurm."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = run(*LONG, f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def preempt(cluster: Cluster, folder: Path) -> None:
+    """Urgent work takes the node of the run's job, and is over soon; the job starts again."""
+    stops = len(scenes.stops(folder))
+    cluster.preempt(wait_for("a running job", lambda: scenes.node_of(folder)))
+    wait_for("a stop on record", lambda: len(scenes.stops(folder)) > stops)
+    wait_for("the queue", lambda: "PENDING" in scenes.in_queue(folder))
+    kicked = command("rlavr_hpc.kick", str(folder))
+    assert kicked.returncode == 0, kicked.stderr
+    wait_for("the restart", lambda: scenes.node_of(folder))
+
+
+def steps_further(folder: Path, steps: int) -> None:
+    """Until the run has done so many more steps, in its newest attempt."""
+    begin = scenes.step_of(folder)
+    wait_for(f"step {begin + steps}", lambda: scenes.step_of(folder) >= begin + steps)
+
+
+def test_a_run_preempted_by_term_by_usr2_and_without_grace_equals_an_undisturbed_one(
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, told: Told
+) -> None:
+    cluster.configure(signal="TERM", grace=10)
+    launch(tmp_path, *LONG, SHORT_LEAD)
+    folder = the_run(tmp_path)
+    steps_further(folder, 30)
+    preempt(cluster, folder)
+    steps_further(folder, 30)
+    cluster.configure(signal="USR2", grace=10)
+    preempt(cluster, folder)
+    steps_further(folder, 30)
+    cluster.configure(signal="TERM", grace=0)
+    preempt(cluster, folder)
+    scenes.wait_until_over(folder)
+
+    assert scenes.causes(folder) == ["preempted", "preempted", "requeued", "done"]
+    resumed = [attempt.resumed_from for attempt in read_attempts(folder)]
+    assert resumed == sorted(set(resumed)), "every start went on from a newer checkpoint"
+    assert len(resumed) == 4
+    scenes.assert_same(folder, undisturbed)
+    told("preempted: TERM, USR2, no grace", folder)
+
+
+def test_a_run_preempted_before_it_can_hear_a_signal_and_while_it_loads_equals_an_undisturbed_one(
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, told: Told
+) -> None:
+    cluster.configure(signal="TERM", grace=10)
+    launch(tmp_path, *LONG, SHORT_LEAD)
+    folder = the_run(tmp_path)
+    wait_for("the start", lambda: scenes.node_of(folder))
+    preempt(cluster, folder)
+    assert not (folder / "attempts").exists() or not scenes.segments(folder)
+    wait_for("an attempt's token", lambda: read_attempts(folder))
+    preempt(cluster, folder)
+    scenes.wait_until_over(folder)
+
+    assert scenes.causes(folder) == ["preempted", "preempted", "done"]
+    scenes.assert_same(folder, undisturbed)
+    told("preempted: within 2 s, while the model loads", folder)
+
+
+def test_a_run_at_its_time_limit_goes_on_in_a_new_start_and_equals_an_undisturbed_one(
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, told: Told
+) -> None:
+    cluster.configure(signal="TERM", grace=10)
+    # Slurm looks every half minute, and sends the signal up to a minute early
+    launch(tmp_path, *LONG, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=30")
+    folder = the_run(tmp_path)
+    scenes.wait_until_over(folder)
+
+    assert scenes.causes(folder)[-1] == "done"
+    assert set(scenes.causes(folder)[:-1]) == {"time_limit"}
+    scenes.assert_same(folder, undisturbed)
+    told("time limit", folder)
+
+
+def test_a_run_whose_node_dies_goes_on_elsewhere_while_its_old_process_lives_and_counts_once(
+    cluster: Cluster, undisturbed: Path, tmp_path: Path, told: Told
+) -> None:
+    cluster.configure(signal="TERM", grace=10)
+    launch(tmp_path, *LONG, SHORT_LEAD)
+    folder = the_run(tmp_path)
+    steps_further(folder, 30)
+    node = scenes.node_of(folder)
+    cluster.kill_node(node)
+    try:
+        scenes.wait_until_over(folder)
+    finally:
+        cluster.up()
+
+    attempts = read_attempts(folder)
+    assert len(attempts) == 2
+    old, new = scenes.segments(folder)[1], scenes.segments(folder)[2]
+    assert old[-1]["step"] > attempts[1].resumed_from, "the old process went on with the work"
+    assert old[-1]["time"] > new[0]["time"] - 30
+    assert "superseded" in scenes.log_of(folder)
+    scenes.assert_same(folder, undisturbed)
+    told("node death, old process alive", folder)

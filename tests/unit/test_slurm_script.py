@@ -1,0 +1,137 @@
+"""The Slurm launcher's settings and what they become: a batch script."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlavr_hpc.cluster.slurm.script import make_script
+from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
+from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission, submissions
+from rlavr_hpc.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("30", 1800), ("1:30", 90), ("2:00:05", 7205), ("1-2", 93600), ("1-02:03", 93780),
+        ("1-00:00:01", 86401),
+    ],
+)  # fmt: skip
+def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"partitoin": "a"}, "partitoin: no such key"),
+        ({"nodes": 0}, "nodes=0 must be at least 1"),
+        ({"nodes": "two"}, "nodes"),
+        ({"time": "soon"}, "'soon' is no time"),
+        ({"time": "1"}, "no longer than signal_seconds=120"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_by_name(given: dict[str, Any], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        read_settings(given)
+
+
+def test_a_time_that_yaml_read_as_a_number_is_minutes() -> None:
+    assert read_settings({"time": 90}).time_seconds == 5400
+
+
+def script(folder: Path, **given: Any) -> str:  # noqa: ANN401
+    submission = create_submission(
+        folder, [folder / "a", folder / "b"], settings={}, code=folder / "code" / "1"
+    )
+    return make_script(
+        submission, read_settings(given), name="study", work_dir=folder, lines=["export HF=1"]
+    )
+
+
+def test_the_script_asks_for_what_the_settings_say_and_for_what_survival_needs(
+    tmp_path: Path,
+) -> None:
+    text = script(
+        tmp_path, partition="gpu", nodes=2, tasks_per_node=4, gpus_per_node=4, mem_gb=1.5,
+        throttle=1, sbatch={"reservation": "tuesday"}, srun_args=["--mpi=none"],
+    )  # fmt: skip
+    for line in (
+        "--array=0-1%1", "--partition=gpu", "--nodes=2", "--ntasks-per-node=4",
+        "--gpus-per-node=4", "--mem=1536M", "--reservation=tuesday", "--requeue",
+        "--signal=USR2@120", "--open-mode=append", "--time=1:00:00", "--job-name=study",
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in text
+    assert "--kill-on-bad-exit=1 --wait=60 --mpi=none" in text
+    assert "wckey" not in text
+    assert "export HF=1\n" in text
+
+
+def test_without_a_throttle_all_tasks_may_run(tmp_path: Path) -> None:
+    assert "#SBATCH --array=0-1%2\n" in script(tmp_path)
+
+
+def test_the_command_runs_in_a_container_and_the_bookkeeping_outside(tmp_path: Path) -> None:
+    text = script(tmp_path, container="apptainer exec --nv image.sif", python="python3")
+    assert ' apptainer exec --nv image.sif python3 -u -m rlavr_hpc.trainer "$RUN"\n' in text
+    assert '\npython3 -m rlavr_hpc.cluster.slurm.after "$RUN" "$code"' in text
+
+
+@pytest.mark.parametrize("name", ["WANDB_API_KEY", "hf_token", "MY_SECRET", "DB_PASSWORD"])
+def test_what_is_secret_does_not_get_into_a_script(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="must not be written into a script"):
+        script(tmp_path, env={name: "x"})
+
+
+def test_the_shell_finds_the_run_of_its_index_and_the_code_of_its_snapshot(tmp_path: Path) -> None:
+    folder = tmp_path / "with a space"
+    folder.mkdir()
+    text = script(folder, env={"NOTE": "it's"}, python="true")
+    lines = [line for line in text.splitlines() if not line.startswith("srun")]
+    end = lines.index("code=$?")
+    probe = [*lines[:end], 'echo "$RUN|$PYTHONPATH|$NOTE|$PWD"']
+    done = subprocess.run(
+        ["bash", "-eu", "-c", "\n".join(probe)], capture_output=True, text=True, check=True,
+        env={"SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_NODELIST": "n1", "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    told = done.stdout.splitlines()[-1]
+    assert told == f"{folder}/b|{folder}/code/1:{folder}|it's|{folder}"
+
+
+def test_the_script_is_clean_shell(tmp_path: Path) -> None:
+    checker = shutil.which("shellcheck")
+    if checker is None:
+        pytest.skip("shellcheck is not installed")
+    path = tmp_path / "script.sh"
+    path.write_text(script(tmp_path, setup=["module load cuda"], teardown=["echo over"]))
+    done = subprocess.run([checker, path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_submission_is_on_disk_before_it_has_a_job_and_found_again(tmp_path: Path) -> None:
+    made = create_submission(tmp_path, [tmp_path / "a"], settings={"nodes": 2}, code=None)
+    (read,) = submissions(tmp_path)
+    assert read == made
+    assert read.job is None
+    assert read.job_of(tmp_path / "a") is None
+    given = made.submitted(12)
+    assert given.job_of(tmp_path / "a") == "12_0"
+    assert given.job_of(tmp_path / "b") is None
+    assert given.log(0, rank=1) == tmp_path / "slurm/1/log/12_0_1_log.out"
+    second = create_submission(tmp_path, [tmp_path / "b"], settings={}, code=tmp_path / "c")
+    assert [s.folder.name for s in submissions(tmp_path)] == ["1", "2"]
+    assert second.tag != made.tag
+
+
+def test_a_submission_that_was_not_finished_writing_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "slurm/1").mkdir(parents=True)
+    assert list(submissions(tmp_path)) == []
+    assert isinstance(
+        create_submission(tmp_path, [tmp_path / "a"], settings={}, code=None), Submission
+    )
+    assert [s.folder.name for s in submissions(tmp_path)] == ["2"]
