@@ -18,12 +18,14 @@ LIGHT = (
     "evaluation.report", "checkpoints", "branches", "rollback",
     "spending.report", "spending.proof", "spending.folders",
     "export", "release.card", "release.job", "release.staging",
+    "fetch", "cluster.hub", "cluster.cached", "cluster.caches",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
     "math_verify": {"rlavr_hpc/answers/reading.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb_sink.py"},
+    "huggingface_hub": {"rlavr_hpc/cluster/hub.py"},
     "pyarrow": {"rlavr_hpc/data/tables.py"},
 }
 
