@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from rlavr_hpc.checkpoints import (
     check_fits,
     restore_replaced,
 )
+from rlavr_hpc.cluster.slurm.own_job import own_job
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_groups import Tracking
@@ -31,6 +33,7 @@ from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.loop import Recorder
+from rlavr_hpc.trainer.summary import labels_allowed
 
 log = logging.getLogger(__name__)
 
@@ -212,6 +215,15 @@ class Writers:
     recorder: Recorder
 
 
+def heartbeat(start: Start, begun: Begun) -> Heartbeat:
+    """The attempt's writer of status.json."""
+    steps = start.config.steps
+    return Heartbeat(
+        start.run_dir, begun.attempt.number, steps,
+        labels_allowed=labels_allowed(start.config, steps=steps), job=own_job(os.environ),
+    )  # fmt: skip
+
+
 def open_writers(start: Start, begun: Begun) -> Writers:
     """Open the attempt's ledger, metrics, heartbeat and mirror."""
     run_dir, number = start.run_dir, begun.attempt.number
@@ -219,7 +231,7 @@ def open_writers(start: Start, begun: Begun) -> Writers:
     ledger = Ledger(run_dir, number, fence=fence)
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
-        heartbeat=Heartbeat(run_dir, number, start.config.steps),
+        heartbeat=heartbeat(start, begun),
         mirror=_mirror(start, begun.state),
         warning=_warning(run_dir, begun.state, selective=start.config.acquisition.has_trust),
     )

@@ -17,6 +17,8 @@ LIGHT = (
     "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
     "evaluation.report", "checkpoints", "branches", "rollback",
     "spending.report", "spending.proof", "spending.folders",
+    "status", "logs", "cancel", "kick", "why", "doctor", "overview.table", "overview.causes",
+    "cluster.slurm.states", "cluster.slurm.own_job", "cluster.slurm.ending",
     "export", "release.card", "release.job", "release.staging",
 )  # fmt: skip
 VENDORS = {
