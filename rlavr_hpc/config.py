@@ -150,13 +150,10 @@ class RunConfig:
         """The share that `quota` really is: 0.02 of 64 prompts is 2 of 64, 3.1%."""
         return self.quota / self.algorithm.batch
 
-    @property
-    def labels_allowed(self) -> int | None:
-        """New labels that the whole run may buy; None where the early warning may raise it."""
-        if self.warning.action is OnRisk.raise_budget:
-            return self.budget_total
-        planned = self.quota * self.steps
-        return planned if self.budget_total is None else min(planned, self.budget_total)
+    def labels_allowed(self, steps: int) -> int:
+        """New labels that so many steps may buy."""
+        allowed = self.quota_at(1.0) * steps  # under a cap where a warning may raise it
+        return allowed if self.budget_total is None else min(allowed, self.budget_total)
 
     @property
     def updates_per_step(self) -> int:

@@ -45,10 +45,15 @@ def read_failures(run_dir: Path) -> list[Failure]:
         RlavrError: a record is damaged or of another version.
     """
     paths = [path for path in (run_dir / "failures").glob("*.json") if path.name[0] != "."]
-    return sorted(map(_read_failure, paths), key=lambda failure: failure.time)
+    return sorted(map(read_failure, paths), key=lambda failure: failure.time)
 
 
-def _read_failure(path: Path) -> Failure:
+def read_failure(path: Path) -> Failure:
+    """One rank's failure.
+
+    Raises:
+        RlavrError: the record is damaged or of another version.
+    """
     try:
         return Failure(**read_record(path, VERSION))
     except TypeError as error:

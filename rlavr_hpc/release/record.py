@@ -19,7 +19,7 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.trainer.language import Language
-from rlavr_hpc.trainer.summary import has_collapsed, held_out_accuracies, labels_allowed
+from rlavr_hpc.trainer.summary import has_collapsed, held_out_accuracies
 from rlavr_hpc.types import Place
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -90,7 +90,7 @@ def _spend(config: RunConfig, rows: Rows, book: Book, place: Place) -> Spend:
     return Spend(
         budget=config.budget, budget_effective=config.budget_effective, quota=config.quota,
         budget_total=config.budget_total, bought=past.bought,
-        allowed=labels_allowed(config, steps=max(place.step, len(past.decisions))),
+        allowed=config.labels_allowed(max(place.step, len(past.decisions))),
         reused=sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows), void=past.void,
         cost=past.cost,
     )  # fmt: skip

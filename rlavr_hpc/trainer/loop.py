@@ -252,6 +252,7 @@ class Run:
             step=self.state.step if step is None else step,
             labels_bought=values.get(names.LABELS_TOTAL),
             accuracy=values.get(self._accuracy),
+            risk=values.get(names.COLLAPSE_RISK),
         )
 
     @property

@@ -16,7 +16,6 @@ from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import ExitCode, NewProcessError, RunStoppedError
 from rlavr_hpc.rollout import global_random
-from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.trainer import assemble, random_state, ranks, resume
 from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
@@ -51,7 +50,7 @@ class Process:
         )  # fmt: skip
         begun = resume.begin(start)
         if begun.checkpoint is None and self._models is not None:
-            beat = Heartbeat(self.run_dir, begun.attempt.number, self.config.steps).beat
+            beat = resume.heartbeat(start, begun).beat
             ranks.on_main(partial(beat, "stopped", step=0, exit_code=int(ExitCode.STOPPED)))
             raise NewProcessError(
                 f"{self.run_dir} was rolled back to its start, and its first weights are not those "

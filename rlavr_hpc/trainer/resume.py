@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,7 +20,7 @@ from rlavr_hpc.checkpoints import (
     check_fits,
     restore_replaced,
 )
-from rlavr_hpc.cluster.topology import Topology
+from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_groups import Tracking
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
@@ -124,7 +125,11 @@ def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
     )  # fmt: skip
     if attempt is None:
         return None
-    facts = {"topology": asdict(start.topology), "data": dict(start.facts)}
+    job = slurm_start(os.environ)
+    facts = {
+        "topology": asdict(start.topology), "data": dict(start.facts),
+        "slurm": asdict(job) if job else None,
+    }  # fmt: skip
     write_provenance(run_dir, attempt.number, facts)
     if attempt.number > 1:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
@@ -212,6 +217,15 @@ class Writers:
     recorder: Recorder
 
 
+def heartbeat(start: Start, begun: Begun) -> Heartbeat:
+    """The attempt's writer of status.json."""
+    steps, job = start.config.steps, slurm_start(os.environ)
+    return Heartbeat(
+        start.run_dir, begun.attempt.number, steps,
+        labels_allowed=start.config.labels_allowed(steps), job=asdict(job) if job else {},
+    )  # fmt: skip
+
+
 def open_writers(start: Start, begun: Begun) -> Writers:
     """Open the attempt's ledger, metrics, heartbeat and mirror."""
     run_dir, number = start.run_dir, begun.attempt.number
@@ -219,7 +233,7 @@ def open_writers(start: Start, begun: Begun) -> Writers:
     ledger = Ledger(run_dir, number, fence=fence)
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
-        heartbeat=Heartbeat(run_dir, number, start.config.steps),
+        heartbeat=heartbeat(start, begun),
         mirror=_mirror(start, begun.state),
         warning=_warning(run_dir, begun.state, selective=start.config.acquisition.has_trust),
     )

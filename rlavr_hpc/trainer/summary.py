@@ -42,7 +42,7 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
         "labels_bought": book.bought,
         "labels_void": book.void,
         "labels_reused": reused,
-        "labels_allowed": labels_allowed(config, steps=walked),
+        "labels_allowed": config.labels_allowed(walked),
         "collapsed": has_collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
         "early_warning": first_alarm(
@@ -56,12 +56,6 @@ def summarize(run_dir: Path, config: RunConfig, *, status: str, book: Book) -> d
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def labels_allowed(config: RunConfig, *, steps: int) -> int:
-    """New labels that the config lets so many steps buy."""
-    allowed = config.quota_at(1.0) * steps  # under a cap where a warning may raise it
-    return allowed if config.budget_total is None else min(allowed, config.budget_total)
 
 
 def held_out_accuracies(

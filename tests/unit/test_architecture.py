@@ -17,6 +17,9 @@ LIGHT = (
     "evaluate", "evaluation.statistics", "evaluation.test_sets", "evaluation.record",
     "evaluation.report", "checkpoints", "branches", "rollback",
     "spending.report", "spending.proof", "spending.folders",
+    "status", "logs", "cancel", "kick", "why", "doctor", "overview.table", "overview.causes",
+    "cluster.slurm.states", "cluster.slurm.ending", "cluster.slurm.launch", "cluster.slurm.after",
+    "cluster.slurm.again", "retry",
     "export", "release.card", "release.job", "release.staging",
     "fetch", "cluster.hub", "cluster.cached", "cluster.caches",
 )  # fmt: skip
@@ -25,6 +28,7 @@ VENDORS = {
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
     "math_verify": {"rlavr_hpc/answers/reading.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb_sink.py"},
+    "submitit": {"rlavr_hpc/cluster/slurm/script.py"},
     "huggingface_hub": {"rlavr_hpc/cluster/hub.py"},
     "pyarrow": {"rlavr_hpc/data/tables.py"},
 }

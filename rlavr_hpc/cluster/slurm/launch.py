@@ -80,7 +80,7 @@ def launch_slurm(
 
 
 def _refuse_missing(jobs: Sequence[Job]) -> None:
-    missing = dict.fromkeys(line for job in jobs for line in missing_inputs(job.config))
+    missing = missing_inputs(*(job.config for job in jobs))
     if missing:
         listed = "\n  ".join(missing)
         raise UserError(

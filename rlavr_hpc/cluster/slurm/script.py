@@ -16,6 +16,7 @@ from pathlib import Path
 
 from submitit.slurm.slurm import SlurmExecutor
 
+from rlavr_hpc.cluster.caches import teardown_lines
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings
 from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED
 from rlavr_hpc.cluster.slurm.submissions import Submission
@@ -138,7 +139,7 @@ def _checked(env: Mapping[str, str]) -> Mapping[str, str]:
 
 def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     if submission.kind == "evaluate":
-        return ["code=$?", *settings.teardown, 'exit "$code"']
+        return ["code=$?", *settings.teardown, *teardown_lines(), 'exit "$code"']
     python = settings.python or shlex.quote(sys.executable)
     return [
         "code=$?",
@@ -146,6 +147,7 @@ def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
+        *teardown_lines(),
         f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then trap - TERM; sleep 600; fi',
         'exit "$code"',
     ]

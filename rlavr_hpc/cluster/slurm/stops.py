@@ -1,7 +1,8 @@
 """Why the jobs of a run ended: RUN/stops/A_T.R.json, one per start of a job, by its batch script.
 
 A is the array's job id, T the index in it, R how often Slurm had restarted it before. A job that is
-killed together with its batch script leaves none.
+killed together with its batch script leaves none. Whoever cancels a job for good writes A_T.-1.json
+before, which is the last word on that job: it may never have started, or be killed with its script.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rlavr_hpc.io import make_folder, read_record, write_record
 VERSION = 1
 WAIT_TO_BE_KILLED = 64
 """Exit code of `cluster.slurm.after`: the job goes back into the queue, Slurm ends this start."""
+MARK = -1
+"""The restart of a cancellation that was written by who cancelled, not by the job."""
 
 
 class Cause(StrEnum):
@@ -45,6 +48,7 @@ class Stop:
     job: str
     """A_T."""
     restart: int
+    """0 for its first start; MARK = a cancellation, whenever that was."""
     cause: Cause
     again: bool
     """Whether the job goes back into the queue."""
@@ -62,21 +66,40 @@ class Stop:
 
 def write_stop(run_dir: Path, stop: Stop) -> None:
     """Put a stop on record."""
-    path = make_folder(run_dir / "stops") / f"{stop.job}.{stop.restart}.json"
+    path = stop_path(run_dir, stop.job, stop.restart)
+    make_folder(path.parent)
     write_record(path, VERSION, asdict(stop))
 
 
+def stop_path(run_dir: Path, job: str, restart: int) -> Path:
+    """Where the stop of one start of a job is on record."""
+    return run_dir / "stops" / f"{job}.{restart}.json"
+
+
 def read_stops(run_dir: Path) -> list[Stop]:
-    """All stops of a run, oldest first.
+    """All stops of a run, oldest first; a job's cancellation behind all that the job wrote.
 
     Raises:
         RlavrError: a record is damaged or of another version.
     """
-    found = [_read_stop(path) for path in (run_dir / "stops").glob("*.json") if path.name[0] != "."]
-    return sorted(found, key=lambda stop: stop.time)
+    found = [read_stop(path) for path in (run_dir / "stops").glob("*.json") if path.name[0] != "."]
+    last: dict[str, float] = {}
+    for stop in found:
+        last[stop.job] = max(stop.time, last.get(stop.job, stop.time))
+
+    def when(stop: Stop) -> tuple[float, bool]:
+        cancelled = stop.restart == MARK
+        return (last[stop.job] if cancelled else stop.time), cancelled
+
+    return sorted(found, key=when)
 
 
-def _read_stop(path: Path) -> Stop:
+def read_stop(path: Path) -> Stop:
+    """One stop.
+
+    Raises:
+        RlavrError: the record is damaged or of another version.
+    """
     values = read_record(path, VERSION)
     try:
         return Stop(**values | {"cause": Cause(values["cause"])})

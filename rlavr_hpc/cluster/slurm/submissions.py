@@ -125,8 +125,13 @@ def _job(path: Path) -> int | None:
 
 def submissions(sweep: Path) -> Iterator[Submission]:
     """A sweep's submissions, oldest first; one that was never finished writing is left out."""
+    yield from map(read_submission, submission_folders(sweep))
+
+
+def submission_folders(sweep: Path) -> list[Path]:
+    """Where they are, oldest first; one that was never finished writing is left out."""
     folder = sweep / FOLDER
     numbers = sorted(int(p.name) for p in folder.glob("*") if p.name.isdigit())
-    for number in numbers:
-        if (folder / str(number) / "tasks.json").exists():
-            yield read_submission(folder / str(number))
+    return [
+        folder / str(number) for number in numbers if (folder / str(number) / "tasks.json").exists()
+    ]

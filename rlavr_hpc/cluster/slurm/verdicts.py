@@ -1,0 +1,268 @@
+"""What state a run is in, by its folder and by its job.
+
+Slurm knows which jobs wait and run, and forgets the others within minutes; the folder knows how far
+the run came and how it ended. Where both speak, a job in the queue comes first, then whatever is
+newer: the heartbeat or the record of the last stop. What a run of the local launcher does is seen
+by its process on this host, else by the age of its heartbeat.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rlavr_hpc.cluster.slurm.cases import (
+    KILL_SECONDS,
+    SKEW_SECONDS,
+    STARTING_SECONDS,
+    Case,
+    State,
+    Verdict,
+    expand_nodes,
+    in_words,
+)
+from rlavr_hpc.cluster.slurm.commands import QueuedJob
+from rlavr_hpc.cluster.slurm.run_facts import Beat, RunFacts, process_lives
+from rlavr_hpc.cluster.slurm.stops import Cause, Stop
+from rlavr_hpc.cluster.slurm.waiting import why_waiting
+from rlavr_hpc.errors import ExitCode, RlavrError
+
+
+def judge(case: Case) -> Verdict:
+    """The state of a run."""
+    finished = case.facts.done_steps
+    if finished is not None and finished >= (case.planned_steps or 0):
+        return Verdict(state=State.done)
+    if case.job is not None:
+        return _active(case, case.job) if case.job.is_active else _waiting(case, case.job)
+    if _is_local(case):
+        return _local(case)
+    if case.has_slurm and case.fresh and not _is_ending(case):
+        job = f"that job {case.named} does not run" if case.named else "of no job of it"
+        return _zombie(case, f"Slurm says {job}")
+    return _over(case)
+
+
+def _is_local(case: Case) -> bool:
+    """Whether no job of Slurm's has had the run last; older heartbeats do not say."""
+    beat = case.facts.beat
+    if beat is None or beat.pid is None:
+        return not case.submitted
+    return beat.job is None
+
+
+def _is_ending(case: Case) -> bool:
+    """Whether the heartbeat's own start has ended just now, and its processes with it."""
+    beat = case.facts.beat
+    stop = _last_stop(case, beat.job) if beat and beat.job else None
+    if beat is None or stop is None or _is_newer(beat, stop, case.facts):
+        return False
+    return case.now < stop.time + KILL_SECONDS
+
+
+def _zombie(case: Case, why: str) -> Verdict:
+    beat = case.facts.beat
+    assert beat is not None
+    return Verdict(
+        state=State.zombie,
+        reason=f"it said {case.age:.0f} s ago on {beat.node or beat.host} that it is at step "
+        f"{beat.step}, but {why}; nothing that it still writes counts once the next start begins",
+    )
+
+
+# --- its job waits ---------------------------------------------------------------------------
+
+
+def _waiting(case: Case, job: QueuedJob) -> Verdict:
+    if case.fresh and not _is_ending(case):
+        return _zombie(case, f"Slurm says that job {job.name} waits")
+    waits = why_waiting(job)
+    if not _has_begun(case, job):
+        return Verdict(state=State.queued, reason=waits)
+    stop = _last_stop(case, job.name)
+    beat = case.facts.beat
+    if stop is None or (beat is not None and _is_newer(beat, stop, case.facts)):
+        told = "killed with its batch script: preempted without grace, or its node was lost"
+        return Verdict(state=State.requeued, reason=f"{told}; {waits}")
+    state = State.preempted if stop.cause is Cause.preempted else State.requeued
+    return Verdict(state=state, reason=f"{_in_words(stop)}; {waits}")
+
+
+def _has_begun(case: Case, job: QueuedJob) -> bool:
+    """Whether this job ran before; files of older versions do not say whose they are."""
+    beat = case.facts.beat
+    untold = beat is not None and beat.job is None and job.reason == "BeginTime"
+    return untold or case.facts.ran(job.name)
+
+
+# --- its job runs ----------------------------------------------------------------------------
+
+
+def _active(case: Case, job: QueuedJob) -> Verdict:
+    beat, started = case.facts.beat, _time(job.start)
+    if job.state == "COMPLETING":
+        return Verdict(state=State.running, reason="its job is ending")
+    if case.fresh and _elsewhere(case, job):
+        return _zombie(case, f"Slurm says that job {job.name} runs on {job.nodes}")
+    if beat is None or _is_older(beat, job, started):
+        since = case.now - started if started is not None else 0.0
+        if since > STARTING_SECONDS:
+            return Verdict(
+                state=State.stalled,
+                reason=f"its job has been running for {in_words(since)} without a heartbeat",
+            )
+        return Verdict(state=State.running, reason="starting")
+    if case.age > case.patience:
+        said = f"said {in_words(case.age)} ago that it is {beat.state}, and nothing since"
+        return Verdict(state=State.stalled, reason=said)
+    reason = "starting" if beat.state == "starting" else "" if beat.alive else "its job is ending"
+    return Verdict(state=State.running, reason=reason)
+
+
+def _is_older(beat: Beat, job: QueuedJob, started: float | None) -> bool:
+    """Whether the heartbeat is of an earlier start than the one that Slurm says runs now."""
+    if beat.job is not None and beat.job != job.name:
+        return True
+    return started is not None and beat.time < started - SKEW_SECONDS
+
+
+def _elsewhere(case: Case, job: QueuedJob) -> bool:
+    beat = case.facts.beat
+    assert beat is not None
+    named = bool(beat.node and job.nodes)
+    return named and beat.node not in expand_nodes(job.nodes)
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()  # squeue speaks in this host's local time
+    except ValueError:
+        return None
+
+
+# --- no job of it is known -------------------------------------------------------------------
+
+
+def _local(case: Case) -> Verdict:
+    beat = case.facts.beat
+    lives = process_lives(case.facts)
+    if beat is None:
+        if lives:
+            return Verdict(state=State.running, reason="starting")
+        return _over(case)
+    if not beat.alive:
+        return _over(case)
+    if lives is None:
+        lives = case.age < case.patience
+    elif lives and case.age > case.patience:
+        said = f"its process {beat.pid} lives, but has said nothing for {in_words(case.age)}"
+        return Verdict(state=State.stalled, reason=said)
+    if not lives:
+        return _over(case)
+    return Verdict(state=State.running, reason="starting" if beat.state == "starting" else "")
+
+
+def _over(case: Case) -> Verdict:
+    """It neither waits nor runs, as far as can be known: what it said last, or who stopped it."""
+    facts, beat = case.facts, case.facts.beat
+    if facts.done_steps is not None:
+        words = f"done with {facts.done_steps} steps; {case.planned_steps} are planned now"
+        return Verdict(state=State.planned, reason=words)
+    try:
+        stop = facts.last_stop()
+    except RlavrError as error:
+        return Verdict(state=State.failed, reason=f"how it ended is not known: {error}")
+    if stop is not None and (beat is None or not _is_newer(beat, stop, facts)):
+        return _stopped(case, stop)
+    if beat is None:
+        return _never_spoke(case)
+    if beat.alive:
+        return _vanished(case, beat)
+    return _said(case, beat)
+
+
+def _is_newer(beat: Beat, stop: Stop, facts: RunFacts) -> bool:
+    """Whether the heartbeat is of a later start than the stop; a job's last word is its stop."""
+    if beat.job is None:
+        return beat.time > stop.time
+    if beat.job != stop.job:
+        return beat.time > stop.time
+    if facts.cancelled(stop.job):
+        return False
+    return (beat.restart or 0) > stop.restart
+
+
+def _stopped(case: Case, stop: Stop) -> Verdict:
+    words = _in_words(stop)
+    if stop.cause is Cause.cancelled:
+        return Verdict(state=State.cancelled, reason=words)
+    if stop.again:
+        if not case.has_slurm:
+            state = State.preempted if stop.cause is Cause.preempted else State.requeued
+            return Verdict(state=state, reason=f"{words}; whether it waits is not known here")
+        words += "; it was to go on by itself, but its job is gone"
+    if stop.cause in (Cause.crashed, Cause.mistake, Cause.done):
+        return Verdict(state=State.failed, reason=words)
+    return Verdict(state=State.stopped, reason=words)
+
+
+def _never_spoke(case: Case) -> Verdict:
+    failure = case.facts.last_failure()
+    if failure is not None:
+        return Verdict(state=State.failed, reason=failure.error)
+    if case.facts.attempts:
+        return Verdict(state=State.failed, reason="it began and vanished before it said anything")
+    if case.named is None:
+        words = "it was never submitted" if not case.submitted else "its job's id is not on record"
+        return Verdict(state=State.planned, reason=words if case.has_slurm else "")
+    if not case.has_slurm:
+        words = f"submitted as job {case.named}; whether it waits is not known here"
+    else:
+        words = f"Slurm does not know its job {case.named} any more, and nothing ran"
+    return Verdict(state=State.planned, reason=words)
+
+
+def _vanished(case: Case, beat: Beat) -> Verdict:
+    failure = case.facts.last_failure()
+    if failure is not None and failure.time > beat.time - SKEW_SECONDS:
+        return Verdict(state=State.failed, reason=failure.error)
+    return Verdict(
+        state=State.failed,
+        reason=f"vanished: it said {in_words(case.age)} ago that it is {beat.state}, and nobody "
+        "runs it now",
+    )
+
+
+def _said(case: Case, beat: Beat) -> Verdict:
+    """By its last words."""
+    if beat.state == "stopped":
+        warned = beat.exit_code == ExitCode.EARLY_WARNING
+        words = "by the early warning" if warned else "by a signal"
+        return Verdict(state=State.stopped, reason=f"{words} after step {beat.step}")
+    failure = case.facts.last_failure()
+    if failure is not None:
+        return Verdict(state=State.failed, reason=failure.error)
+    words = "its end says done, but DONE.json is not there" if beat.state == "done" else ""
+    return Verdict(state=State.failed, reason=words or f"failed after step {beat.step}")
+
+
+def _last_stop(case: Case, job: str | None = None) -> Stop | None:
+    try:
+        return case.facts.last_stop(job)
+    except RlavrError:
+        return None
+
+
+def _in_words(stop: Stop) -> str:
+    if stop.message:
+        return stop.message
+    words = {
+        Cause.preempted: "preempted", Cause.time_limit: "reached its time limit",
+        Cause.requeued: "requeued by somebody, or preempted without grace",
+        Cause.signalled: "stopped by a signal", Cause.cancelled: "cancelled",
+        Cause.crashed: f"crashed with exit code {stop.exit_code}",
+        Cause.mistake: "the config or its inputs cannot work (exit code 2)",
+        Cause.early_warning: "stopped by the early warning",
+        Cause.fenced: "superseded by a newer start", Cause.done: "says that it was done",
+    }  # fmt: skip
+    after = f" after step {stop.checkpoint}" if stop.checkpoint > 0 else ""
+    return words[stop.cause] + after
