@@ -22,6 +22,7 @@ LONG = (
     "cluster.threads=1",
 )  # fmt: skip
 """Half a minute of steps: long enough to be preempted several times."""
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "")
 SHORT_LEAD = "hydra.launcher.signal_seconds=20"
 
 
@@ -86,13 +87,24 @@ def job_of(folder: Path) -> str:
 def wait_until_over(folder: Path, *, seconds: float = 240.0) -> None:
     """Until the run's job has left the queue; a waiting one is made to start now."""
 
-    def over() -> bool:
-        job = show_job(job_of(folder))
-        if job.get("JobState") == "PENDING" and job.get("Reason") == "BeginTime":
-            command("rlavr_hpc.kick", str(folder))
-        return job.get("JobState", "") in ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "")
+    wait_for(
+        f"the end of {folder}", lambda: kicked(folder).get("JobState", "") in OVER, seconds=seconds
+    )
 
-    wait_for(f"the end of {folder}", over, seconds=seconds)
+
+def job(folder: Path) -> dict[str, str]:
+    """What Slurm says of the run's newest job."""
+    return show_job(job_of(folder))
+
+
+def kicked(folder: Path) -> dict[str, str]:
+    """The same; a requeued job that only waits for its delay is made to start now."""
+    said = job(folder)
+    if said.get("JobState") == "PENDING" and said.get("Reason") == "BeginTime":
+        done = command("rlavr_hpc.kick", str(folder))
+        assert done.returncode == 0, done.stderr
+        time.sleep(0.5)
+    return said
 
 
 def causes(folder: Path) -> list[str]:

@@ -27,13 +27,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def preempt(cluster: Cluster, folder: Path) -> None:
     """Urgent work takes the node of the run's job, and is over soon; the job starts again."""
-    stops = len(scenes.stops(folder))
+    restarts = scenes.job(folder)["Restarts"]
     cluster.preempt(wait_for("a running job", lambda: scenes.node_of(folder)))
-    wait_for("a stop on record", lambda: len(scenes.stops(folder)) > stops)
-    wait_for("the queue", lambda: "PENDING" in scenes.in_queue(folder))
-    kicked = command("rlavr_hpc.kick", str(folder))
-    assert kicked.returncode == 0, kicked.stderr
-    wait_for("the restart", lambda: scenes.node_of(folder))
+    wait_for("the preemption", lambda: scenes.job(folder)["Restarts"] != restarts)
+    wait_for("the restart", lambda: scenes.kicked(folder).get("JobState") == "RUNNING")
 
 
 def steps_further(folder: Path, steps: int) -> None:
