@@ -15,15 +15,15 @@ start_database() {
   if ! runs mariadbd; then
     if [ ! -d "$DIR/database" ]; then
       rm -rf "$DIR/database.new"
-      mariadb-install-db --no-defaults --user="$me" --datadir="$DIR/database.new" --skip-test-db \
+      mariadb-install-db --no-defaults --user="$me" --datadir="$DIR/database.new" --skip-test-db --force \
         --auth-root-socket-user="$me" >>"$log" 2>&1 || fails mariadb-install-db "$log"
       mv "$DIR/database.new" "$DIR/database"
     fi
-    # the lock wait and the buffer are what slurmdbd asks for; the rest is small
+    # small, but for the lock wait that slurmdbd asks for
     daemon "$log" setsid -f mariadbd --no-defaults --user="$me" --datadir="$DIR/database" \
       --socket="$DIR/mariadb.socket" --port="$((port + 4))" --bind-address=127.0.0.1 --skip-name-resolve \
       --pid-file="$DIR/mariadbd.pid" --log-error="$log" --tmpdir="$DIR/database" \
-      --innodb-lock-wait-timeout=900 --innodb-buffer-pool-size=128M --innodb-log-file-size=16M ||
+      --innodb-lock-wait-timeout=900 --innodb-buffer-pool-size=64M --innodb-log-file-size=16M ||
       fails mariadbd "$log"
   fi
   answers mariadbd "$log" mariadb-admin --no-defaults --socket="$DIR/mariadb.socket" --user="$me" ping
@@ -46,6 +46,7 @@ write_slurmdbd_conf() {
 AuthType=auth/munge
 AuthInfo=socket=$DIR/munge.socket
 DbdHost=localhost
+DbdAddr=127.0.0.1
 DbdPort=$((port + 3))
 SlurmUser=$1
 PidFile=$DIR/slurmdbd.pid
@@ -65,7 +66,7 @@ start_slurmdbd() {
   local log=$DIR/slurmdbd.log
   # it finds its settings beside SLURM_CONF
   runs slurmdbd || daemon "$log" slurmdbd || fails slurmdbd "$log"
-  answers slurmdbd "$log" sacctmgr -n show cluster
-  [ -n "$(sacctmgr -n show cluster rlavr format=cluster)" ] ||
-    sacctmgr -i -Q add cluster rlavr >>"$log" 2>&1 || fails slurmdbd "$log"
+  # it answers a little before it takes clusters, so this is tried again, too
+  answers slurmdbd "$log" bash -c \
+    'sacctmgr -i -Q add cluster rlavr; sacctmgr -n show cluster rlavr format=cluster | grep -q rlavr'
 }

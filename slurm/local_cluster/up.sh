@@ -97,14 +97,20 @@ choose_port() {
 
 # write_conf: sets changed to no, yes, or restart (what a running slurmctld does not take over)
 write_conf() {
-  local memory cpus parameters='' storage=accounting_storage/none old new
+  local memory cpus parameters=PreemptParameters=send_user_signal cgroups=disabled storage=accounting_storage/none old new
   memory=$(awk '/MemTotal/ {print int($2 / 1024)}' /proc/meminfo)
   cpus=$(nproc)
-  [ "$signal" = TERM ] || case $(slurmctld -V) in
-    "slurm"*" 2"[0-2].*) parameters=SlurmctldParameters=preempt_send_user_signal ;;
-    *) parameters=PreemptParameters=send_user_signal ;;
+  case $(slurmctld -V) in
+    "slurm"*" "2[0-2].*)
+      parameters=SlurmctldParameters=preempt_send_user_signal
+      # knows no "disabled", but this one touches nothing before a plugin asks it to
+      cgroups=cgroup/v1
+      ;;
   esac
-  [ "$accounting" = no ] || storage="accounting_storage/slurmdbd\nAccountingStorageHost=localhost\nAccountingStoragePort=$((port + 3))"
+  [ "$signal" = USR2 ] || parameters=
+  # without it slurmd wants a cgroup file system that it may write to
+  echo "CgroupPlugin=$cgroups" >"$DIR/cgroup.conf"
+  [ "$accounting" = no ] || storage="accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\nAccountingStoragePort=$((port + 3))\nAccountingStoragePass=$DIR/munge.socket"
   # `n` with a percent sign is Slurm's own placeholder for the node
   sed -e "s|%DIR%|$DIR|g" -e "s|%HOST%|$(uname -n | cut -d. -f1)|g" -e "s|%USER%|$(id -un)|g" \
     -e "s|%PORT_CONTROL%|$port|g" -e "s|%PORT_NODE1%|$((port + 1))|g" -e "s|%PORT_NODE2%|$((port + 2))|g" \
@@ -123,7 +129,7 @@ write_conf() {
 # fails PROGRAM LOG: ends with the last error in the log
 fails() {
   grep -aE 'fatal|error|ERROR' "$2" 2>/dev/null | tail -1 >&2 || true
-  die "$1 does not start; see $2 (down.sh and up.sh again choose other ports)"
+  die "$1 does not start; see $2 (after down.sh, up.sh begins afresh and with other ports)"
 }
 
 # answers PROGRAM LOG COMMAND...: waits until the command succeeds, for two minutes while the program runs
