@@ -29,6 +29,8 @@ choose_folder "$folder"
 cancel_all() {
   local _
   timeout 20 squeue -h -r -o %A 2>/dev/null | sort -u | xargs -r timeout 20 scancel 2>/dev/null || true
+  # a job whose node has no daemon any more would never end
+  runs slurmd n1 && runs slurmd n2 || return 0
   for _ in $(seq 100); do
     [ -n "$(timeout 5 squeue -h 2>/dev/null)" ] || return 0
     sleep 0.1
