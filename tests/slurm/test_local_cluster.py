@@ -32,6 +32,13 @@ def beside() -> Iterator[Cluster]:
     stop(other)
 
 
+@pytest.fixture
+def accounted() -> Iterator[Cluster]:
+    other = start("--accounting")
+    yield other
+    stop(other)
+
+
 def test_a_job_runs_on_both_nodes(cluster: Cluster) -> None:
     told = cluster.slurm("srun", "-N2", "bash", "-c", "echo $SLURMD_NODENAME")
 
@@ -81,15 +88,14 @@ def test_a_killed_node_comes_back_though_it_was_marked_down(cluster: Cluster) ->
     assert cluster.slurm("srun", "-w", "n1", "bash", "-c", "echo $SLURMD_NODENAME") == "n1"
 
 
-def test_clusters_do_not_disturb_each_other(cluster: Cluster) -> None:
-    other = start()
-    both = (cluster, other)
+def test_clusters_do_not_disturb_each_other(cluster: Cluster, beside: Cluster) -> None:
+    both = (cluster, beside)
     assert len({(each.folder / "port").read_text() for each in both}) == 2
     assert [each.slurm("srun", "echo", "ran") for each in both] == ["ran", "ran"]
 
-    stop(other)
+    stop(beside)
 
-    assert not other.folder.exists()
+    assert not beside.folder.exists()
     assert cluster.slurm("srun", "-N2", "echo", "ran") == "ran\nran"
 
 
@@ -196,17 +202,16 @@ def test_nothing_of_somebody_else_is_removed(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_sacct_knows_an_ended_job_where_there_is_accounting() -> None:
-    cluster = start("--accounting")
-    job = cluster.submit("-o", "/dev/null", "--wrap", "true")
+def test_sacct_knows_an_ended_job_where_there_is_accounting(accounted: Cluster) -> None:
+    job = accounted.submit("-o", "/dev/null", "--wrap", "true")
 
     def has_ended() -> bool:
-        said = cluster.slurm("sacct", "-n", "-X", "-P", "-o", "State", "-j", job, check=False)
+        said = accounted.slurm("sacct", "-n", "-X", "-P", "-o", "State", "-j", job, check=False)
         return said == "COMPLETED"
 
     wait_for("sacct", has_ended)
-    secret = (cluster.folder / "slurmdbd.conf").stat().st_mode & 0o777
-    stop(cluster)
+    secret = (accounted.folder / "slurmdbd.conf").stat().st_mode & 0o777
+    stop(accounted)
 
     assert secret == 0o600
-    assert not cluster.folder.exists()
+    assert not accounted.folder.exists()
