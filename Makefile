@@ -1,4 +1,8 @@
 # Everything sets itself up: `make demo` and `make test` work on a bare machine with Python 3.11+.
+#   make demo        watch collapse and rescue          make slurm-up    a Slurm cluster on this machine
+#   make test        all but the slow tests             make slurm-down  end it, with its jobs
+#   make test-full   all tests                          make test-slurm  the tests on a real Slurm alone
+#   make lint        style, layers, types, scripts
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +12,7 @@ TORCH := torch==2.13.0
 # PyPI builds of these are for CUDA and break transformers beside a CPU torch.
 BREAKS_CPU := torchvision torchaudio torchcodec
 
-.PHONY: install demo test test-full lint clean
+.PHONY: install demo test test-full test-slurm lint slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -36,11 +40,21 @@ test: install
 test-full: install
 	$(BIN)/python -m pytest
 
+test-slurm: install
+	$(BIN)/python -m pytest tests/slurm
+
+slurm-up:
+	slurm/local_cluster/up.sh --install
+
+slurm-down:
+	slurm/local_cluster/down.sh
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	$(BIN)/shellcheck -x .ci/run .ci/host-packages $$(find slurm -name '*.sh')
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

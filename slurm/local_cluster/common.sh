@@ -1,39 +1,63 @@
 # What up.sh and down.sh share. Sourced, not run.
 # shellcheck shell=bash
-DIR=${RLAVR_SLURM:-$HOME/.cache/rlavr_hpc/slurm}
+PATH=$PATH:/usr/sbin:/sbin
+# Its presence says that up.sh made the folder, so that down.sh may remove it; also its lock.
+MARK=.rlavr_cluster
 
 say() { echo "local cluster: $*" >&2; }
-die() { say "$*" && exit 1; }
-have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
-PATH=$PATH:/usr/sbin:/sbin
+die() { say "$*"; exit 1; }
+# misuse TEXT: wrong on the command line
+misuse() { say "$*"; usage >&2; exit 2; }
 
-# runs PIDFILE PROGRAM: whether the process of this cluster's pid file is alive and is that program
-runs() {
-  local pid
-  pid=$(cat "$DIR/$1" 2>/dev/null) || return 1
-  [ -n "$pid" ] && [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$2" ]
+# choose_folder DIR: sets DIR, absolute and without symbolic links, and SLURM_CONF
+choose_folder() {
+  DIR=$1
+  if [ -z "$DIR" ]; then
+    DIR=${RLAVR_SLURM:-${HOME:+$HOME/.cache/rlavr_hpc/slurm}}
+  fi
+  [ -n "$DIR" ] || die "where? neither RLAVR_SLURM nor HOME is set; give --dir DIR"
+  DIR=$(realpath -m -- "$DIR")
+  # Slurm's own configuration knows no quotes and expands percent signs
+  case $DIR in
+    *[!A-Za-z0-9/._-]*) die "$DIR: Slurm takes only letters, digits and / . _ - in a path; choose another --dir" ;;
+  esac
+  export SLURM_CONF="$DIR/slurm.conf"
 }
 
-# free_ports: the first of ten free ports in a row
-free_ports() {
-  local base used
-  used=$(awk 'FNR > 1 {split($2, a, ":"); print a[2]}' /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-    while read -r hex; do echo "$((16#$hex))"; done)
-  for base in $(seq 16810 10 19990); do
-    if ! grep -qE "^$((base / 10))[0-9]$" <<<"$used"; then
-      echo "$base"
-      return
-    fi
+# lock: one up.sh or down.sh at a time in this folder; fails when it is gone, or another one by now
+lock() {
+  { exec 9<"$DIR/$MARK"; } 2>/dev/null || return 1
+  flock -w 180 9 || die "another up.sh or down.sh has been at work in $DIR for three minutes"
+  [ "$DIR/$MARK" -ef /proc/self/fd/9 ]
+}
+
+# daemon LOG PROGRAM ARGUMENT...: a program that goes into the background, marked as this cluster's
+daemon() {
+  local log=$1
+  shift
+  env RLAVR_CLUSTER_DAEMON="$DIR" "$@" </dev/null >>"$log" 2>&1 8<&- 9<&-
+}
+
+# pids PROGRAM [ARGUMENT]: this cluster's processes of that program, by the mark in their environment.
+# No pid file says it better: it may be stale, and its number another cluster's by now.
+pids() {
+  local environ
+  { grep -lszxF "RLAVR_CLUSTER_DAEMON=$DIR" /proc/[0-9]*/environ || true; } | while read -r environ; do
+    [ "$(cat "${environ%environ}comm" 2>/dev/null)" = "$1" ] || continue
+    [ $# = 1 ] || grep -qszxF "$2" "${environ%environ}cmdline" || continue
+    basename "${environ%/environ}"
   done
-  die "no ten free ports between 16810 and 20000"
 }
 
-# wait_until_idle: both nodes answer, within 30 seconds
-wait_until_idle() {
+runs() { [ -n "$(pids "$@")" ]; }
+
+# stop PROGRAM SECONDS: by TERM, later by KILL
+stop() {
   local _
-  for _ in $(seq 300); do
-    [ "$(sinfo -h -N -p urgent -o '%T' 2>/dev/null | grep -cE '^(idle|mixed|allocated|completing)$')" = 2 ] && return 0
+  pids "$1" | xargs -r kill 2>/dev/null || true
+  for _ in $(seq $(($2 * 10))); do
+    runs "$1" || return 0
     sleep 0.1
   done
-  return 1
+  pids "$1" | xargs -r kill -9 2>/dev/null || true
 }

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.slurm.conftest import Cluster
 
 from rlavr_hpc.attempts import read_attempts
 from tests.slurm import scenes
+from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import LONG, SHORT_LEAD, launch, the_run, wait_for
-from tests.support.commands import command, run
+from tests.support.commands import run
 
 Told = Callable[[str, Path], None]
 
@@ -28,7 +28,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def preempt(cluster: Cluster, folder: Path) -> None:
     """Urgent work takes the node of the run's job, and is over soon; the job starts again."""
     restarts = scenes.job(folder)["Restarts"]
-    cluster.preempt(wait_for("a running job", lambda: scenes.node_of(folder)))
+    cluster.ask_for(wait_for("a running job", lambda: scenes.node_of(folder)))
     wait_for("the preemption", lambda: scenes.job(folder)["Restarts"] != restarts)
     wait_for("the restart", lambda: scenes.kicked(folder).get("JobState") == "RUNNING")
 
@@ -105,6 +105,7 @@ def test_a_run_whose_node_dies_goes_on_elsewhere_while_its_old_process_lives_and
     steps_further(folder, 30)
     node = scenes.node_of(folder)
     cluster.kill_node(node)
+    cluster.slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=dead")
     try:
         scenes.wait_until_over(folder)
     finally:
