@@ -325,6 +325,8 @@ def test_the_shipped_experiments_data_is_brought_too(
     }
     hub.repositories["datasets/BytedTsinghua-SIA/AIME-2024"] = {"data/aime-2024.parquet": b"eval"}
     data = tmp_path / "data"
+    data.mkdir()
+    (data / ".aime24.parquet.half").write_bytes(b"what a killed fetch left")
     run = ("experiment=math", f"model.path={NAME}")
     for number in (1, 2):
         code, out, told = login.fetch(*run, RLAVR_DATA=str(data))
@@ -333,6 +335,7 @@ def test_the_shipped_experiments_data_is_brought_too(
         assert words[:-1] == ["brought" if number == 1 else "there"] * 3
     assert (data / "dapo-math-17k.parquet").read_bytes() == b"train"
     assert (data / "aime24.parquet").read_bytes() == b"eval"
+    assert not list(data.glob("*.half"))
     code, out, told = login.fetch(*run, f"data.path={tmp_path}/mine.parquet")
     assert (code, out) == (2, "")
     assert "mine.parquet does not exist, and where it comes from is not known" in told

@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -173,7 +173,8 @@ def test_safetensors_are_wanted_and_neither_pickles_nor_other_programs_copies() 
     names = [
         "README.md", "config.json", "generation_config.json", "tokenizer.json", "merges.txt",
         "chat_template.jinja", "modeling_x.py", "parts/layers.py", INDEX,
-        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "consolidated.safetensors", "pytorch_model.bin",
+        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
+        "consolidated.safetensors", "pytorch_model.bin",
         "original/params.json", "original/consolidated.00.pth", "onnx/model.onnx", "tf_model.h5",
         "optimizer.bin", "templates/tool_use.jinja", "x/model.safetensors",
     ]  # fmt: skip
@@ -201,7 +202,7 @@ def test_a_command_that_is_told_survives_the_shell_and_hydra(path: str) -> None:
 
 
 def after_setup(
-    script: str, *, offline: bool = True, **environment: str
+    script: str, environment: Mapping[str, str], *, offline: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """What a batch script with the lines prints on a node with this environment."""
     lines = ["set -euo pipefail", *setup_lines(offline), script]
@@ -212,7 +213,7 @@ def after_setup(
 
 
 def exported(**environment: str) -> dict[str, str]:
-    lines = after_setup("env", **environment).stdout.splitlines()
+    lines = after_setup("env", environment).stdout.splitlines()
     return dict(line.split("=", 1) for line in lines)
 
 
@@ -229,7 +230,7 @@ def test_a_job_compiles_on_its_nodes_disk_and_asks_no_hub(tmp_path: Path) -> Non
     assert fixed.items() <= found.items()
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
         assert fixed[name] == "1"
-    online = after_setup("env", offline=False, TMPDIR=str(tmp_path)).stdout
+    online = after_setup("env", {"TMPDIR": str(tmp_path)}, offline=False).stdout
     assert "OFFLINE" not in online
     assert f"VLLM_CACHE_ROOT={tmp_path}/rlavr_hpc-" in online
 
@@ -242,13 +243,13 @@ def test_what_the_user_has_set_stays(tmp_path: Path) -> None:
 
 
 def test_a_requeued_job_finds_its_folder_again_and_another_job_has_another(tmp_path: Path) -> None:
-    def folder(job: str, **more: str) -> str:
-        given = {"TMPDIR": str(tmp_path), "SLURM_JOB_ID": job, "SLURM_NNODES": "1", **more}
-        return exported(**given)["RLAVR_NODE_CACHE"]
+    def folder(job: str, nodes: str = "1") -> str:
+        found = exported(TMPDIR=str(tmp_path), SLURM_JOB_ID=job, SLURM_NNODES=nodes)
+        return found["RLAVR_NODE_CACHE"]
 
     assert folder("7") == folder("7") == f"{tmp_path}/rlavr_hpc-{os.getuid()}-7"
     assert folder("8") != folder("7")
-    assert folder("9", SLURM_NNODES="2") != folder("9", SLURM_NNODES="2")
+    assert folder("9", nodes="2") != folder("9", nodes="2")
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "stranger"])
@@ -272,7 +273,8 @@ def test_a_folder_that_somebody_else_laid_there_is_not_used(tmp_path: Path, kind
 
 
 def test_where_the_announced_disk_is_not_on_the_node_tmp_is_used(tmp_path: Path) -> None:
-    done = after_setup(f'echo "$RLAVR_NODE_CACHE"; {teardown_lines()[0]}', TMPDIR=f"{tmp_path}/no")
+    script = f'echo "$RLAVR_NODE_CACHE"; {teardown_lines()[0]}'
+    done = after_setup(script, {"TMPDIR": f"{tmp_path}/no"})
     folder = Path(done.stdout.strip())
     assert folder.parent == Path("/tmp")
     assert not folder.exists()
