@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 from filelock import FileLock, Timeout
 from hydra import compose, initialize_config_dir
@@ -63,9 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "data.path; the same command then goes on", file=sys.stderr,
         )  # fmt: skip
         return ExitCode.FAILED
-    except KeyboardInterrupt:
-        print("rlavr_hpc: interrupted; the same command goes on", file=sys.stderr)
-        return ExitCode.SECOND_SIGNAL
     print("all is there: such a run needs no network")
     return ExitCode.DONE
 
@@ -180,8 +179,16 @@ def _fetch_testbed(config: RunConfig) -> None:
         return
     with _alone(home / f"{recipe.digest}.fetch.lock", "the testbed's model"):
         before = (home / recipe.digest).exists()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # its build cleans up by itself
         folder = ensure_base_model(recipe, quiet=False)
     print(f"{'there' if before else 'made'}: the testbed's model in {folder}")
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """The hub's threads would first finish the files they are at, gigabytes each."""
+    with suppress(OSError):
+        os.write(2, b"\nrlavr_hpc: interrupted; the same command goes on from here\n")
+    os._exit(ExitCode.SECOND_SIGNAL)
 
 
 @contextmanager
@@ -201,4 +208,5 @@ def _alone(lock: Path, what: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _end_at_once)
     sys.exit(main())

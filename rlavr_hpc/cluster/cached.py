@@ -69,8 +69,8 @@ def folder_fault(path: str) -> str | None:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         return (
-            f"model.path={path} does not exist; put the model there, or name another (on the "
-            "hub they look like Qwen/Qwen3-4B)"
+            f"model.path={path} does not exist; put the model there, or name another (a name on "
+            "the hub looks like Qwen/Qwen3-4B)"
         )
     lacks = lacking(folder)
     return lacks and f"model.path={path} has no whole {lacks}; copy the model again"
@@ -114,9 +114,9 @@ def _is_whole(path: Path) -> bool:
                 return False
             header = json.loads(file.read(length))
         ends = [entry["data_offsets"][1] for key, entry in header.items() if key != "__metadata__"]
+        return path.stat().st_size == 8 + length + max(ends, default=0)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return False
-    return path.stat().st_size == 8 + length + max(ends, default=0)
 
 
 def _model_line(path: str, cache: Path) -> str | None:
@@ -150,7 +150,8 @@ def fetch_command(*given: tuple[str, str | None]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """As Hydra wants a value."""
+    """As Hydra wants a value: in quotes, backslashes count only before one."""
     if PLAIN.fullmatch(value):
         return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    inner = re.sub(r"(\\*)'", lambda found: 2 * found[1] + "\\'", value)
+    return "'" + re.sub(r"(\\+)$", lambda found: 2 * found[1], inner) + "'"

@@ -1,8 +1,8 @@
 """The caches of a job: what it may look up, and where it may keep what it compiles.
 
 A node without network must not look for anything on the hub. What PyTorch, Triton and vLLM compile
-lies on the node's own disk, in a folder that only this job uses: a shared one would be read by
-other users' jobs, and a home on a network file system is slow. DeepSpeed's op is kept for good
+lies on the node's own disk, in a folder that only this job uses: code from a folder that others can
+write is not run, and a home on a network file system is slow. DeepSpeed's op is kept for good
 (`cluster.op_cache`).
 """
 
@@ -18,43 +18,56 @@ COMPILED = {
     "TRITON_CACHE_DIR": "triton",
     "VLLM_CACHE_ROOT": "vllm",
 }
-NODE_CACHE = "RLAVR_NODE_CACHE"
-"""The job's folder on its node. Its name cannot be guessed, so nobody can lay code there before."""
+HEADERS = "TORCHINDUCTOR_CPP_CACHE_PRECOMPILE_HEADERS"
+"""PyTorch keeps precompiled headers in /tmp/torchinductor_USER, whatever its cache is called; doing
+without them costs a job no time."""
+CHOOSE_FOLDER = r"""
+RLAVR_NODE_CACHE="${SLURM_TMPDIR:-${TMPDIR:-/tmp}}"
+[ -w "$RLAVR_NODE_CACHE" ] || RLAVR_NODE_CACHE=/tmp
+RLAVR_NODE_CACHE="$RLAVR_NODE_CACHE/rlavr_hpc-$(id -u)-${SLURM_JOB_ID:-0}"
+# A requeued job finds its folder again. On several nodes, or where somebody else has made a folder
+# of this name, the name must be one that nobody can guess.
+mine() { [ -d "$1" ] && [ -O "$1" ] && [ ! -L "$1" ]; }
+if [ "${SLURM_NNODES:-0}" != 1 ] ||
+  ! { mkdir -m 700 "$RLAVR_NODE_CACHE" 2>/dev/null || mine "$RLAVR_NODE_CACHE"; }; then
+  RLAVR_NODE_CACHE="$(mktemp -d "$RLAVR_NODE_CACHE.XXXXXXXX")"
+fi
+export RLAVR_NODE_CACHE
+"""
 
 
 def job_environment(*, offline: bool) -> dict[str, str]:
     """Variables whose values are known before a job starts.
 
     Args:
-        offline: the job's nodes have no network. It then looks for models where this process found
+        offline: the job's nodes have no network. It then looks for models where this process finds
             them, whatever its own environment calls home.
     """
+    fixed = {HEADERS: "0"}
     if not offline:
-        return {}
-    return {**dict.fromkeys(OFFLINE, "1"), "HF_HUB_CACHE": str(hub.cache_folder().absolute())}
+        return fixed
+    where = {"HF_HUB_CACHE": str(hub.cache_folder().absolute())}
+    return {**fixed, **dict.fromkeys(OFFLINE, "1"), **where}
 
 
 def setup_lines(offline: bool) -> list[str]:
-    """Lines of a batch script, before its srun; what the user has set stays.
+    """Lines of a batch script in bash, before its srun; what the user has set stays.
 
     Args:
         offline: the job's nodes have no network.
     """
     fixed = job_environment(offline=offline)
-    name = "rlavr_hpc-$(id -u)-${SLURM_JOB_ID:-0}.XXXXXXXX"
     return [
-        *(_default(variable, shlex.quote(value)) for variable, value in fixed.items()),
-        f'{NODE_CACHE}="$(mktemp -d "${{SLURM_TMPDIR:-${{TMPDIR:-/tmp}}}}/{name}" 2>/dev/null ||'
-        f' mktemp -d "/tmp/{name}")"',
-        f"export {NODE_CACHE}",
-        *(_default(name, f'"${NODE_CACHE}/{folder}"') for name, folder in COMPILED.items()),
+        *(_default(name, shlex.quote(value)) for name, value in fixed.items()),
+        *CHOOSE_FOLDER.strip().splitlines(),
+        *(_default(name, f'"$RLAVR_NODE_CACHE/{folder}"') for name, folder in COMPILED.items()),
     ]
 
 
-def _default(variable: str, value: str) -> str:
-    return f'[ -n "${{{variable}:-}}" ] || export {variable}={value}'
-
-
 def teardown_lines() -> list[str]:
-    """Lines for the end of the script: the node's disk is left as it was."""
-    return [f'rm -rf -- "${{{NODE_CACHE}:?}}"']
+    """Lines for the end of the script, where the job is not requeued: the disk is as it was."""
+    return ['rm -rf -- "${RLAVR_NODE_CACHE:?}"']
+
+
+def _default(name: str, value: str) -> str:
+    return f'[ -n "${{{name}:-}}" ] || export {name}={value}'

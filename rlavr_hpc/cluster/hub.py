@@ -24,6 +24,8 @@ IN_FOLDERS = (".jinja", ".py")
 """Which of them count below a folder; there lie copies for other programs too (onnx/)."""
 WEIGHTS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 """Beginning and end of weight files, the first kind that there is; `.bin` is pickled."""
+ANSWER_SECONDS = 20.0
+"""For the first word of the hub; a firewall that swallows packets would keep us for minutes."""
 
 
 class HubError(RlavrError):
@@ -79,7 +81,7 @@ def bring_model(name: str) -> None:
         HubError: the hub cannot be reached, or the download broke off.
     """
     with _explained(f"model {name}"):
-        info = HfApi().model_info(name)
+        info = HfApi().model_info(name, timeout=ANSWER_SECONDS)
         wanted = wanted_files(file.rfilename for file in info.siblings or ())
     if "config.json" not in wanted.texts or not wanted.weights:
         lacking = "weights" if "config.json" in wanted.texts else "config.json"
