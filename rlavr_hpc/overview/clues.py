@@ -54,6 +54,8 @@ MARKS = (
      "the node failed; nothing is wrong with the run"),
     ("time", r"DUE TO TIME LIMIT",
      "its time was over; it goes on from its last checkpoint when it starts again"),
+    ("ended", r"JOB \d+ ON \S+ CANCELLED AT \S+( DUE TO (PREEMPTION|JOB REQUEUE))? \*",
+     "Slurm ended the job: preempted, requeued or cancelled; nothing is wrong with the run"),
     ("stale", r"Stale file handle|Transport endpoint is not connected",
      "the shared file system went away for a while: start again"),
 )  # fmt: skip

@@ -76,6 +76,8 @@ def states(
 
 
 def _state(found: Found, jobs: Jobs, now: float) -> RunState:
+    if found.problem is not None:
+        return _unreadable(found)
     facts = read_facts(found.run)
     beat = facts.beat
     places = jobs.places.get(found.run.name, ())
@@ -90,7 +92,7 @@ def _state(found: Found, jobs: Jobs, now: float) -> RunState:
     verdict = judge(case)
     steps = max(beat.steps if beat else 0, found.steps or 0) or facts.done_steps
     step = _step(facts, verdict.state, steps)
-    problem = found.problem or facts.problem
+    problems = [] if job else jobs.problems
     return RunState(
         run=found.run, name=found.name, overrides=found.overrides, state=verdict.state, step=step,
         steps=steps, eta_seconds=_eta(facts, verdict.state, step, steps),
@@ -98,8 +100,17 @@ def _state(found: Found, jobs: Jobs, now: float) -> RunState:
         labels_allowed=_first(beat.labels_allowed if beat else None, found.labels_allowed),
         accuracy=beat.accuracy if beat else None, risk=beat.risk if beat else None,
         attempts=facts.attempts, node=_node(facts, job), job=named,
-        reason="; ".join(filter(None, (verdict.reason, problem))),
+        reason="; ".join(filter(None, (verdict.reason, facts.problem, *problems))),
         heartbeat_age=max(0.0, now - beat.time) if beat else None,
+    )  # fmt: skip
+
+
+def _unreadable(found: Found) -> RunState:
+    """What should have been runs."""
+    return RunState(
+        run=found.run, name=found.name, overrides=(), state=State.failed, step=0, steps=None,
+        eta_seconds=None, labels_bought=None, labels_allowed=None, accuracy=None, risk=None,
+        attempts=0, node=None, job=None, reason=found.problem or "", heartbeat_age=None,
     )  # fmt: skip
 
 

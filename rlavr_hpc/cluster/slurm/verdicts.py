@@ -34,9 +34,9 @@ def judge(case: Case) -> Verdict:
         return Verdict(state=State.done)
     if case.job is not None:
         return _active(case, case.job) if case.job.is_active else _waiting(case, case.job)
-    if _is_local(case):
-        return _local(case)
-    if case.has_slurm and case.fresh and not _is_ending(case):
+    if not case.has_slurm or _is_local(case):
+        return _unseen(case)
+    if case.fresh and not _is_ending(case):
         job = f"that job {case.named} does not run" if case.named else "of no job of it"
         return _zombie(case, f"Slurm says {job}")
     return _over(case)
@@ -142,7 +142,8 @@ def _time(text: str) -> float | None:
 # --- no job of it is known -------------------------------------------------------------------
 
 
-def _local(case: Case) -> Verdict:
+def _unseen(case: Case) -> Verdict:
+    """A run whose processes are not Slurm's, or Slurm cannot be asked."""
     beat = case.facts.beat
     lives = process_lives(case.facts)
     if beat is None:
@@ -175,6 +176,9 @@ def _over(case: Case) -> Verdict:
         return _stopped(case, stop)
     if beat is None:
         return _never_spoke(case)
+    if beat.alive and not case.has_slurm and case.submitted and beat.job is not None:
+        said = f"silent for {in_words(case.age)}; whether its job runs is not known here"
+        return Verdict(state=State.stalled, reason=said)
     if beat.alive:
         return _vanished(case, beat)
     return _said(case, beat)
