@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.own_job import own_job
 from rlavr_hpc.cluster.slurm.run_facts import read_facts
+from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.run_folder import Heartbeat
 
 
@@ -69,16 +70,8 @@ def test_a_torn_file_of_the_last_attempt_is_no_hindrance(tmp_path: Path, text: s
 
 
 def test_readers_know_whose_heartbeat_it_is(tmp_path: Path) -> None:
-    job = own_job({
-        "SLURM_JOB_ID": "13", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "0",
-        "SLURM_RESTART_COUNT": "2", "SLURMD_NODENAME": "n7",
-    })  # fmt: skip
+    job = asdict(SlurmStart(job="12_0", restart=2, node="n7"))
     Heartbeat(tmp_path, 1, 150, job=job).beat("starting", step=0)
     beat = read_facts(tmp_path).beat
     assert beat is not None
     assert (beat.job, beat.restart, beat.node, beat.pid) == ("12_0", 2, "n7", os.getpid())
-
-
-def test_a_process_outside_of_slurm_has_no_job_and_one_outside_of_an_array_its_own() -> None:
-    assert own_job({}) == {}
-    assert own_job({"SLURM_JOB_ID": "13"}) == {"job": "13", "restart": 0, "node": ""}
