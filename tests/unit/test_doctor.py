@@ -156,7 +156,7 @@ def test_the_window_is_grace_and_kill_wait_together() -> None:
 def test_a_folders_file_system_is_found_by_its_longest_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\nx {tmp_path}s xfs rw 0 0\n"
+        f"server:/x {tmp_path} nfs4 rw 0 0\n/dev/a / ext4 rw 0 0\nx {tmp_path}s xfs rw 0 0\n"
     )
     assert file_system(tmp_path / "runs", mounts) == "nfs4"
     assert file_system(Path("/nowhere"), mounts) == "ext4"
