@@ -107,7 +107,8 @@ def test_a_login_node_that_dies_while_it_submits_loses_nothing_and_queues_nothin
     real = shutil.which("sbatch")
     fake = tmp_path / "bin" / "sbatch"
     fake.parent.mkdir()
-    fake.write_text(f"#!/bin/sh\n{f'{real} "$@"' if reached else ''}\nkill -9 $PPID\n")
+    submit = f'{real} "$@"' if reached else ":"
+    fake.write_text(f"#!/bin/sh\n{submit}\nkill -9 $PPID\n")
     fake.chmod(0o755)
     sweep = ("-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *QUICK, "seed=1,2")
     later = "+hydra.launcher.sbatch.begin=now+1hour"
