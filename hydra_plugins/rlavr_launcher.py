@@ -42,7 +42,11 @@ class SlurmLauncher(_Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[object]:
         """Submit what is still to be done."""
+        from rlavr_hpc.cluster.outcomes import OUTCOMES  # noqa: PLC0415
         from rlavr_hpc.cluster.slurm.launch import launch_slurm  # noqa: PLC0415
+        from rlavr_hpc.overview.waiting import wait  # noqa: PLC0415
 
-        launch_slurm(self.context, self.config, job_overrides, given=self.settings)
+        sweeps = launch_slurm(self.context, self.config, job_overrides, given=self.settings)
+        if self.settings.get("wait") and not self.settings.get("dry_run"):
+            OUTCOMES.extend(wait(sweeps))
         return []

@@ -225,7 +225,7 @@ class Heartbeat:
         self._kept = _told_before(self.run_dir / STATUS)
 
     def beat(self, state: str, *, step: int, **facts: float | str | None) -> None:
-        """Rewrite the file; while running, at most every two seconds."""
+        """Rewrite the file; while running, at most every two seconds, and not when superseded."""
         now = time.time()
         told = {
             name: value
@@ -238,6 +238,8 @@ class Heartbeat:
             if now - self._last < HEARTBEAT_SECONDS:
                 return
         self._last = now
+        if (self.run_dir / "attempts" / f"{self.attempt + 1}.json").exists():
+            return  # a newer attempt speaks for the run; its writers will stop this one
         status = {
             "version": SCHEMA, "state": state, "step": step, "steps": self.steps,
             "attempt": self.attempt, "host": platform.node(), "pid": os.getpid(), "time": now,

@@ -206,6 +206,7 @@ def test_a_fetch_brings_what_a_run_reads_and_a_second_one_needs_no_network(
     code, out, told = login.fetch(*PRETRAINED, HF_HUB_OFFLINE="1")
     assert code == 0, told
     assert f"there: model {NAME}" in out
+    assert "another fetch" not in out
     assert set(hub.sent.values()) == {1}
 
 

@@ -45,7 +45,7 @@ def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 180.0) -> 
     while time.monotonic() < deadline:
         if found := holds():
             return found
-        time.sleep(0.05)
+        time.sleep(0.2)
     raise TimeoutError(f"{what} did not come true in {seconds:.0f} s")
 
 
@@ -138,3 +138,9 @@ def log_of(folder: Path) -> str:
     """What rank 0 of the run's only submission said, over all its starts."""
     (log,) = (folder.parent / "slurm/1/log").glob("*_0_0_log.out")
     return log.read_text()
+
+
+def provenance(folder: Path) -> dict[str, Any]:
+    """What the run's first attempt ran on."""
+    found: dict[str, Any] = json.loads((folder / "provenance/1.json").read_text())
+    return found

@@ -157,7 +157,7 @@ def test_the_window_is_the_grace_and_without_one_the_wait_for_the_kill() -> None
 def test_a_folders_file_system_is_found_by_its_longest_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\nx {tmp_path}s xfs rw 0 0\n"
+        f"server:/x {tmp_path} nfs4 rw 0 0\n/dev/a / ext4 rw 0 0\nx {tmp_path}s xfs rw 0 0\n"
     )
     assert file_system(tmp_path / "runs", mounts) == "nfs4"
     assert file_system(Path("/nowhere"), mounts) == "ext4"

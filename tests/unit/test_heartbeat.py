@@ -14,6 +14,7 @@ import pytest
 from rlavr_hpc.cluster.slurm.run_facts import read_facts
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.run_folder import Heartbeat
+from tests.support.attempts import begin_attempt
 
 
 def told(folder: Path) -> dict[str, Any]:
@@ -67,6 +68,15 @@ def test_a_torn_file_of_the_last_attempt_is_no_hindrance(tmp_path: Path, text: s
     (tmp_path / "status.json").write_text(text)
     Heartbeat(tmp_path, 2, 150).beat("starting", step=0)
     assert told(tmp_path)["state"] == "starting"
+
+
+def test_a_superseded_attempt_does_not_speak_for_the_run(tmp_path: Path) -> None:
+    first = Heartbeat(tmp_path, 1, 150)
+    begin_attempt(tmp_path, resumed_from=0)
+    begin_attempt(tmp_path, resumed_from=0)
+    Heartbeat(tmp_path, 2, 150).beat("running", step=7)
+    first.beat("running", step=3)
+    assert (told(tmp_path)["attempt"], told(tmp_path)["step"]) == (2, 7)
 
 
 def test_readers_know_whose_heartbeat_it_is(tmp_path: Path) -> None:

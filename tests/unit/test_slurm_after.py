@@ -35,6 +35,8 @@ def ended(code: int, *, finished: bool = False, now: float = 0.0, **job: str) ->
         (ended(75, JobState="COMPLETING"), Cause.cancelled),
         (ended(75, JobState="COMPLETING", PreemptTime=LATER), Cause.cancelled),
         (ended(75), Cause.signalled),
+        (ended(143), Cause.signalled),
+        (ended(140), Cause.signalled),
         (ended(1), Cause.crashed),
         (ended(137), Cause.crashed),
         (ended(0), Cause.crashed),
@@ -57,6 +59,8 @@ def test_a_stop_close_to_the_end_of_the_job_is_the_time_limit() -> None:
     end = datetime.fromisoformat(LATER).astimezone().timestamp()
     assert classify(ended(75, EndTime=LATER, now=end - 109)) is Cause.time_limit
     assert classify(ended(75, EndTime=LATER, now=end - 111)) is Cause.signalled
+    assert classify(ended(140, EndTime=LATER, now=end - 20)) is Cause.time_limit
+    assert classify(ended(1, EndTime=LATER, now=end - 20)) is Cause.crashed
 
 
 def test_a_job_that_slurm_no_longer_knows_is_judged_by_its_exit_code() -> None:

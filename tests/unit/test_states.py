@@ -330,6 +330,8 @@ def test_a_sweep_that_was_moved_finds_its_jobs(run: Path, tmp_path: Path) -> Non
 def test_a_root_holds_planned_and_single_runs_and_no_code_or_configs(tmp_path: Path) -> None:
     make_plan(tmp_path / "runs/s", "b", "a")
     beat(tmp_path / "runs/single")
+    (tmp_path / "runs/s/copies").mkdir()
+    beat(tmp_path / "runs/s/copies/of_a_run")
     for elsewhere in ("runs/s/code/conf", "runs/conf"):
         (tmp_path / elsewhere).mkdir(parents=True)
         (tmp_path / elsewhere / "config.yaml").write_text("defaults: []\n")

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from signal import SIGTERM, SIGUSR2
 
 from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
 from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED, Cause, Stop, read_stops, write_stop
@@ -30,6 +31,8 @@ FINAL = {
     ExitCode.EARLY_WARNING: Cause.early_warning,
     ExitCode.FENCED: Cause.fenced,
 }
+STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL, 128 + SIGTERM, 128 + SIGUSR2)
+"""Stopped in good order, at the second signal, or before there was a handler."""
 NEAR_LIMIT_SECONDS = 90
 """Slurm sends the signal up to a minute early, and looks every half minute."""
 
@@ -67,7 +70,7 @@ def classify(ended: Ended) -> Cause:
         return Cause.cancelled
     if _time(job.get("PreemptTime")) is not None:
         return Cause.preempted
-    if code == ExitCode.STOPPED:
+    if code in STOPPED:
         return Cause.time_limit if _near_limit(ended) else Cause.signalled
     return Cause.crashed
 

@@ -147,7 +147,7 @@ def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
-        *teardown_lines(),
         f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then trap - TERM; sleep 600; fi',
+        *teardown_lines(),
         'exit "$code"',
     ]

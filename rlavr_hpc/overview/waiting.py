@@ -1,0 +1,51 @@
+"""Staying until the last run of a sweep has ended, without accounting and without holding jobs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlavr_hpc.cluster.slurm.states import RunState, State
+from rlavr_hpc.errors import ExitCode
+from rlavr_hpc.overview.look import look
+from rlavr_hpc.overview.table import as_table, summary
+
+SECONDS = 3.0
+CLEAR = "\033[H\033[2J\033[3J"
+CODES = {
+    State.done: ExitCode.DONE, State.stopped: ExitCode.STOPPED, State.planned: ExitCode.STOPPED,
+    State.failed: ExitCode.FAILED, State.cancelled: ExitCode.FAILED,
+}  # fmt: skip
+"""Of runs that nothing moves any more."""
+
+
+def wait(sweeps: Sequence[Path]) -> list[ExitCode]:
+    """Show the runs until none waits or runs; Ctrl-C leaves, and leaves the jobs alone.
+
+    Returns:
+        Per run how it ended.
+    """
+    shown = ""
+    try:
+        while True:
+            runs = [run for sweep in sweeps for run in look(sweep).runs]
+            shown = _show(sweeps, runs, shown)
+            if all(run.state in CODES for run in runs):
+                return [CODES[run.state] for run in runs]
+            time.sleep(SECONDS)
+    except KeyboardInterrupt:
+        print("\nthe jobs go on; python -m rlavr_hpc.status shows them", file=sys.stderr)
+        return [ExitCode.DONE]
+
+
+def _show(sweeps: Sequence[Path], runs: Sequence[RunState], shown: str) -> str:
+    """The whole table on a terminal, else one line whenever something has changed."""
+    if sys.stdout.isatty():
+        print(CLEAR + as_table(runs, str(sweeps[0]), width=None, colour=True), flush=True)
+        return ""
+    text = summary(runs)
+    if text != shown:
+        print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+    return text

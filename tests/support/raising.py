@@ -1,0 +1,24 @@
+"""A loss that raises once RAISE="CALL@RANK" comes true, in every start of the run."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+
+import torch
+
+from rlavr_hpc.learning.loss import GrpoLoss, LossSums, TokenBatch
+
+CALLS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class RaisingLoss(GrpoLoss):
+    """GRPO's otherwise."""
+
+    def __call__(self, logp_R: torch.Tensor, tokens: TokenBatch) -> LossSums:
+        call, rank = os.environ.get("RAISE", "0@0").split("@")
+        if next(CALLS) == int(call) and os.environ.get("RANK") == rank:
+            raise RuntimeError(f"the loss fails in call {call} of rank {rank}")
+        return GrpoLoss.__call__(self, logp_R, tokens)
