@@ -260,8 +260,8 @@ def _preemption(settings: Settings, partition: Settings) -> Iterator[Finding]:
         yield _bad(
             "preemption", f"its jobs are ended (CANCEL) within {kill} s and not requeued: runs "
             "stay where their last checkpoint is",
-            "admin: PreemptMode=REQUEUE, or a GraceTime; user: a small save_every, another "
-            "partition, or give the sweep's command again",
+            "admin: PreemptMode=REQUEUE, or a GraceTime; user: another partition, or a small "
+            "save_every and `python -m rlavr_hpc.retry` afterwards",
         )  # fmt: skip
     elif mode == "CANCEL":
         yield _warn(
