@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sameness import first_difference
-from rlavr_hpc.cluster.slurm.commands import queue
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
@@ -74,11 +73,11 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     cluster.configure(signal="TERM", grace=10)
     later = "+hydra.launcher.sbatch.begin=now+1hour"
     launch(tmp_path, *QUICK, "seed=1,2", later)
-    jobs = {job.name for job in queue()}
+    jobs = {job.name for job in scenes.queued(tmp_path)}
     again = launch(tmp_path, *QUICK, "seed=1,2", later)
     assert again.stdout.count("left alone") == 2
     assert "nothing to submit" in again.stdout
-    assert {job.name for job in queue()} == jobs, "nothing was queued twice"
+    assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"
 
     first, second = folders(tmp_path)
     cancelled = command("rlavr_hpc.cancel", str(second))
@@ -86,7 +85,11 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert command("rlavr_hpc.kick", str(first)).returncode == 0
     cluster.slurm("scontrol", "update", f"JobId={scenes.job_of(first)}", "StartTime=now")
     scenes.wait_until_over(first)
-    more = launch(tmp_path, *QUICK, "seed=1,2,3", "hydra.launcher.wait=true")
+    more = run(
+        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, "seed=1,2,3",
+        "hydra.launcher.wait=true",
+    )  # fmt: skip
+    assert more.returncode == 1, "one run is cancelled"
     assert more.stdout.count("finished: skipped") == 1
     assert "cancelled: left; retry_failed=true submits it again" in more.stdout
     assert more.stdout.count("submitted 1 runs") == 1
@@ -103,11 +106,10 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
 
 
 def test_a_dry_run_shows_the_script_and_queues_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    before = len(queue())
     said = launch(tmp_path, *QUICK, "seed=1,2", "hydra.launcher.dry_run=true")
     assert "#SBATCH --array=0-1%2" in said.stdout
     assert "sbatch --test-only: Job " in said.stdout
-    assert len(queue()) == before
+    assert not list(tmp_path.glob("run/slurm"))
     assert not list(tmp_path.glob("run/sweep.json"))
     assert not list(tmp_path.glob("run/*/config.yaml"))
 
@@ -126,4 +128,4 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     assert "submitted 151 runs" in many.stdout
     assert "submitted 1 runs" in many.stdout
     assert command("rlavr_hpc.cancel", str(tmp_path / "many/run")).returncode == 0
-    assert not [job for job in queue() if job.state == "PENDING"]
+    assert not scenes.queued(tmp_path / "many")
