@@ -1,33 +1,54 @@
-"""`python -m rlavr_hpc.retry RUN...`: submit runs again that failed or were cancelled."""
+"""`python -m rlavr_hpc.retry DIR...`: submit runs again that failed or were cancelled."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rlavr_hpc.cluster.slurm.again import submit_again
-from rlavr_hpc.errors import ExitCode, RlavrError
+from rlavr_hpc.cluster.slurm.cases import State
+from rlavr_hpc.errors import ExitCode
+from rlavr_hpc.overview.look import look, run_command
+from rlavr_hpc.overview.table import summary
 
 DESCRIPTION = """\
-Submit runs of a Slurm sweep again that failed, were cancelled or stopped, or never came into the
-queue: with the settings they were submitted with, and the program as it is now. They go on from
-their newest checkpoint; labels that were bought stay bought.
+Submit runs of a Slurm sweep again: of a sweep (or a folder with sweeps in it) those that failed or
+were cancelled, of a run's folder that run, also where it was stopped or never came into the queue.
+With the settings they were submitted with, and the program as it is now. They go on from their
+newest checkpoint; labels that were bought stay bought.
 """
+EPILOG = """\
+Exit codes: 0 submitted or nothing to do, 1 Slurm refused, 2 there is no run, or it is not to be
+submitted again.
+"""
+AGAIN = (State.failed, State.cancelled)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Submit; returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m rlavr_hpc.retry", description=DESCRIPTION,
+        prog="python -m rlavr_hpc.retry", description=DESCRIPTION, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("run_dirs", type=Path, nargs="+", metavar="RUN")
-    try:
-        submit_again(parser.parse_args().run_dirs)
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
+    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path)
+    given = parser.parse_args(arguments)
+    return run_command(lambda: _retry(given.folders))
+
+
+def _retry(folders: Sequence[Path]) -> int:
+    chosen: list[Path] = []
+    for folder in folders:
+        runs = look(folder).runs
+        if [run.run for run in runs] == [folder.absolute()]:
+            chosen.append(folder)
+            continue
+        again = [run.run for run in runs if run.state in AGAIN]
+        if not again:
+            print(f"{folder}: nothing failed or was cancelled. {summary(runs)}")
+        chosen += again
+    submit_again(chosen)
     return ExitCode.DONE
 
 

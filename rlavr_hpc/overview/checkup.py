@@ -215,8 +215,8 @@ def _open(partition: Settings) -> Iterator[Finding]:
 
 
 def grace_window(settings: Settings, partition: Settings) -> int:
-    """Seconds from the first signal of a preemption to the kill."""
-    return _grace(partition) + _kill_wait(settings)
+    """Seconds from the first signal of a preemption to the next, which ends a run at once."""
+    return _grace(partition) or _kill_wait(settings)
 
 
 def _grace(partition: Settings) -> int:
@@ -248,7 +248,8 @@ def _preemption(settings: Settings, partition: Settings) -> Iterator[Finding]:
     elif "qos" in settings.get("PreemptType", ""):
         yield _ok(
             "preemption", f"by QOS ({mode} unless the QOS says otherwise); its grace is GraceTime "
-            "of the QOS: `sacctmgr show qos format=name,preemptmode,gracetime`",
+            "of the QOS: `sacctmgr show qos format=name,preemptmode,gracetime`; say it to runs: "
+            "cluster.grace_seconds=N",
         )  # fmt: skip
     elif mode == "SUSPEND":
         yield _warn(
@@ -273,11 +274,10 @@ def _preemption(settings: Settings, partition: Settings) -> Iterator[Finding]:
         if grace == 0:
             yield _warn(
                 "GraceTime", f"0: preempted jobs are killed {kill} s (KillWait) after the signal",
-                "admin: GraceTime=120 on the partition; user: a small save_every and "
-                f"cluster.grace_seconds={kill}",
+                "admin: GraceTime=120 on the partition; user: a small save_every",
             )  # fmt: skip
         else:
-            yield from _window("GraceTime + KillWait", grace + kill, "a preemption")
+            yield from _window("GraceTime", grace, "a preemption")
 
 
 def _window(topic: str, seconds: int, when: str) -> Iterator[Finding]:
@@ -287,7 +287,7 @@ def _window(topic: str, seconds: int, when: str) -> Iterator[Finding]:
         return
     yield _warn(
         topic, f"{text}: little for models of billions of parameters, enough for small ones",
-        f"user: cluster.grace_seconds={seconds} and a small save_every",
+        "user: a small save_every",
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def test_a_good_cluster_has_nothing_to_mend() -> None:
     assert {f.topic for f in findings} >= {
         "JobRequeue", "requeue delay", "warning signal", "ProctrackType", "KillOnBadExit",
         "MaxArraySize", "MaxJobCount", "accounting", "MinJobAge", "SlurmdTimeout", "preemption",
-        "GraceTime + KillWait", "MaxTime",
+        "GraceTime", "MaxTime",
     }  # fmt: skip
 
 
@@ -146,8 +146,9 @@ def test_preemption_by_qos_says_where_its_grace_is_told() -> None:
     assert "sacctmgr show qos" in finding.text
 
 
-def test_the_window_is_grace_and_kill_wait_together() -> None:
-    assert grace_window(PREEMPTING, PARTITION) == 150
+def test_the_window_is_the_grace_and_without_one_the_wait_for_the_kill() -> None:
+    assert grace_window(PREEMPTING, PARTITION) == 120
+    assert grace_window(PREEMPTING, PARTITION | {"GraceTime": "0"}) == 30
 
 
 # --- the place -----------------------------------------------------------------------------------
