@@ -83,7 +83,6 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     cancelled = command("rlavr_hpc.cancel", str(second))
     assert cancelled.returncode == 0, cancelled.stderr
     assert command("rlavr_hpc.kick", str(first)).returncode == 0
-    cluster.slurm("scontrol", "update", f"JobId={scenes.job_of(first)}", "StartTime=now")
     scenes.wait_until_over(first)
     more = run(
         "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, "seed=1,2,3",
@@ -122,7 +121,7 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     )
     assert "submitted 1 evaluations" in said.stdout
     folder = scenes.the_run(tmp_path)
-    wait_for("the evaluation", lambda: list(folder.glob("evaluations/*/summary.json")))
+    wait_for("the evaluation", lambda: list(folder.glob("evaluation/step_6/held_out.json")))
     seeds = "seed=" + ",".join(map(str, range(1, 153)))
     many = launch(tmp_path / "many", *QUICK, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
     assert "submitted 151 runs" in many.stdout
