@@ -16,6 +16,7 @@ from tests.slurm.test_sweeps import QUICK
 from tests.support.commands import command, run
 
 RAISING = ("algorithm.loss.target=tests.support.raising:RaisingLoss", "save_every=0")
+CANARY = "canary-5b1f20"
 WAIT = "hydra.launcher.wait=true"
 
 
@@ -66,9 +67,11 @@ def test_a_rank_that_raises_takes_the_others_along_is_tried_again_and_then_named
     done = run(
         "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, *RAISING, WAIT,
         "hydra.launcher.tasks_per_node=2", "hydra.launcher.max_failures=2",
-        environment={"RAISE": "5@1"},
+        environment={"RAISE": "5@1", "SOME_API_KEY": CANARY},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
+    said = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert CANARY.encode() not in said
     folder = the_run(tmp_path)
     stops = scenes.stops(folder)
     assert [(stop.cause.value, stop.again) for stop in stops] == [

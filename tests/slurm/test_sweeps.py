@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sameness import first_difference
+from rlavr_hpc.run_folder import git_revision
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
-from tests.support.commands import CARE, SIX_STEPS, TINY, command, run
+from tests.support.commands import CARE, REPOSITORY, SIX_STEPS, TINY, command, run
 
 VLLM = (*TINY, *CARE, "steps=14", "eval_every=0", "save_every=5", "cluster.threads=1")
 """The engine that is the default: vLLM."""
+REWARD = """
+from dataclasses import dataclass
+
+@dataclass
+class BriefReward:
+    def of(self, group, by_vote, own):
+        return tuple(by_vote)
+"""
 QUICK = (*SIX_STEPS, "cluster.threads=1")
 
 
@@ -102,6 +111,26 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert "submitted to continue" in longer.stdout
     assert json.loads((first / "DONE.json").read_text())["steps"] == 8
     assert len(folders(tmp_path)) == 3
+
+
+def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    reward = tmp_path / "brief_reward.py"
+    reward.write_text(REWARD)
+    there = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+    mine = ("reward.target=brief_reward:BriefReward", "+hydra.launcher.sbatch.begin=now+1hour")
+    done = run(
+        "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *QUICK, *mine, environment=there
+    )
+    assert done.returncode == 0, done.stderr
+    reward.write_text("raise SystemExit('edited')\n")
+    folder = scenes.the_run(tmp_path / "root")
+    kicked = command("rlavr_hpc.kick", str(folder))
+    assert kicked.returncode == 0, kicked.stderr
+    scenes.wait_until_over(folder)
+    assert scenes.causes(folder) == ["done"]
+    assert scenes.provenance(folder)["git"] == git_revision()
 
 
 def test_a_dry_run_shows_the_script_and_queues_nothing(cluster: Cluster, tmp_path: Path) -> None:
