@@ -12,8 +12,9 @@ from typing import Any
 
 from benchmarks.sameness import first_difference
 from rlavr_hpc.attempts import read_attempts
-from rlavr_hpc.cluster.slurm.commands import queue, show_job
+from rlavr_hpc.cluster.slurm.commands import QueuedJob, queue, show_job
 from rlavr_hpc.cluster.slurm.stops import Stop, read_stops
+from rlavr_hpc.cluster.slurm.submissions import submissions
 from tests.support.commands import CARE, TINY, command, run
 
 STEPS = 250
@@ -64,17 +65,16 @@ def segments(folder: Path) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def in_queue(root: Path) -> list[str]:
-    """States of the jobs of a root's only sweep."""
-    del root
-    return [job.state for job in queue() if job.partition != "urgent"]
-
-
 def node_of(folder: Path) -> str:
-    """Where the run's only job runs; "" while it does not."""
-    del folder
-    running = [job for job in queue() if job.state == "RUNNING" and job.partition != "urgent"]
-    return running[0].nodes if running else ""
+    """Where the run's job runs; "" while it does not."""
+    said = job(folder)
+    return said["NodeList"] if said.get("JobState") == "RUNNING" else ""
+
+
+def queued(root: Path) -> list[QueuedJob]:
+    """Jobs of everything below a root."""
+    tags = {submission.tag for sweep in root.glob("*") for submission in submissions(sweep)}
+    return [job for job in queue() if job.comment in tags]
 
 
 def job_of(folder: Path) -> str:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.commands import queue
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import LONG, launch, the_run, wait_for
 from tests.slurm.test_sweeps import QUICK
 from tests.support.commands import command, run
 
+RAISING = ("algorithm.loss.target=tests.support.raising:RaisingLoss", "save_every=0")
+CANARY = "canary-5b1f20"
 WAIT = "hydra.launcher.wait=true"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def endless(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose first step takes longer than its time limit; it has been waiting since."""
+    root = tmp_path_factory.mktemp("endless")
+    done = run(
+        "-m", "hydra/launcher=slurm", f"root={root}", *QUICK, *RAISING, "hydra.launcher.time=1",
+        "hydra.launcher.signal_seconds=30", "hydra.launcher.max_failures=1",
+        environment={"RAISE": "sleep@0"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return the_run(root)
 
 
 def why(folder: Path) -> str:
@@ -25,8 +40,6 @@ def why(folder: Path) -> str:
 
 
 def state(folder: Path) -> str:
-    import json
-
     done = command("rlavr_hpc.status", str(folder), "--json")
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["state"])
@@ -38,7 +51,7 @@ def test_a_cancelled_run_stays_cancelled(cluster: Cluster, tmp_path: Path) -> No
     folder = the_run(tmp_path)
     wait_for("a step", lambda: scenes.step_of(folder) >= 5)
     cluster.slurm("scancel", scenes.job_of(folder))
-    wait_for("the end", lambda: not queue())
+    wait_for("the end", lambda: not scenes.queued(tmp_path))
     assert scenes.job(folder)["JobState"] == "CANCELLED"
     assert scenes.job(folder)["Restarts"] == "0"
     assert scenes.causes(folder) == ["cancelled"]
@@ -51,13 +64,14 @@ def test_a_cancelled_run_stays_cancelled(cluster: Cluster, tmp_path: Path) -> No
 def test_a_rank_that_raises_takes_the_others_along_is_tried_again_and_then_named(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    raising = ("algorithm.loss.target=tests.support.raising:RaisingLoss", "save_every=0")
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, *raising, WAIT,
+        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, *RAISING, WAIT,
         "hydra.launcher.tasks_per_node=2", "hydra.launcher.max_failures=2",
-        environment={"RAISE": "5@1"},
+        environment={"RAISE": "5@1", "SOME_API_KEY": CANARY},
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
+    said = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert CANARY.encode() not in said
     folder = the_run(tmp_path)
     stops = scenes.stops(folder)
     assert [(stop.cause.value, stop.again) for stop in stops] == [
@@ -87,19 +101,6 @@ def test_a_job_that_needs_more_memory_than_it_asked_for_is_told_so(
     assert "memory" in why(folder)
 
 
-def test_a_time_limit_that_leaves_no_time_for_a_checkpoint_ends_with_the_way_out(
-    cluster: Cluster, tmp_path: Path
-) -> None:
-    done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, WAIT, "hydra.launcher.time=1",
-        "hydra.launcher.signal_seconds=59", "hydra.launcher.max_failures=1",
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    folder = the_run(tmp_path)
-    assert scenes.causes(folder) == ["time_limit"]
-    assert "hydra.launcher.time" in why(folder)
-
-
 @pytest.mark.parametrize("reached", [False, True])
 def test_a_login_node_that_dies_while_it_submits_loses_nothing_and_queues_nothing_twice(
     cluster: Cluster, tmp_path: Path, reached: bool
@@ -115,14 +116,14 @@ def test_a_login_node_that_dies_while_it_submits_loses_nothing_and_queues_nothin
     died = run(*sweep, later, environment={"PATH": f"{fake.parent}:{os.environ['PATH']}"})
     assert died.returncode == -9
     assert (tmp_path / "root/run/sweep.json").exists(), "the plan was on disk before"
-    assert len(queue()) == (2 if reached else 0)
+    assert len(scenes.queued(tmp_path / "root")) == (2 if reached else 0)
     again = run(*sweep, later)
     assert again.returncode == 0, again.stderr
     assert ("nothing to submit" in again.stdout) == reached
-    assert len(queue()) == 2
+    assert len(scenes.queued(tmp_path / "root")) == 2
     cancelled = command("rlavr_hpc.cancel", str(tmp_path / "root/run"))
     assert cancelled.returncode == 0, cancelled.stderr
-    assert not queue()
+    assert not scenes.queued(tmp_path / "root")
 
 
 def test_a_partition_that_does_not_exist_is_refused_before_anything_is_written(
@@ -132,6 +133,15 @@ def test_a_partition_that_does_not_exist_is_refused_before_anything_is_written(
     assert done.returncode == 2
     assert "no such partition; it has nograce, preemptible, urgent" in done.stderr
     assert not list(tmp_path.glob("run/sweep.json"))
+
+
+def test_a_time_limit_that_leaves_no_time_for_a_checkpoint_ends_with_the_way_out(
+    endless: Path,
+) -> None:
+    scenes.wait_until_over(endless)
+    assert scenes.causes(endless) == ["time_limit"]
+    assert "hydra.launcher.time" in why(endless)
+    assert state(endless) == "failed"
 
 
 def test_all_of_this_works_without_accounting(cluster: Cluster) -> None:

@@ -8,14 +8,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sameness import first_difference
-from rlavr_hpc.cluster.slurm.commands import queue
+from rlavr_hpc.run_folder import git_revision
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
-from tests.support.commands import CARE, SIX_STEPS, TINY, command, run
+from tests.support.commands import CARE, REPOSITORY, SIX_STEPS, TINY, command, run
 
 VLLM = (*TINY, *CARE, "steps=14", "eval_every=0", "save_every=5", "cluster.threads=1")
 """The engine that is the default: vLLM."""
+REWARD = """
+from dataclasses import dataclass
+
+@dataclass
+class BriefReward:
+    def of(self, group, by_vote, own):
+        return tuple(by_vote)
+"""
 QUICK = (*SIX_STEPS, "cluster.threads=1")
 
 
@@ -74,19 +82,22 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     cluster.configure(signal="TERM", grace=10)
     later = "+hydra.launcher.sbatch.begin=now+1hour"
     launch(tmp_path, *QUICK, "seed=1,2", later)
-    jobs = {job.name for job in queue()}
+    jobs = {job.name for job in scenes.queued(tmp_path)}
     again = launch(tmp_path, *QUICK, "seed=1,2", later)
     assert again.stdout.count("left alone") == 2
     assert "nothing to submit" in again.stdout
-    assert {job.name for job in queue()} == jobs, "nothing was queued twice"
+    assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"
 
     first, second = folders(tmp_path)
     cancelled = command("rlavr_hpc.cancel", str(second))
     assert cancelled.returncode == 0, cancelled.stderr
     assert command("rlavr_hpc.kick", str(first)).returncode == 0
-    cluster.slurm("scontrol", "update", f"JobId={scenes.job_of(first)}", "StartTime=now")
     scenes.wait_until_over(first)
-    more = launch(tmp_path, *QUICK, "seed=1,2,3", "hydra.launcher.wait=true")
+    more = run(
+        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, "seed=1,2,3",
+        "hydra.launcher.wait=true",
+    )  # fmt: skip
+    assert more.returncode == 1, "one run is cancelled"
     assert more.stdout.count("finished: skipped") == 1
     assert "cancelled: left; retry_failed=true submits it again" in more.stdout
     assert more.stdout.count("submitted 1 runs") == 1
@@ -102,12 +113,31 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert len(folders(tmp_path)) == 3
 
 
+def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    reward = tmp_path / "brief_reward.py"
+    reward.write_text(REWARD)
+    there = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+    mine = ("reward.target=brief_reward:BriefReward", "+hydra.launcher.sbatch.begin=now+1hour")
+    done = run(
+        "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *QUICK, *mine, environment=there
+    )
+    assert done.returncode == 0, done.stderr
+    reward.write_text("raise SystemExit('edited')\n")
+    folder = scenes.the_run(tmp_path / "root")
+    kicked = command("rlavr_hpc.kick", str(folder))
+    assert kicked.returncode == 0, kicked.stderr
+    scenes.wait_until_over(folder)
+    assert scenes.causes(folder) == ["done"]
+    assert scenes.provenance(folder)["git"] == git_revision()
+
+
 def test_a_dry_run_shows_the_script_and_queues_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    before = len(queue())
     said = launch(tmp_path, *QUICK, "seed=1,2", "hydra.launcher.dry_run=true")
     assert "#SBATCH --array=0-1%2" in said.stdout
     assert "sbatch --test-only: Job " in said.stdout
-    assert len(queue()) == before
+    assert not list(tmp_path.glob("run/slurm"))
     assert not list(tmp_path.glob("run/sweep.json"))
     assert not list(tmp_path.glob("run/*/config.yaml"))
 
@@ -120,10 +150,10 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     )
     assert "submitted 1 evaluations" in said.stdout
     folder = scenes.the_run(tmp_path)
-    wait_for("the evaluation", lambda: list(folder.glob("evaluations/*/summary.json")))
+    wait_for("the evaluation", lambda: list(folder.glob("evaluation/step_6/held_out.json")))
     seeds = "seed=" + ",".join(map(str, range(1, 153)))
     many = launch(tmp_path / "many", *QUICK, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
     assert "submitted 151 runs" in many.stdout
     assert "submitted 1 runs" in many.stdout
     assert command("rlavr_hpc.cancel", str(tmp_path / "many/run")).returncode == 0
-    assert not [job for job in queue() if job.state == "PENDING"]
+    assert not scenes.queued(tmp_path / "many")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rlavr_hpc.cluster.slurm.after import Ended, classify, decide, failures_in_a_row
-from rlavr_hpc.cluster.slurm.stops import Cause, Stop, read_stops, write_stop
+from rlavr_hpc.cluster.slurm.stops import MARK, Cause, Stop, read_stops, write_stop
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.failures import Failure
 
@@ -137,6 +138,13 @@ def test_a_cancelled_job_stays_cancelled(tmp_path: Path) -> None:
     assert not decide(tmp_path, told, None, max_failures=9).again
 
 
+def test_a_job_whose_user_cancelled_it_is_not_requeued_whatever_slurm_says(tmp_path: Path) -> None:
+    mark = stop(Cause.cancelled, checkpoint=-1)
+    write_stop(tmp_path, replace(mark, restart=MARK))
+    told = decide(tmp_path, ended(75, PreemptTime=LATER), None, max_failures=9)
+    assert (told.cause, told.again) == (Cause.cancelled, False)
+
+
 def test_the_step_of_the_newest_whole_checkpoint_is_kept(tmp_path: Path) -> None:
     for name in ("step_4", "step_20", ".tmp.step_30"):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
@@ -147,8 +155,6 @@ def test_the_step_of_the_newest_whole_checkpoint_is_kept(tmp_path: Path) -> None
 
 def test_stops_are_read_back_in_order(tmp_path: Path) -> None:
     late, early = stop(Cause.crashed, checkpoint=3), stop(Cause.preempted, checkpoint=1, job="6_3")
-    from dataclasses import replace
-
     write_stop(tmp_path, replace(late, time=9.0))
     write_stop(tmp_path, replace(early, time=4.0))
     assert [s.cause for s in read_stops(tmp_path)] == [Cause.preempted, Cause.crashed]

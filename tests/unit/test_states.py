@@ -443,3 +443,15 @@ def test_a_file_where_a_run_should_be_is_no_crash(tmp_path: Path) -> None:
 )
 def test_slurms_reasons_are_put_into_words(reason: str, words: str) -> None:
     assert words in why_waiting(queued(JOB, reason=reason))
+
+
+def test_a_run_whose_time_limit_was_too_short_too_often_has_failed(run: Path) -> None:
+    stop(run, Cause.time_limit, age=15, again=False)
+    assert look(run).state is State.failed
+
+
+def test_a_run_that_was_to_go_on_after_its_time_limit_but_lost_its_job_has_stopped(
+    run: Path,
+) -> None:
+    stop(run, Cause.time_limit, age=15, again=True)
+    assert look(run).state is State.stopped

@@ -19,7 +19,15 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 
 from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
-from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED, Cause, Stop, read_stops, write_stop
+from rlavr_hpc.cluster.slurm.stops import (
+    MARK,
+    WAIT_TO_BE_KILLED,
+    Cause,
+    Stop,
+    read_stops,
+    stop_path,
+    write_stop,
+)
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.failures import Failure, read_failures
@@ -111,9 +119,11 @@ def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoi
 
 def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures: int) -> Stop:
     """The record of this stop, with whether the job goes back into the queue."""
-    cause = classify(ended)
+    marked = stop_path(run_dir, ended.start.job, MARK).exists()
+    cause = Cause.cancelled if marked else classify(ended)
     checkpoint = newest_checkpoint(run_dir)
-    row = failures_in_a_row(read_stops(run_dir), cause, job=ended.start.job, checkpoint=checkpoint)
+    before = [stop for stop in read_stops(run_dir) if stop.restart != MARK]
+    row = failures_in_a_row(before, cause, job=ended.start.job, checkpoint=checkpoint)
     given_up = row >= max_failures
     again = cause in AGAIN and not given_up
     return Stop(

@@ -204,7 +204,8 @@ def _stopped(case: Case, stop: Stop) -> Verdict:
             state = State.preempted if stop.cause is Cause.preempted else State.requeued
             return Verdict(state=state, reason=f"{words}; whether it waits is not known here")
         words += "; it was to go on by itself, but its job is gone"
-    if stop.cause in (Cause.crashed, Cause.mistake, Cause.done):
+    given_up = stop.cause is Cause.time_limit and not stop.again
+    if given_up or stop.cause in (Cause.crashed, Cause.mistake, Cause.done):
         return Verdict(state=State.failed, reason=words)
     return Verdict(state=State.stopped, reason=words)
 
