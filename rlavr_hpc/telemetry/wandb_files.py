@@ -2,7 +2,8 @@
 
 The format is LevelDB's log: blocks of 32 KiB, in them chunks of checksum, length and kind, and a
 record is one chunk or several. A record is a protocol buffer, whose field numbers never change.
-wandb writes whole blocks only, so the file of a process that was killed ends inside a record.
+wandb holds back what does not fill a block, so the file of a process that was killed mostly ends
+inside a record.
 """
 
 from __future__ import annotations
@@ -54,11 +55,13 @@ def read_wandb_file(path: Path) -> WandbFile:
     Raises:
         OSError: it cannot be read.
     """
-    data, kinds, row, whole = path.read_bytes(), set(), b"", 0
-    for whole, record in _records(data):
+    data = path.read_bytes()
+    kinds: set[int] = set()
+    row, whole = b"", 0
+    for end, record in wandb_records(data):
         fields = dict(_fields(record))
         kinds |= fields.keys()
-        row = fields.get(HISTORY, row)
+        row, whole = fields.get(HISTORY, row), end
     return WandbFile(
         path=path, whole=whole, size=len(data), begun=RUN in kinds, ended=EXIT in kinds,
         last=_step_of(row),
@@ -77,8 +80,8 @@ def wandb_files(run_dir: Path, *, kind: str = "*run-", run_id: str = "*") -> lis
     return sorted(found, key=lambda file: file.parent.name.removeprefix("offline-"))
 
 
-def _records(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(end, content) of every whole record."""
+def wandb_records(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(end, content) of every whole record of a `.wandb` file."""
     if data[:4] != MAGIC:
         return
     record = b""

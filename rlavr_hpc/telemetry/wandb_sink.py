@@ -54,10 +54,11 @@ class Dashboard:
 class DashboardRun(Protocol):
     """What is used of `wandb.Run`."""
 
-    step: int
-    """The first internal step that the dashboard does not have yet; 0 of an offline run."""
+    @property
+    def step(self) -> int:
+        """The first internal step that the dashboard does not have; 0 of an offline run."""
 
-    def log(self, data: dict[str, Any], step: int, commit: bool) -> None:
+    def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
         """Send a row."""
 
     def mark_preempting(self) -> None:

@@ -1,8 +1,8 @@
 """Sends what runs without a network have put down, attempt by attempt, with wandb's own command.
 
-`wandb sync` ends with 0 whatever happened, calls a run synced whose upload was refused, and gives up
-all attempts after one whose file was cut off by a kill. So it gets whole files only, all attempts
-of a run in one call, its words are read, and what has arrived is marked here.
+`wandb sync` ends with 0 whatever happened, calls a run synced whose upload was refused, and gives
+up all attempts after one whose file was cut off by a kill. So it gets whole files only, all
+attempts of a run in one call, its words are read, and what has arrived is marked here.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION = 1
 MARK = "sent.json"
 OFFLINE = "offline-run-"
 STATE = ".syncstate"
-"""wandb's note beside a file where its rows begin on the dashboard: to send twice is to send once."""
+"""wandb's note beside a file on which row it begins; with it a second try repeats no row."""
 QUIET_SECONDS = 600.0
 """A run whose heartbeat is older is not writing any more."""
 WANDB = (sys.executable, "-m", "wandb", "sync")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.telemetry.wandb_files import _records, read_wandb_file, wandb_files
+from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files, wandb_records
 from tests.support.commands import (
     CARE,
     REPOSITORY,
@@ -32,12 +32,12 @@ SECRETS = dict.fromkeys(
 )
 
 
-def wandb_records(run_dir: Path) -> Iterator[tuple[str, Any]]:
+def told(run_dir: Path) -> Iterator[tuple[str, Any]]:
     """(kind, record) of all attempts in order, taken apart by wandb's own protocol."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
     for path in wandb_files(run_dir):
-        for _, content in _records(path.read_bytes()):
+        for _, content in wandb_records(path.read_bytes()):
             record = Record()
             record.ParseFromString(content)
             kind = str(record.WhichOneof("record_type"))
@@ -50,7 +50,7 @@ def dashboard(run_dir: Path) -> list[dict[str, Any]]:
     wandb numbers a row anew that is not above those before it, so that it would stand there twice.
     """
     rows: list[dict[str, Any]] = []
-    for kind, record in wandb_records(run_dir):
+    for kind, record in told(run_dir):
         if kind == "history":
             row = {item.nested_key[0]: json.loads(item.value_json) for item in record.item}
             assert not rows or row["_step"] > rows[-1]["_step"]
@@ -84,14 +84,16 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
     assert continued.returncode == 0, continued.stderr
     assert summary(folder)["attempts"] == 2
     assert_mirrored(folder)
-    told = list(wandb_records(folder))
-    runs = [record for kind, record in told if kind == "run"]
+    everything = list(told(folder))
+    runs = [record for kind, record in everything if kind == "run"]
     assert {(r.run_id, r.run_group, r.job_type) for r in runs} == {
         (runs[0].run_id, "my-sweep", "train")
     }
     assert runs[0].run_id.startswith("my-sweep-")
     ends = [
-        (kind, getattr(r, "exit_code", 0)) for kind, r in told if kind in ("preempting", "exit")
+        (kind, getattr(r, "exit_code", 0))
+        for kind, r in everything
+        if kind in ("preempting", "exit")
     ]
     assert ends == [("preempting", 0), ("exit", 75), ("exit", 0)]
     for path in folder.rglob("*"):
@@ -120,11 +122,13 @@ def assert_mirrored(folder: Path) -> None:
 def test_rows_that_a_killed_attempt_lost_are_shown_by_the_next_and_none_twice(
     tmp_path: Path,
 ) -> None:
-    """Of 40 rows the last do not fill a block; the next attempt does steps 21 to 40 again."""
+    """A kill leaves whole blocks; the next attempt does steps 21 to 40 again."""
     script = "tests.support.mirrored_attempt"
     killed = command(script, str(tmp_path), "1", "40", "kill")
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    [cut] = [read_wandb_file(path) for path in wandb_files(tmp_path)]
+    [path] = wandb_files(tmp_path)
+    os.truncate(path, 2 * 32768)
+    cut = read_wandb_file(path)
     assert cut.cut
     assert cut.last is not None
     assert 21 < cut.last < 40

@@ -130,7 +130,7 @@ class FakeRun:
     def step(self) -> int:
         return self.server.next
 
-    def log(self, data: dict[str, Any], step: int, commit: bool) -> None:
+    def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
         assert commit
         if step == self.breaks_at:
             raise ConnectionResetError("Connection lost")

@@ -33,7 +33,9 @@ DASHBOARD = Dashboard(
 )
 
 
-def connect(server: Server, *, breaks_at: int | None = None) -> Callable[..., DashboardRun]:
+def connect(
+    server: Server, *, breaks_at: int | None = None
+) -> Callable[[Path, Dashboard], DashboardRun]:
     """A start of wandb; the first connection breaks at a row."""
 
     def start(run_dir: Path, dashboard: Dashboard) -> FakeRun:
