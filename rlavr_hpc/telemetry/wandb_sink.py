@@ -55,7 +55,7 @@ class DashboardRun(Protocol):
     """What is used of `wandb.Run`."""
 
     @property
-    def step(self) -> int:
+    def starting_step(self) -> int:
         """The first internal step that the dashboard does not have; 0 of an offline run."""
 
     def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
@@ -138,7 +138,7 @@ class WandbSink:
         run = self._start(self._run_dir, self._dashboard)
         known = read_metrics(self._run_dir)
         first = first_indices(known, branches=self._attempt.branch + 1)
-        lacking = run.step
+        lacking = run.starting_step
         if self._dashboard.mode == "offline":
             lacking = _after_last_row(self._run_dir, self._dashboard.run_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from tests.support.commands import (
     TINY,
     command,
     metrics,
+    results,
     run,
     summary,
     wait_for_step,
@@ -61,9 +63,12 @@ def dashboard(run_dir: Path) -> list[dict[str, Any]]:
 def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_there(
     tmp_path: Path,
 ) -> None:
-    """Slurm's TERM reaches every process of a job step, and wandb's own ends at once."""
+    """Slurm's TERM reaches every process of a job step, and wandb's own ends at once.
+
+    The checkpoint is lost too, so that the next attempt does every step again.
+    """
     folder = tmp_path / "run"
-    arguments = [*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=2"]
+    arguments = [*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=0"]
     arguments += ["tracking=offline", "name=my-sweep", f"run_dir={folder}"]
     with subprocess.Popen(
         [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
@@ -80,6 +85,7 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
         None,
         len(metrics(folder)) - 1,
     ]
+    shutil.rmtree(folder / "checkpoints")
     continued = run(*arguments, environment=SECRETS)
     assert continued.returncode == 0, continued.stderr
     assert summary(folder)["attempts"] == 2
@@ -109,14 +115,11 @@ def wait_for_wandb(folder: Path) -> None:
 
 def assert_mirrored(folder: Path) -> None:
     """The dashboard has every row of the record once, with its values."""
-    there = dashboard(folder)
+    there, record = dashboard(folder), read_metrics(folder)
     own = ("_step", "_runtime", "_timestamp")
     rows = [{k: v for k, v in row.items() if k not in own} for row in there]
-    record = [
-        {k: v for k, v in row.items() if k not in ("v", "time")} for row in read_metrics(folder)
-    ]
-    assert rows == record
-    assert [row["_step"] for row in there] == [row["step"] for row in record]
+    assert results(rows) == [{k: v for k, v in row.items() if k != "v"} for row in results(record)]
+    assert [row["_step"] for row in there] == [row["step"] for row in record] == list(range(7))
 
 
 def test_rows_that_a_killed_attempt_lost_are_shown_by_the_next_and_none_twice(

@@ -125,10 +125,14 @@ class FakeRun:
 
     server: Server
     breaks_at: int | None = None
+    began: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began = self.server.next
 
     @property
-    def step(self) -> int:
-        return self.server.next
+    def starting_step(self) -> int:
+        return self.began
 
     def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
         assert commit

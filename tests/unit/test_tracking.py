@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +20,14 @@ from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files
 from rlavr_hpc.telemetry.wandb_sink import Dashboard, DashboardRun, WandbSink, first_indices
 from rlavr_hpc.types import Place
 from tests.support.attempts import begin_attempt
-from tests.support.commands import command
+from tests.support.commands import REPOSITORY
 from tests.support.wandb_fakes import (
+    BLOCK,
     FakeRun,
     Server,
     calls,
     fake_command,
+    field_of,
     log_of,
     write_attempt,
 )
@@ -226,6 +230,15 @@ BLOCKS_OF_A_KILL = 45_000
 """Bytes: two rows of 20 kB and a piece of the third."""
 
 
+def test_a_block_with_no_room_for_another_chunk_is_padded(tmp_path: Path) -> None:
+    path = tmp_path / "x.wandb"
+    filling = field_of(17, b"x" * (BLOCK - 7 - 7 - 5 - 3))  # leaves 3 bytes of the block
+    path.write_bytes(log_of([filling, field_of(18, b"exit")]))
+    assert path.read_bytes()[BLOCK - 4 : BLOCK] == b"x\0\0\0"
+    file = read_wandb_file(path)
+    assert (file.begun, file.ended, file.cut) == (True, True, False)
+
+
 def test_attempts_are_taken_in_order_of_their_start(tmp_path: Path) -> None:
     for stamp in ("20260102_000000", "20251231_235959", "20260101_120000"):
         write_attempt(tmp_path, stamp)
@@ -239,8 +252,11 @@ def test_attempts_are_taken_in_order_of_their_start(tmp_path: Path) -> None:
 
 
 def sync(fakes: Path, *arguments: str) -> tuple[int, str, str]:
-    done = command(
-        "rlavr_hpc.track", "sync", *arguments, environment={"PYTHONPATH": str(fakes)}
+    """Run the command; what is typed at it must not reach wandb."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rlavr_hpc.track", "sync", *arguments], input="typed", text=True,
+        capture_output=True, check=False, cwd=REPOSITORY, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(fakes)},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr
 
@@ -268,7 +284,8 @@ def test_a_run_that_fails_is_told_with_wandbs_words_tried_again_and_stops_no_oth
     tmp_path: Path, fault: str
 ) -> None:
     fakes = fake_command(tmp_path / "path")
-    write_attempt(tmp_path / f"s/a-{fault}", "20260101_1")
+    path = write_attempt(tmp_path / f"s/a-{fault}", "20260101_1")
+    Path(f"{path}.synced").touch()  # of an earlier try, which wandb took for a success
     write_attempt(tmp_path / "s/b", "20260101_1")
     code, said, _ = sync(fakes, str(tmp_path / "s"))
     words = "Fatal error while uploading data" if fault == "refused" else "Finished syncing"
