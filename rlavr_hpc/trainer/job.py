@@ -196,10 +196,10 @@ def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     run.parts.ledger.book.check(run.parts.rules)
     summary = summarize(run_dir, config, status=status, book=run.parts.ledger.book)
     run.recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
-    if run.recorder.mirror is not None:
-        run.recorder.mirror.close()
     if status == "done":
         write_done(run_dir, run.state.step)
+    if run.recorder.mirror is not None:
+        run.recorder.mirror.close(code)
     return explain(summary, config, run_dir)
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from rlavr_hpc.branches import roll_back
 from rlavr_hpc.checkpoints import State
 from rlavr_hpc.config_groups import OnRisk
-from rlavr_hpc.errors import EarlyWarningError, GivenUpError, RunStoppedError
+from rlavr_hpc.errors import EarlyWarningError, ExitCode, GivenUpError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
@@ -206,7 +206,7 @@ class Run:
             self.state.step, back.step, back.branch,
         )  # fmt: skip
         if self.recorder is not None and self.recorder.mirror is not None:
-            self.recorder.mirror.close()
+            self.recorder.mirror.close(ExitCode.STOPPED)
         return Ended.rolled_back
 
     def _place(self, step: int) -> Place:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -29,7 +30,7 @@ from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
-from rlavr_hpc.telemetry.wandb_sink import WandbSink
+from rlavr_hpc.telemetry.wandb_sink import Dashboard, WandbSink
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.loop import Recorder
 
@@ -107,14 +108,13 @@ def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
     attempts = read_attempts(run_dir)
     _check_setup(start, found, attempts)
     state = State(
-        step=0, branch=0, attempt=0, config_hash=hash8(config), **asdict(start.setup),
-        dashboard=f"{config.name}-{hash8(config)}",
+        step=0, branch=0, attempt=0, config_hash=hash8(config), **asdict(start.setup)
     )  # fmt: skip
     if found is not None:
         old = found.state
         state = replace(
             state, step=old.step, risk=old.risk, score=old.score, owed=old.owed,
-            dashboard=old.dashboard or state.dashboard,
+            dashboard=old.dashboard,
         )  # fmt: skip
     _check_past(start, found)
     open_run_folder(run_dir, config)
@@ -133,7 +133,10 @@ def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
     write_provenance(run_dir, attempt.number, facts)
     if attempt.number > 1:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
-    state = replace(state, attempt=attempt.number, branch=attempt.branch)
+    state = replace(
+        state, attempt=attempt.number, branch=attempt.branch,
+        dashboard=state.dashboard or _dashboard_id(config.name, [*attempts, attempt][0]),
+    )  # fmt: skip
     return Begun(attempt=attempt, state=state, checkpoint=found)
 
 
@@ -189,16 +192,22 @@ def usual_save_seconds(run_dir: Path) -> float:
     return sum(rows[-1].get(part, 0.0) for part in parts) if rows else 0.0
 
 
-def _mirror(start: Start, state: State) -> WandbSink | None:
-    tracking = start.config.tracking
+def _dashboard_id(name: str, first: Attempt) -> str:
+    """Stable, for the first attempt's token stays; and new for a folder that is begun anew."""
+    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)[:40]}-{first.nonce}"
+
+
+def _mirror(start: Start, begun: Begun) -> WandbSink | None:
+    tracking, config = start.config.tracking, start.config
     if tracking.kind is Tracking.none:
         return None
-    assert state.dashboard is not None
-    return WandbSink(
-        start.run_dir, run_id=state.dashboard, project=tracking.project,
-        entity=tracking.entity, config=to_dict(start.config),
+    assert begun.state.dashboard is not None
+    dashboard = Dashboard(
+        run_id=begun.state.dashboard, project=tracking.project, entity=tracking.entity,
+        group=config.name, config={**to_dict(config), "config_hash": hash8(config)},
         mode="offline" if tracking.kind is Tracking.offline else "online",
     )  # fmt: skip
+    return WandbSink(start.run_dir, dashboard, begun.attempt)
 
 
 def _warning(run_dir: Path, state: State, *, selective: bool) -> EarlyWarning:
@@ -234,7 +243,7 @@ def open_writers(start: Start, begun: Begun) -> Writers:
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
         heartbeat=heartbeat(start, begun),
-        mirror=_mirror(start, begun.state),
+        mirror=_mirror(start, begun),
         warning=_warning(run_dir, begun.state, selective=start.config.acquisition.has_trust),
     )
     recorder.heartbeat.beat("starting", step=begun.state.step)

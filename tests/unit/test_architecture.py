@@ -22,6 +22,7 @@ LIGHT = (
     "cluster.slurm.again", "retry",
     "export", "release.card", "release.job", "release.staging",
     "fetch", "cluster.hub", "cluster.cached", "cluster.caches",
+    "track", "telemetry.wandb_files", "telemetry.wandb_sink", "telemetry.wandb_sync",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
