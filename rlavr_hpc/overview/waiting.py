@@ -21,8 +21,12 @@ CODES = {
 """Of runs that nothing moves any more."""
 
 
-def wait(sweeps: Sequence[Path]) -> list[ExitCode]:
+def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
     """Show the runs until none waits or runs; Ctrl-C leaves, and leaves the jobs alone.
+
+    Args:
+        sweeps: their folders.
+        seconds: between two looks.
 
     Returns:
         Per run how it ended.
@@ -34,7 +38,7 @@ def wait(sweeps: Sequence[Path]) -> list[ExitCode]:
             shown = _show(sweeps, runs, shown)
             if all(run.state in CODES for run in runs):
                 return [CODES[run.state] for run in runs]
-            time.sleep(SECONDS)
+            time.sleep(seconds)
     except KeyboardInterrupt:
         print("\nthe jobs go on; python -m rlavr_hpc.status shows them", file=sys.stderr)
         return [ExitCode.DONE]

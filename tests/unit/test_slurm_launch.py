@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +22,7 @@ from rlavr_hpc.io import write_record
 from rlavr_hpc.overview import waiting
 from rlavr_hpc.run_folder import open_run_folder, read_config
 from tests.support.configs import composed
-from tests.support.run_folders import finish, make_plan, submit
+from tests.support.run_folders import beat, finish, make_plan
 
 SITE = Site(grace_seconds=12, warning_seconds=90, max_array=10, gpus=True)
 
@@ -121,9 +125,9 @@ def test_waiting_ends_when_nothing_moves_any_more_and_tells_how_each_run_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")  # no Slurm: the folders decide
-    done, planned = make_plan(tmp_path / "s", "a1", "b2")
-    submit(tmp_path / "s", done, job=12)
-    finish(done)
-    assert waiting.wait([tmp_path / "s"]) == [ExitCode.DONE, ExitCode.STOPPED]
-    assert "1 done" in capsys.readouterr().out
-    assert planned.name == "b2"
+    [run] = make_plan(tmp_path / "s", "a1")
+    beat(run, "running", time=time.time(), pid=os.getpid(), host=platform.node())
+    threading.Timer(0.5, finish, [run]).start()
+    assert waiting.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
+    said = capsys.readouterr().out.splitlines()
+    assert ["running" in said[0], "done" in said[-1], len(said)] == [True, True, 2]

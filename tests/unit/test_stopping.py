@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from rlavr_hpc.cluster.preemption import SAME_WISH_SECONDS, Deadline, StopFlag
@@ -85,6 +86,17 @@ def test_work_goes_on_while_it_and_a_checkpoint_fit_before_the_kill() -> None:
         assert not deadline.hopeless()
         clock[0] = 141.1
         assert deadline.hopeless()
+
+
+@pytest.mark.parametrize(("number", "hopeless"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)])
+def test_the_warning_before_a_time_limit_leaves_more_time_than_a_preemption(
+    number: signal.Signals, hopeless: bool
+) -> None:
+    stop = StopFlag()
+    stop.note(number)
+    stop.at = 100.0
+    deadline = Deadline(stop=stop, grace=10.0, warning=90.0, now=lambda: 120.0)
+    assert deadline.hopeless() == hopeless
 
 
 def test_global_generators_go_on_from_where_they_were() -> None:
