@@ -11,6 +11,8 @@ from typing import Any
 from rlavr_hpc.attempts import SEALED
 from rlavr_hpc.cluster.launcher import PLAN
 from rlavr_hpc.cluster.launcher import VERSION as PLAN_VERSION
+from rlavr_hpc.cluster.slurm.code import FOLDER as CODE
+from rlavr_hpc.cluster.slurm.submissions import FOLDER as SUBMISSIONS
 from rlavr_hpc.run_folder import CONFIG
 
 UNMADE = f"holds a run's record but no {CONFIG}; it was deleted: restore it from a copy"
@@ -49,6 +51,8 @@ def _search(top: Path, folder: Path, seen: set[Path]) -> Iterator[Found]:
     planned = list(_planned(top, folder))
     yield from planned
     seen |= {found.folder.resolve() for found in planned}
+    if planned:  # what its launcher keeps beside the runs of a sweep
+        seen |= {(folder / name).resolve() for name in (CODE, SUBMISSIONS)}
     try:
         below = sorted(filter(_is_folder, folder.iterdir()), key=_links_last)
     except OSError as error:

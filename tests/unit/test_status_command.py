@@ -237,17 +237,17 @@ def test_kick_starts_what_waits_for_the_delay_and_leaves_the_rest(
 
 
 def test_logs_prints_rank_0s_and_says_where_it_is(sweep: Path) -> None:
-    (sweep / "slurm/1/log/12_2_0.log").write_text("one\ntwo\n")
+    (sweep / "slurm/1/log/12_2_0_log.out").write_text("one\ntwo\n")
     (sweep / "slurm/1/log/12_2.log").write_text("srun's\n")
     done = command("rlavr_hpc.logs", str(sweep / "a2"))
     assert (done.returncode, done.stdout) == (0, "one\ntwo\n")
-    assert done.stderr == f"==> {sweep}/slurm/1/log/12_2_0.log\n"
+    assert done.stderr == f"==> {sweep}/slurm/1/log/12_2_0_log.out\n"
     assert command("rlavr_hpc.logs", str(sweep / "a2"), "--batch").stdout == "srun's\n"
     assert command("rlavr_hpc.logs", str(sweep / "a2"), "-n", "1").stdout == "two\n"
 
 
 def test_the_newest_job_that_has_written_is_shown(sweep: Path) -> None:
-    (sweep / "slurm/1/log/12_2_0.log").write_text("old\n")
+    (sweep / "slurm/1/log/12_2_0_log.out").write_text("old\n")
     new = submit(sweep, sweep / "a2", job=15)
     done = command("rlavr_hpc.logs", str(sweep / "a2"))
     assert done.stdout == "old\n"
@@ -271,7 +271,7 @@ def test_logs_that_are_not_there_and_runs_that_are_not_slurms_are_told(
 def test_following_goes_on_over_a_requeue_and_a_new_submission_until_the_run_is_done(
     sweep: Path,
 ) -> None:
-    old = sweep / "slurm/1/log/12_2_0.log"
+    old = sweep / "slurm/1/log/12_2_0_log.out"
     old.write_text("start\n")
     with subprocess.Popen(
         [sys.executable, "-m", "rlavr_hpc.logs", "-f", str(sweep / "a2")],

@@ -31,8 +31,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def log(run: Path, text: str, *, rank: int | None = None) -> None:
-    end = "" if rank is None else f"_{rank}"
-    (run.parent / f"slurm/1/log/12_0{end}.log").write_text(text)
+    end = ".log" if rank is None else f"_{rank}_log.out"
+    (run.parent / f"slurm/1/log/12_0{end}").write_text(text)
 
 
 def why(run: Path, *, job_state: str = "") -> Why:

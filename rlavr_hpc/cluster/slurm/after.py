@@ -19,6 +19,7 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 
 from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
+from rlavr_hpc.cluster.slurm.ending import newest_step
 from rlavr_hpc.cluster.slurm.stops import (
     MARK,
     WAIT_TO_BE_KILLED,
@@ -96,12 +97,6 @@ def _time(text: str | None) -> float | None:
         return None
 
 
-def newest_checkpoint(run_dir: Path) -> int:
-    """Its step by name alone; -1 without one."""
-    names = [p.parent.name for p in (run_dir / "checkpoints").glob("step_*/MANIFEST.json")]
-    return max((int(name[5:]) for name in names if name[5:].isdigit()), default=-1)
-
-
 def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoint: int) -> int:
     """How often this job has now crashed, or run out of time, without a newer checkpoint.
 
@@ -121,7 +116,7 @@ def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures
     """The record of this stop, with whether the job goes back into the queue."""
     marked = stop_path(run_dir, ended.start.job, MARK).exists()
     cause = Cause.cancelled if marked else classify(ended)
-    checkpoint = newest_checkpoint(run_dir)
+    checkpoint = newest_step(run_dir)
     before = [stop for stop in read_stops(run_dir) if stop.restart != MARK]
     row = failures_in_a_row(before, cause, job=ended.start.job, checkpoint=checkpoint)
     given_up = row >= max_failures
@@ -141,7 +136,8 @@ def _message(cause: Cause, failure: Failure | None, row: int, most: int) -> str:
             "it more time (hydra.launcher.time) or checkpoints more often (save_every)"
         )
     if row:
-        return f"given up after {most} failures without a new checkpoint: {words}".rstrip(": ")
+        often = "the first failure" if most == 1 else f"{most} failures"
+        return f"given up after {often} without a new checkpoint: {words}".rstrip(": ")
     return words
 
 

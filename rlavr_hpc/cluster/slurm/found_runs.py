@@ -200,7 +200,7 @@ def _planned_run(top: Path, folder: Path, run: Mapping[str, Any], shared: set[st
 
 def _shared(overrides: Sequence[Sequence[str]]) -> set[str]:
     """Overrides that all runs have in common: they tell none from another."""
-    return set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+    return set.intersection(*map(set, overrides)) if overrides else set()
 
 
 def _relative(top: Path, path: Path) -> str:

@@ -93,7 +93,7 @@ def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, sit
     with alone(sweep):
         found = {state.run.absolute(): state for state in states(sweep, queue=commands.queue())}
         choices = [choose(job, found.get(job.folder.absolute())) for job in jobs]
-        _show(sweep, choices)
+        _show(sweep, choices, dry=settings.dry_run)
         chosen = [choice.job for choice in choices if choice.submit]
         if settings.dry_run:
             _rehearse(sweep, chosen or list(jobs), settings, site)
@@ -155,11 +155,15 @@ def alone(sweep: Path) -> Iterator[None]:
         raise UserError(f"{sweep}: {error}; choose another root") from error
 
 
-def _show(sweep: Path, choices: Sequence[Choice]) -> None:
+def _show(sweep: Path, choices: Sequence[Choice], *, dry: bool) -> None:
+    """The plan, with what tells its runs from each other."""
     count = sum(choice.submit for choice in choices)
-    print(f"{sweep}: {len(choices)} runs, {count} to submit")
+    ends = "; a dry run, so nothing is" if dry else ""
+    print(f"{sweep}: {len(choices)} runs, {count} to submit{ends}")
+    shared = set.intersection(*(set(choice.job.overrides) for choice in choices))
     for choice in choices:
-        print(f"  {choice.job.folder.name}  {' '.join(choice.job.overrides)}  {choice.words}")
+        own = " ".join(part for part in choice.job.overrides if part not in shared)
+        print("  ".join(["", choice.job.folder.name, *([own] if own else []), choice.words]))
 
 
 def _snapshot(sweep: Path, jobs: Sequence[Job]) -> Path:

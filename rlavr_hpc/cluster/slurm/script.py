@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from submitit.slurm.slurm import SlurmExecutor
@@ -72,6 +72,7 @@ def make_script(
     options: dict[str, object] = {
         "requeue": True, "output": str(submission.folder / "log" / "%A_%a.log"),
         **({"mem": f"{int(settings.mem_gb * 1024)}M"} if settings.mem_gb else {}),
+        **({"kill-on-invalid-dep": "yes"} if after is not None else {}),
         **settings.sbatch,
     }  # fmt: skip
     try:
@@ -119,22 +120,9 @@ def _setup(
         "${PYTHONPATH:+:$PYTHONPATH}",
         "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}  # which srun 22.05 to 23.02 forgets",
         *lines,
-        *(f"export {key}={shlex.quote(value)}" for key, value in _checked(settings.env).items()),
+        *(f"export {key}={shlex.quote(value)}" for key, value in settings.env.items()),
     ]
     return [*said, *settings.setup]
-
-
-def _checked(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Scripts are files that others may read."""
-    for key in env:
-        if not key.isidentifier():
-            raise UserError(f"hydra.launcher.env: {key!r} is no name of a variable")
-        if any(word in key.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD")):
-            raise UserError(
-                f"hydra.launcher.env.{key}: what is secret must not be written into a script; "
-                "export it where you submit, jobs inherit that environment"
-            )
-    return env
 
 
 def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.errors import UserError
 
+SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
@@ -71,6 +72,7 @@ class SlurmSettings:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise UserError(f"hydra.launcher.{key}={value} must be at least 1")
+        _check_env(self.env)
         if self.signal_seconds < 1:
             raise UserError(f"hydra.launcher.signal_seconds={self.signal_seconds} is too short")
         if self.signal_seconds >= self.time_seconds:
@@ -93,6 +95,18 @@ class SlurmSettings:
     def as_dict(self) -> dict[str, Any]:
         """To submit the same again."""
         return asdict(self)
+
+
+def _check_env(env: Mapping[str, str]) -> None:
+    """Scripts are files that others may read."""
+    for key in env:
+        if not key.isidentifier():
+            raise UserError(f"hydra.launcher.env: {key!r} is no name of a variable")
+        if any(word in key.upper() for word in SECRET):
+            raise UserError(
+                f"hydra.launcher.env.{key}: what is secret must not be written into a script; "
+                "export it where you submit, jobs inherit that environment"
+            )
 
 
 def seconds_of(time: str) -> int:
