@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -120,16 +121,18 @@ class WandbSink:
 
     def _serve(self) -> None:
         """Mirror until the end, starting wandb anew when its process was lost."""
-        for left in reversed(range(TRIES)):
+        tries = TRIES
+        while tries:
+            tries -= 1
             try:
                 self._mirror()
-                return
+                tries = 0
             except Exception as error:  # noqa: BLE001  a dashboard must not stop a run
-                if self._abandoned:
-                    return
-                if not left:
+                if not tries and not self._abandoned:
                     said = f"{type(error).__name__}: {error}"
                     log.warning("the wandb mirror stops (%s); the run goes on", said)
+            if self._abandoned:
+                return  # another attempt of this process may be using wandb by now
             with contextlib.suppress(Exception):
                 _end_wandb()
 
@@ -218,7 +221,10 @@ def start_wandb(run_dir: Path, dashboard: Dashboard) -> DashboardRun:
 
 
 def _end_wandb() -> None:
-    """Forget wandb's own process, so that the next start makes another."""
-    import wandb
+    """Wait until wandb's own process has written everything, and have the next start make another.
 
-    wandb.teardown()
+    `finish` comes back before the file is complete, and this process ends soon after.
+    """
+    wandb = sys.modules.get("wandb")
+    if wandb is not None:
+        wandb.teardown()
