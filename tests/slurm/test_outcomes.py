@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.slurm.test_sweeps import QUICK
 from tests.support.commands import command, run
 
 RAISING = ("algorithm.loss.target=tests.support.raising:RaisingLoss", "save_every=0")
-CANARY = "canary-5b1f20"
+CANARY = f"canary-{secrets.token_hex(6)}"
 WAIT = "hydra.launcher.wait=true"
 
 
