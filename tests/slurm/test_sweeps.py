@@ -102,10 +102,12 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert "cancelled: left; retry_failed=true submits it again" in more.stdout
     assert more.stdout.count("submitted 1 runs") == 1
     third = folders(tmp_path)[2]
+    scenes.wait_until_over(third)  # its results are there before its last word
     assert scenes.causes(third) == ["done"]
 
     retried = launch(tmp_path, *QUICK, "seed=2", "retry_failed=true", "hydra.launcher.wait=true")
     assert "cancelled: submitted again" in retried.stdout
+    scenes.wait_until_over(second)
     assert scenes.causes(second)[-1] == "done"
     longer = launch(tmp_path, *QUICK, "seed=1", "steps=8", "hydra.launcher.wait=true")
     assert "submitted to continue" in longer.stdout
