@@ -81,7 +81,8 @@ def make_sweep(sweep: Path, count: int) -> Path:
     (sweep / "sweep.json").write_text(json.dumps(plan, indent=1))
     folders = [sweep / name for name in names]
     for again in range(2):
-        create_submission(sweep, folders, settings={}, code=None).submitted(JOB + again)
+        made = create_submission(sweep, folders, settings={}, code=None, work_dir=sweep)
+        made.submitted(JOB + again)
     for index, folder in enumerate(tqdm(folders, disable=not sys.stderr.isatty())):
         _make_run(folder, index)
     return sweep

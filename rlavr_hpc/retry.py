@@ -41,7 +41,7 @@ def _retry(folders: Sequence[Path]) -> int:
     chosen: list[Path] = []
     for folder in folders:
         runs = look(folder).runs
-        if [run.run for run in runs] == [folder.absolute()]:
+        if len(runs) == 1 and runs[0].run.resolve() == folder.resolve():
             chosen.append(folder)
             continue
         again = [run.run for run in runs if run.state in AGAIN]

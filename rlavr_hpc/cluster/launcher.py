@@ -80,10 +80,13 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     try:
         make_folder(path.parent)
         runs = _planned(path) if path.exists() else []
-        given = {str(job.folder): job.config.steps for job in jobs}
-        runs = [{**run, "steps": given.get(run["folder"], run.get("steps"))} for run in runs]
-        known = {run["folder"] for run in runs}
-        new = [job for job in jobs if str(job.folder) not in known]
+        given = {job.folder.name: job.config.steps for job in jobs}
+        known = [Path(run["folder"]).name for run in runs]
+        runs = [
+            {**run, "steps": given.get(name, run.get("steps"))}
+            for name, run in zip(known, runs, strict=True)
+        ]
+        new = [job for job in jobs if job.folder.name not in known]
         runs += [
             {
                 "index": index, "overrides": list(job.overrides), "run_id": hash8(job.config),

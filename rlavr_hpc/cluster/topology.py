@@ -62,7 +62,8 @@ def read_topology(environment: Mapping[str, str], *, threads: int, runs_per_node
         UserError: a variable is not a number.
     """
     rank, world, local, local_world = _ranks(environment)
-    share = max(1, available_cores(environment) // (local_world * runs_per_node))
+    on_node = 1 if is_bound(environment) else local_world
+    share = max(1, available_cores(environment) // (on_node * runs_per_node))
     return Topology(
         rank=rank,
         world_size=world,
@@ -153,6 +154,13 @@ def available_cores(environment: Mapping[str, str]) -> int:
     told = environment.get("SLURM_CPUS_ON_NODE", "")
     mine = len(os.sched_getaffinity(0))
     return min(int(told), mine) if told.isdigit() and int(told) > 0 else mine
+
+
+def is_bound(environment: Mapping[str, str]) -> bool:
+    """Whether Slurm has bound this rank to cores of its own: fewer than the job has on the node."""
+    told = environment.get("SLURM_CPUS_ON_NODE", "")
+    step = "SLURM_STEP_ID" in environment
+    return step and told.isdigit() and len(os.sched_getaffinity(0)) < int(told)
 
 
 def apply_threads(topology: Topology, environment: MutableMapping[str, str]) -> None:

@@ -34,9 +34,11 @@ def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
     shown = ""
     try:
         while True:
-            runs = [run for sweep in sweeps for run in look(sweep).runs]
+            looks = [look(sweep) for sweep in sweeps]
+            runs = [run for seen in looks for run in seen.runs]
             shown = _show(sweeps, runs, shown)
-            if all(run.state in CODES for run in runs):
+            unsure = any(seen.note for seen in looks)  # Slurm did not answer this time
+            if not unsure and all(run.state in CODES for run in runs):
                 return [CODES[run.state] for run in runs]
             time.sleep(seconds)
     except KeyboardInterrupt:

@@ -34,7 +34,7 @@ def make_plan(sweep: Path, *names: str, **facts: Any) -> list[Path]:  # noqa: AN
 
 def submit(sweep: Path, *runs: Path, job: int | None) -> Submission:
     """A submission of these runs; `job` None: who submitted died before it was on record."""
-    submission = create_submission(sweep, runs, settings={}, code=None)
+    submission = create_submission(sweep, runs, settings={}, code=None, work_dir=sweep)
     return submission if job is None else submission.submitted(job)
 
 

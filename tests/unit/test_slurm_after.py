@@ -89,6 +89,8 @@ def stop(cause: Cause, *, checkpoint: int, failures: int = 0, job: str = "7_3") 
         ([stop(Cause.crashed, checkpoint=20, failures=2, job="6_3")], Cause.crashed, 20, 1),
         ([stop(Cause.time_limit, checkpoint=20, failures=1)], Cause.time_limit, 20, 2),
         ([stop(Cause.time_limit, checkpoint=20, failures=1)], Cause.time_limit, 40, 0),
+        ([stop(Cause.signalled, checkpoint=-1, failures=2)], Cause.signalled, -1, 3),
+        ([stop(Cause.signalled, checkpoint=20, failures=2)], Cause.signalled, 30, 0),
     ],
 )
 def test_only_failures_without_a_newer_checkpoint_add_up(
@@ -131,6 +133,16 @@ def test_a_preemption_is_requeued_however_often(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [2, 3, 77])
 def test_what_a_new_start_cannot_mend_is_not_requeued(tmp_path: Path, code: int) -> None:
     assert not decide(tmp_path, ended(code), None, max_failures=9).again
+
+
+def test_a_damaged_record_does_not_keep_a_job_from_being_requeued(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_stop(tmp_path, replace(stop(Cause.crashed, checkpoint=-1, failures=1), time=2.0))
+    (tmp_path / "stops/7_3.9.json").write_text('{"version": 1, "ca')
+    told = decide(tmp_path, ended(1, now=5.0), None, max_failures=9)
+    assert (told.again, told.failures) == (True, 2)
+    assert "7_3.9.json cannot be used" in capsys.readouterr().err
 
 
 def test_a_cancelled_job_stays_cancelled(tmp_path: Path) -> None:

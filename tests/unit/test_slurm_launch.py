@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import threading
@@ -11,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.launcher import Job
-from rlavr_hpc.cluster.slurm.launch import choose, for_site, freeze
+from rlavr_hpc.cluster.launcher import Job, write_plan
+from rlavr_hpc.cluster.slurm.launch import choose, for_site, freeze, states_by_name
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import Site
 from rlavr_hpc.cluster.slurm.states import RunState, State
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import ExitCode, UserError
+from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.io import write_record
 from rlavr_hpc.overview import waiting
 from rlavr_hpc.run_folder import open_run_folder, read_config
@@ -94,22 +95,61 @@ def test_a_finished_run_is_skipped_until_more_steps_are_asked_for(
     assert choose(longer, seen(folder, State.done)).submit
 
 
-def test_a_folder_with_other_settings_is_refused(tmp_path: Path, config: RunConfig) -> None:
+def test_a_folder_with_other_settings_is_left_and_said_so(
+    tmp_path: Path, config: RunConfig
+) -> None:
     folder = tmp_path / "a"
     job(folder, config)
-    other = Job(overrides=(), config=replace(config, seed=9), folder=folder)
-    with pytest.raises(UserError, match="seed: 1 -> 9"):
-        choose(other, None)
+    choice = choose(Job(overrides=(), config=replace(config, seed=9), folder=folder), None)
+    assert (choice.submit, choice.refused) == (False, True)
+    assert "seed: 1 -> 9" in choice.words
+
+
+@pytest.mark.parametrize("state", [State.running, State.stalled, State.zombie])
+def test_a_run_that_goes_on_without_slurm_is_left(
+    tmp_path: Path, config: RunConfig, state: State
+) -> None:
+    choice = choose(job(tmp_path / "a", config), seen(tmp_path / "a", state, None))
+    assert (choice.submit, choice.words) == (False, f"{state} outside of Slurm: left alone")
+
+
+def test_a_sweep_with_an_unreadable_submission_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "slurm/1").mkdir(parents=True)
+    (tmp_path / "slurm/1/tasks.json").write_text('{"version": 9}')
+    with pytest.raises(RlavrError, match=r"tasks.json: version 9 is not 1"):
+        states_by_name(tmp_path)
+
+
+def test_a_run_is_planned_once_however_its_root_is_spelt(
+    tmp_path: Path, config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for root in (Path("s"), tmp_path / "s", Path("../") / tmp_path.name / "s"):
+        write_plan([Job(overrides=(), config=config, folder=root / "a")])
+    plan = json.loads((tmp_path / "s/sweep.json").read_text())
+    assert [run["index"] for run in plan["runs"]] == [0]
+
+
+def test_threads_are_those_that_slurm_was_asked_for(config: RunConfig) -> None:
+    asked = read_settings({"cpus_per_task": 6})
+    assert freeze(config, asked, SITE).cluster.threads == 6
+    shared = replace(config, cluster=replace(config.cluster, runs_per_node=2))
+    assert freeze(shared, asked, SITE).cluster.threads == 3
+    told = replace(config, cluster=replace(config.cluster, threads=1))
+    assert freeze(told, asked, SITE).cluster.threads == 1
+    assert freeze(config, read_settings({}), SITE).cluster.threads == 0
 
 
 def test_the_frozen_config_knows_the_clusters_grace_and_its_user_wins(
     tmp_path: Path, config: RunConfig
 ) -> None:
-    frozen = freeze(replace(config, retry_failed=True), SITE)
+    settings = read_settings({})
+    frozen = freeze(replace(config, retry_failed=True), settings, SITE)
     assert (frozen.cluster.grace, frozen.cluster.warning) == (12, 90)
     assert not frozen.retry_failed
     mine = replace(config, cluster=replace(config.cluster, grace_seconds=3, warning_seconds=4))
-    assert (freeze(mine, SITE).cluster.grace, freeze(mine, SITE).cluster.warning) == (3, 4)
+    told = freeze(mine, settings, SITE).cluster
+    assert (told.grace, told.warning) == (3, 4)
     open_run_folder(tmp_path / "a", frozen)
     assert read_config(tmp_path / "a") == frozen
 
@@ -119,6 +159,20 @@ def test_a_rank_gets_a_gpu_where_there_are_any() -> None:
     assert for_site(settings, SITE).gpus_per_node == 4
     assert for_site(settings, replace(SITE, gpus=False)).gpus_per_node is None
     assert for_site(read_settings({"gpus_per_node": 2}), SITE).gpus_per_node == 2
+
+
+def test_waiting_goes_on_while_slurm_does_not_answer(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    [run] = make_plan(tmp_path / "s", "a1")
+    threading.Timer(0.6, (tmp_path / "squeue").write_text, ["#!/bin/sh\nexit 0\n"]).start()
+    threading.Timer(0.3, finish, [run]).start()
+    begun = time.monotonic()
+    assert waiting.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
+    assert time.monotonic() - begun > 0.5, "not before Slurm had answered"
 
 
 def test_waiting_ends_when_nothing_moves_any_more_and_tells_how_each_run_ended(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
-from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission, submissions
+from rlavr_hpc.cluster.slurm.submissions import create_submission, submissions
 from rlavr_hpc.errors import UserError
 
 
@@ -34,11 +35,19 @@ def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
         ({"nodes": "two"}, "nodes"),
         ({"time": "soon"}, "'soon' is no time"),
         ({"time": "1"}, "no longer than signal_seconds=120"),
+        ({"time": 14400}, "without quotes as 14400"),
+        ({"setup": ["export WANDB_API_KEY=abc"]}, "WANDB_API_KEY=...: what is secret"),
+        ({"container": "run --env HF_TOKEN=abc x.sif"}, "HF_TOKEN=...: what is secret"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_by_name(given: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         read_settings(given)
+
+
+def test_naming_a_secret_without_telling_it_is_fine() -> None:
+    setup = ["export WANDB_API_KEY=$(cat key)", 'export HF_TOKEN="$MINE"', "module load TOKEN/1"]
+    assert read_settings({"setup": setup}).setup == setup
 
 
 def test_a_time_that_yaml_read_as_a_number_is_minutes() -> None:
@@ -47,11 +56,10 @@ def test_a_time_that_yaml_read_as_a_number_is_minutes() -> None:
 
 def script(folder: Path, **given: Any) -> str:  # noqa: ANN401
     submission = create_submission(
-        folder, [folder / "a", folder / "b"], settings={}, code=folder / "code" / "1"
-    )
-    return make_script(
-        submission, read_settings(given), name="study", work_dir=folder, lines=["export HF=1"]
-    )
+        folder, [folder / "a", folder / "b"], settings={}, code=folder / "code" / "1",
+        work_dir=folder,
+    )  # fmt: skip
+    return make_script(submission, read_settings(given), name="study", lines=["export HF=1"])
 
 
 def test_the_script_asks_for_what_the_settings_say_and_for_what_survival_needs(
@@ -79,7 +87,8 @@ def test_without_a_throttle_all_tasks_may_run(tmp_path: Path) -> None:
 def test_the_command_runs_in_a_container_and_the_bookkeeping_outside(tmp_path: Path) -> None:
     text = script(tmp_path, container="apptainer exec --nv image.sif", python="python3")
     assert ' apptainer exec --nv image.sif python3 -u -m rlavr_hpc.trainer "$RUN"\n' in text
-    assert '\npython3 -m rlavr_hpc.cluster.slurm.after "$RUN" "$code"' in text
+    after = f'\n{sys.executable} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code"'
+    assert after in text, "the image's Python is not there outside of it"
 
 
 @pytest.mark.parametrize("name", ["WANDB_API_KEY", "hf_token", "MY_SECRET", "DB_PASSWORD"])
@@ -114,7 +123,9 @@ def test_the_script_is_clean_shell(tmp_path: Path) -> None:
 
 
 def test_a_submission_is_on_disk_before_it_has_a_job_and_found_again(tmp_path: Path) -> None:
-    made = create_submission(tmp_path, [tmp_path / "a"], settings={"nodes": 2}, code=None)
+    made = create_submission(
+        tmp_path, [tmp_path / "a"], settings={"nodes": 2}, code=None, work_dir=tmp_path
+    )
     (read,) = submissions(tmp_path)
     assert read == made
     assert read.job is None
@@ -123,15 +134,24 @@ def test_a_submission_is_on_disk_before_it_has_a_job_and_found_again(tmp_path: P
     assert given.job_of(tmp_path / "a") == "12_0"
     assert given.job_of(tmp_path / "b") is None
     assert given.log(0, rank=1) == tmp_path / "slurm/1/log/12_0_1_log.out"
-    second = create_submission(tmp_path, [tmp_path / "b"], settings={}, code=tmp_path / "c")
+    second = create_submission(
+        tmp_path, [tmp_path / "b"], settings={}, code=tmp_path / "c", work_dir=tmp_path
+    )
     assert [s.folder.name for s in submissions(tmp_path)] == ["1", "2"]
     assert second.tag != made.tag
+
+
+def test_a_damaged_job_id_is_no_job_id(tmp_path: Path) -> None:
+    made = create_submission(
+        tmp_path, [tmp_path / "a"], settings={}, code=None, work_dir=tmp_path
+    ).submitted(12)
+    (made.folder / "job.json").write_text('{"version": 1, "jo')
+    (read,) = submissions(tmp_path)
+    assert read.job is None, "so that the tag finds it"
 
 
 def test_a_submission_that_was_not_finished_writing_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "slurm/1").mkdir(parents=True)
     assert list(submissions(tmp_path)) == []
-    assert isinstance(
-        create_submission(tmp_path, [tmp_path / "a"], settings={}, code=None), Submission
-    )
+    create_submission(tmp_path, [tmp_path / "a"], settings={}, code=None, work_dir=tmp_path)
     assert [s.folder.name for s in submissions(tmp_path)] == ["2"]

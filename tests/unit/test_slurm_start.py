@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from rlavr_hpc.cluster.topology import (
@@ -73,6 +75,14 @@ def test_ranks_of_a_step_are_announced_to_torch() -> None:
     assert told["LOCAL_WORLD_SIZE"] == "2"
     assert told["MASTER_ADDR"] == "gpu003"
     assert int(told["MASTER_PORT"]) in PORTS
+
+
+def test_a_rank_that_is_bound_to_its_own_cores_does_not_share_them_again() -> None:
+    mine = len(os.sched_getaffinity(0))
+    bound = {**STEP, "SLURM_CPUS_ON_NODE": str(4 * mine)}
+    assert read_topology(bound, threads=0, runs_per_node=1).threads == mine
+    free = {**STEP, "SLURM_CPUS_ON_NODE": str(mine)}
+    assert read_topology(free, threads=0, runs_per_node=1).threads == max(1, mine // 2)
 
 
 def test_a_rendezvous_that_somebody_chose_is_kept() -> None:

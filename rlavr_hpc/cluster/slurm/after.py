@@ -12,11 +12,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from signal import SIGTERM, SIGUSR2
+from typing import TypeVar
 
 from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
 from rlavr_hpc.cluster.slurm.ending import newest_step
@@ -25,16 +26,20 @@ from rlavr_hpc.cluster.slurm.stops import (
     WAIT_TO_BE_KILLED,
     Cause,
     Stop,
-    read_stops,
+    read_stop,
     stop_path,
     write_stop,
 )
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
-from rlavr_hpc.failures import Failure, read_failures
+from rlavr_hpc.failures import Failure, read_failure
 
+Record = TypeVar("Record")
 AGAIN = (Cause.preempted, Cause.time_limit, Cause.signalled, Cause.crashed)
 """Causes after which a job goes back into the queue."""
+STOPPING = (Cause.time_limit, Cause.signalled)
+"""Causes that are no failure where they left a newer checkpoint behind. A signal may be srun's own,
+which ends the other ranks when one is gone and whose exit code hides that one's."""
 FINAL = {
     ExitCode.MISTAKE: Cause.mistake,
     ExitCode.EARLY_WARNING: Cause.early_warning,
@@ -109,7 +114,7 @@ def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoi
     last = stops[-1] if stops else None
     progress = checkpoint != (last.checkpoint if last is not None else -1)
     before = last.failures if last is not None and last.job == job and not progress else 0
-    return before + (cause is Cause.crashed or (cause is Cause.time_limit and not progress))
+    return before + (cause is Cause.crashed or (cause in STOPPING and not progress))
 
 
 def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures: int) -> Stop:
@@ -117,7 +122,8 @@ def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures
     marked = stop_path(run_dir, ended.start.job, MARK).exists()
     cause = Cause.cancelled if marked else classify(ended)
     checkpoint = newest_step(run_dir)
-    before = [stop for stop in read_stops(run_dir) if stop.restart != MARK]
+    stops = _whole(run_dir / "stops", read_stop)
+    before = sorted((s for s in stops if s.restart != MARK), key=lambda stop: stop.time)
     row = failures_in_a_row(before, cause, job=ended.start.job, checkpoint=checkpoint)
     given_up = row >= max_failures
     again = cause in AGAIN and not given_up
@@ -143,7 +149,19 @@ def _message(cause: Cause, failure: Failure | None, row: int, most: int) -> str:
 
 def _explaining(run_dir: Path, start: SlurmStart) -> Failure | None:
     """The first rank's failure of this start; the others only lost their partner."""
-    return next((f for f in read_failures(run_dir) if f.start == start.name), None)
+    told = [f for f in _whole(run_dir / "failures", read_failure) if f.start == start.name]
+    return min(told, key=lambda failure: failure.time, default=None)
+
+
+def _whole(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
+    """The records of a folder; a damaged one must not keep a job from being requeued."""
+    found = []
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            found.append(read(path))
+        except RlavrError as error:
+            print(f"rlavr_hpc: {error}", file=sys.stderr)
+    return found
 
 
 def _asked(name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,13 @@ FIELDS = {
     "partition": "%P", "comment": "%k",
 }  # fmt: skip
 """squeue's format letters; the comment comes last, since it may hold anything."""
+NOT_PASSED_ON = (
+    "SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SCONTROL_", "SINFO_",
+    "TORCHELASTIC_",
+)  # fmt: skip
+OF_A_RANK = (
+    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+)  # fmt: skip
 ACTIVE = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
 """States in which a job holds nodes; PENDING and the REQUEUE kinds wait."""
 
@@ -57,16 +64,33 @@ class QueuedJob:
         return self.state in ACTIVE
 
 
-def call(*command: str, environment: Mapping[str, str] | None = None) -> str:
+def environment_for(environment: Mapping[str, str]) -> dict[str, str]:
+    """Without what makes Slurm's programs answer or submit otherwise than they are asked to.
+
+    That is the user's own defaults for them, and what tells a process of the allocation or the
+    launch it is in: both would be handed on to the jobs.
+    """
+    return {
+        key: value
+        for key, value in environment.items()
+        if key == "SLURM_CONF" or not (key.startswith(NOT_PASSED_ON) or key in OF_A_RANK)
+    }
+
+
+def call(*command: str) -> str:
     """Run one of Slurm's programs; returns what it printed.
 
     Raises:
         SlurmError: it is not installed, failed, or did not answer in a minute.
     """
+    return _run(command).stdout
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS,
-            env=environment, errors="replace",
+            env=environment_for(os.environ), errors="replace",
         )  # fmt: skip
     except FileNotFoundError:
         raise SlurmError(
@@ -79,7 +103,7 @@ def call(*command: str, environment: Mapping[str, str] | None = None) -> str:
         ) from None
     if done.returncode:
         raise SlurmError(f"{command[0]}: {_said(done.stderr or done.stdout)}")
-    return done.stdout
+    return done
 
 
 def _said(text: str) -> str:
@@ -148,13 +172,13 @@ def gres(partition: str | None) -> str:
     return " ".join(sorted(set(call("sinfo", "-h", *where, "-o", "%G").split())))
 
 
-def submit(script: Path, *, environment: Mapping[str, str] | None = None) -> int:
+def submit(script: Path) -> int:
     """Hand a script to sbatch; returns the job's id.
 
     Raises:
         SlurmError: sbatch refused it, in its own words.
     """
-    text = call("sbatch", str(script), environment=environment)
+    text = call("sbatch", str(script))
     found = re.search(r"job (\d+)", text)
     if found is None:
         raise SlurmError(f"sbatch answered {text.strip()!r}, which names no job")
@@ -167,14 +191,8 @@ def test_only(script: Path) -> str:
     Raises:
         SlurmError: it would be refused.
     """
-    done = subprocess.run(
-        ["sbatch", "--test-only", str(script)], capture_output=True, text=True, check=False,
-        timeout=TIMEOUT_SECONDS,
-    )  # fmt: skip
-    said = _said(done.stderr or done.stdout)
-    if done.returncode:
-        raise SlurmError(f"sbatch: {said}")
-    return said
+    done = _run(["sbatch", "--test-only", str(script)])
+    return _said(done.stderr or done.stdout)
 
 
 def requeue(name: str) -> None:

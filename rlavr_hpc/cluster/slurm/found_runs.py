@@ -131,11 +131,7 @@ def _adopt(submission: Submission, queue: Iterable[QueuedJob]) -> Submission:
     try:
         return submission.submitted(found.array_job)
     except OSError:  # not ours to write: it is found again the next time
-        return Submission(
-            folder=submission.folder, tag=submission.tag, runs=submission.runs,
-            settings=submission.settings, code=submission.code, kind=submission.kind,
-            job=found.array_job,
-        )  # fmt: skip
+        return replace(submission, job=found.array_job)
 
 
 def _search(top: Path, folder: Path, depth: int) -> Iterator[Found]:

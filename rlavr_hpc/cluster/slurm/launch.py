@@ -6,11 +6,11 @@ submits the rest.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ from omegaconf import DictConfig
 from rlavr_hpc.cluster.cached import missing_inputs
 from rlavr_hpc.cluster.caches import setup_lines
 from rlavr_hpc.cluster.launcher import Job, compose_jobs, write_plan
+from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.cluster.slurm.code import plugin_targets, snapshot
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings, read_settings
 from rlavr_hpc.cluster.slurm.site import Site, read_site
 from rlavr_hpc.cluster.slurm.states import RunState, State, states
-from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission
+from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission, submissions
 from rlavr_hpc.config import RunConfig
-from rlavr_hpc.errors import UserError
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.run_folder import Start, check_start, git_revision, open_run_folder
 
@@ -45,6 +46,8 @@ class Choice:
     job: Job
     submit: bool
     words: str
+    refused: bool = False
+    """Its folder cannot be used for it."""
 
 
 def launch_slurm(
@@ -63,14 +66,15 @@ def launch_slurm(
         given: the launcher's settings.
 
     Raises:
-        UserError: a config, a setting or the folder cannot work; nothing was submitted.
+        UserError: a config, a setting or the folder cannot work. Nothing was submitted that was
+            not printed as such: where jobs differ in `name`, sweeps are submitted one by one.
         SlurmError: Slurm does not answer or refuses the job.
     """
     settings = read_settings(given)
     site = read_site(settings)
     jobs = compose_jobs(context, config, job_overrides)
     if settings.offline:
-        _refuse_missing(jobs)
+        refuse_missing([job.config for job in jobs])
     sweeps: dict[Path, list[Job]] = {}
     for job in jobs:
         sweeps.setdefault(job.folder.parent, []).append(job)
@@ -79,8 +83,9 @@ def launch_slurm(
     return list(sweeps)
 
 
-def _refuse_missing(jobs: Sequence[Job]) -> None:
-    missing = missing_inputs(*(job.config for job in jobs))
+def refuse_missing(configs: Sequence[RunConfig]) -> None:
+    """Raise UserError when a run would lack its model or data on a node without network."""
+    missing = missing_inputs(*configs)
     if missing:
         listed = "\n  ".join(missing)
         raise UserError(
@@ -90,33 +95,49 @@ def _refuse_missing(jobs: Sequence[Job]) -> None:
 
 
 def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
-    with alone(sweep):
-        found = {state.run.absolute(): state for state in states(sweep, queue=commands.queue())}
-        choices = [choose(job, found.get(job.folder.absolute())) for job in jobs]
+    if "%" in str(sweep.absolute()):
+        raise UserError(
+            f"{sweep.absolute()}: Slurm reads '%' in a path as a pattern; choose another root"
+        )
+    with nullcontext() if settings.dry_run else alone(sweep):
+        found = states_by_name(sweep)
+        choices = [choose(job, found.get(job.folder.name)) for job in jobs]
         _show(sweep, choices, dry=settings.dry_run)
+        OUTCOMES.extend(ExitCode.MISTAKE for choice in choices if choice.refused)
         chosen = [choice.job for choice in choices if choice.submit]
         if settings.dry_run:
-            _rehearse(sweep, chosen or list(jobs), settings, site)
+            _rehearse(sweep, chosen, settings, site)
             return
-        write_plan(jobs)
+        write_plan([choice.job for choice in choices if not choice.refused])
         if not chosen:
             print("nothing to submit")
             return
         for job in chosen:
-            open_run_folder(job.folder, freeze(job.config, site))
+            open_run_folder(job.folder, freeze(job.config, settings, site))
         code = _snapshot(sweep, chosen) if settings.snapshot else None
         for part in _parts(chosen, site.max_array):
-            submit(sweep, [job.folder for job in part], settings, site, code=code)
+            order = Order(settings=settings, site=site, code=code, work_dir=Path.cwd())
+            submit(sweep, [job.folder for job in part], order)
     print(f"\nnext: python -m rlavr_hpc.status {sweep}   (also logs, why, cancel; --help)")
 
 
-def choose(job: Job, state: RunState | None) -> Choice:
-    """What happens with a run, given its config and where it stands.
+def states_by_name(sweep: Path) -> dict[str, RunState]:
+    """Where a sweep's runs stand, by the names of their folders.
 
     Raises:
-        UserError: its folder holds a run with other settings.
+        RlavrError: a submission's record cannot be read, so its jobs would be submitted twice.
     """
-    start = check_start(job.folder, job.config)
+    for _ in submissions(sweep):
+        pass
+    return {state.run.name: state for state in states(sweep, queue=commands.queue())}
+
+
+def choose(job: Job, state: RunState | None) -> Choice:
+    """What happens with a run, given its config and where it stands."""
+    try:
+        start = check_start(job.folder, job.config)
+    except UserError as error:
+        return Choice(job=job, submit=False, refused=True, words=f"left: {error}")
     if start is Start.finished:
         return Choice(job=job, submit=False, words="finished: skipped")
     if state is None or state.state in START_AGAIN or state.state is State.done:
@@ -127,32 +148,41 @@ def choose(job: Job, state: RunState | None) -> Choice:
         words = "submitted again" if submit else "left; retry_failed=true submits it again"
         return Choice(job=job, submit=submit, words=f"{state.state}: {words}")
     if state.job is None:
-        return Choice(job=job, submit=True, words=f"{state.state}, without a job: submitted")
+        return Choice(job=job, submit=False, words=f"{state.state} outside of Slurm: left alone")
     return Choice(job=job, submit=False, words=f"{state.state} as {state.job}: left alone")
 
 
-def freeze(config: RunConfig, site: Site) -> RunConfig:
-    """The config as it stands in the run folder, with what Slurm says of signals."""
+def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
+    """The config as it stands in the run folder, with what Slurm says of signals.
+
+    Threads are those that were asked for: nodes of a partition may differ, and another number is
+    no longer the same run bit for bit.
+    """
     cluster = config.cluster
+    threads = cluster.threads or (settings.cpus_per_task or 0) // cluster.runs_per_node
     grace = site.grace_seconds if cluster.grace_seconds is None else cluster.grace_seconds
     told = cluster.warning_seconds
     warning = site.warning_seconds if told is None else told
     return replace(
         config, retry_failed=False,
-        cluster=replace(cluster, grace_seconds=grace, warning_seconds=warning),
+        cluster=replace(cluster, threads=threads, grace_seconds=grace, warning_seconds=warning),
     )  # fmt: skip
 
 
 @contextmanager
 def alone(sweep: Path) -> Iterator[None]:
-    """Two people, or two terminals, that start one sweep do not submit it twice."""
+    """Two terminals that start one sweep do not submit it twice."""
     try:
-        with FileLock(make_folder(sweep) / ".launch.lock", timeout=60):
-            yield
+        lock = FileLock(make_folder(sweep) / ".launch.lock", timeout=60)
+        lock.acquire()
     except Timeout:
         raise UserError(f"{sweep} is being submitted by another process; try again") from None
     except OSError as error:
         raise UserError(f"{sweep}: {error}; choose another root") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _show(sweep: Path, choices: Sequence[Choice], *, dry: bool) -> None:
@@ -172,21 +202,35 @@ def _snapshot(sweep: Path, jobs: Sequence[Job]) -> Path:
 
 
 def _parts(jobs: Sequence[Job], most: int) -> Iterator[Sequence[Job]]:
+    most = max(1, most)
     for begin in range(0, len(jobs), most):
         yield jobs[begin : begin + most]
 
 
-def submit(
-    sweep: Path, runs: Sequence[Path], settings: SlurmSettings, site: Site, *, code: Path | None
-) -> list[Submission]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How runs are to be submitted."""
+
+    settings: SlurmSettings
+    site: Site
+    code: Path | None
+    """Snapshot of the program."""
+    work_dir: Path
+    """Where relative paths of the configs start."""
+
+
+def submit(sweep: Path, runs: Sequence[Path], order: Order) -> list[Submission]:
     """Hand one array to sbatch, and one of evaluations behind it where the settings say so."""
-    settings = for_site(settings, site)
-    kept = settings.as_dict()
-    training = create_submission(sweep, runs, settings=kept, code=code)
+    settings = for_site(order.settings, order.site)
+    create = partial(
+        create_submission, sweep, runs, settings=settings.as_dict(), code=order.code,
+        work_dir=order.work_dir,
+    )  # fmt: skip
+    training = create()
     training = _hand_in(training, _script(training, settings))
     if settings.evaluate is None:
         return [training]
-    evaluation = create_submission(sweep, runs, settings=kept, code=code, kind="evaluate")
+    evaluation = create(kind="evaluate")
     text = _script(evaluation, settings, after=training.job)
     return [training, _hand_in(evaluation, text)]
 
@@ -204,30 +248,17 @@ def _script(submission: Submission, settings: SlurmSettings, *, after: int | Non
         settings = replace(settings, nodes=1, tasks_per_node=1)
         name = f"{name}-evaluate"
     return make_script(
-        submission, settings, name=name, work_dir=Path.cwd(), after=after,
-        lines=setup_lines(settings.offline),
-    )  # fmt: skip
+        submission, settings, name=name, after=after, lines=setup_lines(settings.offline)
+    )
 
 
 def _hand_in(submission: Submission, text: str) -> Submission:
     script = submission.folder / "script.sh"
     write_atomic(script, text)
-    done = submission.submitted(commands.submit(script, environment=_environment()))
+    done = submission.submitted(commands.submit(script))
     what = "evaluations" if submission.kind == "evaluate" else "runs"
     print(f"submitted {len(done.runs)} {what} as array {done.job}: {done.folder}")
     return done
-
-
-def _environment() -> dict[str, str]:
-    """Of the submission, without what tells a process of the allocation or launch it is in."""
-    mine = ("SLURM_", "SLURMD_", "SRUN_", "TORCHELASTIC_")
-    keep = {"SLURM_CONF"}
-    out = {"RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-    return {
-        key: value
-        for key, value in os.environ.items()
-        if key in keep or not (key.startswith(mine) or key in out)
-    }
 
 
 def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
@@ -236,7 +267,7 @@ def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: S
         runs = tuple(job.folder.absolute() for job in part)
         submission = Submission(
             folder=(sweep / "slurm" / "N").absolute(), tag="rlavr-dry-run", runs=runs,
-            settings={}, code=None,
+            settings={}, code=None, work_dir=Path.cwd(),
         )  # fmt: skip
         text = _script(submission, for_site(settings, site))
         with tempfile.TemporaryDirectory() as folder:

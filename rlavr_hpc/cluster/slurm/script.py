@@ -12,7 +12,6 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from submitit.slurm.slurm import SlurmExecutor
 
@@ -49,7 +48,6 @@ def make_script(
     settings: SlurmSettings,
     *,
     name: str,
-    work_dir: Path,
     lines: Sequence[str] = (),
     after: int | None = None,
 ) -> str:
@@ -59,7 +57,6 @@ def make_script(
         submission: whose tasks the array is.
         settings: of its jobs.
         name: of the job in the queue.
-        work_dir: where relative paths of the configs start.
         lines: shell lines before the user's own set-up.
         after: for evaluations, the array whose task of the same index must have ended well.
 
@@ -81,7 +78,7 @@ def make_script(
             job_name=name, time=settings.time, ntasks_per_node=settings.tasks_per_node,
             signal_delay_s=settings.signal_seconds, comment=submission.tag, wckey=None,
             array_parallelism=settings.throttle or NO_THROTTLE, stderr_to_stdout=True,
-            setup=_setup(submission, settings, work_dir, lines), additional_parameters=options,
+            setup=_setup(submission, settings, lines), additional_parameters=options,
             teardown=_teardown(submission, settings),
             srun_args=[*ENDS_TOGETHER, *settings.srun_args],
             dependency=f"aftercorr:{after}" if after is not None else None,
@@ -105,9 +102,8 @@ def _command(settings: SlurmSettings, *, evaluating: bool) -> str:
     return f'{_python(settings)} -u -m rlavr_hpc.trainer "$RUN"'
 
 
-def _setup(
-    submission: Submission, settings: SlurmSettings, work_dir: Path, lines: Sequence[str]
-) -> list[str]:
+def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]) -> list[str]:
+    work_dir = submission.work_dir
     path = [str(submission.code)] if submission.code else []
     said = [
         "trap : TERM  # this shell outlives the signal, to say how the run ended",
@@ -118,7 +114,8 @@ def _setup(
         "export PYTHONSAFEPATH=1  # what lies in the working directory hides no module",
         f"export PYTHONPATH={shlex.quote(os.pathsep.join([*path, str(work_dir)]))}"
         "${PYTHONPATH:+:$PYTHONPATH}",
-        "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}  # which srun 22.05 to 23.02 forgets",
+        "# srun 22.05 to 23.02 forgets it",
+        '[ -z "${SLURM_CPUS_PER_TASK:-}" ] || export SRUN_CPUS_PER_TASK="$SLURM_CPUS_PER_TASK"',
         *lines,
         *(f"export {key}={shlex.quote(value)}" for key, value in settings.env.items()),
     ]
@@ -128,7 +125,8 @@ def _setup(
 def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     if submission.kind == "evaluate":
         return ["code=$?", *settings.teardown, *teardown_lines(), 'exit "$code"']
-    python = settings.python or shlex.quote(sys.executable)
+    outside = None if settings.container else settings.python
+    python = outside or shlex.quote(sys.executable)
     return [
         "code=$?",
         f'{python} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '

@@ -13,6 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 from rlavr_hpc.errors import UserError
 
 SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+SECRET_ASSIGNED = re.compile(rf"\b(\w*(?:{'|'.join(SECRET)})\w*)=(?![\"']?\$)")
+NOT_IN_SCRIPTS = (
+    "what is secret must not be written into a script; export it where you submit, jobs inherit "
+    "that environment"
+)
+LONG_MINUTES = 60 * 24 * 7
 TIME = re.compile(r"(?:(\d+)-)?(\d+)(?::(\d+))?(?::(\d+))?")
 
 
@@ -73,6 +79,7 @@ class SlurmSettings:
             if value is not None and value < 1:
                 raise UserError(f"hydra.launcher.{key}={value} must be at least 1")
         _check_env(self.env)
+        self._check_lines()
         if self.signal_seconds < 1:
             raise UserError(f"hydra.launcher.signal_seconds={self.signal_seconds} is too short")
         if self.signal_seconds >= self.time_seconds:
@@ -81,6 +88,13 @@ class SlurmSettings:
                 f"{self.signal_seconds}: a run would be told to stop as it starts; give it more "
                 "time or a shorter lead"
             )
+
+    def _check_lines(self) -> None:
+        """Assignments in what goes into the script; `NAME=$VALUE` names a value and tells none."""
+        values = [*self.setup, *self.teardown, *self.srun_args, *map(str, self.sbatch.values())]
+        for line in (*values, self.container or "", self.evaluate or ""):
+            if found := SECRET_ASSIGNED.search(line):
+                raise UserError(f"hydra.launcher: {found[1]}=...: {NOT_IN_SCRIPTS}")
 
     @property
     def time_seconds(self) -> int:
@@ -103,10 +117,7 @@ def _check_env(env: Mapping[str, str]) -> None:
         if not key.isidentifier():
             raise UserError(f"hydra.launcher.env: {key!r} is no name of a variable")
         if any(word in key.upper() for word in SECRET):
-            raise UserError(
-                f"hydra.launcher.env.{key}: what is secret must not be written into a script; "
-                "export it where you submit, jobs inherit that environment"
-            )
+            raise UserError(f"hydra.launcher.env.{key}: {NOT_IN_SCRIPTS}")
 
 
 def seconds_of(time: str) -> int:
@@ -135,6 +146,11 @@ def read_settings(values: Mapping[str, Any]) -> SlurmSettings:
     known = set(SlurmSettings.__slots__)
     if unknown := sorted(set(values) - known):
         raise UserError(f"hydra.launcher.{unknown[0]}: no such key; known: {', '.join(known)}")
+    if isinstance(time := values.get("time"), int) and time > LONG_MINUTES:
+        raise UserError(
+            f"hydra.launcher.time={time} is {time} minutes; YAML reads 4:00:00 without quotes as "
+            '14400, so write "4:00:00"'
+        )
     given = {**values, "time": str(values.get("time", "1:00:00"))}
     try:
         merged = OmegaConf.merge(OmegaConf.structured(SlurmSettings), OmegaConf.create(given))

@@ -11,6 +11,7 @@ A submission is found again in the queue by its tag, which is its jobs' comment.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,6 +38,8 @@ class Submission:
     """Of the launcher, to submit the same again."""
     code: Path | None
     """Snapshot of the program that its jobs run; None = the installed one."""
+    work_dir: Path
+    """Where relative paths of the configs start."""
     kind: str = "train"
     """"train" or "evaluate"."""
     job: int | None = field(default=None, compare=False)
@@ -65,6 +68,7 @@ def create_submission(
     *,
     settings: Mapping[str, Any],
     code: Path | None,
+    work_dir: Path,
     kind: str = "train",
 ) -> Submission:
     """Write the next submission's folder under `sweep`; nothing has been queued on return.
@@ -76,12 +80,13 @@ def create_submission(
         folder = _next_folder(make_folder(sweep / FOLDER))
         submission = Submission(
             folder=folder, tag=f"rlavr-{secrets.token_hex(6)}", settings=dict(settings), code=code,
-            runs=tuple(run.absolute() for run in runs), kind=kind,
+            runs=tuple(Path(os.path.normpath(run.absolute())) for run in runs), kind=kind,
+            work_dir=work_dir,
         )  # fmt: skip
         make_folder(folder / "log")
         values = asdict(submission) | {
             "runs": [str(run) for run in submission.runs],
-            "code": code and str(code),
+            "code": code and str(code), "work_dir": str(work_dir),
         }  # fmt: skip
         del values["folder"], values["job"]
         write_atomic(folder / "runs.txt", "".join(f"{run}\n" for run in submission.runs))
@@ -114,13 +119,18 @@ def read_submission(folder: Path) -> Submission:
     try:
         values["runs"] = tuple(Path(run) for run in values["runs"])
         values["code"] = values["code"] and Path(values["code"])
+        values["work_dir"] = Path(values["work_dir"])
         return Submission(folder=folder, job=_job(folder / "job.json"), **values)
     except (TypeError, KeyError) as error:
         raise RlavrError(f"{path} cannot be used: {error!r}") from error
 
 
 def _job(path: Path) -> int | None:
-    return int(read_record(path, VERSION)["job"]) if path.exists() else None
+    """None also where the record is damaged: the tag finds the job."""
+    try:
+        return int(read_record(path, VERSION)["job"])
+    except (RlavrError, ValueError, KeyError, TypeError):
+        return None
 
 
 def submissions(sweep: Path) -> Iterator[Submission]:
