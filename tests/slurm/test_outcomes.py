@@ -136,6 +136,22 @@ def test_a_partition_that_does_not_exist_is_refused_before_anything_is_written(
     assert not list(tmp_path.glob("run/sweep.json"))
 
 
+def test_a_model_that_is_not_in_the_cache_is_refused_before_anything_is_queued(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    data = tmp_path / "questions.jsonl"
+    data.write_text('{"prompt": "1+1?", "answer": "2"}\n' * 8)
+    wanted = ("data=jsonl", f"data.path={data}", "data.holdout=0.25", "model=pretrained")
+    done = run(
+        "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *wanted,
+        "model.path=nobody/nothing", environment={"HF_HUB_CACHE": str(tmp_path / "hub")},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "python -m rlavr_hpc.fetch model.path=nobody/nothing" in done.stderr
+    assert not list(tmp_path.glob("root/*/sweep.json"))
+    assert not scenes.queued(tmp_path / "root")
+
+
 def test_a_time_limit_that_leaves_no_time_for_a_checkpoint_ends_with_the_way_out(
     endless: Path,
 ) -> None:
