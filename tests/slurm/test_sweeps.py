@@ -83,7 +83,8 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     later = "+hydra.launcher.sbatch.begin=now+1hour"
     launch(tmp_path, *QUICK, "seed=1,2", later)
     jobs = {job.name for job in scenes.queued(tmp_path)}
-    again = launch(tmp_path, *QUICK, "seed=1,2", later)
+    (tmp_path / "x").mkdir()
+    again = launch(tmp_path / "x" / "..", *QUICK, "seed=1,2", later)
     assert again.stdout.count("left alone") == 2
     assert "nothing to submit" in again.stdout
     assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"

@@ -66,6 +66,17 @@ def test_a_key_that_does_not_exist_is_refused_before_anything_is_planned(tmp_pat
     assert not list(tmp_path.glob("*/sweep.json"))
 
 
+def test_a_secret_that_is_refused_is_in_no_file(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rlavr_hpc.run", "-m", "hydra/launcher=slurm", f"root={tmp_path}",
+         "+hydra.launcher.env.HF_TOKEN=canary42"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "HF_TOKEN: what is secret must not be written into a script" in done.stderr
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_jobs_run_the_program_as_it_was_when_they_were_submitted(tmp_path: Path) -> None:
     code = snapshot(tmp_path / "sweep", ["rlavr_hpc.learning.loss:GrpoLoss"], revision="abc")
     probe = "import rlavr_hpc.shipped as s; print(s.PACKAGE, s.CONF)"
