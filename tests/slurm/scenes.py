@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -130,8 +133,20 @@ def costs(folder: Path) -> Iterator[tuple[float, float]]:
         lost = [row for row in rows.get(before.number, []) if row["step"] > after.resumed_from]
         new = [row for row in rows.get(after.number, []) if row["step"] > after.resumed_from]
         token = (folder / "attempts" / f"{after.number}.json").stat().st_mtime
-        first = new[0]["time"] - token if new else float("nan")
-        yield sum(row.get("time/step", 0.0) for row in lost), first
+        if new:  # else it ended before its first step
+            yield sum(row.get("time/step", 0.0) for row in lost), new[0]["time"] - token
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The run's process does nothing meanwhile; what signals it gets, it gets at the end."""
+    pid = read_attempts(folder)[-1].pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 def log_of(folder: Path) -> str:

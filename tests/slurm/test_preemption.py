@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,9 +86,16 @@ def test_a_run_at_its_time_limit_goes_on_in_a_new_start_and_equals_an_undisturbe
     cluster: Cluster, undisturbed: Path, tmp_path: Path, told: Told
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
-    # Slurm looks every half minute, and sends the signal up to a minute early
-    launch(tmp_path, *LONG, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=30")
+    # Slurm looks every half minute, so the signal comes in the first one of every start; those that
+    # it meets while they load come no further
+    launch(
+        tmp_path, *LONG, "hydra.launcher.time=1", "hydra.launcher.signal_seconds=30",
+        "hydra.launcher.max_failures=20",
+    )  # fmt: skip
     folder = the_run(tmp_path)
+    wait_for("step 30", lambda: scenes.kicked(folder) and scenes.step_of(folder) >= 30)
+    with scenes.held(folder):
+        time.sleep(31)
     scenes.wait_until_over(folder)
 
     assert scenes.causes(folder)[-1] == "done"
