@@ -96,8 +96,12 @@ def wait_until_over(folder: Path, *, seconds: float = 240.0) -> None:
 
 
 def job(folder: Path) -> dict[str, str]:
-    """What Slurm says of the run's newest job."""
-    return show_job(job_of(folder))
+    """What Slurm says of the run's newest job; in the moment of a requeue it may say nothing."""
+    said = show_job(job_of(folder))
+    if said.get("JobState", "") in OVER:
+        time.sleep(2)
+        said = show_job(job_of(folder))
+    return said
 
 
 def kicked(folder: Path) -> dict[str, str]:

@@ -453,5 +453,12 @@ def test_a_run_whose_time_limit_was_too_short_too_often_has_failed(run: Path) ->
 def test_a_run_that_was_to_go_on_after_its_time_limit_but_lost_its_job_has_stopped(
     run: Path,
 ) -> None:
-    stop(run, Cause.time_limit, age=15, again=True)
+    stop(run, Cause.time_limit, age=120, again=True)
     assert look(run).state is State.stopped
+
+
+def test_a_job_that_slurm_lists_nowhere_in_the_moment_of_its_requeue_has_not_lost_it(
+    run: Path,
+) -> None:
+    stop(run, Cause.preempted, age=2, again=True)
+    assert look(run).state is State.preempted

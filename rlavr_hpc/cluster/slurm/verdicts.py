@@ -200,9 +200,11 @@ def _stopped(case: Case, stop: Stop) -> Verdict:
     if stop.cause is Cause.cancelled:
         return Verdict(state=State.cancelled, reason=words)
     if stop.again:
+        state = State.preempted if stop.cause is Cause.preempted else State.requeued
         if not case.has_slurm:
-            state = State.preempted if stop.cause is Cause.preempted else State.requeued
             return Verdict(state=state, reason=f"{words}; whether it waits is not known here")
+        if case.now < stop.time + KILL_SECONDS:  # Slurm lists it nowhere for a moment
+            return Verdict(state=state, reason=f"{words}; on its way back into the queue")
         words += "; it was to go on by itself, but its job is gone"
     given_up = stop.cause is Cause.time_limit and not stop.again
     if given_up or stop.cause in (Cause.crashed, Cause.mistake, Cause.done):
