@@ -233,7 +233,7 @@ def test_the_early_warning_says_so(run: Path) -> None:
 
 
 def test_a_preempted_job_that_is_not_in_the_queue_any_more_says_so(run: Path) -> None:
-    stop(run, Cause.preempted, again=True, message="preempted")
+    stop(run, Cause.preempted, again=True, message="preempted", age=120)
     state = look(run)
     assert state.state is State.stopped
     assert state.reason == "preempted; it was to go on by itself, but its job is gone"
@@ -381,7 +381,7 @@ def test_another_process_that_has_got_the_pid_is_not_the_run(tmp_path: Path) -> 
 
 
 def test_without_slurm_a_preempted_job_is_said_to_wait_as_its_record_says(run: Path) -> None:
-    stop(run, Cause.preempted, again=True, message="preempted")
+    stop(run, Cause.preempted, again=True, message="preempted", age=120)
     state = look(run, None)
     assert state.state is State.preempted
     assert "not known here" in state.reason
