@@ -1,0 +1,1 @@
+"""Collapse, budget, comparison, health: what finished and running experiments say."""

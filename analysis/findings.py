@@ -1,0 +1,272 @@
+"""What the analysis says: records in order of flow, run by run and then over all of them.
+
+They hold plain values only (no frames), so that worker processes send them cheaply and
+`summary.json` is their exact image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from analysis.run import Problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A series for a figure, thinned to few points."""
+
+    steps: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+class Kind(StrEnum):
+    """What a collapse looks like."""
+
+    wrong_belief = "wrong_belief"
+    """Votes agree more and more on wrong answers, prompt by prompt."""
+    entropy = "entropy"
+    """The policy's distribution has narrowed to few answers, whatever the prompt."""
+    length_hacking = "length_hacking"
+    """Responses ran into the length limit, or shrank to next to nothing."""
+    format_hacking = "format_hacking"
+    """Answers are stated in a form that earns the vote and means nothing."""
+    silent = "silent"
+    """Nothing parsable is left: no vote, no reward, no advantage."""
+    other = "other"
+    """Accuracy is lost and no signal says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """One signal's part in a verdict."""
+
+    signal: str
+    """Name of the metric, or `collapse/risk` for the early warning."""
+    label_free: bool
+    """Known without any label that was not bought anyway."""
+    step: int | None
+    """Where its change point lies (retrospective), None without one."""
+    told: int | None
+    """First step at which someone who watches only this signal, without knowing the future, would
+    have been told; None = never."""
+    before: float | None
+    """Mean before the change."""
+    after: float | None
+    words: str
+    """One short sentence with the figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Has the run collapsed, since when, how, and who could have known?"""
+
+    collapsed: bool | None
+    """None = cannot be told."""
+    onset: int | None = None
+    """First step of the final low stretch, as detected."""
+    defined_onset: int | None = None
+    """The same by the definition (`rlavr_hpc.telemetry.collapse`), where the truth is on record."""
+    measured_by: str | None = None
+    """The metric that decided."""
+    kind: Kind | None = None
+    loss: float | None = None
+    """Share of the best level that was lost, in [0, 1]."""
+    signs: tuple[Sign, ...] = ()
+    """Strongest first."""
+    warned: int | None = None
+    """First step with an early warning (`collapse/risk` at the run's threshold)."""
+    warning: str = ""
+    """Its reason, in words."""
+    told: int | None = None
+    """First step at which label-free signals alone would have told."""
+    lead: int | None = None
+    """`onset - told`: steps in advance; negative = late; None where either is missing."""
+    words: str = ""
+    """The verdict in one or two sentences for a stranger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What the run's labels were and what they brought."""
+
+    labels: int = 0
+    """Bought, left branches included."""
+    labels_void: int = 0
+    cost: float = 0.0
+    labels_left_behind: int = 0
+    """Bought on branches that were rolled back."""
+    accuracy_start: float | None = None
+    accuracy_end: float | None = None
+    curve: tuple[tuple[float, float], ...] = ()
+    """(labels bought so far, held-out accuracy) of every evaluation."""
+    area: float | None = None
+    """Mean held-out accuracy over the labels spent: area under `curve` by its width; None without
+    labels or with fewer than two evaluations."""
+    labels_to_target: float | None = None
+    """Labels at which the accuracy reaches the target and stays, interpolated; None = never."""
+    wasted: float | None = None
+    """Share of bought labels that confirmed a right vote."""
+    hopeless: float | None = None
+    """Share of bought labels on prompts without any correct response."""
+    oracle_recall: float | None = None
+    """Share of the bought prompts that are among the largest true gaps; needs the audit."""
+    value: Curve | None = None
+    """Mean |pseudo - true reward| gap corrected per label bought, over time (10-step means)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """What the run cost, and what was lost on the way."""
+
+    starts: int = 0
+    preemptions: int = 0
+    """Starts ended by preemption, requeue or time limit; without Slurm's record, starts - 1."""
+    crashes: int = 0
+    rollbacks: int = 0
+    steps_redone: int = 0
+    """Rows written more than once: work done again after a loss."""
+    seconds_lost: float = 0.0
+    """Of these steps."""
+    steps_left_behind: int = 0
+    """On branches that were rolled back."""
+    seconds_running: float = 0.0
+    """Sum over starts, each from its token to its last row."""
+    seconds_waiting: float = 0.0
+    """Between the last row of a start and the next start's token."""
+    seconds_per_step: float | None = None
+    """Median."""
+    tokens_per_second: float | None = None
+    """Median over steps, response tokens."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Share of the step's time by phase: generate, train ..., summing to 1."""
+    device_hours: float = 0.0
+    """Hours that devices were held: GPU-hours on GPUs, else rank-hours on CPUs."""
+    device: str = "CPU rank"
+    """"GPU" or "CPU rank"."""
+    memory_gib: float | None = None
+    """Largest peak of rank 0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFindings:
+    """Everything about one run."""
+
+    name: str
+    folder: str
+    arm: str
+    """Name of the group of runs that differ only by seed."""
+    sweep: str | None
+    policy: str
+    budget: float | None
+    budget_effective: float | None
+    seed: int | None
+    steps: int
+    steps_planned: int | None
+    state: str
+    uses_oracle: bool
+    settings: Mapping[str, str]
+    """What tells it from other runs of the study, flat config keys; seed left out."""
+    verdict: Verdict
+    spending: Spending
+    health: Health
+    curves: Mapping[str, Curve]
+    """By metric name, for figures; also `accuracy` (held-out, all evaluations)."""
+    examples: tuple[Mapping[str, str], ...] = ()
+    """A few example responses early and late: step, prompt, response, vote, bought."""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A mean with its 95% bootstrap interval over seeds."""
+
+    mean: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """Runs that differ only by seed."""
+
+    name: str
+    """As short as the study allows: `care budget=0.1`."""
+    policy: str
+    budget: float | None
+    settings: Mapping[str, str]
+    runs: tuple[str, ...]
+    seeds: tuple[int | None, ...]
+    finished: int
+    """Runs that reached their planned steps."""
+    collapsed: int
+    judged: int
+    """Runs whose collapse can be told."""
+    labels: Interval | None
+    accuracy: Interval | None
+    """Held-out accuracy at the end."""
+    area: Interval | None
+    uses_oracle: bool
+    on_frontier: bool
+    """No other arm without oracle has more accuracy for as many labels or fewer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """Two arms compared."""
+
+    better: str
+    worse: str
+    difference: Interval
+    """Of held-out accuracy at the end, over common seeds where paired."""
+    paired: bool
+    p_value: float | None
+    """Of a sign-flip permutation test (paired) or a permutation test; None with too few runs to be
+    able to say anything."""
+    p_adjusted: float | None
+    """Holm's correction over all contrasts of the report."""
+    sure: bool
+    """`p_adjusted` < 0.05."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One line of the recommendation."""
+
+    rank: int
+    arm: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Policies and budgets over seeds."""
+
+    arms: tuple[Arm, ...] = ()
+    """Best first."""
+    contrasts: tuple[Contrast, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    target: float | None = None
+    """The accuracy that `labels_to_target` refers to."""
+    words: str = ""
+    """The recommendation in two or three sentences."""
+    cautions: tuple[str, ...] = ()
+    """What the reader must know before trusting it: one seed, unfinished runs, ...."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The whole report."""
+
+    title: str
+    sources: tuple[str, ...]
+    """The folders that were searched."""
+    runs: tuple[RunFindings, ...]
+    comparison: Comparison
+    problems: tuple[Problem, ...]
+    """Of folders that hold no usable run; a run's own are in its findings."""
+    made: str
+    """When, ISO 8601 with time zone."""
+    version: str
