@@ -1,0 +1,76 @@
+"""Runs for the analysis, made by hand: as objects, and as folders on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from analysis.read import PURCHASES, WRITTEN
+from analysis.run import Run
+
+CONFIG: dict[str, Any] = {
+    "version": 1, "name": "run", "seed": 1, "steps": 150, "budget": 0.2,
+    "algorithm": {"batch": 64, "group_size": 8},
+    "acquisition": {"name": "care", "has_trust": True, "research_only": False},
+}  # fmt: skip
+
+
+def make_run(
+    name: str = "run",
+    *,
+    rows: Mapping[str, Sequence[float]] | None = None,
+    first_step: int = 1,
+    **facts: Any,  # noqa: ANN401
+) -> Run:
+    """A run whose metrics are these, by step from `first_step`."""
+    columns = dict(rows or {})
+    length = max((len(values) for values in columns.values()), default=0)
+    steps = np.arange(first_step, first_step + length)
+    frame = pd.DataFrame(
+        {key: np.asarray(values, dtype="float64") for key, values in columns.items()},
+        index=pd.Index(steps, name="step"),
+    )
+    frame["branch"], frame["attempt"], frame["time"] = 0, 1, 1000.0 + steps
+    empty = {"written": pd.DataFrame(columns=WRITTEN), "purchases": pd.DataFrame(columns=PURCHASES)}
+    told: dict[str, Any] = {"policy": "care", "seed": 1, "state": "done", **empty, **facts}
+    return Run(name=name, folder=Path(name), rows=frame, **told)
+
+
+def write_run(
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    attempts: Sequence[Mapping[str, Any]] = ({},),
+    ledger: Sequence[Mapping[str, Any]] = (),
+    config: Mapping[str, Any] | None = None,
+) -> Path:
+    """A run's folder whose rows all come from attempt 1 unless they name another one.
+
+    `attempts` are the tokens' facts that are not the usual ones; nothing is sealed.
+    """
+    for part in ("attempts", "metrics", "ledger"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG | dict(config or {})))
+    for number, facts in enumerate(attempts, start=1):
+        token = {
+            "version": 2, "number": number, "resumed_from": 0, "seals": {}, "branch": 0,
+            "reason": "start", "setup": {"world_size": 1}, "host": "n1", "pid": 1,
+            "started": "2026-01-01T00:00:00+00:00", "nonce": f"{folder.name}{number}",
+        }  # fmt: skip
+        (folder / "attempts" / f"{number}.json").write_text(json.dumps(token | dict(facts)))
+        own = [row for row in rows if row.get("attempt", 1) == number]
+        lines = [{"v": 1, "branch": 0, "attempt": number, "time": 0.0, **row} for row in own]
+        write_lines(folder / "metrics" / f"{number}.jsonl", lines)
+    write_lines(folder / "ledger" / "1.jsonl", ledger)
+    return folder
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """A JSON-lines file."""
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
