@@ -15,7 +15,7 @@ import yaml
 from pandas.api.types import is_numeric_dtype
 
 from analysis.run import Problem, Run, Stop
-from analysis.segments import Notes, attempts_of, segments
+from analysis.segments import Notes, attempts_of, files_of, segments
 from rlavr_hpc.attempts import Attempt, forks
 from rlavr_hpc.telemetry import names
 
@@ -236,11 +236,7 @@ def _compare_totals(
 
 
 def _stops(folder: Path, notes: Notes) -> Iterator[Stop]:
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
+    for path in files_of(folder, notes):
         values = _record(path, notes)
         moment = _number(values, "time")
         if isinstance(values.get("cause"), str) and moment is not None:
@@ -279,11 +275,20 @@ def _first_line(error: BaseException) -> str:
 
 
 def planned_run(
-    folder: Path, *, name: str, sweep: str | None, overrides: tuple[str, ...], problem: str | None
+    folder: Path,
+    *,
+    name: str,
+    sweep: str | None,
+    overrides: tuple[str, ...],
+    asked: tuple[str, ...],
+    problem: str | None,
 ) -> Run:
-    """A run of a sweep's plan that has nothing on disk yet, or no longer."""
+    """A run of a sweep's plan that has nothing on disk yet, or no longer.
+
+    `asked` are its overrides with those that the whole sweep shares.
+    """
     problems = (Problem(path=str(folder), text=problem),) if problem else ()
-    facts = dict(part.partition("=")[::2] for part in overrides)
+    facts = dict(part.partition("=")[::2] for part in asked)
     seed = facts.get("seed", "")
     return Run(
         name=name, folder=folder, sweep=sweep, overrides=overrides, state="planned",

@@ -19,7 +19,9 @@ from analysis.run import Problem
 from rlavr_hpc.attempts import Attempt, read_attempts, seal_on, segment
 from rlavr_hpc.errors import RlavrError
 
-SEGMENT = re.compile(r"([1-9][0-9]*)\.jsonl")
+SEGMENT = re.compile(r"([1-9][0-9]{0,8})\.jsonl")
+LARGEST = 1 << 40
+"""No step or branch comes near it."""
 
 
 @dataclass(slots=True)
@@ -70,14 +72,23 @@ def segments(
 
 def _numbers(folder: Path, notes: Notes) -> set[int]:
     found: set[int] = set()
-    if not folder.is_dir():
-        return found
-    for path in sorted(folder.iterdir()):
+    for path in files_of(folder, notes):
         if match := SEGMENT.fullmatch(path.name):
             found.add(int(match[1]))
-        elif not path.name.startswith("."):
+        else:
             notes.add(path, "is not one of a run's files; left out")
     return found
+
+
+def files_of(folder: Path, notes: Notes) -> list[Path]:
+    """What a folder of a run's holds, but for files being written; nothing when it is missing."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        notes.add(folder, f"cannot be read: {error.strerror}")
+        return []
 
 
 def _is_sealed_long(kind: str, number: int, attempts: Sequence[Attempt]) -> bool:
@@ -120,10 +131,14 @@ def _parse(data: bytes, path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
         except orjson.JSONDecodeError:
             bad.append(number)
             continue
-        if isinstance(row, dict) and type(row.get("step")) is int:
+        if isinstance(row, dict) and _is_count(row.get("step")) and _is_count(row.get("branch", 0)):
             yield row
         else:
             bad.append(number)
     if bad:
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         notes.add(path, f"line {bad[0]}{more} cannot be read; left out")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < LARGEST

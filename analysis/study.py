@@ -31,6 +31,7 @@ class Place:
     folder: Path
     sweep: str | None = None
     overrides: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     started: bool = True
     problem: str | None = None
 
@@ -39,7 +40,7 @@ class Place:
         if not self.started:
             return planned_run(
                 self.folder, name=self.name, sweep=self.sweep, overrides=self.overrides,
-                problem=self.problem,
+                asked=self.asked, problem=self.problem,
             )  # fmt: skip
         return read_run(self.folder, name=self.name, sweep=self.sweep, overrides=self.overrides)
 
@@ -164,7 +165,7 @@ def _place(found: Found, top: Path) -> Place:
     sweep = found.folder.parent.resolve().name if planned else None
     return Place(
         name=found.name, folder=found.folder, sweep=sweep, overrides=found.overrides,
-        started=found.started, problem=found.problem,
+        asked=found.asked, started=found.started, problem=found.problem,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Found:
     """As planned by its sweep."""
     overrides: tuple[str, ...] = ()
     """Those that tell it from the other runs of its sweep."""
+    asked: tuple[str, ...] = ()
+    """All of them."""
     started: bool = True
     """False: planned, and nothing is on disk yet."""
     problem: str | None = None
@@ -104,7 +106,8 @@ def _planned(top: Path, folder: Path) -> Iterator[Found]:
     for run in runs:
         own = folder / Path(run["folder"]).name
         differing = tuple(o for o in run["overrides"] if o not in shared)
-        yield _planned_run(top, own, run["run_id"], differing)
+        found = _planned_run(top, own, run["run_id"], differing)
+        yield replace(found, asked=tuple(run["overrides"]))
 
 
 def _planned_run(top: Path, own: Path, run_id: str, overrides: tuple[str, ...]) -> Found:

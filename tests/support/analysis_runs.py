@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from analysis.read import PURCHASES, WRITTEN
 from analysis.run import Run
+from rlavr_hpc.attempts import SEALED, seal_file, segment
 
 CONFIG: dict[str, Any] = {
     "version": 1, "name": "run", "seed": 1, "steps": 150, "budget": 0.2,
@@ -52,22 +54,24 @@ def write_run(
 ) -> Path:
     """A run's folder whose rows all come from attempt 1 unless they name another one.
 
-    `attempts` are the tokens' facts that are not the usual ones; nothing is sealed.
+    `attempts` are the tokens' facts that are not the usual ones; every token seals the segments of
+    the one before.
     """
     for part in ("attempts", "metrics", "ledger"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG | dict(config or {})))
+    write_lines(folder / "ledger" / "1.jsonl", ledger)
     for number, facts in enumerate(attempts, start=1):
+        before = {kind: asdict(seal_file(segment(folder, kind, number - 1))) for kind in SEALED}
         token = {
-            "version": 2, "number": number, "resumed_from": 0, "seals": {}, "branch": 0,
-            "reason": "start", "setup": {"world_size": 1}, "host": "n1", "pid": 1,
-            "started": "2026-01-01T00:00:00+00:00", "nonce": f"{folder.name}{number}",
+            "version": 2, "number": number, "resumed_from": 0, "branch": 0, "reason": "start",
+            "seals": before if number > 1 else {}, "setup": {"world_size": 1}, "host": "n1",
+            "pid": 1, "started": "2026-01-01T00:00:00+00:00", "nonce": f"{folder.name}{number}",
         }  # fmt: skip
         (folder / "attempts" / f"{number}.json").write_text(json.dumps(token | dict(facts)))
         own = [row for row in rows if row.get("attempt", 1) == number]
         lines = [{"v": 1, "branch": 0, "attempt": number, "time": 0.0, **row} for row in own]
-        write_lines(folder / "metrics" / f"{number}.jsonl", lines)
-    write_lines(folder / "ledger" / "1.jsonl", ledger)
+        write_lines(segment(folder, "metrics", number), lines)
     return folder
 
 
