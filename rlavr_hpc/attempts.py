@@ -23,9 +23,9 @@ from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import Line, canonical_json, make_folder, publish_once, read_lines
 
 VERSION = 2
-SEALED = ("ledger", "metrics", "ungradable")
+SEALED = ("ledger", "metrics", "ungradable", "examples")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
-SEALED_LATER = ("ungradable",)
+SEALED_LATER = ("ungradable", "examples")
 """Those that tokens of older versions do not seal."""
 TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
 
