@@ -191,6 +191,12 @@ def build_parts(
     )
 
 
+def device_name(topology: Topology) -> str:
+    """What the maker calls this rank's accelerator, or `cpu`."""
+    device = pick_device(topology)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
 def pick_device(topology: Topology) -> torch.device:
     """This rank's accelerator, or the CPU."""
     if not torch.cuda.is_available():

@@ -47,6 +47,7 @@ class Process:
         start = resume.Start(
             run_dir=self.run_dir, config=self.config, topology=self.topology,
             prompts_fingerprint=prompts.fingerprint, facts=prompts.facts,
+            device=assemble.device_name(self.topology),
         )  # fmt: skip
         begun = resume.begin(start)
         if begun.checkpoint is None and self._models is not None:

@@ -47,6 +47,8 @@ class Start:
     prompts_fingerprint: str
     facts: Mapping[str, Any]
     """Of the data, for the record."""
+    device: str
+    """The accelerator's name, or `cpu`; for the record."""
 
     @property
     def setup(self) -> Setup:
@@ -127,7 +129,7 @@ def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
         return None
     job = slurm_start(os.environ)
     facts = {
-        "topology": asdict(start.topology), "data": dict(start.facts),
+        "topology": asdict(start.topology), "device": start.device, "data": dict(start.facts),
         "slurm": asdict(job) if job else None,
     }  # fmt: skip
     write_provenance(run_dir, attempt.number, facts)

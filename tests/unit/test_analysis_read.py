@@ -29,8 +29,11 @@ def read(folder: Path) -> Run:
     return read_run(folder, name=folder.name)
 
 
-def rows(*steps: int, attempt: int = 1, value: float = 0.5, **facts: float) -> list[dict[str, Any]]:
-    return [{"step": step, "attempt": attempt, TRUTH: value, **facts} for step in steps]
+def rows(
+    *steps: int, attempt: int = 1, value: float = 0.5, labels: float | None = None
+) -> list[dict[str, Any]]:
+    total = {} if labels is None else {"labels/total": labels}
+    return [{"step": step, "attempt": attempt, TRUTH: value, **total} for step in steps]
 
 
 def intent(step: int, *prompts: str, branch: int = 0) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def test_a_step_done_again_counts_once_with_the_newer_attempt(tmp_path: Path) ->
 
 
 def test_steps_that_were_rolled_back_are_not_on_the_line(tmp_path: Path) -> None:
-    lines = [*rows(1, 2, 3, value=0.1), *rows(3, attempt=3, value=0.9, branch=1)]
+    lines = [*rows(1, 2, 3, value=0.1), {**rows(3, attempt=3, value=0.9)[0], "branch": 1}]
     rollback = {"resumed_from": 2, "branch": 1, "reason": "rollback", "setup": None}
     folder = write_run(
         tmp_path / "r", lines, attempts=[{}, rollback, {"resumed_from": 2, "branch": 1}],
@@ -75,7 +78,7 @@ def test_purchases_are_counted_by_decision(tmp_path: Path) -> None:
         intent(1, "a", "b", "c"), commit(1, "a"), commit(1, "b", kind="void"), intent(2, "d"),
         commit(2, "d"),
     ]  # fmt: skip
-    folder = write_run(tmp_path / "r", rows(1, 2, **{"labels/total": 2.0}), ledger=ledger)
+    folder = write_run(tmp_path / "r", rows(1, 2, labels=2.0), ledger=ledger)
     run = read(folder)
     counted = run.purchases[["step", "wanted", "bought", "void", "cost"]].values.tolist()
     assert counted == [[1, 3, 1, 1, 4.0], [2, 1, 1, 0, 2.0]]
@@ -83,13 +86,13 @@ def test_purchases_are_counted_by_decision(tmp_path: Path) -> None:
 
 
 def test_labels_that_the_ledger_lacks_are_told(tmp_path: Path) -> None:
-    folder = write_run(tmp_path / "r", rows(1, **{"labels/total": 3.0}))
+    folder = write_run(tmp_path / "r", rows(1, labels=3.0))
     assert "0 labels are on record up to step 1, the metrics tell of 3" in texts(read(folder))
 
 
 def test_the_ledger_may_be_ahead_of_the_last_row(tmp_path: Path) -> None:
     ledger = [intent(1, "a"), commit(1, "a"), intent(2, "b"), commit(2, "b")]
-    folder = write_run(tmp_path / "r", rows(1, **{"labels/total": 1.0}), ledger=ledger)
+    folder = write_run(tmp_path / "r", rows(1, labels=1.0), ledger=ledger)
     assert read(folder).problems == ()
 
 
@@ -142,18 +145,40 @@ def word_for_number(folder: Path) -> None:
     path.write_text(path.read_text().replace("0.5", '"half"', 1))
 
 
+def tear(folder: Path) -> None:
+    with (folder / "metrics/1.jsonl").open("a") as file:
+        file.write('{"step": 3, "v')
+
+
+def newer_row(folder: Path) -> None:
+    write_lines(folder / "metrics/1.jsonl", [{**rows(1)[0], "v": 1}, {**rows(2)[0], "v": 9}])
+
+
+def folder_for_file(folder: Path) -> None:
+    (folder / "metrics/1.jsonl").unlink()
+    (folder / "metrics/1.jsonl").mkdir()
+
+
+def file_for_folder(folder: Path) -> None:
+    shutil.rmtree(folder / "metrics")
+    (folder / "metrics").write_text("x")
+
+
+def mute_stop(folder: Path) -> None:
+    (folder / "stops").mkdir()
+    (folder / "stops/1_0.0.json").write_text('{"a": 1}')
+
+
+def stray_purchase(folder: Path) -> None:
+    write_lines(folder / "ledger/1.jsonl", [commit(1, "a")])
+
+
 DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "torn last line": (
-        lambda f: (f / "metrics/1.jsonl").open("a").write('{"step": 3, "v'),
-        "metrics/1.jsonl: the last line is torn",
-    ),
+    "torn last line": (tear, "metrics/1.jsonl: the last line is torn"),
     "lines that are none": (damage_line, "metrics/1.jsonl: line 2 and 1 more cannot be read"),
     "a line twice": (repeat_line, "metrics: 1 steps stand twice in one attempt"),
     "a word for a number": (word_for_number, "1 values of oracle/true_reward are no numbers"),
-    "a newer row": (
-        lambda f: write_lines(f / "metrics/1.jsonl", [*rows(1, v=1), *rows(2, v=9)]),
-        "1 lines of an unknown version",
-    ),
+    "a newer row": (newer_row, "1 lines of an unknown version"),
     "a foreign file": (
         lambda f: (f / "metrics/notes.txt").write_text("mine"),
         "metrics/notes.txt: is not one of a run's files",
@@ -176,20 +201,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: (f / "summary.json").write_text("[" * 100_000),
         "summary.json: cannot be used",
     ),
-    "a folder for a file": (
-        lambda f: ((f / "metrics/1.jsonl").unlink(), (f / "metrics/1.jsonl").mkdir()),
-        "metrics/1.jsonl: cannot be used",
-    ),
-    "a file for a folder": (
-        lambda f: (shutil.rmtree(f / "metrics"), (f / "metrics").write_text("x")),
-        "metrics: cannot be read",
-    ),
-    "a stop that says nothing": (
-        lambda f: ((f / "stops").mkdir(), (f / "stops/1_0.0.json").write_text('{"a": 1}')),
-        "stops/1_0.0.json: does not say how a start ended",
-    ),
+    "a folder for a file": (folder_for_file, "metrics/1.jsonl: cannot be used"),
+    "a file for a folder": (file_for_folder, "metrics: cannot be read"),
+    "a stop that says nothing": (mute_stop, "1_0.0.json: does not say how a start ended"),
     "a purchase without decision": (
-        lambda f: write_lines(f / "ledger/1.jsonl", [commit(1, "a")]),
+        stray_purchase,
         "ledger: 1 lines are no purchase or follow no decision",
     ),
 }
