@@ -1,4 +1,4 @@
-"""`python -m benchmarks.demo`: the method's story on the testbed, as a table, in minutes.
+"""`python -m benchmarks.demo`: the method's story on the testbed, as a table and a report.
 
 Runs the main job with no labels, with all labels and with some, one of them through vLLM, in their
 run folders below `runs/demo`; finished runs are not repeated.
@@ -34,11 +34,12 @@ def main() -> int:
     none, full = results[0], results[1]
     collapsed = none["accuracy_end"] < COLLAPSED_BELOW
     learnt = full["accuracy_end"] > full["accuracy_start"] + LEARNT_ABOVE
+    report = _report(arguments.root)
     print(
         f"\nWithout labels held-out accuracy {'collapsed' if collapsed else 'DID NOT COLLAPSE'}; "
         f"with all of them it {'rose' if learnt else 'DID NOT RISE'}. Between them stands the "
         f"question this project is about: which few labels are enough.\n"
-        f"Run folders: {arguments.root}"
+        f"Run folders: {arguments.root}\nThe report, for a browser: {report}"
     )
     return 0 if collapsed and learnt else 1
 
@@ -52,6 +53,17 @@ def _run(row: tuple[str, ...], steps: int, root: Path) -> dict[str, Any]:
         sys.exit(code)  # the run has said why
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return {"command": " ".join(row), **summary}
+
+
+def _report(root: Path) -> Path:
+    """What the analysis says about the runs; the page's path."""
+    out = root / "report"
+    command = [sys.executable, "-m", "analysis", str(root), "--out", str(out)]
+    print(f"\n$ python {' '.join(command[1:])}", flush=True)
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        sys.exit(code)
+    return out / "index.html"
 
 
 def _table(results: list[dict[str, Any]]) -> str:
