@@ -1,0 +1,38 @@
+"""What is found about a run, made by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.findings import Health, RunFindings, Spending, Verdict
+
+
+def make_findings(
+    arm: str,
+    end: float | None,
+    *,
+    start: float | None = 0.4,
+    labels: int = 100,
+    collapsed: bool | None = False,
+    **facts: Any,  # noqa: ANN401
+) -> RunFindings:
+    """A finished run of an arm whose held-out accuracy went from `start` to `end`."""
+    seed = facts.get("seed", 1)
+    known = start is not None and end is not None
+    told: dict[str, Any] = {
+        "name": f"{arm}-{seed}", "folder": f"{arm}-{seed}", "sweep": None,
+        "policy": arm.split()[0], "budget": 0.2, "budget_effective": 0.2, "seed": seed,
+        "steps": 150, "steps_planned": 150, "state": "done", "uses_oracle": False, "settings": {},
+        "verdict": Verdict(collapsed=collapsed), "health": Health(), "curves": {},
+        "spending": Spending(
+            labels=labels, accuracy_start=start if known else None, accuracy_end=end,
+            curve=((0.0, float(start or 0)), (float(labels), float(end or 0))) if known else (),
+        ),
+        **facts,
+    }  # fmt: skip
+    return RunFindings(arm=arm, **told)
+
+
+def seeds(arm: str, *ends: float | None, **facts: Any) -> list[RunFindings]:  # noqa: ANN401
+    """Runs of one arm with seeds 1, 2, ... and these final accuracies."""
+    return [make_findings(arm, end, seed=number, **facts) for number, end in enumerate(ends, 1)]
