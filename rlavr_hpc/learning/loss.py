@@ -7,7 +7,7 @@ the loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -37,6 +37,8 @@ class LossSums:
     """Differentiable scalar."""
     stats: dict[str, torch.Tensor]
     """Name -> scalar sum over counted tokens; `tokens` is their number."""
+    largest: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Name -> scalar, the largest value of a counted token; -inf without any."""
 
 
 class PolicyLoss(Protocol):
@@ -96,14 +98,19 @@ class GrpoLoss:
                 **self._mismatch(old_R, tokens.sampler_logp_R, trust_R),
             }
             sums = {name: (value * tokens.counted_R).sum() for name, value in stats.items()}
-        sums["tokens"] = tokens.counted_R.sum()
+            sums["tokens"] = tokens.counted_R.sum()
+            padding_R = tokens.counted_R == 0
+            largest = {
+                name: value.masked_fill(padding_R, float("-inf")).amax()
+                for name, value in (("ratio", ratio_R), ("sampler_gap", stats["sampler_gap"]))
+            }
         loss = -gain_R.sum()
         if tokens.reference_logp_R is not None:
             gap_R = tokens.reference_logp_R - logp_R
             kl = ((gap_R.exp() - gap_R - 1) * tokens.counted_R).sum()
             sums["reference_kl"] = kl.detach()
             loss = loss + self.kl_coef * kl
-        return LossSums(loss=loss, stats=sums)
+        return LossSums(loss=loss, stats=sums, largest=largest)
 
     def _sampler_ratio(self, old_R: torch.Tensor, sampler_R: torch.Tensor) -> torch.Tensor:
         if self.sampler_ratio_cap is None:
@@ -121,4 +128,17 @@ class GrpoLoss:
             "sampler_ratio": trust_R,
             "sampler_ratio_squared": trust_R.square(),
             "sampler_truncated": gap_R.exp() > cap,
+            **_probabilities(old_R, sampler_R),
         }
+
+
+def _probabilities(old_R: torch.Tensor, sampler_R: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What Pearson's correlation of the two is made of; float64, because it subtracts squares."""
+    trainer_R, sampler_R = old_R.double().exp(), sampler_R.double().exp()
+    return {
+        "trainer_prob": trainer_R,
+        "sampler_prob": sampler_R,
+        "trainer_prob_squared": trainer_R.square(),
+        "sampler_prob_squared": sampler_R.square(),
+        "prob_product": trainer_R * sampler_R,
+    }

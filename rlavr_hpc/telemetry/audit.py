@@ -93,6 +93,11 @@ def _beliefs(judged: Sequence[Judged]) -> Metrics:
             for j in judged
             for mine, true in zip(j.group.vote.majority, j.correct, strict=True)
         ),
+        names.ORACLE_REWARD_GAP: mean_of(
+            mine - true
+            for j in judged
+            for mine, true in zip(j.group.vote.majority, j.correct, strict=True)
+        ),
     }
 
 

@@ -31,6 +31,5 @@ class StepClock:
         """Seconds per phase, of the rest, and of the whole step until now."""
         whole = time.perf_counter() - self._start
         other = whole - sum(self._seconds.values())
-        seconds = {**self._seconds, "other": other}
-        timed = {names.time_name(phase): Mean(value) for phase, value in seconds.items()}
-        return {**timed, names.TIME_STEP: Mean(whole)}
+        timed = {names.time_name(phase): Mean(value) for phase, value in self._seconds.items()}
+        return {**timed, names.TIME_OTHER: Mean(other), names.TIME_STEP: Mean(whole)}

@@ -1,10 +1,11 @@
-"""Metric values that add up: a total and a count, so that ranks and batches merge exactly."""
+"""Metric values that merge exactly over ranks and batches: a total and a count, or an extreme."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +15,38 @@ class Mean:
     total: float
     count: float = 1.0
 
-    def __add__(self, other: Mean) -> Mean:
-        """The mean over both."""
-        return Mean(self.total + other.total, self.count + other.count)
+    def __add__(self, other: Mean) -> Self:
+        """The value over both.
+
+        Raises:
+            TypeError: the other is merged in another way.
+        """
+        if type(other) is not type(self):
+            raise TypeError(
+                f"{type(self).__name__} and {type(other).__name__} of one metric cannot be merged"
+            )
+        return self._with(other)
+
+    def _with(self, other: Mean) -> Self:
+        return type(self)(self.total + other.total, self.count + other.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Max(Mean):
+    """The largest of values: the mean of itself alone; a count of 0 means that there was none."""
+
+    def _with(self, other: Mean) -> Self:
+        there = [value for value in (self, other) if value.count]
+        return type(self)(max((v.total for v in there), default=0.0), float(bool(there)))
+
+
+@dataclass(frozen=True, slots=True)
+class Min(Mean):
+    """The smallest of values; a count of 0 means that there was none."""
+
+    def _with(self, other: Mean) -> Self:
+        there = [value for value in (self, other) if value.count]
+        return type(self)(min((v.total for v in there), default=0.0), float(bool(there)))
 
 
 Metrics = dict[str, Mean]
@@ -28,8 +58,24 @@ def mean_of(values: Iterable[float]) -> Mean:
     return Mean(sum(listed), len(listed))
 
 
+def max_of(values: Iterable[float]) -> Max:
+    """The largest of values; of none, it is left out of the row."""
+    listed = [float(value) for value in values]
+    return Max(max(listed, default=0.0), float(bool(listed)))
+
+
+def min_of(values: Iterable[float]) -> Min:
+    """The smallest of values; of none, it is left out of the row."""
+    listed = [float(value) for value in values]
+    return Min(min(listed, default=0.0), float(bool(listed)))
+
+
 def merge(parts: Iterable[Mapping[str, Mean]]) -> Metrics:
-    """Add up metrics of the same name."""
+    """Merge metrics of the same name.
+
+    Raises:
+        TypeError: a name has values of two kinds.
+    """
     merged: Metrics = {}
     for part in parts:
         for name, value in part.items():
@@ -38,6 +84,6 @@ def merge(parts: Iterable[Mapping[str, Mean]]) -> Metrics:
 
 
 def as_row(metrics: Mapping[str, Mean]) -> dict[str, float]:
-    """Name -> value; a mean over nothing, or one that overflowed, has no value and is left out."""
+    """Name -> value; a value over nothing, or one that overflowed, is left out."""
     values = {name: m.total / m.count for name, m in metrics.items() if m.count}
     return {name: value for name, value in values.items() if math.isfinite(value)}

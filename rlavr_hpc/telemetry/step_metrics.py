@@ -1,12 +1,14 @@
-"""Numbers of a step that need no label but the bought ones."""
+"""Numbers of a step's purchases and updates, and of the work it did in its time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of
-from rlavr_hpc.types import Group, Label, Lesson, Signal
+from rlavr_hpc.telemetry.reduce import Max, Mean, Metrics, max_of, mean_of, min_of
+from rlavr_hpc.types import Group, Label, Lesson, MiniBatch
 
 FROM_SUMS = {
     names.TRAIN_ENTROPY: "entropy",
@@ -20,43 +22,74 @@ FROM_SUMS = {
     names.TRAIN_SAMPLER_TRUNCATED: "sampler_truncated",
 }
 """Metric -> key of an update's token sums."""
+FROM_LARGEST = {
+    names.TRAIN_RATIO_MAX: "ratio",
+    names.TRAIN_SAMPLER_GAP_MAX: "sampler_gap",
+}
+"""Metric -> key of an update's largest token values."""
+NO_VARIANCE = 1e-12
+"""Below it probabilities are all the same, and nothing correlates with them."""
 
 
-def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics:
-    """What the rollouts look like from outside, without any label nobody bought."""
-    votes = [group.vote for group in groups]
-    rollouts = [rollout for group in groups for rollout in group.rollouts]
-    tokens = sum(group.tokens for group in groups)
-    return {
-        names.COLLAPSE_MAJORITY_RATIO: mean_of(v.majority_ratio for v in votes),
-        names.COLLAPSE_ANSWER_ENTROPY: mean_of(v.entropy for v in votes),
-        names.COLLAPSE_DISTINCT_ANSWERS: mean_of(len(v.clusters) for v in votes),
-        names.COLLAPSE_UNPARSABLE: Mean(sum(v.unparsable for v in votes), len(rollouts)),
-        names.COLLAPSE_UNANIMOUS: mean_of(v.majority_ratio == 1.0 for v in votes),
-        names.COLLAPSE_NOTHING_PARSABLE: mean_of(not v.clusters for v in votes),
-        names.GRADE_UNGRADABLE: Mean(sum(len(v.ungradable) for v in votes), len(rollouts)),
-        names.COLLAPSE_PSEUDO_REWARD: mean_of(
-            r for s in signals if not s.bought for r in s.rewards
-        ),
-        names.COLLAPSE_TRAINED_REWARD: mean_of(r for s in signals for r in s.rewards),
-        names.COLLAPSE_LENGTH_TOKENS: Mean(tokens, len(rollouts)),
-        names.COLLAPSE_TRUNCATED: mean_of(r.truncated for r in rollouts),
-        names.COLLAPSE_SURPRISE: Mean(-sum(sum(r.logprobs) for r in rollouts), tokens),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spend:
+    """What a step asked for and was given, and how far the run has come with it."""
+
+    quota: int
+    """New labels the step might have bought."""
+    void: int
+    """Of those it asked for, how many do not exist."""
+    total: int
+    """New labels of the run so far."""
+    asked: int
+    """Labels asked for so far, void ones included: what a cap counts."""
+    cap: int | None
+    """`budget_total`."""
 
 
-def label_metrics(labels: Mapping[str, Label], lessons: Sequence[Lesson], *, total: int) -> Metrics:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What one optimizer update did, over all ranks."""
+
+    sums: Mapping[str, float]
+    """Sums over the counted tokens; `tokens` is their number; `loss` is the loss."""
+    largest: Mapping[str, float] = field(default_factory=dict)
+    """Largest value of a counted token."""
+    grad_norm: float
+    """Before clipping."""
+    lr: float
+    rank_tokens: tuple[int, ...]
+    """Per rank: prompt and response tokens it trained on, repeated samples included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a step got done."""
+
+    generated: tuple[int, ...]
+    """Per replica of the rollout engine: response tokens."""
+    responses: int
+    trained: int
+    """Prompt and response tokens that went through the backward pass, each once."""
+    ranks: int
+
+
+def label_metrics(labels: Mapping[str, Label], lessons: Sequence[Lesson], spend: Spend) -> Metrics:
     """What was bought, and what it says about the votes.
 
     Args:
         labels: this step's labels.
         lessons: the newly bought ones, compared with the responses.
-        total: new labels of the run so far.
+        spend: of the step and of the run.
     """
     reused = sum(label.reused for label in labels.values())
     return {
+        names.LABELS_QUOTA: Mean(spend.quota),
         names.LABELS_BOUGHT: Mean(len(labels) - reused),
-        names.LABELS_TOTAL: Mean(total),
+        names.LABELS_VOID: Mean(spend.void),
+        names.LABELS_COST: Mean(sum(label.cost for label in labels.values())),
+        names.LABELS_TOTAL: Mean(spend.total),
+        names.LABELS_BUDGET_USED: Mean(spend.asked, spend.cap or 0),
         names.LABELS_REUSED: Mean(reused),
         names.LABELS_VOTE_RIGHT: mean_of(x.group.vote.is_right(x.correct) for x in lessons),
         names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in lessons),
@@ -68,13 +101,89 @@ def label_metrics(labels: Mapping[str, Label], lessons: Sequence[Lesson], *, tot
     }
 
 
-def update_metrics(sums: Mapping[str, float], *, grad_norm: float) -> Metrics:
+def advantage_metrics(batches: Sequence[MiniBatch], *, responses: int) -> Metrics:
+    """How hard the step's responses push.
+
+    Args:
+        batches: of the step; the responses that they leave out have advantage 0.
+        responses: of the step, those left out included.
+    """
+    pushes = [sample.advantage for batch in batches for sample in batch.samples]
+    left_out = [0.0] * (len(pushes) < responses)
+    square = sum(push * push for push in pushes) / responses
+    return {
+        names.TRAIN_MOVING: Mean(sum(push != 0.0 for push in pushes), responses),
+        names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in every group
+        names.TRAIN_ADVANTAGE_MAX: max_of(pushes + left_out),
+        names.TRAIN_ADVANTAGE_MIN: min_of(pushes + left_out),
+    }
+
+
+def update_metrics(update: Update) -> Metrics:
     """One optimizer update, from its sums over tokens."""
+    sums, largest = update.sums, update.largest
     tokens = sums["tokens"]
     squared = sums["sampler_ratio_squared"] * tokens
     return {
         names.TRAIN_LOSS: Mean(sums["loss"]),
-        names.TRAIN_GRAD_NORM: Mean(grad_norm),
+        names.TRAIN_GRAD_NORM: Mean(update.grad_norm),
+        names.TRAIN_LR: Mean(update.lr),
         names.TRAIN_SAMPLER_ESS: Mean(sums["sampler_ratio"] ** 2 / squared if squared else 0.0),
+        names.TRAIN_SAMPLER_CORRELATION: _correlation(sums),
+        names.PERF_TRAIN_IMBALANCE: imbalance(update.rank_tokens),
         **{name: Mean(sums[key], tokens) for name, key in FROM_SUMS.items() if key in sums},
+        **{name: Max(largest[key]) for name, key in FROM_LARGEST.items() if key in largest},
     }
+
+
+def rate_metrics(work: Work, timed: Metrics) -> Metrics:
+    """Throughput.
+
+    Args:
+        work: of the step.
+        timed: its seconds, by `time/PHASE`.
+    """
+    tokens = sum(work.generated)
+    step, generate, train = (
+        timed[name].total
+        for name in (names.TIME_STEP, names.time_name("generate"), names.time_name("train"))
+    )
+    return {
+        names.PERF_TOKENS_PER_SECOND: Mean(tokens, step),
+        names.PERF_TOKENS_PER_SECOND_PER_RANK: Mean(tokens, step * work.ranks),
+        names.PERF_RESPONSES_PER_SECOND: Mean(work.responses, step),
+        names.PERF_GENERATE_TOKENS_PER_SECOND: Mean(tokens, generate),
+        names.PERF_TRAIN_TOKENS_PER_SECOND: Mean(work.trained, train),
+        names.PERF_GENERATE_IMBALANCE: imbalance(work.generated),
+    }
+
+
+def generated_tokens(groups: Sequence[Group], *, replicas: int) -> tuple[int, ...]:
+    """Response tokens of each replica; the groups are dealt to them in turn."""
+    return tuple(sum(g.tokens for g in groups[replica::replicas]) for replica in range(replicas))
+
+
+def trained_tokens(batches: Sequence[MiniBatch]) -> int:
+    """Prompt and response tokens of the samples that the updates saw."""
+    return sum(len(s.prompt_ids) + len(s.response_ids) for b in batches for s in b.samples)
+
+
+def imbalance(shares: Sequence[int]) -> Mean:
+    """The largest share over the mean one; 1 = evenly spread."""
+    return Mean(max(shares), sum(shares) / len(shares))
+
+
+def _correlation(sums: Mapping[str, float]) -> Mean:
+    """Pearson's, of the trainer's and the sampler's probabilities of the trained tokens."""
+    tokens = sums["tokens"]
+    if not tokens or "prob_product" not in sums:
+        return mean_of([])
+    sampler, trainer = sums["sampler_prob"] / tokens, sums["trainer_prob"] / tokens
+    variances = (
+        sums["sampler_prob_squared"] / tokens - sampler**2,
+        sums["trainer_prob_squared"] / tokens - trainer**2,
+    )
+    if min(variances) < NO_VARIANCE:
+        return mean_of([])
+    covariance = sums["prob_product"] / tokens - sampler * trainer
+    return Mean(max(-1.0, min(1.0, covariance / math.sqrt(math.prod(variances)))))

@@ -12,7 +12,6 @@ import contextlib
 import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from transformers.integrations.deepspeed import HfDeepSpeedConfig
 from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
+from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     OldLogProbs,
@@ -37,6 +37,7 @@ from rlavr_hpc.trainer.scoring_model import (
     parameter_names,
 )
 from rlavr_hpc.trainer.shards import ShardFiles, write_file
+from rlavr_hpc.trainer.token_sums import largest, summed
 from rlavr_hpc.trainer.zero_shards import TAG, reshard
 from rlavr_hpc.types import MiniBatch, Sample
 
@@ -102,7 +103,7 @@ class DeepspeedPolicy:
         place_step: int,
         old: OldLogProbs | None,
         hold: bool = False,
-    ) -> UpdateStats:
+    ) -> Update:
         """One optimizer update on a mini-batch that every rank holds whole.
 
         Args:
@@ -118,12 +119,13 @@ class DeepspeedPolicy:
         Raises:
             DivergedError: on every rank, when loss or gradient is not a finite number.
         """
-        shares = self._deal(mini_batch.samples)[self._rank]
+        dealt = self._deal(mini_batch.samples)
         sums: list[LossSums] = []
         scale = self._ranks / mini_batch.response_tokens  # DeepSpeed averages over ranks
         self._engine.train()
-        for index, micro in enumerate(shares):
-            self._engine.set_gradient_accumulation_boundary(index == len(shares) - 1)
+        for index, micro in enumerate(dealt[self._rank]):
+            last = index == len(dealt[self._rank]) - 1
+            self._engine.set_gradient_accumulation_boundary(last)
             sequences = self._collate(micro)
             logp_R, entropy_R = self._engine(sequences)
             result = self._loss(logp_R, self._token_batch(micro, old, sequences))
@@ -131,18 +133,22 @@ class DeepspeedPolicy:
             self._engine.backward(result.loss * scale)
             result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
             sums.append(result)
-        self._set_learning_rate(place_step, hold=hold)
+        lr = self._set_learning_rate(place_step, hold=hold)
         self._engine.step()
         self.version += 1
-        stats = UpdateStats(
-            sums=self._summed(sums), grad_norm=float(self._engine.get_global_grad_norm())
+        update = Update(
+            sums=summed(sums),
+            largest=largest(sums),
+            grad_norm=float(self._engine.get_global_grad_norm()),
+            lr=lr,
+            rank_tokens=tuple(map(_tokens, dealt)),
         )
-        if not (math.isfinite(stats.sums["loss"]) and math.isfinite(stats.grad_norm)):
+        if not (math.isfinite(update.sums["loss"]) and math.isfinite(update.grad_norm)):
             raise DivergedError(
-                f"step {place_step}: loss {stats.sums['loss']}, gradient norm {stats.grad_norm}: "
+                f"step {place_step}: loss {update.sums['loss']}, gradient norm {update.grad_norm}: "
                 "training diverged; lower algorithm.lr or algorithm.clip_grad"
             )
-        return stats
+        return update
 
     def score(self, samples: Sequence[Sample]) -> Scores:
         """The policy's view of samples as it is; a rank gets its own share, some of it repeated."""
@@ -269,28 +275,18 @@ class DeepspeedPolicy:
             logp_R: torch.Tensor = self._reference(sequences)[0]
         return logp_R
 
-    def _set_learning_rate(self, step: int, *, hold: bool) -> None:
+    def _set_learning_rate(self, step: int, *, hold: bool) -> float:
         algorithm = self._settings.algorithm
         warm = min(1.0, step / algorithm.warmup_steps) if algorithm.warmup_steps else 1.0
+        lr = 0.0 if hold else algorithm.lr * warm
         for group in self._engine.optimizer.param_groups:
-            group["lr"] = 0.0 if hold else algorithm.lr * warm
-
-    def _summed(self, sums: list[LossSums]) -> dict[str, float]:
-        names = list(sums[0].stats)
-        total = torch.stack([torch.stack([s.stats[n].double() for n in names]) for s in sums])
-        total_S = total.sum(0).cpu()
-        dist.all_reduce(total_S)
-        return dict(zip(names, total_S.tolist(), strict=True))
+            group["lr"] = lr
+        return lr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateStats:
-    """What one optimizer update did."""
-
-    sums: dict[str, float]
-    """Sums over the counted tokens of all ranks; `tokens` is their number; `loss` is the loss."""
-    grad_norm: float
-    """Before clipping."""
+def _tokens(share: Sequence[MicroBatch]) -> int:
+    """Prompt and response tokens of a rank's share."""
+    return sum(len(s.prompt_ids) + len(s.response_ids) for micro in share for s, _ in micro)
 
 
 def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> ScoringModel:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,11 +27,10 @@ from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.evaluation import evaluate
+from rlavr_hpc.trainer.memory import memory_metrics
 from rlavr_hpc.trainer.parts import HELD_OUT, Parts
 from rlavr_hpc.trainer.step import StepResult, run_step
 from rlavr_hpc.types import Place
-
-KIB_PER_GIB = 1 << 20
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +117,7 @@ class Run:
         except GivenUpError:
             global_random.set_states(before)
             raise
-        metrics = {**result.metrics, **self._audit(result, place), **_rates(result)}
+        metrics = {**result.metrics, **self._audit(result, place)}
         bar.set_postfix_str(_progress(as_row(metrics)), refresh=False)
         return self._settle(step, metrics)
 
@@ -231,8 +229,7 @@ class Run:
         )
 
     def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_GIB
-        row = {**metrics, **self.late, names.SYS_MEMORY_GIB: Mean(peak)}
+        row = {**metrics, **self.late, **memory_metrics()}
         self.late = {}
         return ranks.on_main(lambda: self._write(place, row))
 
@@ -276,11 +273,6 @@ class Run:
         return replace(
             self.state, scheduled=scheduled, ledger_lines=book.lines, ledger_head=book.head
         )
-
-
-def _rates(result: StepResult) -> Metrics:
-    tokens = sum(group.tokens for group in result.groups)
-    return {names.PERF_TOKENS_PER_SECOND: Mean(tokens, result.metrics[names.TIME_STEP].total)}
 
 
 def _progress(values: Mapping[str, float]) -> str:

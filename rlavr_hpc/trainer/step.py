@@ -11,8 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from rlavr_hpc.acquisition.buy import buy_labels, make_offer
-from rlavr_hpc.acquisition.policy import LearningPolicy
 from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.errors import GivenUpError
 from rlavr_hpc.learning.batch import make_mini_batches
@@ -20,17 +18,16 @@ from rlavr_hpc.learning.rewards import assign_signals, trust_in_votes
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.clock import StepClock
-from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
-from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, merge
+from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.trainer import ranks
+from rlavr_hpc.trainer.measured import purchase_metrics, timing, training_metrics
 from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
 from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Choice, Group, Label, Lesson, OwnView, Place, Prompt, Rollout, View
-
-TRAIN = "train"
-"""Stage of the graders' record."""
+from rlavr_hpc.types import Choice, Group, OwnView, Place, Prompt, Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,28 +39,6 @@ class StepResult:
     quota: int
     """New labels this step might have bought."""
     metrics: Metrics
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bought:
-    """What rank 0 tells the others after buying."""
-
-    labels: dict[str, Label]
-    """By prompt id, remembered ones included."""
-    choice: Choice
-    quota: int
-    total: int
-    """New labels of the run so far."""
-
-    @property
-    def answers(self) -> dict[str, str]:
-        """What rollouts are compared with: labels, and the policy's pseudo-labels elsewhere."""
-        return {**self.choice.pseudo, **{p: label.answer for p, label in self.labels.items()}}
-
-    def lessons(self, groups: Sequence[Group], verdicts: Mapping[str, Verdict]) -> list[Lesson]:
-        """What the labels that this step paid for say."""
-        paid = [g for g in groups if (x := self.labels.get(g.prompt.id)) and not x.reused]
-        return [Lesson(group=g, correct=verdicts[g.prompt.id].correct) for g in paid]
 
 
 def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
@@ -124,20 +99,15 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
     metrics = merge(
         [
             group_metrics(groups, signals),
-            label_metrics(bought.labels, lessons, total=bought.total),
-            {names.LABELS_TRUSTED: Mean(len(bought.choice.trusted))},
+            purchase_metrics(bought, lessons, verdicts),
             {names.probe_name(probe): Mean(loss) for probe, loss in losses.items()},
-            *(update_metrics(u.sums, grad_norm=u.grad_norm) for u in updates),
-            {
-                names.GRADE_LOST_BY_LABEL: mean_of(
-                    len(verdicts[p].ungradable) for p in bought.labels
-                )
-            },
-            {names.TRAIN_TOKENS: Mean(sum(u.sums["tokens"] for u in updates))},
-            clock.metrics(),
+            training_metrics(groups, batches, updates),
+            timing(parts, groups, batches, clock),
         ]
     )
-    return StepResult(groups=groups, choice=bought.choice, quota=bought.quota, metrics=metrics)
+    return StepResult(
+        groups=groups, choice=bought.choice, quota=bought.spend.quota, metrics=metrics
+    )
 
 
 def asked_of_scoring(parts: Parts) -> Asked:
@@ -151,55 +121,6 @@ def asked_of_scoring(parts: Parts) -> Asked:
         hidden=anyone("needs_hidden"),
         tokens=parts.config.updates_per_step > 1,
     )
-
-
-def acquire(
-    parts: Parts, groups: Sequence[Group], scored: Scored, place: Place, quota: int,
-    clock: StepClock,
-) -> Bought:  # fmt: skip
-    """Offer, choose, buy; on rank 0 only."""
-    assert parts.ledger is not None
-    with clock.phase("buy"):
-        parts.referee.settle(groups, place=place, stage=TRAIN)
-        offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=quota)
-        oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
-    with clock.phase("select"):
-        view = view_of(parts, scored, place, quota=offer.quota, oracle=oracle)
-        choice = parts.acquisition.choose(offer.candidates, view)
-    with clock.phase("buy"):
-        labels = buy_labels(
-            choice, offer=offer, place=place, ledger=parts.ledger, source=parts.labels
-        )
-        total = parts.ledger.book.bought_until(place)
-    return Bought(labels=labels, choice=choice, quota=offer.quota, total=total)
-
-
-def view_of(
-    parts: Parts,
-    scored: Scored,
-    place: Place,
-    *,
-    quota: int,
-    oracle: Mapping[str, Sequence[bool]],
-) -> View:
-    """What the acquisition policy may know."""
-    return View(
-        place=place,
-        quota=quota,
-        responses=scored.responses,
-        hidden=scored.hidden,
-        max_response_tokens=parts.config.rollout.max_response_tokens,
-        oracle=oracle,
-    )
-
-
-def teach(
-    parts: Parts, lessons: Sequence[Lesson], scored: Scored, place: Place
-) -> Mapping[str, float]:
-    """Let a policy that learns have the new labels; its losses. On rank 0 only."""
-    if not isinstance(parts.acquisition, LearningPolicy):
-        return {}
-    return parts.acquisition.learn(lessons, view_of(parts, scored, place, quota=0, oracle={}))
 
 
 def judge(

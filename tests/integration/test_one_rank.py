@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.telemetry.glossary import GLOSSARY, ROW_KEYS
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
     CARE,
@@ -27,6 +28,7 @@ from tests.support.commands import (
     wait_for_step,
     weights_hash,
 )
+from tests.support.known_metrics import strange_values
 
 
 def test_a_run_leaves_its_record(finished: Path) -> None:
@@ -41,6 +43,21 @@ def test_a_run_leaves_its_record(finished: Path) -> None:
     assert sorted(p.name for p in (finished / "checkpoints").glob("step_*")) == ["step_4", "step_6"]
     for name in ("config.yaml", "status.json", "DONE.json", "attempts/1.json", "provenance/1.json"):
         assert (finished / name).is_file(), name
+
+
+def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
+    finished: Path,
+) -> None:
+    rows = metrics(finished)
+    assert strange_values(rows) == []
+    told = {name for row in rows for name in row} - set(ROW_KEYS)
+    missing = {i.name for i in GLOSSARY if not any(i.names(name) for name in told)}
+    assert missing == {
+        "train/reference_kl", "labels/budget_used", "sys/accelerator_peak_gib",
+        "sys/accelerator_reserved_gib",
+    }  # fmt: skip
+    always = {info.name for info in GLOSSARY if not info.when}
+    assert [always - set(row) for row in rows[1:]] == [set()] * 6
 
 
 def test_care_trusts_after_its_warm_up_and_is_measured(finished: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import TINY, command, metrics, purchases, run, summary
+from tests.support.known_metrics import strange_values
 
 SAME = (
     *TINY, "rollout=hf", "eval_every=0", "acquisition=entropy", "budget=0.25",
@@ -30,7 +31,11 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
         for row in (metrics(one)[1], metrics(two)[1])
     ]
     assert votes[0] == votes[1]
-    for name, tolerance in (("train/loss", 1e-5), ("train/grad_norm", 1e-3), ("train/tokens", 0)):
+    for name, tolerance in (
+        ("train/loss", 1e-5), ("train/grad_norm", 1e-3), ("train/tokens", 0),
+        ("train/moving", 0), ("train/advantage_std", 1e-9), ("collapse/length_max_tokens", 0),
+        ("train/sampler_correlation", 1e-6), ("train/sampler_gap_max", 1e-4),
+    ):  # fmt: skip
         losses = [[row[name] for row in metrics(folder)[1:]] for folder in (one, two)]
         assert losses[0] == pytest.approx(losses[1], abs=tolerance), name
 
@@ -111,6 +116,12 @@ def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_pat
     assert (told["status"], told["labels_bought"]) == ("done", 16)
     rows = metrics(tmp_path / "r")[1:]
     assert max(row["train/sampler_gap"] for row in rows) < 0.05
+    assert strange_values(metrics(tmp_path / "r")) == []
+    assert all(1.0 <= row["perf/train_imbalance"] < 2.0 for row in rows)
+    assert all(row["sys/memory_max_gib"] >= row["sys/memory_gib"] > 0.1 for row in rows)
+    for row in rows:
+        halves = row["perf/tokens_per_second_per_rank"] / row["perf/tokens_per_second"]
+        assert halves == pytest.approx(0.5)
     assert any(row["train/grad_norm"] > 0 for row in rows)
     assert [row["labels/trusted"] for row in rows] == [0, 0, 4, 4]
     assert all(row["labels/vote_loss"] > 0 for row in rows)

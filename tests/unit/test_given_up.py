@@ -171,7 +171,7 @@ def test_what_is_remembered_changes_no_outcome() -> None:
 def test_an_ungradable_share_is_a_metric_of_its_own() -> None:
     from rlavr_hpc.telemetry import names
     from rlavr_hpc.telemetry.reduce import as_row
-    from rlavr_hpc.telemetry.step_metrics import group_metrics
+    from rlavr_hpc.telemetry.response_metrics import group_metrics
 
     rollouts = [rollout(text, sample=i) for i, text in enumerate([r"\boxed{7}", "none", "x"])]
     [lost] = Referee().vote([prompt()], [rollouts], given_up={mark_of(rollouts[2])})

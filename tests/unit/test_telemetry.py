@@ -11,8 +11,9 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
 from rlavr_hpc.telemetry.collapse import collapse_onset
 from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
+from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
-from rlavr_hpc.telemetry.step_metrics import group_metrics, label_metrics, update_metrics
+from rlavr_hpc.telemetry.step_metrics import Spend, Update, label_metrics, update_metrics
 from rlavr_hpc.types import Choice, Label, Lesson, Place, Signal
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
@@ -66,7 +67,8 @@ def test_update_sums_become_means_over_tokens() -> None:
          "sampler_truncated"), 2.0,
     )  # fmt: skip
     sums |= {"tokens": 4.0, "loss": 0.3, "sampler_ratio": 4.0, "sampler_ratio_squared": 4.0}
-    row = as_row(update_metrics(sums, grad_norm=1.5))
+    update = Update(sums=sums, grad_norm=1.5, lr=0.01, rank_tokens=(4,))
+    row = as_row(update_metrics(update))
     assert (row[names.TRAIN_ENTROPY], row[names.TRAIN_LOSS]) == (0.5, 0.3)
     assert row[names.TRAIN_SAMPLER_ESS] == 1.0
 
@@ -81,6 +83,7 @@ def test_the_audit_measures_what_only_labels_can_tell() -> None:
         names.ORACLE_TRUE_REWARD: 0.5,
         names.ORACLE_PASS: 1.0,
         names.ORACLE_REWARD_ACCURACY: 0.5,
+        names.ORACLE_REWARD_GAP: pytest.approx(1 / 6),  # 4 of 6 agree with a vote, 3 are right
     }
 
 
@@ -135,7 +138,8 @@ def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
     ]
     labels = {n: Label(prompt_id=n, answer="x", cost=1.0) for n in "abc"}
     labels["old"] = Label(prompt_id="old", answer="x", cost=0.0, reused=True)
-    row = as_row(label_metrics(labels, lessons, total=7))
+    spend = Spend(quota=5, void=1, total=7, asked=9, cap=12)
+    row = as_row(label_metrics(labels, lessons, spend))
     assert (row[names.LABELS_BOUGHT], row[names.LABELS_REUSED], row[names.LABELS_TOTAL]) == (
         3,
         1,
@@ -144,3 +148,7 @@ def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
     assert row[names.LABELS_VOTE_RIGHT] == pytest.approx(1 / 3)
     assert row[names.LABELS_NONE_CORRECT] == pytest.approx(1 / 3)
     assert row[names.LABELS_REWARD_GAP] == pytest.approx((0.0 + 0.25 + 0.5) / 3)
+    assert (row[names.LABELS_QUOTA], row[names.LABELS_VOID], row[names.LABELS_COST]) == (5, 1, 3.0)
+    assert row[names.LABELS_BUDGET_USED] == 0.75
+    without_cap = as_row(label_metrics(labels, lessons, replace(spend, cap=None)))
+    assert names.LABELS_BUDGET_USED not in without_cap

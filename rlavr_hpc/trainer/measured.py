@@ -1,0 +1,65 @@
+"""What a step's updates and its time come to, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch.distributed as dist
+
+from rlavr_hpc.answers.referee import Verdict
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.clock import StepClock
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
+from rlavr_hpc.telemetry.step_metrics import (
+    Update,
+    Work,
+    advantage_metrics,
+    generated_tokens,
+    label_metrics,
+    rate_metrics,
+    trained_tokens,
+    update_metrics,
+)
+from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.purchase import Bought
+from rlavr_hpc.types import Group, Lesson, MiniBatch
+
+
+def purchase_metrics(
+    bought: Bought, lessons: Sequence[Lesson], verdicts: Mapping[str, Verdict]
+) -> Metrics:
+    """What the step's labels were, and how their comparison went."""
+    lost = mean_of(len(verdicts[prompt].ungradable) for prompt in bought.labels)
+    return {
+        **label_metrics(bought.labels, lessons, bought.spend),
+        names.LABELS_TRUSTED: Mean(len(bought.choice.trusted)),
+        names.GRADE_LOST_BY_LABEL: lost,
+    }
+
+
+def training_metrics(
+    groups: Sequence[Group], batches: Sequence[MiniBatch], updates: Sequence[Update]
+) -> Metrics:
+    """What the step's updates did."""
+    responses = sum(len(group.rollouts) for group in groups)
+    return merge(
+        [
+            advantage_metrics(batches, responses=responses),
+            {names.TRAIN_TOKENS: Mean(sum(update.sums["tokens"] for update in updates))},
+            *map(update_metrics, updates),
+        ]
+    )
+
+
+def timing(
+    parts: Parts, groups: Sequence[Group], batches: Sequence[MiniBatch], clock: StepClock
+) -> Metrics:
+    """The step's seconds until now, and what was done in them."""
+    timed = clock.metrics()
+    work = Work(
+        generated=generated_tokens(groups, replicas=parts.engine.replicas),
+        responses=sum(len(group.rollouts) for group in groups),
+        trained=trained_tokens(batches),
+        ranks=dist.get_world_size(),
+    )
+    return {**timed, **rate_metrics(work, timed)}
