@@ -1,0 +1,115 @@
+"""`python -m analysis DIR...`: which runs collapsed, when and why, and which policy to use next."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+
+REPORT = """\
+Read run folders, sweeps, or folders with such below them, and write a report: OUT/index.html (opens
+from a file, no network), OUT/figures (PNG, SVG), OUT/tables (CSV, Parquet), OUT/summary.json.
+Nothing in the run folders is changed. What is damaged or foreign there is left out and told.
+
+`python -m analysis watch DIR...` serves the same page on this machine while runs go on.
+"""
+EXIT_CODES = "Exit codes: 0 report written, 1 it could not be written, 2 no run found."
+WATCH = """\
+Serve the report on this machine (127.0.0.1) and make it anew while runs go on; end with Ctrl-C.
+From your own machine: `ssh -L PORT:127.0.0.1:PORT HOST`, then open the address that is printed.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _watch(given[1:]) if given[:1] == ["watch"] else _report(given)
+    except RlavrError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+
+
+def _report(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis", description=REPORT, epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    _add_sources(parser)
+    parser.add_argument("--out", type=Path, default=Path("report"), help="default: %(default)s")
+    given = parser.parse_args(arguments)
+    _check_target(given.target)
+    _check_out(given.out)
+    # plotting libraries are slow to import, and `--help` needs none
+    from analysis.examine import examine  # noqa: PLC0415
+    from analysis.report import write_report  # noqa: PLC0415
+
+    findings, steps = examine(
+        given.folders, workers=given.workers, target=given.target, progress=sys.stderr.isatty()
+    )
+    page = write_report(findings, steps, given.out)
+    print(in_words(findings))
+    print(f"\nreport: {page}")
+    return ExitCode.DONE
+
+
+def _watch(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis watch", description=WATCH,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    _add_sources(parser)
+    parser.add_argument("--port", type=int, default=8060, help="default: %(default)s; 0 = any")
+    parser.add_argument(
+        "--every", type=float, default=30.0, metavar="SECONDS",
+        help="between two readings of the run folders (default: %(default)g)",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    _check_target(given.target)
+    if given.every < 1 or not 0 <= given.port < 1 << 16:
+        raise UserError("--every is at least 1 second, --port at most 65535")
+    from analysis.watch import serve  # noqa: PLC0415
+
+    serve(
+        given.folders, workers=given.workers, target=given.target, port=given.port,
+        every=given.every,
+    )  # fmt: skip
+    return ExitCode.DONE
+
+
+def _add_sources(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    parser.add_argument(
+        "--target", type=float, metavar="ACCURACY",
+        help="held-out accuracy whose price in labels is told (default: half of what was reached)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--workers", type=int, default=len(os.sched_getaffinity(0)),
+        help="processes (default: one per core, %(default)s)",
+    )  # fmt: skip
+
+
+def _check_target(target: float | None) -> None:
+    if target is not None and not 0.0 < target <= 1.0:
+        raise UserError(f"--target {target:g}: an accuracy lies above 0 and at most at 1")
+
+
+def _check_out(out: Path) -> None:
+    """The report's folder is new, empty, or holds a report: nothing else is written over."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, a folder is needed")
+    if (out / "config.yaml").exists():
+        raise UserError(f"--out {out} is a run's folder; choose another one")
+    if out.is_dir() and any(out.iterdir()) and not (out / "summary.json").exists():
+        raise UserError(f"--out {out} holds something else than a report; choose another folder")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

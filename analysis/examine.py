@@ -1,0 +1,187 @@
+"""From folders to findings: every run is read and judged in a worker, then all are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.arms import name_arms
+from analysis.budget import default_target, spend, with_target
+from analysis.collapse import judge
+from analysis.compare import compare
+from analysis.findings import Curve, Findings, RunFindings
+from analysis.health import check
+from analysis.run import Problem, Run
+from analysis.study import Place, each, find, without_copies
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.examples import Example, read_examples, withheld
+
+ACCURACY = "accuracy"
+SHOWN = (
+    names.ORACLE_TRUE_REWARD, names.ORACLE_VOTE_ACCURACY, names.COLLAPSE_MAJORITY_RATIO,
+    names.COLLAPSE_DISTINCT_ANSWERS, names.COLLAPSE_ANSWER_ENTROPY, names.COLLAPSE_UNPARSABLE,
+    names.COLLAPSE_PSEUDO_REWARD, names.COLLAPSE_LENGTH_TOKENS, names.COLLAPSE_TRUNCATED,
+    names.COLLAPSE_SURPRISE, names.TRAIN_ENTROPY, names.COLLAPSE_RISK, names.LABELS_VOTE_RIGHT,
+    names.LABELS_REWARD_GAP, names.LABELS_TOTAL, names.TRAIN_GRAD_NORM, names.TIME_STEP,
+)  # fmt: skip
+"""Metrics that figures may show."""
+POINTS = 150
+"""Of a curve, at most: more than a figure's width can tell apart."""
+FEW_POINTS = 40
+MANY_RUNS = 100
+"""From so many runs on curves have few points; the tables have all."""
+EXAMPLE_STEPS = 2
+"""The first and the last step with examples."""
+EXAMPLE_CHARACTERS = 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What a worker sends back of a run."""
+
+    run: Run
+    """Without its frames."""
+    findings: RunFindings
+    steps: pd.DataFrame
+    """The line, for the table of steps."""
+
+
+def examine(
+    folders: Sequence[Path],
+    *,
+    workers: int = 1,
+    target: float | None = None,
+    progress: bool = False,
+) -> tuple[Findings, Mapping[str, pd.DataFrame]]:
+    """Read, judge and compare all runs at or below the folders.
+
+    Args:
+        folders: run folders, sweeps, or folders with such below them.
+        workers: processes.
+        target: held-out accuracy whose price in labels is asked; None = chosen by the data.
+        progress: show a bar.
+
+    Returns:
+        The findings, and every run's line of metrics by the run's name.
+
+    Raises:
+        UserError: a folder does not exist, or there is no run.
+    """
+    places, problems = find(folders)
+    points = POINTS if len(places) < MANY_RUNS else FEW_POINTS
+    examined = list(
+        each(
+            partial(examine_place, points=points), places, workers=workers,
+            progress="analysing" if progress else None,
+        )
+    )  # fmt: skip
+    kept, copies = without_copies(one.run for one in examined)
+    names_kept = {run.name for run in kept}
+    examined = [one for one in examined if one.run.name in names_kept]
+    named = _with_arms(examined)
+    wanted = default_target(named) if target is None else target
+    runs = with_target(named, wanted)
+    findings = Findings(
+        title=_title(folders), sources=tuple(map(str, folders)), runs=tuple(runs),
+        comparison=compare(runs, target=wanted), problems=(*problems, *copies),
+        made=datetime.now(UTC).isoformat(timespec="seconds"), version=_version(),
+    )  # fmt: skip
+    return findings, {one.run.name: one.steps for one in examined}
+
+
+def examine_place(place: Place, *, points: int) -> Examined:
+    """Read one run and judge it by itself."""
+    run = place.read()
+    examples, problems = _examples(run)
+    findings = RunFindings(
+        name=run.name, folder=str(run.folder), arm="", sweep=run.sweep, policy=run.policy,
+        budget=run.budget, budget_effective=run.budget_effective, seed=run.seed, steps=run.steps,
+        steps_planned=run.steps_planned, state=run.state, uses_oracle=run.uses_oracle, settings={},
+        verdict=judge(run), spending=spend(run, target=None), health=check(run),
+        curves=dict(curves(run, points=points)), examples=examples,
+        problems=(*run.problems, *problems),
+    )  # fmt: skip
+    bare = replace(
+        run, rows=run.rows.iloc[:0], written=run.written.iloc[:0], purchases=run.purchases.iloc[:0]
+    )
+    return Examined(run=bare, findings=findings, steps=run.rows)
+
+
+def curves(run: Run, *, points: int) -> Iterator[tuple[str, Curve]]:
+    """The run's series for figures: means over equal shares of the steps when there are many."""
+    if len(run.accuracy):
+        yield ACCURACY, _curve(run.accuracy)
+    for name in SHOWN:
+        series = run.series(name)
+        if len(series):
+            yield name, _curve(thinned(series, points))
+
+
+def thinned(series: pd.Series, points: int) -> pd.Series:
+    """At most `points` values: each the mean of as many neighbours, at their last step."""
+    if len(series) <= points:
+        return series
+    parts = np.array_split(np.arange(len(series)), points)
+    values, steps = series.to_numpy(), series.index.to_numpy()
+    return pd.Series([values[p].mean() for p in parts], index=[steps[p[-1]] for p in parts])
+
+
+def _curve(series: pd.Series) -> Curve:
+    return Curve(
+        steps=tuple(int(step) for step in series.index),
+        values=tuple(float(f"{value:.5g}") for value in series),
+    )
+
+
+def _examples(run: Run) -> tuple[tuple[Mapping[str, str], ...], tuple[Problem, ...]]:
+    """Of the first and the last step with some; what tells a bought label is withheld."""
+    try:
+        found = read_examples(run.folder)
+    except (RlavrError, OSError) as error:
+        return (), (Problem(path=str(run.folder / "examples"), text=str(error)),)
+    steps = sorted({example.step for example in found})
+    wanted = {*steps[:1], *steps[-1:]}
+    shown = [withheld(example) for example in found if example.step in wanted]
+    return tuple(_shown(example) for example in shown), ()
+
+
+def _shown(example: Example) -> dict[str, str]:
+    first = example.responses[0] if example.responses else None
+    return {
+        "step": str(example.step),
+        "prompt": example.prompt[:EXAMPLE_CHARACTERS],
+        "response": first.text[:EXAMPLE_CHARACTERS] if first else "",
+        "vote": example.vote or "none",
+        "majority_ratio": f"{example.majority_ratio:.2f}",
+        "bought": "yes" if example.labelled else "no",
+    }
+
+
+def _with_arms(examined: Sequence[Examined]) -> list[RunFindings]:
+    """The runs' findings with the group that each belongs to."""
+    keys = name_arms([one.run for one in examined])
+    return [
+        replace(
+            one.findings, arm=keys[one.run.name].name, settings=dict(keys[one.run.name].settings)
+        )
+        for one in examined
+    ]
+
+
+def _title(folders: Sequence[Path]) -> str:
+    return ", ".join(folder.resolve().name or str(folder) for folder in folders)
+
+
+def _version() -> str:
+    try:
+        return version("rlavr-hpc")
+    except PackageNotFoundError:
+        return "unknown"
