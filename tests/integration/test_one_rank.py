@@ -236,7 +236,7 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     small_disk: Path,
 ) -> None:
     filler, folder = small_disk / "filler", small_disk / "run"
-    filler.write_bytes(b"x" * (12 * 2**20 - 78_000))
+    filler.write_bytes(b"x" * (12 * 2**20 - 70_000))
     arguments = [*TINY, "rollout=hf", "acquisition=full", "steps=12", "save_every=0"]
     arguments += ["algorithm.batch=64", "algorithm.mini_batch=64", f"run_dir={folder}"]
     full = run(*arguments)

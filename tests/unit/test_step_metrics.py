@@ -87,6 +87,7 @@ def said(ids: Sequence[int], *, truncated: bool = True) -> Rollout:
         (said([*[9] * 32, 0]), False),
         (said([9] * 32, truncated=False), False),
         (said(range(400)), False),
+        (said([*range(100, 140), 9, 9, 9, 9]), False),
     ],
 )
 def test_a_loop_is_a_piece_said_four_times_and_over_32_tokens(
