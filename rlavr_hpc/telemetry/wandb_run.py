@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -34,6 +34,8 @@ class Dashboard:
     tags: tuple[str, ...] = ()
     share_labels: bool = False
     """Whether tables show labels, and rewards that tell one."""
+    checkpoints: bool = False
+    """Whether a finished run's last checkpoint is stored there."""
     new: bool = False
     """Refuse a run that is there already, instead of continuing it."""
 
@@ -127,7 +129,7 @@ class WandbRun:
         import wandb
 
         if examples is not None:
-            rows = [list(row) for row in examples.rows]
+            rows: list[Iterable[Any]] = [list(row) for row in examples.rows]
             data = {**data, EXAMPLES: wandb.Table(columns=list(examples.columns), data=rows)}
         self._run.log(data, step=step, commit=True)
 

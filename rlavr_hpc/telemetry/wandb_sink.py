@@ -43,7 +43,8 @@ class End:
     """How an attempt ended, and what goes on the dashboard then."""
 
     code: int
-    outcome: Outcome
+    outcome: Callable[[], Outcome]
+    """Made on the mirror's thread: what goes wrong with it is the dashboard's trouble."""
 
 
 class WandbSink:
@@ -79,13 +80,13 @@ class WandbSink:
         if self._open().is_alive():
             self._queue.put(list(examples))
 
-    def close(self, code: ExitCode, outcome: Outcome | None = None) -> None:
+    def close(self, code: ExitCode, outcome: Callable[[], Outcome] = Outcome) -> None:
         """Say how the run ended, and wait a little until that and all rows are out."""
         if self._thread is None and code is not ExitCode.DONE:
             return  # this attempt has nothing to show
-        thread, outcome = self._open(), outcome or Outcome()
+        thread = self._open()
         self._queue.put(End(code=int(code), outcome=outcome))
-        patience = self._patience_for(code, outcome)
+        patience = self._patience_for(code)
         thread.join(patience)
         if thread.is_alive():
             self._abandoned = True
@@ -94,11 +95,11 @@ class WandbSink:
                 "attempt sends the rest", patience,
             )  # fmt: skip
 
-    def _patience_for(self, code: ExitCode, outcome: Outcome) -> float:
+    def _patience_for(self, code: ExitCode) -> float:
         if code is not ExitCode.DONE:
             return self._patience
-        large = any(attachment.folder is not None for attachment in outcome.attachments)
-        return max(self._patience, CHECKPOINT_PATIENCE if large else LONG_PATIENCE)
+        long = CHECKPOINT_PATIENCE if self._dashboard.checkpoints else LONG_PATIENCE
+        return max(self._patience, long)
 
     def _open(self) -> threading.Thread:
         if self._thread is None:
@@ -126,9 +127,7 @@ class WandbSink:
     def _mirror(self) -> None:
         """Send what the dashboard lacks, then every row that comes, then the end."""
         run = self._start(self._run_dir, self._dashboard)
-        sender = catch_up(
-            run, self._run_dir, self._dashboard, branches=self._attempt.branch + 1
-        )
+        sender = catch_up(run, self._run_dir, self._dashboard, branches=self._attempt.branch + 1)
         while self._end is None:
             given = self._queue.get()
             if isinstance(given, End):
@@ -137,4 +136,4 @@ class WandbSink:
                 sender.keep(given)
             else:
                 sender.send(given)
-        end_run(run, self._end.code, self._end.outcome)
+        end_run(run, self._end.code, self._end.outcome())

@@ -27,7 +27,18 @@ from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Choice, Group, Label, Lesson, OwnView, Place, Prompt, Rollout, View
+from rlavr_hpc.types import (
+    Choice,
+    Group,
+    Label,
+    Lesson,
+    OwnView,
+    Place,
+    Prompt,
+    Rollout,
+    Signal,
+    View,
+)
 
 TRAIN = "train"
 """Stage of the graders' record."""
@@ -38,6 +49,10 @@ class StepResult:
     """What a step leaves for the record."""
 
     groups: list[Group]
+    signals: list[Signal]
+    """What they were trained on."""
+    labels: Mapping[str, Label]
+    """By prompt id, remembered ones included."""
     choice: Choice
     quota: int
     """New labels this step might have bought."""
@@ -137,7 +152,10 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
             clock.metrics(),
         ]
     )
-    return StepResult(groups=groups, choice=bought.choice, quota=bought.quota, metrics=metrics)
+    return StepResult(
+        groups=groups, signals=signals, labels=bought.labels, choice=bought.choice,
+        quota=bought.quota, metrics=metrics,
+    )  # fmt: skip
 
 
 def asked_of_scoring(parts: Parts) -> Asked:
