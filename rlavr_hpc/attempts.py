@@ -27,6 +27,8 @@ SEALED = ("ledger", "metrics", "ungradable", "examples")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
 SEALED_LATER = ("ungradable", "examples")
 """Those that tokens of older versions do not seal."""
+TELLING = ("attempts", "ledger", "metrics", "ungradable")
+"""Folders that tell a run's folder by their names; "examples" stands in any project."""
 TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
 
 

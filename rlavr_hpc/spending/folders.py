@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.attempts import SEALED
+from rlavr_hpc.attempts import TELLING
 from rlavr_hpc.cluster.launcher import PLAN
 from rlavr_hpc.cluster.launcher import VERSION as PLAN_VERSION
 from rlavr_hpc.cluster.slurm.code import FOLDER as CODE
@@ -75,7 +75,7 @@ def _look(top: Path, path: Path, seen: set[Path]) -> Iterator[Found]:
         return
     if CONFIG in there:
         yield Found(folder=path, name=_name(top, path))
-    elif there & {"attempts", *SEALED}:
+    elif there & set(TELLING):
         yield _problem(top, path, UNMADE)
     else:
         inside = list(_search(top, path, seen))
@@ -114,7 +114,7 @@ def _planned_run(top: Path, own: Path, run_id: str, overrides: tuple[str, ...]) 
     problem, started = None, False
     try:
         started = is_run(own)
-        if not started and any((own / name).exists() for name in ("attempts", *SEALED)):
+        if not started and any((own / name).exists() for name in TELLING):
             problem = UNMADE
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"

@@ -81,6 +81,11 @@ def withheld(example: Example) -> Example:
     return replace(example, label=None, responses=responses)
 
 
+def is_due(step: int, *, every: int) -> bool:
+    """Whether a step's examples go on record: the first step's, then every `every`; 0 = none."""
+    return every > 0 and (step == 1 or step % every == 0)
+
+
 def choose_examples(
     signals: Sequence[Signal],
     labels: Mapping[str, Label],

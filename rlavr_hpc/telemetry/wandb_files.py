@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MAGIC = b":W&B"
 BEGINNING = 7
@@ -22,10 +23,12 @@ BLOCK = 1 << 15
 CHUNK = struct.Struct("<IHB")
 """CRC-32 of kind and payload, bytes of payload, kind."""
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
-HISTORY, RUN, EXIT = 2, 17, 18
+HISTORY, ARTIFACT, RUN, EXIT = 2, 8, 17, 18
 """Fields of `Record` that say what it is; HISTORY holds a row."""
-ITEM, NESTED_KEY, VALUE = 1, 2, 16
+ITEM, KEY, NESTED_KEY, VALUE = 1, 1, 2, 16
 """Fields of a row, and of an item in it."""
+NAME, DIGEST = 5, 6
+"""Fields of an artifact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,51 @@ def read_wandb_file(path: Path) -> WandbFile:
         path=path, whole=whole, size=len(data), begun=RUN in kinds, ended=EXIT in kinds,
         last=_step_of(row),
     )  # fmt: skip
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a `.wandb` file up to its first damage, each with wandb's own `_step`.
+
+    Args:
+        path: the file.
+
+    Yields:
+        Name -> value; a table is a mapping that names its file below `files/`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for row in _contents(path, HISTORY):
+        values: dict[str, Any] = {}
+        for number, content in _fields(row):
+            if number == ITEM:
+                _enter(values, content)
+        yield values
+
+
+def read_artifacts(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, digest) of the artifacts of a `.wandb` file, tables included.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for artifact in _contents(path, ARTIFACT):
+        fields = dict(_fields(artifact))
+        yield fields.get(NAME, b"").decode(), fields.get(DIGEST, b"").decode()
+
+
+def _contents(path: Path, kind: int) -> Iterator[bytes]:
+    for _, record in wandb_records(path.read_bytes()):
+        yield from (content for number, content in _fields(record) if number == kind)
+
+
+def _enter(values: dict[str, Any], item: bytes) -> None:
+    """Add an item of a row, whose key is one name or the path to it."""
+    fields = list(_fields(item))
+    keys = [content.decode() for number, content in fields if number in (KEY, NESTED_KEY)]
+    for key in keys[:-1]:
+        values = values.setdefault(key, {})
+    values[keys[-1]] = json.loads(dict(fields)[VALUE])
 
 
 def wandb_files(run_dir: Path, *, kind: str = "*run-", run_id: str = "*") -> list[Path]:

@@ -1,4 +1,4 @@
-"""A mirror of the record on Weights & Biases: the only importer of wandb.
+"""A mirror of the record on Weights & Biases.
 
 A dashboard may fail without stopping a run, or hang without holding it up: a thread talks to it,
 what goes wrong is said once, and the record on disk stays complete.
@@ -12,61 +12,39 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Literal, Protocol
+from typing import Any
 
 from rlavr_hpc.attempts import Attempt
 from rlavr_hpc.errors import ExitCode
-from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files
+from rlavr_hpc.telemetry.examples import Example
+from rlavr_hpc.telemetry.wandb_rows import catch_up, end_run
+from rlavr_hpc.telemetry.wandb_run import Dashboard, DashboardRun, Outcome, end_wandb, start_wandb
 from rlavr_hpc.types import Place
 
 PATIENCE = 5.0
 """Seconds that a run waits for the dashboard when it is stopped: much less than any grace."""
 LONG_PATIENCE = 60.0
 """The same when it is done: nothing is at stake then."""
+CHECKPOINT_PATIENCE = 3600.0
+"""The same when it is done and its checkpoint is to be sent, which somebody has asked for."""
 TRIES = 3
 """Times that wandb is started: a signal to the whole job step ends its process at once."""
-FOR_RECORD_ONLY = ("v", "time")
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dashboard:
-    """Where a run is shown."""
+class End:
+    """How an attempt ended, and what goes on the dashboard then."""
 
-    run_id: str
-    """The same in every attempt."""
-    mode: Literal["online", "offline"]
-    project: str
-    entity: str | None
-    group: str
-    """The sweep's name."""
-    config: Mapping[str, Any]
-
-
-class DashboardRun(Protocol):
-    """What is used of `wandb.Run`."""
-
-    @property
-    def starting_step(self) -> int:
-        """The first internal step that the dashboard does not have; 0 of an offline run."""
-
-    def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
-        """Send a row."""
-
-    def mark_preempting(self) -> None:
-        """Say that an end with an error is none: the run goes on later."""
-
-    def finish(self, exit_code: int) -> None:
-        """Send what is left, and how the run ended."""
+    code: int
+    outcome: Callable[[], Outcome]
+    """Made on the mirror's thread: what goes wrong with it is the dashboard's trouble."""
 
 
 class WandbSink:
@@ -86,9 +64,8 @@ class WandbSink:
         self._start = start or start_wandb
         self._patience = patience
         self._thread: threading.Thread | None = None
-        self._queue: SimpleQueue[dict[str, Any] | int] = SimpleQueue()
-        self._code: int | None = None
-        """How the run ended, once that is known."""
+        self._queue: SimpleQueue[dict[str, Any] | list[Example] | End] = SimpleQueue()
+        self._end: End | None = None
         self._abandoned = False
 
     def write(self, place: Place, values: Mapping[str, float]) -> None:
@@ -98,13 +75,18 @@ class WandbSink:
         facts = {"step": place.step, "branch": place.branch, "attempt": self._attempt.number}
         self._queue.put({**facts, **values})
 
-    def close(self, code: ExitCode) -> None:
+    def show(self, examples: Sequence[Example]) -> None:
+        """Mirror a step's examples that are in the record, with the row that comes next."""
+        if self._open().is_alive():
+            self._queue.put(list(examples))
+
+    def close(self, code: ExitCode, outcome: Callable[[], Outcome] = Outcome) -> None:
         """Say how the run ended, and wait a little until that and all rows are out."""
         if self._thread is None and code is not ExitCode.DONE:
             return  # this attempt has nothing to show
         thread = self._open()
-        self._queue.put(int(code))
-        patience = max(self._patience, LONG_PATIENCE) if code is ExitCode.DONE else self._patience
+        self._queue.put(End(code=int(code), outcome=outcome))
+        patience = self._patience_for(code)
         thread.join(patience)
         if thread.is_alive():
             self._abandoned = True
@@ -112,6 +94,12 @@ class WandbSink:
                 "wandb did not take everything within %g s; the record is complete, and the next "
                 "attempt sends the rest", patience,
             )  # fmt: skip
+
+    def _patience_for(self, code: ExitCode) -> float:
+        if code is not ExitCode.DONE:
+            return self._patience
+        long = CHECKPOINT_PATIENCE if self._dashboard.checkpoints else LONG_PATIENCE
+        return max(self._patience, long)
 
     def _open(self) -> threading.Thread:
         if self._thread is None:
@@ -134,97 +122,18 @@ class WandbSink:
             if self._abandoned:
                 return  # another attempt of this process may be using wandb by now
             with contextlib.suppress(Exception):
-                _end_wandb()
+                end_wandb()
 
     def _mirror(self) -> None:
         """Send what the dashboard lacks, then every row that comes, then the end."""
         run = self._start(self._run_dir, self._dashboard)
-        known = read_metrics(self._run_dir)
-        first = first_indices(known, branches=self._attempt.branch + 1)
-        lacking = run.starting_step
-        if self._dashboard.mode == "offline":
-            lacking = _after_last_row(self._run_dir, self._dashboard.run_id)
-
-        def send(row: Mapping[str, Any]) -> None:
-            nonlocal lacking
-            index = first[row["branch"]] + row["step"]
-            if index < lacking:
-                return  # it is there: a step that was done again, or one of an earlier attempt
-            shown = {name: value for name, value in row.items() if name not in FOR_RECORD_ONLY}
-            run.log(shown, step=index, commit=True)
-            lacking = index + 1
-
-        for row in known:
-            send(row)
-        while self._code is None:
+        sender = catch_up(run, self._run_dir, self._dashboard, branches=self._attempt.branch + 1)
+        while self._end is None:
             given = self._queue.get()
-            if isinstance(given, int):
-                self._code = given
+            if isinstance(given, End):
+                self._end = given
+            elif isinstance(given, list):
+                sender.keep(given)
             else:
-                send(given)
-        _end(run, self._code)
-
-
-def first_indices(rows: Iterable[Mapping[str, Any]], *, branches: int) -> list[int]:
-    """Per branch the internal step of its step 0 on the dashboard.
-
-    wandb drops a row whose internal step is not above the last one, and a roll-back makes a run's
-    own step go back; so every branch begins above all the rows of the branches before it. Nothing
-    but the record enters: every attempt, on any node, gives a row the same number, whatever its
-    predecessors had shown when they were killed. An old branch gets no more rows, so the numbers
-    stay.
-
-    Args:
-        rows: the record.
-        branches: how many to tell.
-    """
-    last = [-1] * branches
-    for row in rows:
-        last[row["branch"]] = max(last[row["branch"]], row["step"])
-    return list(accumulate((step + 1 for step in last[:-1]), initial=0))
-
-
-def _after_last_row(run_dir: Path, run_id: str) -> int:
-    """The internal step after the last row that earlier attempts got onto the disk."""
-    files = wandb_files(run_dir, run_id=run_id)
-    lasts = [last for file in files if (last := read_wandb_file(file).last) is not None]
-    return max(lasts, default=-1) + 1
-
-
-def _end(run: DashboardRun, code: int) -> None:
-    """A run that goes on later does not look finished; without `finish` its last rows are lost."""
-    if code == ExitCode.STOPPED and hasattr(run, "mark_preempting"):
-        run.mark_preempting()
-    run.finish(exit_code=code)
-
-
-def start_wandb(run_dir: Path, dashboard: Dashboard) -> DashboardRun:
-    """Open or continue the run with wandb itself.
-
-    Without machine facts, because wandb would copy all of the environment's SLURM_ variables, and
-    without the console, which is in the logs.
-    """
-    import wandb
-
-    run = wandb.init(
-        project=dashboard.project, entity=dashboard.entity, id=dashboard.run_id,
-        name=run_dir.name, group=dashboard.group, job_type="train", resume="allow",
-        mode=dashboard.mode, dir=str(run_dir), config=dict(dashboard.config), reinit="create_new",
-        settings=wandb.Settings(
-            silent=True, disable_git=True, disable_code=True, console="off",
-            x_disable_meta=True, x_save_requirements=False,
-        ),
-    )  # fmt: skip
-    run.define_metric("step")
-    run.define_metric("*", step_metric="step")
-    return run
-
-
-def _end_wandb() -> None:
-    """Wait until wandb's own process has written everything, and have the next start make another.
-
-    `finish` comes back before the file is complete, and this process ends soon after.
-    """
-    wandb = sys.modules.get("wandb")
-    if wandb is not None:
-        wandb.teardown()
+                sender.send(given)
+        end_run(run, self._end.code, self._end.outcome())

@@ -13,6 +13,7 @@ import socket
 import sys
 import traceback
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -187,6 +188,7 @@ def _leave() -> None:
 
 def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
+    from rlavr_hpc.trainer.outcome import outcome_of  # noqa: PLC0415
     from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
 
     config, run_dir = run.parts.config, run.run_dir
@@ -199,7 +201,8 @@ def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     if status == "done":
         write_done(run_dir, run.state.step)
     if run.recorder.mirror is not None:
-        run.recorder.mirror.close(code)
+        book = run.parts.ledger.book
+        run.recorder.mirror.close(code, partial(outcome_of, run_dir, config, book, summary))
     return explain(summary, config, run_dir)
 
 

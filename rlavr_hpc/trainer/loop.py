@@ -21,6 +21,7 @@ from rlavr_hpc.rollout import global_random
 from rlavr_hpc.run_folder import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import Alarm, EarlyWarning
+from rlavr_hpc.telemetry.examples import ExamplesFile, choose_examples, is_due
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
@@ -48,6 +49,7 @@ class Recorder:
     """Rank 0's writers; the other ranks have none."""
 
     metrics: MetricsFile
+    examples: ExamplesFile
     heartbeat: Heartbeat
     mirror: WandbSink | None
     warning: EarlyWarning
@@ -117,6 +119,8 @@ class Run:
         except GivenUpError:
             global_random.set_states(before)
             raise
+        if is_due(step, every=self.parts.config.tracking.examples_every):
+            ranks.on_main(lambda: self._write_examples(result, place))
         metrics = {**result.metrics, **self._audit(result, place)}
         bar.set_postfix_str(_progress(as_row(metrics)), refresh=False)
         return self._settle(step, metrics)
@@ -227,6 +231,17 @@ class Run:
         return ranks.on_main(
             lambda: audit.measure(result.groups, place, choice=result.choice, quota=result.quota)
         )
+
+    def _write_examples(self, result: StepResult, place: Place) -> None:
+        """Before the step's row, so that a row is never there without them."""
+        assert self.recorder is not None
+        examples = choose_examples(
+            result.signals, result.labels, place=place, attempt=self.state.attempt,
+            prompts=self.parts.config.tracking.examples_prompts,
+        )  # fmt: skip
+        self.recorder.examples.write(examples)
+        if self.recorder.mirror is not None:
+            self.recorder.mirror.show(examples)
 
     def _record(self, place: Place, metrics: Metrics) -> dict[str, float]:
         row = {**metrics, **self.late, **memory_metrics()}

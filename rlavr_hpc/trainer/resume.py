@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -25,12 +24,14 @@ from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_groups import Tracking
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
-from rlavr_hpc.identity import hash8, to_dict
+from rlavr_hpc.identity import hash8
 from rlavr_hpc.run_folder import Heartbeat, open_run_folder, write_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.early_warning import EarlyWarning
+from rlavr_hpc.telemetry.examples import ExamplesFile
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
-from rlavr_hpc.telemetry.wandb_sink import Dashboard, WandbSink
+from rlavr_hpc.telemetry.wandb_identity import dashboard_id, dashboard_of
+from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.loop import Recorder
 
@@ -137,7 +138,7 @@ def _publish(start: Start, found: Checkpoint | None, last: int) -> Begun | None:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
     state = replace(
         state, attempt=attempt.number, branch=attempt.branch,
-        dashboard=state.dashboard or _dashboard_id(config.name, [*attempts, attempt][0]),
+        dashboard=state.dashboard or dashboard_id(config.name, [*attempts, attempt][0]),
     )  # fmt: skip
     return Begun(attempt=attempt, state=state, checkpoint=found)
 
@@ -194,21 +195,11 @@ def usual_save_seconds(run_dir: Path) -> float:
     return sum(rows[-1].get(part, 0.0) for part in parts) if rows else 0.0
 
 
-def _dashboard_id(name: str, first: Attempt) -> str:
-    """Stable, for the first attempt's token stays; and new for a folder that is begun anew."""
-    return f"{re.sub(r'[^A-Za-z0-9_-]', '-', name)[:40]}-{first.nonce}"
-
-
 def _mirror(start: Start, begun: Begun) -> WandbSink | None:
-    tracking, config = start.config.tracking, start.config
-    if tracking.kind is Tracking.none:
+    if start.config.tracking.kind is Tracking.none:
         return None
     assert begun.state.dashboard is not None
-    dashboard = Dashboard(
-        run_id=begun.state.dashboard, project=tracking.project, entity=tracking.entity,
-        group=config.name, config={**to_dict(config), "config_hash": hash8(config)},
-        mode="offline" if tracking.kind is Tracking.offline else "online",
-    )  # fmt: skip
+    dashboard = dashboard_of(start.config, begun.state.dashboard)
     return WandbSink(start.run_dir, dashboard, begun.attempt)
 
 
@@ -244,6 +235,7 @@ def open_writers(start: Start, begun: Begun) -> Writers:
     ledger = Ledger(run_dir, number, fence=fence)
     recorder = Recorder(
         metrics=MetricsFile(run_dir, number, fence=fence),
+        examples=ExamplesFile(run_dir, number, fence=fence),
         heartbeat=heartbeat(start, begun),
         mirror=_mirror(start, begun),
         warning=_warning(run_dir, begun.state, selective=start.config.acquisition.has_trust),

@@ -27,7 +27,7 @@ from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
 from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
 from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.types import Choice, Group, OwnView, Place, Prompt, Rollout
+from rlavr_hpc.types import Choice, Group, Label, OwnView, Place, Prompt, Rollout, Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,10 @@ class StepResult:
     """What a step leaves for the record."""
 
     groups: list[Group]
+    signals: list[Signal]
+    """What they were trained on."""
+    labels: Mapping[str, Label]
+    """By prompt id, remembered ones included."""
     choice: Choice
     quota: int
     """New labels this step might have bought."""
@@ -106,8 +110,9 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         ]
     )
     return StepResult(
-        groups=groups, choice=bought.choice, quota=bought.spend.quota, metrics=metrics
-    )
+        groups=groups, signals=signals, labels=bought.labels, choice=bought.choice,
+        quota=bought.spend.quota, metrics=metrics,
+    )  # fmt: skip
 
 
 def asked_of_scoring(parts: Parts) -> Asked:

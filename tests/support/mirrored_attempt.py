@@ -14,7 +14,8 @@ from pathlib import Path
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb_sink import Dashboard, WandbSink
+from rlavr_hpc.telemetry.wandb_run import Dashboard
+from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.types import Place
 from tests.support.attempts import begin_attempt
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from rlavr_hpc.telemetry.examples_table import Table
+from rlavr_hpc.telemetry.wandb_run import Attachment
 
 BLOCK = 1 << 15
 
@@ -113,6 +116,9 @@ class Server:
     rows: dict[int, dict[str, Any]] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
     starts: int = 0
+    tables: dict[int, Table] = field(default_factory=dict)
+    attached: list[Attachment] = field(default_factory=list)
+    summary: dict[str, Any] = field(default_factory=dict)
 
     @property
     def next(self) -> int:
@@ -134,12 +140,19 @@ class FakeRun:
     def starting_step(self) -> int:
         return self.began
 
-    def log(self, data: dict[str, Any], step: int, *, commit: bool) -> None:
-        assert commit
+    def log(self, data: dict[str, Any], step: int, *, examples: Table | None) -> None:
         if step == self.breaks_at:
             raise ConnectionResetError("Connection lost")
         assert step >= self.server.next, "wandb would drop this row"
         self.server.rows[step] = data
+        if examples is not None:
+            self.server.tables[step] = examples
+
+    def attach(self, attachment: Attachment) -> None:
+        self.server.attached.append(attachment)
+
+    def summarize(self, values: Mapping[str, Any]) -> None:
+        self.server.summary |= values
 
     def mark_preempting(self) -> None:
         self.server.ends.append("preempting")

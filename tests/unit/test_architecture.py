@@ -23,12 +23,16 @@ LIGHT = (
     "export", "release.card", "release.job", "release.staging",
     "fetch", "cluster.hub", "cluster.cached", "cluster.caches",
     "track", "telemetry.wandb_files", "telemetry.wandb_sink", "telemetry.wandb_sync",
+    "telemetry.wandb_run", "telemetry.wandb_rows", "telemetry.wandb_rebuild", "telemetry.examples",
+    "telemetry.examples_table", "telemetry.dashboard", "telemetry.wandb_dashboard",
+    "telemetry.tensorboard_files", "telemetry.wandb_identity", "trainer.outcome",
 )  # fmt: skip
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
     "math_verify": {"rlavr_hpc/answers/reading.py"},
-    "wandb": {"rlavr_hpc/telemetry/wandb_sink.py"},
+    "wandb": {"rlavr_hpc/telemetry/wandb_run.py"},
+    "wandb_workspaces": {"rlavr_hpc/telemetry/wandb_dashboard.py"},
     "submitit": {"rlavr_hpc/cluster/slurm/script.py"},
     "huggingface_hub": {"rlavr_hpc/cluster/hub.py"},
     "pyarrow": {"rlavr_hpc/data/tables.py"},

@@ -17,7 +17,9 @@ from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files
-from rlavr_hpc.telemetry.wandb_sink import Dashboard, DashboardRun, WandbSink, first_indices
+from rlavr_hpc.telemetry.wandb_rows import first_indices
+from rlavr_hpc.telemetry.wandb_run import Dashboard, DashboardRun
+from rlavr_hpc.telemetry.wandb_sink import WandbSink
 from rlavr_hpc.types import Place
 from tests.support.attempts import begin_attempt
 from tests.support.commands import REPOSITORY
