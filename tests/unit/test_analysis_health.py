@@ -18,7 +18,7 @@ from tests.support.analysis_runs import make_run
 NAN = float("nan")
 
 
-def begun(number: int, second: float, *, pid: int = 0, **facts: Any) -> Attempt:
+def begun(number: int, second: float, *, pid: int = 0, **facts: Any) -> Attempt:  # noqa: ANN401
     started = datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")
     told: dict[str, Any] = {
         "number": number, "resumed_from": 0, "seals": {}, "host": "n1", "pid": pid or number,
@@ -32,7 +32,7 @@ def written(*rows: tuple[int, int, int, float, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=WRITTEN).astype({"time": float, "time/step": float})
 
 
-def run_of(*attempts: Attempt, **facts: Any) -> Run:
+def run_of(*attempts: Attempt, **facts: Any) -> Run:  # noqa: ANN401
     return make_run(attempts=attempts, **facts)
 
 

@@ -1,0 +1,135 @@
+"""Runs that differ only by seed are one arm, with the shortest name that tells it from others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.arms import name_arms
+from analysis.run import Run
+from tests.support.analysis_runs import make_run
+
+POLICIES: dict[str, dict[str, Any]] = {
+    "care": {"acquisition.settings.gate": 0.25, "acquisition.default_unlabelled": "trusted"},
+    "random": {"acquisition.default_unlabelled": "drop"},
+    "cag_oracle": {"acquisition.default_unlabelled": "drop"},
+    "full": {"acquisition.default_unlabelled": "drop", "acquisition.fixed_budget": True},
+}
+BUDGETS = {"full": 1.0}
+
+
+def run(policy: str, seed: int = 1, **changes: Any) -> Run:  # noqa: ANN401
+    """A run with a config; `changes` are flat keys with `__` for dots."""
+    config = {
+        "acquisition.name": policy, "budget": BUDGETS.get(policy, 0.2), "seed": seed,
+        "unlabelled": POLICIES[policy]["acquisition.default_unlabelled"], "algorithm.lr": 0.001,
+        "data.kind": "testbed", "model.source": "testbed", "rollout.engine": "hf",
+        "acquisition.fixed_budget": False, "steps": 150, "cluster.threads": 1, **POLICIES[policy],
+        **{key.replace("__", "."): value for key, value in changes.items()},
+    }  # fmt: skip
+    name = f"{policy}-{seed}-{sorted(changes.items())}"
+    return make_run(name, policy=policy, seed=seed, config=config)
+
+
+def names_of(*runs: Run) -> list[str]:
+    named = name_arms(runs)
+    return [named[one.name].name for one in runs]
+
+
+def test_runs_that_differ_by_seed_and_by_what_does_not_change_results_are_one_arm() -> None:
+    other = run("care", 2, steps=300, cluster__threads=4, save_every=10, name="again", audit=False)
+    assert names_of(run("care"), other) == ["care", "care"]
+
+
+def test_a_policy_is_told_by_its_name_alone_where_only_policies_differ() -> None:
+    assert names_of(run("care"), run("random"), run("full")) == ["care", "random", "full"]
+
+
+def test_budgets_are_told_where_they_differ_and_never_where_they_are_fixed() -> None:
+    runs = [run("care"), run("care", budget=0.1), run("random"), run("full")]
+    assert names_of(*runs) == ["care budget=0.2", "care budget=0.1", "random budget=0.2", "full"]
+
+
+def test_unlabelled_is_told_only_where_it_is_not_the_policys_own() -> None:
+    runs = [run("cag_oracle"), run("cag_oracle", unlabelled="pseudo"), run("care")]
+    assert names_of(*runs) == ["cag_oracle", "cag_oracle unlabelled=pseudo", "care"]
+
+
+def test_a_policys_setting_is_told_where_it_differs_within_the_policy() -> None:
+    runs = [run("care"), run("care", acquisition__settings__gate=0.5), run("random")]
+    assert names_of(*runs) == [
+        "care acquisition.settings.gate=0.25", "care acquisition.settings.gate=0.5", "random",
+    ]  # fmt: skip
+
+
+def test_other_settings_are_told_in_the_users_words_also_where_policies_differ_in_them() -> None:
+    runs = [run("care", algorithm__lr=1e-05, rollout__engine="vllm"), run("random")]
+    assert names_of(*runs) == [
+        "care rollout=vllm algorithm.lr=1e-05", "random rollout=hf algorithm.lr=0.001",
+    ]  # fmt: skip
+
+
+def test_what_follows_from_the_task_is_not_told_beside_it() -> None:
+    puzzles = {"data__kind": "knights", "model__source": "pretrained", "algorithm__lr": 1e-6}
+    paths = {"model__path": "/models/a/Qwen3-4B"}
+    runs = [run("care"), run("care", **puzzles, **paths)]
+    assert names_of(*runs) == ["care data=testbed", "care data=knights"]
+    larger = run("care", **puzzles, model__path="/models/a/Qwen3-8B", budget_total=None)
+    assert names_of(*runs, larger)[1:] == [
+        "care data=knights model.path=Qwen3-4B", "care data=knights model.path=Qwen3-8B",
+    ]  # fmt: skip
+
+
+def test_a_cap_is_told_where_there_is_one() -> None:
+    runs = [run("care", budget_total=None), run("care", budget_total=500)]
+    assert names_of(*runs) == ["care", "care budget_total=500"]
+
+
+def test_arms_whose_values_look_alike_still_have_names_of_their_own() -> None:
+    runs = [
+        run("care", data__path="/a/train.parquet"), run("care", data__path="/b/train.parquet"),
+    ]  # fmt: skip
+    assert names_of(*runs) == [
+        "care data.path=train.parquet", "care data.path=train.parquet (2)",
+    ]  # fmt: skip
+
+
+def test_a_key_that_an_older_config_lacks_is_the_same_as_null() -> None:
+    runs = [run("care"), run("care", 2, budget_total=None)]
+    assert names_of(*runs) == ["care", "care"]
+
+
+def test_the_order_of_runs_changes_no_name() -> None:
+    runs = [run("care"), run("care", budget=0.1), run("random", algorithm__lr=0.01), run("full")]
+    there, back = name_arms(runs), name_arms(runs[::-1])
+    assert there == back
+
+
+def test_settings_hold_policy_budget_and_what_the_name_tells() -> None:
+    runs = [run("care"), run("care", algorithm__lr=0.01)]
+    settings = name_arms(runs)[runs[1].name].settings
+    assert settings == {"acquisition.name": "care", "budget": "0.2", "algorithm.lr": "0.01"}
+
+
+def test_a_planned_run_joins_the_arm_that_its_overrides_came_to() -> None:
+    overrides = ("acquisition=care", "budget=0.1")
+    begun = make_run(
+        "a", config=run("care", budget=0.1).config, sweep="s", overrides=(*overrides, "seed=1")
+    )
+    planned = make_run("b", sweep="s", overrides=(*overrides, "seed=2", "cluster=site"), seed=2)
+    elsewhere = make_run("c", sweep="t", overrides=(*overrides, "seed=2"), seed=2)
+    named = name_arms([begun, planned, elsewhere])
+    assert named["b"] == named["a"]
+    assert named["c"].name != named["a"].name
+
+
+def test_a_run_without_config_is_told_by_its_overrides() -> None:
+    runs = [
+        make_run("a", policy="care", overrides=("acquisition=care", "budget=0.1", "seed=1")),
+        make_run("b", policy="care", overrides=("acquisition=care", "budget=0.1", "seed=2")),
+        make_run("c", policy="care", overrides=("acquisition=care", "budget=0.2", "seed=1")),
+        make_run("d", policy="unknown"),
+    ]
+    assert names_of(*runs) == [
+        "care budget=0.1", "care budget=0.1", "care budget=0.2", "unknown",
+    ]  # fmt: skip
+    assert name_arms([]) == {}
