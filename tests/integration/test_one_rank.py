@@ -236,9 +236,10 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     small_disk: Path,
 ) -> None:
     filler, folder = small_disk / "filler", small_disk / "run"
-    filler.write_bytes(b"x" * (12 * 2**20 - 70_000))
-    arguments = [*TINY, "rollout=hf", "acquisition=full", "steps=12", "save_every=0"]
-    arguments += ["algorithm.batch=64", "algorithm.mini_batch=64", f"run_dir={folder}"]
+    # what a run begins with takes 30 kB, a step's labels 40 kB, its row of metrics 2 kB
+    filler.write_bytes(b"x" * (12 * 2**20 - 90_000))
+    arguments = [*TINY, "rollout=hf", "acquisition=full", "steps=4", "save_every=0"]
+    arguments += ["algorithm.batch=256", "algorithm.mini_batch=256", f"run_dir={folder}"]
     full = run(*arguments)
     assert full.returncode == 1
     assert "ledger/1.jsonl: cannot be written (No space left on device)" in full.stderr
@@ -246,7 +247,7 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     assert not (folder / "DONE.json").exists()
     spent = purchases(folder)
     last_step = spent[-1][0]
-    assert len(spent) == 64 * last_step
+    assert len(spent) == 256 * last_step
     trained = [row for row in metrics(folder) if row["step"] and row["labels/bought"]]
     assert len(trained) <= last_step, "a step was trained on labels that are not on disk"
     filler.unlink()
