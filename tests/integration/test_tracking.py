@@ -115,7 +115,8 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
         "policy:care", "budget:0.2", "model:testbed", "engine:hf", "seed:1",
     }  # fmt: skip
     kinds = [record.type for kind, record in everything if kind == "artifact"]
-    assert kinds == ["run_table", "config", "ledger"], "the second attempt adds no copy"
+    # the second attempt has bought more, and adds no copy of the table or the config
+    assert kinds == ["run_table", "config", "ledger", "ledger"]
     for path in folder.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
 
@@ -175,8 +176,8 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     [path] = [path for path in wandb_files(folder) if path.stem.endswith("-again")]
     rows = list(read_rows(path))
     assert [plain(row) for row in rows] == [plain(row) for row in record]
-    times = [round(row["_timestamp"] - told["time"], 3) for row, told in zip(rows, record)]
-    assert times == [0.0] * 8
+    times = [round(row["_timestamp"], 3) for row in rows]
+    assert times == [round(row["time"], 3) for row in record]
     tables = [(row["step"], table_of(path, row)) for row in rows if "examples" in row]
     assert [step for step, _ in tables] == [1, 3, 6]
     labels = {purchase[2] for purchase in purchases(folder)} - {None}

@@ -118,7 +118,7 @@ def test_a_run_is_found_by_its_policy_budget_model_engine_and_seed_and_the_users
 
 @pytest.mark.parametrize("tag", ["", "x" * 65])
 def test_a_tag_that_the_dashboard_would_refuse_is_a_mistake_at_once(tag: str) -> None:
-    with pytest.raises(UserError, match="tracking.tags"):
+    with pytest.raises(UserError, match=r"tracking\.tags"):
         composed(f"tracking.tags=['{tag}']")
 
 
