@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rlavr_hpc.acquisition.ledger import read_book
-from rlavr_hpc.checkpoints import FOLDER
+from rlavr_hpc.checkpoints import FOLDER, State
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.dashboard import EXAMPLES, Section, sections
@@ -96,13 +98,25 @@ def test_what_is_stored_with_a_run_is_config_and_spend_and_a_checkpoint_only_if_
 ) -> None:
     config = composed()
     write_run(tmp_path, config, {1: ["a"]})
-    (tmp_path / FOLDER / "step_1").mkdir(parents=True)
+    folder = tmp_path / FOLDER / "step_1"
+    folder.mkdir(parents=True)
+    state = State(
+        step=1, branch=0, attempt=1, world_size=1, threads=1, prompts_fingerprint="p",
+        config_hash="c",
+    )  # fmt: skip
+    manifest = {"version": 2, "state": asdict(state), "files": {}}
+    (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     book, done = read_book(tmp_path), {"version": 1, "status": "done", "accuracy_end": 0.5}
     outcome = outcome_of(tmp_path, config, book, done)
     assert [attachment.kind for attachment in outcome.attachments] == ["config", "ledger"]
     assert outcome.summary == {"summary/status": "done", "summary/accuracy_end": 0.5}
     assert "is a" not in repr(outcome), "a label"
     assert outcome == outcome_of(tmp_path, config, read_book(tmp_path), done)
+    asked = composed("tracking.checkpoints=true")
+    *_, last = outcome_of(tmp_path, asked, book, done).attachments
+    assert (last.kind, last.folder) == ("checkpoint", folder)
+    stopped = outcome_of(tmp_path, asked, book, {**done, "status": "stopped"})
+    assert stopped.attachments == outcome.attachments
 
 
 def test_a_run_is_found_by_its_policy_budget_model_engine_and_seed_and_the_users_tags() -> None:
