@@ -13,14 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.telemetry.examples import read_examples
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files, wandb_records
+from rlavr_hpc.telemetry.wandb_files import (
+    read_artifacts,
+    read_rows,
+    read_wandb_file,
+    wandb_files,
+    wandb_records,
+)
 from tests.support.commands import (
     CARE,
     REPOSITORY,
     TINY,
     command,
     metrics,
+    purchases,
     results,
     run,
     summary,
@@ -54,7 +62,8 @@ def dashboard(run_dir: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for kind, record in told(run_dir):
         if kind == "history":
-            row = {item.nested_key[0]: json.loads(item.value_json) for item in record.item}
+            items = [item for item in record.item if len(item.nested_key) == 1]  # tables apart
+            row = {item.nested_key[0]: json.loads(item.value_json) for item in items}
             assert not rows or row["_step"] > rows[-1]["_step"]
             rows.append(row)
     return rows
@@ -102,6 +111,12 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
         if kind in ("preempting", "exit")
     ]
     assert ends == [("preempting", 0), ("exit", 75), ("exit", 0)]
+    assert set(runs[0].tags) == {
+        "policy:care", "budget:0.2", "model:testbed", "engine:hf", "seed:1",
+    }  # fmt: skip
+    kinds = [record.type for kind, record in everything if kind == "artifact"]
+    # the second attempt has bought more, and adds no copy of the table or the config
+    assert kinds == ["run_table", "config", "ledger", "ledger"]
     for path in folder.rglob("*"):
         assert not path.is_file() or CANARY.encode() not in path.read_bytes(), path
 
@@ -140,3 +155,75 @@ def test_rows_that_a_killed_attempt_lost_are_shown_by_the_next_and_none_twice(
     assert [row["step"] for row in dashboard(tmp_path)] == list(range(1, 46))
     attempts = [row["attempt"] for row in dashboard(tmp_path)]
     assert attempts == [1] * cut.last + [2] * (45 - cut.last)
+
+
+def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_record(
+    tmp_path: Path,
+) -> None:
+    folder, given = tmp_path / "run", [*TINY, *CARE, "rollout=hf", "steps=7", "eval_every=3"]
+    given += ["save_every=2", "tracking=offline", "tracking.examples_every=3", f"run_dir={folder}"]
+    for step in (3, 5):
+        kill_after(folder, step, given)
+    assert run(*given).returncode == 0
+    record, examples = read_metrics(folder), read_examples(folder)
+    assert summary(folder)["attempts"] == 3
+    assert [(row["branch"], row["step"]) for row in record] == [(0, step) for step in range(8)]
+    assert sorted({e.step for e in examples}) == [1, 3, 6]
+
+    made = command("rlavr_hpc.track", "rebuild", str(folder), "--offline", "--as", "again")
+
+    assert made.returncode == 0, made.stdout + made.stderr
+    [path] = [path for path in wandb_files(folder) if path.stem.endswith("-again")]
+    rows = list(read_rows(path))
+    assert [plain(row) for row in rows] == [plain(row) for row in record]
+    times = [round(row["_timestamp"], 3) for row in rows]
+    assert times == [round(row["time"], 3) for row in record]
+    tables = [(row["step"], table_of(path, row)) for row in rows if "examples" in row]
+    assert [step for step, _ in tables] == [1, 3, 6]
+    labels = {purchase[2] for purchase in purchases(folder)} - {None}
+    for step, table in tables:
+        there = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+        ids = [(e.prompt_id, r.sample) for e in examples if e.step == step for r in e.responses]
+        assert [(row["prompt_id"], row["sample"]) for row in there] == ids
+        bought = [row for row in there if row["labelled"]]
+        assert len(bought) == 8
+        assert {(row["label"], row["reward"]) for row in bought} == {(None, None)}
+        assert None not in {row["reward"] for row in there if not row["labelled"]}
+    assert labels
+    artifacts = [name.rpartition("-")[2] for name, _ in read_artifacts(path)]
+    assert artifacts == ["examples", "examples", "examples", "config", "ledger"]
+    twice = command("rlavr_hpc.track", "rebuild", str(folder), "--as", "again")
+    assert (twice.returncode, "choose another suffix" in twice.stdout) == (1, True)
+    assert [path for path in wandb_files(folder) if path.stem.endswith("-again")] == [path]
+
+
+def kill_after(folder: Path, step: int, given: list[str]) -> None:
+    """Start or continue the run, and kill it with wandb's process behind this step's row."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "rlavr_hpc.run", *given], cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as started:  # fmt: skip
+        deadline = time.monotonic() + 200
+        while started.poll() is None and time.monotonic() < deadline:
+            rows = (row["step"] for row in read_metrics(folder)) if folder.exists() else iter(())
+            if step in rows:
+                break
+            time.sleep(0.01)
+        for pid in wandb_processes(started.pid):
+            os.kill(pid, signal.SIGKILL)
+        started.kill()
+    assert started.returncode == -signal.SIGKILL
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what wandb adds and what is for the record only."""
+    own = ("_step", "_runtime", "_timestamp", "v", "time", "examples")
+    return {name: value for name, value in row.items() if name not in own}
+
+
+def table_of(path: Path, row: dict[str, Any]) -> dict[str, Any]:
+    """The table that a row of a `.wandb` file names."""
+    table: dict[str, Any] = json.loads(
+        (path.parent / "files" / row["examples"]["path"]).read_text()
+    )
+    return table

@@ -14,15 +14,17 @@ import pytest
 
 from rlavr_hpc.attempts import Attempt
 from rlavr_hpc.errors import ExitCode
+from rlavr_hpc.telemetry.examples import Example, ExamplesFile, choose_examples
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files
 from rlavr_hpc.telemetry.wandb_rows import first_indices
-from rlavr_hpc.telemetry.wandb_run import Dashboard, DashboardRun
+from rlavr_hpc.telemetry.wandb_run import Attachment, Dashboard, DashboardRun, Outcome
 from rlavr_hpc.telemetry.wandb_sink import WandbSink
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import Place, Signal
 from tests.support.attempts import begin_attempt
 from tests.support.commands import REPOSITORY
+from tests.support.groups import group
 from tests.support.wandb_fakes import (
     BLOCK,
     FakeRun,
@@ -56,6 +58,7 @@ class Writer:
 
     def __init__(self, run_dir: Path, attempt: Attempt, sink: WandbSink) -> None:
         self.record = MetricsFile(run_dir, attempt.number, fence=lambda: None)
+        self.examples = ExamplesFile(run_dir, attempt.number, fence=lambda: None)
         self.branch, self.sink = attempt.branch, sink
 
     def step(self, step: int, *, value: float, shown: bool = True) -> None:
@@ -122,6 +125,79 @@ def test_what_was_rolled_back_stays_on_the_dashboard_and_what_follows_is_not_dro
     new.sink.close(ExitCode.DONE)
     assert shown(server)[4:] == [(0, 4, 1, 4.0), (1, 3, 3, 13.0), (1, 4, 3, 14.0)]
     assert sorted(server.rows) == [0, 1, 2, 3, 4, 8, 9]
+
+
+def example(step: int, *, attempt: int, answer: str = "3") -> Example:
+    """Of a prompt without a label."""
+    given = Signal(group=group([answer, "4"]), rewards=(1.0, 0.0), weight=1.0, bought=False)
+    [made] = choose_examples(
+        [given], {}, place=Place(seed=1, step=step), attempt=attempt, prompts=1
+    )
+    return made
+
+
+def test_a_steps_examples_stand_with_its_row_once_also_when_it_was_done_again(
+    tmp_path: Path,
+) -> None:
+    server = Server()
+    first = begin(tmp_path, server)
+    for step in range(3):
+        made = [example(step, attempt=1)] if step != 1 else []
+        first.examples.write(made)
+        if step < 2:
+            first.sink.show(made)
+        first.step(step, value=step, shown=step < 2)  # killed before step 2 got out
+    first.sink.close(ExitCode.STOPPED)
+    assert sorted(server.tables) == [0]
+    second = begin(tmp_path, server)
+    for step in (1, 2, 3):  # continues after step 0
+        again = [example(step, attempt=2, answer="5")]
+        second.examples.write(again)
+        second.sink.show(again)
+        second.step(step, value=step)
+    second.sink.close(ExitCode.DONE)
+    # step 1 was shown without a table, step 2 comes from the record as attempt 1 left it
+    assert {step: table.rows[0][14] for step, table in server.tables.items()} == {
+        0: "3", 2: "3", 3: "5",
+    }  # fmt: skip
+
+
+def test_damaged_examples_cost_the_dashboard_its_tables_and_no_row(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server()
+    writer = begin(tmp_path, server)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples/1.jsonl").write_text("{}\n")
+    with caplog.at_level(logging.WARNING):
+        writer.step(0, value=1.0)
+        writer.sink.close(ExitCode.DONE)
+    assert [row[1] for row in shown(server)] == [0]
+    assert "the dashboard gets no tables of earlier examples" in caplog.text
+
+
+def test_what_an_attempt_leaves_besides_its_rows_is_stored_when_it_ends(tmp_path: Path) -> None:
+    server, spend = Server(), Attachment(kind="ledger", files={"spend.csv": b"step"})
+    writer = begin(tmp_path, server)
+    writer.step(0, value=1.0)
+    writer.sink.close(
+        ExitCode.STOPPED, lambda: Outcome(attachments=(spend,), summary={"summary/steps": 1})
+    )
+    assert (server.attached, server.summary) == ([spend], {"summary/steps": 1})
+    assert server.ends == ["preempting", "finish 75"]
+
+
+def test_an_outcome_that_cannot_be_made_stops_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def outcome() -> Outcome:
+        raise FileNotFoundError("config.yaml")
+
+    writer = begin(tmp_path, Server())
+    writer.step(0, value=1.0)
+    with caplog.at_level(logging.WARNING):
+        writer.sink.close(ExitCode.DONE, outcome)
+    assert "the wandb mirror stops (FileNotFoundError: config.yaml)" in caplog.text
 
 
 @pytest.mark.parametrize("breaks_at", [0, 2])
