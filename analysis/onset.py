@@ -76,7 +76,7 @@ def measure_of(run: Run) -> Measure | None:
         None without any, or with too few points to tell a collapse.
     """
     truth = run.series(names.ORACLE_TRUE_REWARD)
-    if len(truth) >= max(WINDOW, COVERED * run.steps):
+    if len(truth) >= max(WINDOW, COVERED * np.sum(run.rows.index > 0)):
         shortest = min(WINDOW, len(truth) // 2)
         return Measure(
             name=names.ORACLE_TRUE_REWARD, said="true reward", series=truth, shortest=shortest
