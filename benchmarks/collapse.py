@@ -1,0 +1,113 @@
+"""`python -m benchmarks.collapse`: is a collapse found, when, and how early could one have known?
+
+Runs every policy of the study (20% of the labels, some also with 10%) over five seeds through the
+main job, judges each run as the report does, and compares with the definition. A finished run is
+not repeated. Writes `collapse.csv` (a line per run) and `collapse.md`. Exit code 1 when a promise
+is broken: an onset more than ten steps off, or `full` called collapsed or warned of.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tqdm import tqdm
+
+from analysis.collapse import judge
+from analysis.read import read_run
+from benchmarks.collapse_report import Judged, broken, signals_of, write_report
+from benchmarks.machine import machine
+from benchmarks.policies import BUDGET, Job, planned, run_one
+
+SHARE = 0.2
+ALSO_TENTH = ("random", "care", "anchored")
+LEFT_OUT = "anchored, all trusted"
+QUICK_SEEDS = 2
+QUICK = ("none", "full", "random", "care")
+
+
+def main() -> int:
+    """Run what is missing, judge, report; 1 when a run failed or a promise is broken."""
+    arguments = _arguments()
+    jobs = chosen(arguments.seeds, quick=arguments.quick)
+    failed = _run_missing(jobs, arguments.root, side_by_side=arguments.side_by_side)
+    there = [job for job in jobs if arguments.root / job.folder not in failed]
+    judged = [judged_of(job, arguments.root / job.folder) for job in tqdm(there, desc="judging")]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    _write_rows(arguments.out / "collapse.csv", judged)
+    write_report(judged, arguments.out / "collapse.md", machine=machine())
+    promises = broken(judged)
+    for line in [*(f"FAILED: {folder}" for folder in failed), *promises]:
+        print(line, file=sys.stderr)
+    print(f"{len(judged)} runs judged; {arguments.out / 'collapse.md'}")
+    return 1 if failed or promises else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.collapse", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two seeds of four policies")
+    parser.add_argument("--seeds", type=int, default=5, help="runs per policy and budget")
+    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--root", type=Path, default=Path("runs/collapse"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
+    arguments = parser.parse_args()
+    if arguments.seeds < 1 or arguments.side_by_side < 1:
+        parser.error("--seeds and --side-by-side start at 1")
+    return arguments
+
+
+def chosen(seeds: int, *, quick: bool) -> list[Job]:
+    """The runs, seed by seed."""
+    jobs = planned([BUDGET], min(seeds, QUICK_SEEDS) if quick else seeds, quick=False)
+    return [
+        job
+        for job in jobs
+        if job.arm != LEFT_OUT
+        and (job.budget in (0.0, 1.0, SHARE) or (job.budget == 0.1 and job.arm in ALSO_TENTH))
+        and not (quick and (job.arm not in QUICK or job.budget == 0.1))
+    ]
+
+
+def _run_missing(jobs: Sequence[Job], root: Path, *, side_by_side: int) -> set[Path]:
+    """Run what is not finished; folders of those that failed."""
+    missing = [job for job in jobs if not (root / job.folder / "DONE.json").exists()]
+
+    def one(job: Job) -> Path | None:
+        folder = root / job.folder
+        return None if run_one(job, folder, side_by_side=side_by_side) else folder
+
+    with ThreadPoolExecutor(side_by_side) as pool:
+        ended = list(tqdm(pool.map(one, missing), total=len(missing), desc="runs", unit="run"))
+    return {folder for folder in ended if folder is not None}
+
+
+def judged_of(job: Job, folder: Path) -> Judged:
+    """A finished run and its verdict."""
+    verdict = judge(read_run(folder, name=job.folder))
+    return Judged(arm=job.arm, budget=job.budget, seed=job.seed, verdict=verdict)
+
+
+def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
+    signals = signals_of(judged)
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(
+            ["arm", "budget", "seed", "defined_onset", "onset", "collapsed", "kind", "loss",
+             "warned", "told", *(f"told by {signal}" for signal in signals)]
+        )  # fmt: skip
+        for one in judged:
+            v = one.verdict
+            loss = "" if v.loss is None else f"{v.loss:.3f}"
+            told = [one.told_by(signal) for signal in signals]
+            writer.writerow(
+                [one.arm, f"{one.budget:g}", one.seed, v.defined_onset, v.onset, v.collapsed,
+                 v.kind or "", loss, v.warned, v.told, *told]
+            )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
