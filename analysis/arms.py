@@ -26,6 +26,10 @@ WORDS = {
     "model.source": "model", "rollout.engine": "rollout",
 }  # fmt: skip
 """Keys that have a shorter word on the command line."""
+OF_THE_TASK = ("data", "model", "eval", "grading")
+"""Groups of settings between which accuracies cannot be compared."""
+OF_THE_CHOICE = ("acquisition", BUDGET, "budget_total", UNLABELLED)
+"""Those that a comparison of policies and budgets is about."""
 Values = dict[str, str]
 """Flat config key -> canonical JSON; without what is null, as if the key were not there."""
 
@@ -70,6 +74,12 @@ def _values(config: Mapping[str, Any]) -> Values:
         for key, value in config.items()
         if value is not None and not _below(key, SAME_RESULTS)
     }
+
+
+def without(settings: Mapping[str, str], groups: Iterable[str]) -> dict[str, str]:
+    """The settings that are in none of the groups."""
+    excluded = tuple(groups)
+    return {key: value for key, value in settings.items() if not _below(key, excluded)}
 
 
 def _below(key: str, groups: Iterable[str]) -> bool:

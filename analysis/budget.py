@@ -166,4 +166,4 @@ def _value(run: Run, bought: NDArray[np.float64]) -> Curve | None:
 
 def _windows(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums over every ten neighbours."""
-    return np.convolve(values, np.ones(WINDOW), mode="valid")
+    return np.convolve(values, np.ones(WINDOW), mode="valid").astype("float64")

@@ -177,6 +177,12 @@ class RunFindings:
     """A few example responses early and late: step, prompt, response, vote, bought."""
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run has done all that was planned."""
+        reached = self.steps_planned is not None and self.steps >= self.steps_planned
+        return self.state == "done" or reached
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -225,10 +231,32 @@ class Contrast:
     p_value: float | None
     """Of a sign-flip permutation test (paired) or a permutation test; None with too few runs to be
     able to say anything."""
-    p_adjusted: float | None
-    """Holm's correction over all contrasts of the report."""
-    sure: bool
-    """`p_adjusted` < 0.05."""
+    p_smallest: float | None = None
+    """The smallest that `p_value` can be with so many runs: 2 / 2^n of n pairs."""
+    p_t: float | None = None
+    """Of the paired t test (unpaired: Welch's), which takes accuracies as normal over seeds."""
+    p_adjusted: float | None = None
+    """`p_t` with Holm's correction over all contrasts of the report."""
+    sure: bool = False
+    """`p_adjusted` < 0.05, and the permutation test, which assumes no distribution, agrees:
+    `p_value` < 0.05 or as small as it can be; at least three runs of each arm."""
+    agreeing: int = 0
+    """Common seeds on which `better` is better; 0 where unpaired."""
+
+
+class Standing(StrEnum):
+    """What the advice says of an arm."""
+
+    use = "use"
+    """The one to use next."""
+    option = "option"
+    """For fewer labels, or for more accuracy."""
+    beaten = "beaten"
+    """Learns, and another arm has more accuracy for as many labels or fewer."""
+    avoid = "avoid"
+    """Collapsed on a seed, or learnt nothing."""
+    bound = "bound"
+    """Reads labels nobody bought: shows what is possible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +266,7 @@ class Advice:
     rank: int
     arm: str
     words: str
+    standing: Standing = Standing.option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

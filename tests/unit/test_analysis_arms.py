@@ -69,9 +69,10 @@ def test_other_settings_are_told_in_the_users_words_also_where_policies_differ_i
 
 
 def test_what_follows_from_the_task_is_not_told_beside_it() -> None:
-    puzzles = {"data__kind": "knights", "model__source": "pretrained", "algorithm__lr": 1e-6}
-    paths = {"model__path": "/models/a/Qwen3-4B"}
-    runs = [run("care"), run("care", **puzzles, **paths)]
+    puzzles: dict[str, Any] = {
+        "data__kind": "knights", "model__source": "pretrained", "algorithm__lr": 1e-6,
+    }  # fmt: skip
+    runs = [run("care"), run("care", **puzzles, model__path="/models/a/Qwen3-4B")]
     assert names_of(*runs) == ["care data=testbed", "care data=knights"]
     larger = run("care", **puzzles, model__path="/models/a/Qwen3-8B", budget_total=None)
     assert names_of(*runs, larger)[1:] == [

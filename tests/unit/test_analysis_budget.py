@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,8 +75,8 @@ def test_a_run_that_buys_nothing_has_no_shares_no_area_and_no_value() -> None:
     run = make_run(rows={"labels/bought": zero, "labels/total": zero, HELD_OUT: zero})
     spending = spend(run)
     assert (spending.labels, spending.cost, spending.labels_left_behind) == (0, 0.0, 0)
-    assert spending.wasted is spending.hopeless is spending.oracle_recall is None
-    assert spending.area is spending.value is None
+    assert (spending.wasted, spending.hopeless, spending.oracle_recall) == (None, None, None)
+    assert (spending.area, spending.value) == (None, None)
     assert spend(make_run()) == Spending()
 
 
@@ -102,7 +101,7 @@ def test_the_value_of_a_label_is_a_mean_over_ten_steps_of_what_was_bought() -> N
 
 
 def test_a_long_value_curve_is_thinned_and_keeps_both_ends() -> None:
-    ones = np.ones(1000)
+    ones = [1.0] * 1000
     value = spend(make_run(rows={"labels/reward_gap": ones, "labels/bought": ones})).value
     assert value is not None
     assert (len(value.steps), value.steps[0], value.steps[-1]) == (200, 10, 1000)

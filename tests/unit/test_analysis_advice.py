@@ -1,0 +1,133 @@
+"""The recommendation: what it names, what it never names, and what it admits."""
+
+from __future__ import annotations
+
+from analysis.compare import compare
+from analysis.findings import Comparison, Standing, Verdict
+from tests.support.analysis_findings import make_findings, seeds
+
+FULL = (0.80, 0.81, 0.79, 0.80, 0.82)
+GOOD = (0.79, 0.80, 0.78, 0.79, 0.81)
+FAIR = (0.60, 0.62, 0.61, 0.60, 0.59)
+BAD = (0.10, 0.12, 0.11, 0.10, 0.09)
+
+
+def standing(found: Comparison) -> dict[str, Standing]:
+    return {advice.arm: advice.standing for advice in found.advice}
+
+
+def words(found: Comparison, arm: str) -> str:
+    (one,) = [advice.words for advice in found.advice if advice.arm == arm]
+    return one
+
+
+def test_the_fewest_labels_that_keep_most_of_the_gain_are_recommended() -> None:
+    runs = [
+        *seeds("full", *FULL, labels=9600, budget=1.0), *seeds("anchored", *GOOD, labels=1950),
+        *seeds("anchored budget=0.1", *FAIR, labels=1050, budget=0.1),
+        *seeds("care", *FAIR, labels=1950), *seeds("none", *BAD, labels=0, collapsed=True),
+    ]  # fmt: skip
+    found = compare(runs)
+    assert standing(found) == {
+        "anchored": Standing.use, "full": Standing.option, "anchored budget=0.1": Standing.option,
+        "care": Standing.beaten, "none": Standing.avoid,
+    }  # fmt: skip
+    assert [advice.rank for advice in found.advice] == [1, 2, 3, 4, 5]
+    # 0.4 before; full gains 0.404, anchored 0.394
+    assert "98% of what full gains, for 20% of its labels" in words(found, "anchored")
+    assert "leads care, the next best policy with this budget, by 0.190" in words(found, "anchored")
+    assert "on 5 of 5 seeds; that is sure" in words(found, "anchored")
+    assert "+0.010 for 4.9 times the labels" in words(found, "full")
+    assert "Where labels are scarcer" in words(found, "anchored budget=0.1")
+    assert "52% of its gain" in words(found, "anchored budget=0.1")
+    assert found.words.startswith("Use anchored next: held-out accuracy 0.794 with 1,950 labels")
+    assert "Runs collapsed under none." in found.words
+
+
+def test_neither_an_oracle_nor_an_arm_with_a_collapsed_seed_is_recommended() -> None:
+    fallen = Verdict(collapsed=True, onset=30)
+    runs = [
+        *seeds("cag_oracle", *FULL, uses_oracle=True), *seeds("care", *GOOD[:4]),
+        make_findings("care", 0.7, seed=5, verdict=fallen), *seeds("random", *FAIR),
+    ]  # fmt: skip
+    found = compare(runs)
+    assert standing(found) == {
+        "random": Standing.use, "care": Standing.avoid, "cag_oracle": Standing.bound,
+    }  # fmt: skip
+    assert "1 of 5 runs collapsed (median onset: step 30)" in words(found, "care")
+    assert "reads labels that nobody bought" in words(found, "cag_oracle")
+
+
+def test_an_arm_that_did_not_improve_is_not_recommended() -> None:
+    found = compare([*seeds("care", 0.35, 0.38), *seeds("random", 0.41, 0.43)])
+    assert standing(found) == {"random": Standing.use, "care": Standing.avoid}
+    assert "learnt nothing" in words(found, "care")
+
+
+def test_where_every_arm_failed_nothing_is_recommended_and_a_way_out_is_named() -> None:
+    found = compare([*seeds("care", *BAD, collapsed=True), *seeds("random", 0.3)])
+    assert set(standing(found).values()) == {Standing.avoid}
+    assert "No arm can be recommended" in found.words
+    assert "acquisition=full" in found.words
+    ceiling = compare(seeds("full", *BAD, collapsed=True))
+    assert "learning rate" in ceiling.words
+
+
+def test_before_any_run_has_finished_nothing_is_recommended() -> None:
+    found = compare(seeds("care", 0.6, 0.7, state="running", steps=10))
+    assert found.advice == ()
+    assert "Nothing can be recommended yet" in found.words
+
+
+def test_one_seed_is_called_thin_evidence() -> None:
+    found = compare([make_findings("care", 0.7), make_findings("random", 0.5)])
+    assert "One seed is thin evidence" in words(found, "care")
+    assert "One seed only: care, random" in " ".join(found.cautions)
+
+
+def test_one_arm_alone_is_recommended_with_the_next_smaller_budget_to_try() -> None:
+    found = compare(seeds("care", *GOOD, budget=0.2))
+    assert standing(found) == {"care": Standing.use}
+    assert "budget=0.1 is worth a run" in words(found, "care")
+
+
+def test_a_smaller_budget_that_collapsed_is_not_suggested_again() -> None:
+    runs = [
+        *seeds("care budget=0.2", *GOOD, labels=200),
+        *seeds("care budget=0.1", *BAD, labels=100, budget=0.1, collapsed=True),
+    ]
+    told = words(compare(runs), "care budget=0.2")
+    assert "With fewer labels, care budget=0.1 collapsed." in told
+    assert "worth a run" not in told
+
+
+def test_a_collapsed_run_that_was_stopped_is_told_though_it_has_no_final_accuracy() -> None:
+    runs = [
+        *seeds("care", *GOOD), *seeds("none", *BAD, state="stopped", steps=40, collapsed=True),
+    ]  # fmt: skip
+    found = compare(runs)
+    assert "5 of 5 runs collapsed; none of its runs is finished" in words(found, "none")
+    assert "of the survivors" in " ".join(found.cautions)
+
+
+def test_many_failed_arms_are_summed_up() -> None:
+    runs = [run for arm in range(11) for run in seeds(f"p{arm}", 0.1 + arm / 100, collapsed=True)]
+    found = compare(runs)
+    assert len(found.advice) == 8
+    assert found.advice[-1].words.endswith("3 more arms fared no better.")
+
+
+def test_every_task_has_its_own_advice() -> None:
+    puzzles = {"data.kind": "knights"}
+    runs = [*seeds("care", *FAIR), *seeds("full p", *FULL, settings=puzzles)]
+    found = compare(runs)
+    assert standing(found) == {"care": Standing.use, "full p": Standing.use}
+    assert words(found, "full p").startswith("[data.kind=knights] Use full p next")
+    assert [advice.rank for advice in found.advice] == [1, 2]
+
+
+def test_runs_of_different_length_and_runs_that_cannot_be_judged_are_cautioned() -> None:
+    runs = [*seeds("care", *FAIR, collapsed=None), *seeds("random", *BAD, steps=300)]
+    said = " ".join(compare(runs).cautions)
+    assert "between 150 and 300 steps" in said
+    assert "Whether runs of care collapsed cannot be told" in said
