@@ -49,13 +49,13 @@ def _report(arguments: Sequence[str]) -> int:
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
-    from analysis.report import write_report  # noqa: PLC0415
+    from analysis.report import in_brief, write_report  # noqa: PLC0415
 
     findings, steps = examine(
         given.folders, workers=given.workers, target=given.target, progress=sys.stderr.isatty()
     )
-    page = write_report(findings, steps, given.out)
-    print(in_words(findings))
+    page = write_report(findings, given.out, steps=steps)
+    print("\n".join(in_brief(findings)))
     print(f"\nreport: {page}")
     return ExitCode.DONE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -48,10 +49,11 @@ def name_arms(runs: Sequence[Run]) -> dict[str, Named]:
     """Put every run into an arm, and name the arms as short as the study allows.
 
     The policy comes first, then the budget if budgets differ, then what else differs. A setting is
-    left out where it follows: what the arms of one policy share of `acquisition.*` (the same of
-    other groups chosen by name), what the arms of one task and model share, a policy's own default
-    of `unlabelled` and a fixed budget. A run without a config joins the arm that its overrides came
-    to elsewhere in its sweep; where there is none, it is told by its overrides.
+    left out where most arms have the same, and where it follows: what the arms of one policy share
+    of `acquisition.*` (the same of other groups chosen by name), what the arms of one task and
+    model share, a policy's own default of `unlabelled` and a fixed budget. A run without a config
+    joins the arm that its overrides came to elsewhere in its sweep; where there is none, it is told
+    by its overrides.
 
     Returns:
         Name of the run -> its arm.
@@ -121,7 +123,8 @@ def _from_overrides(run: Run) -> Values:
 def _named(arms: Mapping[str, Values]) -> dict[str, Named]:
     """A name of its own for every arm."""
     shown = _told_apart_by(list(arms.values()))
-    names = {key: _name(values, shown) for key, values in arms.items()}
+    usual = _usual(list(arms.values()), shown)
+    names = {key: _name(values, shown, usual) for key, values in arms.items()}
     for alike in _same_name(names):  # their values differ, but not as they are written
         for number, key in enumerate(alike[1:], start=2):
             names[key] += f" ({number})"
@@ -166,8 +169,23 @@ def _follows(key: str, arms: Sequence[Values]) -> bool:
     return all(len(found) == 1 for found in alike.values())
 
 
-def _name(values: Values, shown: Sequence[str]) -> str:
-    told = [key for key in shown if not _goes_without_saying(key, values)]
+def _usual(arms: Sequence[Values], shown: Sequence[str]) -> Values:
+    """The value that most arms share of a key: names tell what departs, and budget and task."""
+    usual: Values = {}
+    for key in shown:
+        value, count = Counter(values.get(key) for values in arms).most_common(1)[0]
+        told = key == BUDGET or _below(key, OF_THE_TASK)
+        if not told and value is not None and 2 * count > len(arms):
+            usual[key] = value
+    return usual
+
+
+def _name(values: Values, shown: Sequence[str], usual: Values) -> str:
+    told = [
+        key
+        for key in shown
+        if not _goes_without_saying(key, values) and values[key] != usual.get(key)
+    ]
     settings = [f"{WORDS.get(key, key)}={_text(values[key])}" for key in told]
     return " ".join([_text(values.get(POLICY, UNKNOWN)), *settings])
 

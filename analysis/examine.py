@@ -19,6 +19,7 @@ from analysis.compare import compare
 from analysis.findings import Curve, Findings, RunFindings
 from analysis.health import check
 from analysis.run import Problem, Run
+from analysis.signals import SIGNALS
 from analysis.study import Place, each, find, without_copies
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry import names
@@ -26,13 +27,10 @@ from rlavr_hpc.telemetry.examples import Example, read_examples, withheld
 
 ACCURACY = "accuracy"
 SHOWN = (
-    names.ORACLE_TRUE_REWARD, names.ORACLE_VOTE_ACCURACY, names.COLLAPSE_MAJORITY_RATIO,
-    names.COLLAPSE_DISTINCT_ANSWERS, names.COLLAPSE_ANSWER_ENTROPY, names.COLLAPSE_UNPARSABLE,
-    names.COLLAPSE_PSEUDO_REWARD, names.COLLAPSE_LENGTH_TOKENS, names.COLLAPSE_TRUNCATED,
-    names.COLLAPSE_SURPRISE, names.TRAIN_ENTROPY, names.COLLAPSE_RISK, names.LABELS_VOTE_RIGHT,
-    names.LABELS_REWARD_GAP, names.LABELS_TOTAL, names.TRAIN_GRAD_NORM, names.TIME_STEP,
+    names.ORACLE_TRUE_REWARD, names.COLLAPSE_PSEUDO_REWARD, names.COLLAPSE_RISK,
+    names.LABELS_TOTAL, names.TRAIN_GRAD_NORM, names.TIME_STEP,
 )  # fmt: skip
-"""Metrics that figures may show."""
+"""Metrics that figures may show, besides the signals of collapse."""
 POINTS = 150
 """Of a curve, at most: more than a figure's width can tell apart."""
 FEW_POINTS = 40
@@ -119,8 +117,9 @@ def curves(run: Run, *, points: int) -> Iterator[tuple[str, Curve]]:
     """The run's series for figures: means over equal shares of the steps when there are many."""
     if len(run.accuracy):
         yield ACCURACY, _curve(run.accuracy)
-    for name in SHOWN:
-        series = run.series(name)
+    shown = {name: run.series(name) for name in SHOWN}
+    shown |= {signal.name: signal.series(run) for signal in SIGNALS}
+    for name, series in shown.items():
         if len(series):
             yield name, _curve(thinned(series, points))
 

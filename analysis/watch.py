@@ -6,17 +6,18 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from analysis.examine import examine
-from analysis.page import LIVE, render
+from analysis.findings import Findings
+from analysis.page import render
 from rlavr_hpc.errors import RlavrError, UserError
 
 HOST = "127.0.0.1"
@@ -29,26 +30,38 @@ log = logging.getLogger(__name__)
 class Live:
     """The newest page, made again and again by a thread."""
 
-    make: Callable[[], str]
+    read: Callable[[], Findings]
     every: float
     """Seconds between two readings."""
     page: str = ""
     version: int = 0
-    """Counts the pages that differ."""
+    """Counts the findings that differ in more than their time."""
+    _shown: Findings | None = None
     trouble: str = ""
     """Why the last reading failed; the page is the one before."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
+    def begin(self) -> None:
+        """Make the first page.
+
+        Raises:
+            UserError: there is nothing to show.
+        """
+        self._shown = self.read()
+        self.page, self.version = render(self._shown, live=True), 1
+
     def refresh(self) -> None:
         """Read the run folders now; what goes wrong is told, and the last page stays."""
         try:
-            page = self.make()
+            found = self.read()
         except (RlavrError, OSError) as error:
             self.trouble = str(error)
+            log.warning("the page is not made anew: %s", error)
             return
         self.trouble = ""
-        if page != self.page:
-            self.page, self.version = page, self.version + 1
+        if self._shown is None or replace(found, made=self._shown.made) != self._shown:
+            self._shown, self.page = found, render(found, live=True)
+            self.version += 1
 
     def run(self) -> None:
         """Refresh until `end`."""
@@ -61,19 +74,15 @@ class Live:
 
 
 def application(live: Live) -> Starlette:
-    """`/` is the page; `/version` is what the page asks to know when to load itself again."""
+    """`/` is the page; `/stamp` is what it asks for to know when to load itself again."""
 
     def page(request: Request) -> Response:
         return HTMLResponse(live.page, headers={"Cache-Control": "no-store"})
 
-    def version(request: Request) -> Response:
-        return JSONResponse({"version": live.version, "trouble": live.trouble})
+    def stamp(request: Request) -> Response:
+        return PlainTextResponse(str(live.version), headers={"Cache-Control": "no-store"})
 
-    def healthy(request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    routes = [Route("/", page), Route("/version", version), Route("/healthy", healthy)]
-    return Starlette(routes=routes)
+    return Starlette(routes=[Route("/", page), Route("/stamp", stamp)])
 
 
 def serve(
@@ -84,13 +93,13 @@ def serve(
     Raises:
         UserError: no run is there, or the port is taken.
     """
-    with _listen(port) as listener:
-        def make() -> str:
-            findings, _ = examine(folders, workers=workers, target=target)
-            return render(findings, live=LIVE)
 
-        live = Live(make=make, every=every)
-        live.page, live.version = make(), 1
+    def read() -> Findings:
+        return examine(folders, workers=workers, target=target)[0]
+
+    with _listen(port) as listener:
+        live = Live(read=read, every=every)
+        live.begin()
         thread = threading.Thread(target=live.run, name="analysis", daemon=True)
         thread.start()
         address = f"http://{HOST}:{listener.getsockname()[1]}/"

@@ -158,11 +158,11 @@ def test_the_watched_page_follows_a_growing_run(study: Path) -> None:
             found = re.search(r"http://127\.0\.0\.1:\d+/", server.stdout.readline())
             assert found
             address = found[0]
-            first = json.loads(urllib.request.urlopen(f"{address}version").read())
+            first = urllib.request.urlopen(f"{address}stamp").read()
             assert b"full-1" in urllib.request.urlopen(address).read()
             path.write_text("".join(lines))
             deadline = time.monotonic() + 60
-            while json.loads(urllib.request.urlopen(f"{address}version").read()) == first:
+            while urllib.request.urlopen(f"{address}stamp").read() == first:
                 assert time.monotonic() < deadline
                 time.sleep(0.2)
         finally:

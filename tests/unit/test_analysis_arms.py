@@ -134,3 +134,13 @@ def test_a_run_without_config_is_told_by_its_overrides() -> None:
         "care budget=0.1", "care budget=0.1", "care budget=0.2", "unknown",
     ]  # fmt: skip
     assert name_arms([]) == {}
+
+
+def test_what_most_arms_share_goes_without_saying() -> None:
+    runs = [run("random"), run("full"), run("full", algorithm__lr=0.03)]
+    assert names_of(*runs) == ["random", "full", "full algorithm.lr=0.03"]
+
+
+def test_nothing_goes_without_saying_where_two_arms_differ() -> None:
+    runs = [run("full"), run("full", algorithm__lr=0.03)]
+    assert names_of(*runs) == ["full algorithm.lr=0.001", "full algorithm.lr=0.03"]
