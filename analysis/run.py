@@ -86,8 +86,13 @@ class Run:
         """A metric over steps 1, 2, ... without the rows that lack it; empty when none has it."""
         if metric not in self.rows.columns:
             return pd.Series(dtype="float64", name=metric)
-        values: pd.Series = self.rows[metric].loc[self.rows.index > 0].dropna()
+        values: pd.Series = self._trained[metric].dropna()
         return values
+
+    @cached_property
+    def _trained(self) -> pd.DataFrame:
+        """The rows of steps, without the one before training."""
+        return self.rows[self.rows.index > 0]
 
     @cached_property
     def accuracy(self) -> pd.Series:

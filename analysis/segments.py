@@ -65,7 +65,7 @@ def segments(
         path = segment(folder, kind, number)
         data = _accepted_bytes(path, kind, number, attempts, notes) if number in there else b""
         if data:
-            yield number, list(_parse(data, path, notes))
+            yield number, _parse(data, path, notes)
         elif number not in there and _is_sealed_long(kind, number, attempts):
             notes.add(path, "is missing, although the next attempt has sealed lines of it")
 
@@ -123,21 +123,37 @@ def _accepted_bytes(
     return whole
 
 
-def _parse(data: bytes, path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
+def _parse(data: bytes, path: Path, notes: Notes) -> list[dict[str, Any]]:
+    """The lines that are rows; all at once where all are, which is several times as fast."""
+    lines = data.split(b"\n")[:-1]
+    try:
+        rows = orjson.loads(b"[%b]" % b",".join(lines))
+    except orjson.JSONDecodeError:
+        rows = []
+    if len(rows) == len(lines) and all(map(_is_row, rows)):
+        return list(rows)
+    return list(_parse_each(lines, path, notes))
+
+
+def _parse_each(lines: Sequence[bytes], path: Path, notes: Notes) -> Iterator[dict[str, Any]]:
     bad: list[int] = []
-    for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
+    for number, raw in enumerate(lines, start=1):
         try:
             row = orjson.loads(raw)
         except orjson.JSONDecodeError:
             bad.append(number)
             continue
-        if isinstance(row, dict) and _is_count(row.get("step")) and _is_count(row.get("branch", 0)):
+        if _is_row(row):
             yield row
         else:
             bad.append(number)
     if bad:
         more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
         notes.add(path, f"line {bad[0]}{more} cannot be read; left out")
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and _is_count(row.get("step")) and _is_count(row.get("branch", 0))
 
 
 def _is_count(value: object) -> bool:
