@@ -90,10 +90,8 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
         started.send_signal(signal.SIGTERM)
         _, errors = started.communicate(timeout=120)
     assert (started.returncode, b"wandb" in errors) == (75, False), errors
-    assert [read_wandb_file(path).last for path in wandb_files(folder)] == [
-        None,
-        len(metrics(folder)) - 1,
-    ]
+    first, second = (read_wandb_file(path) for path in wandb_files(folder))
+    assert (first.ended, second.ended, second.last) == (False, True, len(metrics(folder)) - 1)
     shutil.rmtree(folder / "checkpoints")
     continued = run(*arguments, environment=SECRETS)
     assert continued.returncode == 0, continued.stderr
@@ -203,16 +201,22 @@ def kill_after(folder: Path, step: int, given: list[str]) -> None:
         [sys.executable, "-m", "rlavr_hpc.run", *given], cwd=REPOSITORY,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as started:  # fmt: skip
-        deadline = time.monotonic() + 200
-        while started.poll() is None and time.monotonic() < deadline:
-            rows = (row["step"] for row in read_metrics(folder)) if folder.exists() else iter(())
-            if step in rows:
-                break
-            time.sleep(0.01)
+        wait_for_row(folder, step, started)
         for pid in wandb_processes(started.pid):
             os.kill(pid, signal.SIGKILL)
         started.kill()
     assert started.returncode == -signal.SIGKILL
+
+
+def wait_for_row(folder: Path, step: int, started: subprocess.Popen[bytes]) -> None:
+    """Until the record has this step, from whichever attempt."""
+    deadline = time.monotonic() + 250
+    while started.poll() is None and time.monotonic() < deadline:
+        if folder.exists() and any(row["step"] == step for row in read_metrics(folder)):
+            return
+        time.sleep(0.02)
+    started.kill()
+    raise TimeoutError(f"step {step} never came")
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
