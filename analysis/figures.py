@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from analysis.findings import Arm, Curve, Findings, Interval, RunFindings, Sign
 from analysis.stories import ArmStory
 from analysis.terms import KINDS, TITLES, title
 from analysis.words import (
+    NONE,
     counted,
     duration,
     number,
@@ -71,7 +73,7 @@ def thin(curve: Curve, points: int) -> Json:
     else:
         places = list(range(count))
     steps = [curve.steps[i] for i in places]
-    strides = {b - a for a, b in zip(steps, steps[1:], strict=False)}
+    strides = {b - a for a, b in pairwise(steps)}
     even = len(strides) == 1 and count > 2
     return {
         "v": [_rounded(curve.values[i]) for i in places],
@@ -182,7 +184,9 @@ def facts(run: RunFindings) -> list[tuple[str, str]]:
         "Peak memory": f"{health.memory_gib:.1f} GiB" if health.memory_gib else "",
         "Folder": run.folder,
     }  # fmt: skip
-    return [(what, value) for what, value in found.items() if value and set(value) - set("– →")]
+    return [
+        (what, value) for what, value in found.items() if value and set(value) - set(f"{NONE} →")
+    ]
 
 
 def _starts(run: RunFindings) -> str:

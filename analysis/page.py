@@ -43,7 +43,7 @@ def render(findings: Findings, *, live: bool = False) -> str:
     told = stories(findings)
     data = payload(findings, told)
     code = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    return environment().get_template("index.html.j2").render(
+    page: str = environment().get_template("index.html.j2").render(
         findings=findings, comparison=findings.comparison, headline=headline(findings),
         stories=told, kinds=_kinds(findings), terms=terms.GLOSSARY, totals=_totals(findings),
         arms={arm.name: arm for arm in findings.comparison.arms}, arm_names=arm_names(findings),
@@ -52,6 +52,7 @@ def render(findings: Findings, *, live: bool = False) -> str:
         scripts=[Markup(_plotly()), Markup(code)], policy=policy([_plotly(), code], live=live),
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")), data=embedded(data),
     )  # fmt: skip
+    return page
 
 
 def embedded(value: object) -> Markup:
@@ -79,7 +80,8 @@ def _sha256(text: str) -> str:
 @cache
 def _plotly() -> str:
     """plotly.js, without what would end its element."""
-    return get_plotlyjs().replace("</script", "<\\/script")
+    source: str = get_plotlyjs()
+    return source.replace("</script", "<\\/script")
 
 
 @cache
@@ -98,7 +100,7 @@ def environment() -> jinja2.Environment:
 
 
 def main_metric(findings: Findings) -> str:
-    """The curve that says most: held-out accuracy, else the true reward, else the majority ratio."""
+    """The curve that says most: accuracy, else the true reward, else the majority ratio."""
     for metric in ("accuracy", "oracle/true_reward"):
         if any(metric in run.curves for run in findings.runs):
             return metric

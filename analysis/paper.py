@@ -6,9 +6,11 @@ The same findings give the same bytes: no date, no random identifiers.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures import arm_names, mean, phase_seconds
+from analysis.figures import arm_names, phase_seconds
 from analysis.files import replaced
 from analysis.findings import Curve, Findings, RunFindings
 from analysis.stories import ArmStory, stories
@@ -37,10 +39,11 @@ MOST_SIGNALS = 6
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's, told apart with every kind of colour vision; yellow is too pale on paper."""
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
-MARKS = ("o", "s", "D", "^", "P", "*", "p", "v")
-HATCHES = ("", "//", "", "xx", "", "\\\\", "", "--", "", "++")
+MARKS = ("o", "s", "D", "^", "P", "*", "p", "v", "<")
+HATCHES = ("", "//", "", "xx", "", "\\\\", "", "--", "..")
+"""Marks and hatches repeat after nine, colours after eight: no two of 72 look alike."""
 LINES = {"collapsed": (HUES[1], "--"), "healthy": (HUES[0], "-"), "unknown": (HUES[7], ":")}
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 7, "font.family": "DejaVu Sans", "axes.titlesize": 7, "axes.labelsize": 7,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.6,
     "xtick.labelsize": 6, "ytick.labelsize": 6, "legend.fontsize": 6, "legend.frameon": False,
@@ -81,10 +84,11 @@ def collapse(findings: Findings) -> Figure:
     ]
     if not shown:
         return _empty("no run has a held-out accuracy yet")
+    last = max(run.curves[metric].steps[-1] for _, runs in shown for run in runs)
     with _panels(len(shown[:MOST_ARMS]), "step", title(metric)) as (figure, panels):
         for panel, (name, runs) in zip(panels, shown, strict=False):
             panel.set_title(clipped(name, 30), loc="left")
-            panel.set_ylim(-0.03, 1.03)
+            panel.set(xlim=(0, last), ylim=(-0.03, 1.03))
             for run in runs:
                 _run(panel, run, run.curves[metric])
     return figure
@@ -117,21 +121,26 @@ def budget(findings: Findings) -> Figure:
         panel.errorbar(
             arm.labels.mean, end.mean, yerr=[[end.mean - end.low], [end.high - end.mean]],
             fmt=MARKS[place % len(MARKS)], color=hue, capsize=1.5, elinewidth=0.7,
-            markerfacecolor="white" if arm.uses_oracle else hue, label=clipped(arm.name, 34),
+            clip_on=False, markerfacecolor="white" if arm.uses_oracle else hue, label=clipped(arm.name, 34),
         )  # fmt: skip
     panel.set_xscale("function", functions=(_root, _square))
-    panel.set_xlim(left=0)
+    most = max(arm.labels.high for arm in arms if arm.labels)
+    panel.set_xlim(0, most * 1.05 + 1)
+    panel.set_xticks([0, *(float(f"{most * share:.1g}") for share in (0.02, 0.1, 0.25, 0.5, 1))])
+    panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.set(xlabel="labels bought (square-root scale)", ylabel="held-out accuracy at the end")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 def _root(values: Floats) -> Floats:
-    return np.sqrt(np.maximum(values, 0.0))
+    roots: Floats = np.sqrt(np.maximum(values, 0.0))
+    return roots
 
 
 def _square(values: Floats) -> Floats:
-    return np.square(values)
+    squares: Floats = np.square(values)
+    return squares
 
 
 def signals(findings: Findings) -> Figure:
@@ -172,8 +181,8 @@ def value(findings: Findings) -> Figure:
     panel = figure.add_subplot()
     for place, (name, curves) in enumerate(shown):
         steps = sorted({step for curve in curves for step in curve.steps})
-        tables = [dict(zip(c.steps, c.values, strict=True)) for c in curves]
-        panel.plot(steps, [mean([t.get(s) for t in tables]) for s in steps], color=HUES[place],
+        found = [[c.values[c.steps.index(s)] for c in curves if s in c.steps] for s in steps]
+        panel.plot(steps, [statistics.mean(values) for values in found], color=HUES[place],
                    linestyle=DASHES[place], label=clipped(name, 34))  # fmt: skip
     panel.set_ylim(bottom=0)
     panel.set(xlabel="step", ylabel="reward corrected per label")

@@ -159,7 +159,7 @@ def headline(findings: Findings) -> Headline:
     best = next((a for a in comparison.arms if a.accuracy and not a.uses_oracle), None)
     return Headline(
         verdict=_verdict(len(findings.runs), counts, judged),
-        detail=_detail(told),
+        detail=_detail(told, judged),
         aside=_aside(counts),
         best=""
         if best is None or best.accuracy is None
@@ -182,7 +182,9 @@ def _verdict(runs: int, counts: Counter[str], judged: int) -> str:
     return f"{counts['collapsed']} of {judged} runs collapsed."
 
 
-def _detail(told: Sequence[ArmStory]) -> str:
+def _detail(told: Sequence[ArmStory], judged: int) -> str:
+    if judged == 1:
+        return "".join(f"{story.arm}, {story.when}: {story.kinds}." for story in told)
     whole = [s.arm for s in told if len(s.runs) == s.judged]
     partly = [f"{s.arm} ({len(s.runs)} of {s.judged})" for s in told if len(s.runs) < s.judged]
     parts = [f"Every run of: {listed(whole)}."] if whole else []

@@ -87,8 +87,8 @@ def plain(value: object) -> object:
 def write_summary(findings: Findings, path: Path) -> None:
     """Everything in one JSON file, a run a line, behind the format's version.
 
-    `rlavr_hpc.io.read_record` reads it. `program` is the version of what made the report. It is not indented: a thousand runs would take ten times
-    as long.
+    `rlavr_hpc.io.read_record` reads it. `program` is the version of what made the report, which the
+    format's version would hide. It is not indented: a thousand runs would take ten times as long.
     """
     whole = image(findings)
     runs, program = whole.pop("runs"), whole.pop("version")

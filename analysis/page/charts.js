@@ -107,8 +107,9 @@ function single(node) {
   const run = data.runs[Number(node.dataset.run)];
   const { metric } = node.dataset;
   const events = [["onset", "collapsed", "solid"], ["told", "healthy", "dash"], ["warned", "warned", "dot"]];
-  return [[{ ...line(run, points(run, metric)), fill: "none" }], layout({
-    xaxis: axis({ nticks: 5 }), yaxis: axis(ranged(metric)),
+  const drawn = line(run, points(run, metric));
+  return [[{ ...drawn, line: { ...drawn.line, dash: "solid" } }], layout({
+    xaxis: axis({ range: [0, longest], nticks: 5 }), yaxis: axis(ranged(metric)),
     shapes: events.filter(([field]) => run[field] !== null).map(([field, name, dash]) => upright(run[field], name, dash)),
   })];
 }

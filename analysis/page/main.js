@@ -34,17 +34,25 @@ function redraw(which = () => true) {
 }
 
 function drawAll() {
-  document.querySelectorAll("[data-chart]").forEach((node) => { if (!drawn.has(node)) draw(node); });
+  document.querySelectorAll("[data-chart]").forEach((node) => {
+    if (!drawn.has(node) && node.offsetParent !== null) draw(node);
+  });
 }
 
+function fell(runs) {
+  return runs.filter((run) => run.outcome === "collapsed").length;
+}
+
+/* The next arms' panels; where they do not all fit at once, those with collapsed runs come first. */
 function addFacets(from) {
   const box = document.getElementById("facets");
   const members = data.arms.map(() => []);
   for (const run of data.runs) members[run.arm].push(run);
   const arms = data.arms.map((arm, index) => ({ arm, index, runs: members[index] })).filter(({ runs }) => runs.some((r) => Object.keys(r.curves).length));
+  if (arms.length > PAGE) arms.sort((a, b) => Boolean(fell(b.runs)) - Boolean(fell(a.runs)));
   for (const { arm, index, runs } of arms.slice(from, from + PAGE)) {
     const judged = runs.filter((r) => r.outcome === "collapsed" || r.outcome === "healthy").length;
-    const fallen = runs.filter((r) => r.outcome === "collapsed").length;
+    const fallen = fell(runs);
     const words = judged ? `${fallen} of ${judged} collapsed` : "cannot be told";
     const figure = element("figure");
     const caption = element("figcaption");

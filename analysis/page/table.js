@@ -52,4 +52,5 @@ function runsTable() {
   more.addEventListener("click", () => { limit = Infinity; update(); });
   sortable(table, update);
   update();
+  table.querySelectorAll("tr.rest").forEach((row) => row.classList.remove("rest"));
 }

@@ -9,8 +9,8 @@ const HUES = {
   light: ["#0072b2", "#b84a00", "#007a5a", "#a3477c", "#8a6100", "#2b7fb0", "#444a4f", "#6b5bb0"],
   dark: ["#63b8ee", "#ff8a3d", "#2fc79b", "#e3a0c6", "#f0c24b", "#8fd0f5", "#c3c9cd", "#b5a8f0"],
 };
-const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "5px 2px 1px 2px", "8px 3px"];
-const MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hourglass"];
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "8px 3px"];
+const MARKS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "pentagon", "hourglass", "triangle-down"];
 
 function hue(index) {
   const hues = HUES[dark.matches ? "dark" : "light"];
@@ -20,6 +20,8 @@ function hue(index) {
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
+
+/* Colours, marks and dashes repeat after different counts, so that no two arms look alike. */
 
 /* A text that plotly shows as it is: neither its tags nor its templates. */
 function safe(text) {
@@ -34,7 +36,7 @@ function axis(extra) {
   return {
     gridcolor: colour("line"), linecolor: colour("line"), zeroline: false, automargin: true,
     tickfont: { color: colour("quiet"), size: 11 }, fixedrange: narrow(), ...extra,
-    title: { font: { color: colour("quiet"), size: 12 }, standoff: 8, text: extra?.title ?? "" },
+    ...(extra?.title ? { title: { font: { color: colour("quiet"), size: 12 }, standoff: 8, text: extra.title } } : {}),
   };
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,7 @@ from analysis.findings import (
 )
 from analysis.run import Problem
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
 BATCH = 64
 STEPS = 150
 
@@ -68,7 +69,7 @@ def sigmoid(x: Floats) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-x)))
 
 
-def curve(steps: Floats, values: Floats) -> Curve:
+def curve(steps: npt.NDArray[Any], values: Floats) -> Curve:
     """As the analysis stores it."""
     return Curve(
         steps=tuple(int(s) for s in steps), values=tuple(round(float(v), 4) for v in values)
