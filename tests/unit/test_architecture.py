@@ -27,6 +27,22 @@ LIGHT = (
     "telemetry.examples_table", "telemetry.dashboard", "telemetry.wandb_dashboard",
     "telemetry.tensorboard_files", "telemetry.wandb_identity", "trainer.outcome",
 )  # fmt: skip
+ANALYSIS_VENDORS = {
+    "plotly": {"analysis/page.py"},
+    "jinja2": {"analysis/page.py"},
+    "matplotlib": {"analysis/paper.py"},
+    "ruptures": {"analysis/change_points.py"},
+    "scipy": {"analysis/resampling.py"},
+    "orjson": {"analysis/segments.py"},
+    "pyarrow": {"analysis/tables.py"},
+    "starlette": {"analysis/watch.py"},
+    "uvicorn": {"analysis/watch.py"},
+}
+ANALYSIS_READS = {
+    "attempts", "errors", "identity", "io", "spending.folders", "telemetry.collapse",
+    "telemetry.early_warning", "telemetry.examples", "telemetry.glossary", "telemetry.names",
+}  # fmt: skip
+"""All that the analysis may take from the package: formats and pure definitions."""
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
@@ -58,6 +74,28 @@ def test_a_vendor_is_imported_in_one_file(vendor: str) -> None:
     assert found == VENDORS[vendor]
 
 
+@pytest.mark.parametrize("vendor", ANALYSIS_VENDORS)
+def test_a_vendor_is_imported_in_one_file_of_the_analysis(vendor: str) -> None:
+    pattern = re.compile(rf"^\s*(?:import|from) {vendor}\b", re.MULTILINE)
+    files = (ROOT / "analysis").rglob("*.py")
+    found = {str(path.relative_to(ROOT)) for path in files if pattern.search(path.read_text())}
+    assert found == ANALYSIS_VENDORS[vendor]
+
+
+def test_the_analysis_reads_formats_and_the_package_knows_nothing_of_it() -> None:
+    taken = {
+        module if not below or f"{module}.{below}" not in ANALYSIS_READS else f"{module}.{below}"
+        for path in (ROOT / "analysis").rglob("*.py")
+        for module, below in re.findall(
+            r"^\s*from rlavr_hpc\.?([\w.]*) import (\w+)", path.read_text(), re.MULTILINE
+        )
+    }
+    assert taken <= ANALYSIS_READS
+    pattern = re.compile(r"^\s*(?:import|from) analysis\b", re.MULTILINE)
+    sources = (path.read_text() for path in (ROOT / "rlavr_hpc").rglob("*.py"))
+    assert not any(pattern.search(source) for source in sources)
+
+
 def test_the_step_reads_as_a_pipeline_without_branches() -> None:
     source = (ROOT / "rlavr_hpc/trainer/step.py").read_text()
     body = source.split("def run_step")[1].split("\ndef ")[0]
@@ -67,7 +105,8 @@ def test_the_step_reads_as_a_pipeline_without_branches() -> None:
 def test_no_module_grows_past_its_limit() -> None:
     long = {
         str(path.relative_to(ROOT)): lines
-        for path in (ROOT / "rlavr_hpc").rglob("*.py")
+        for folder in ("rlavr_hpc", "analysis")
+        for path in (ROOT / folder).rglob("*.py")
         if (lines := len(path.read_text().splitlines())) > 320
     }
     assert long == {}
