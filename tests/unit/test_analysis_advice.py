@@ -91,6 +91,11 @@ def test_one_arm_alone_is_recommended_with_the_next_smaller_budget_to_try() -> N
     assert "budget=0.1 is worth a run" in words(found, "care")
 
 
+def test_the_lead_that_counts_is_over_another_policy() -> None:
+    runs = [*seeds("care", 0.8, 0.8), *seeds("care soft", 0.7, 0.7), *seeds("random", 0.6, 0.6)]
+    assert "leads random, the next best policy" in words(compare(runs), "care")
+
+
 def test_a_smaller_budget_that_collapsed_is_not_suggested_again() -> None:
     runs = [
         *seeds("care budget=0.2", *GOOD, labels=200),

@@ -80,6 +80,16 @@ def test_what_follows_from_the_task_is_not_told_beside_it() -> None:
     ]  # fmt: skip
 
 
+def test_budgets_are_told_although_they_follow_from_the_task() -> None:
+    runs = [run("care"), run("care", data__kind="knights", budget=0.1)]
+    assert names_of(*runs) == ["care budget=0.2 data=testbed", "care budget=0.1 data=knights"]
+
+
+def test_numbers_lists_and_truths_are_written_as_on_the_command_line() -> None:
+    one, other = run("care", a=1.0, b=[3, 4], c=True), run("care", a=2.5, b=[], c=False)
+    assert names_of(one, other) == ["care a=1 b=[3,4] c=true", "care a=2.5 b=[] c=false"]
+
+
 def test_a_cap_is_told_where_there_is_one() -> None:
     runs = [run("care", budget_total=None), run("care", budget_total=500)]
     assert names_of(*runs) == ["care", "care budget_total=500"]
@@ -100,7 +110,10 @@ def test_a_key_that_an_older_config_lacks_is_the_same_as_null() -> None:
 
 
 def test_the_order_of_runs_changes_no_name() -> None:
-    runs = [run("care"), run("care", budget=0.1), run("random", algorithm__lr=0.01), run("full")]
+    runs = [
+        run("care", 1, data__path="/b/x"), run("care", 2, data__path="/a/x"),
+        run("random", algorithm__lr=0.01), run("full"),
+    ]  # fmt: skip
     there, back = name_arms(runs), name_arms(runs[::-1])
     assert there == back
 

@@ -62,6 +62,12 @@ def test_one_pair_says_nothing_of_chance() -> None:
     assert (tested.difference.low, tested.difference.count) == pytest.approx((0.2, 1))
 
 
+def test_differences_without_any_spread_give_the_t_test_nothing_to_go_by() -> None:
+    tested = paired([0.3, 0.4, 0.6], [0.1, 0.2, 0.4])
+    assert tested.p_t is None
+    assert tested.p_value == pytest.approx(2 / 8)
+
+
 def test_unpaired_runs_are_divided_in_all_ways() -> None:
     tested = unpaired([4, 5, 6], [1, 2, 3])
     assert tested.difference.mean == 3.0
@@ -75,7 +81,7 @@ def test_holms_correction_by_hand() -> None:
     assert holm([0.01, None, 0.04, 0.03]) == [
         pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06),
     ]  # fmt: skip
-    assert holm([0.6, 0.5]) == [1.0, 1.0]
+    assert holm([0.7, 0.6]) == [1.0, 1.0]
     assert holm([]) == []
 
 
@@ -126,7 +132,8 @@ def test_the_frontier_is_what_no_other_arm_reaches_with_as_few_labels() -> None:
     runs = [
         *seeds("oracle", 0.99, labels=10, uses_oracle=True), *seeds("full", 0.8, labels=900),
         *seeds("care", 0.7, labels=100), *seeds("random", 0.6, labels=100),
-        *seeds("entropy", 0.65, labels=200), *seeds("none", 0.1, labels=0),
+        *seeds("entropy", 0.65, labels=200), *seeds("none", 0.1, labels=2),
+        *seeds("unmeasured", None, labels=1),
     ]  # fmt: skip
     on = {arm.name for arm in compare(runs).arms if arm.on_frontier}
     assert on == {"full", "care", "none"}
@@ -174,6 +181,13 @@ def test_seeds_that_are_not_common_are_compared_unpaired() -> None:
     assert one.difference.mean == pytest.approx(0.2)
 
 
+def test_few_common_seeds_are_not_preferred_to_many_runs() -> None:
+    other = [make_findings("random", x, seed=3 + i) for i, x in enumerate((0.5, 0.51, 0.52))]
+    one = contrast(compare([*seeds("care", 0.7, 0.71, 0.72), *other]), "care", "random")
+    assert not one.paired
+    assert one.difference.count == 3
+
+
 def test_the_better_arm_is_the_one_that_is_better_on_common_seeds() -> None:
     lucky = [*seeds("care", 0.5, 0.5, 0.5), make_findings("care", 0.99, seed=9)]
     one = contrast(compare([*lucky, *seeds("random", 0.6, 0.55, 0.58)]), "random", "care")
@@ -193,15 +207,17 @@ def test_contrasts_are_with_the_best_the_next_best_and_within_a_budget() -> None
 
 
 def test_policies_are_contrasted_within_a_budget_only_where_all_else_is_equal() -> None:
-    other = {"algorithm.lr": "0.1"}
     runs = [
-        *seeds("a", 0.9, budget=0.1), *seeds("b", 0.8), *seeds("c", 0.7, settings=other),
-        *seeds("d", 0.6),
+        *seeds("a", 0.9, budget=0.1), *seeds("b", 0.8),
+        *seeds("c", 0.7, settings={"algorithm.lr": "0.1"}), *seeds("d", 0.6),
+        *seeds("b again", 0.5), *seeds("e", 0.4, budget=0.05),
     ]  # fmt: skip
     found = compare(runs)
     pairs = {(c.better, c.worse) for c in found.contrasts}
-    assert ("b", "d") in pairs
-    assert pairs == {("a", "b"), ("b", "c"), ("c", "d"), ("a", "c"), ("a", "d"), ("b", "d")}
+    assert pairs == {
+        ("a", "b"), ("b", "c"), ("c", "d"), ("d", "b again"), ("b again", "e"),
+        ("a", "c"), ("a", "d"), ("a", "b again"), ("a", "e"), ("b", "d"),
+    }  # fmt: skip
     assert "more than policy and budget (algorithm.lr)" in " ".join(found.cautions)
 
 

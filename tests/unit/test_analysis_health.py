@@ -120,6 +120,11 @@ def test_a_row_that_stands_twice_in_one_attempt_was_done_once() -> None:
     assert (health.steps_redone, health.seconds_lost) == (0, 0.0)
 
 
+def test_measuring_again_before_training_is_no_step_done_again() -> None:
+    rows = written((1, 0, 0, 1010.0, NAN), (2, 0, 0, 1050.0, NAN))
+    assert check(run_of(begun(1, 1000), begun(2, 1040), written=rows)).steps_redone == 0
+
+
 def test_starts_are_told_by_the_rows_where_tokens_cannot_be_used() -> None:
     health = check(run_of(written=TWICE))
     assert (health.starts, health.seconds_running) == (2, 23.0 + 10.0)
