@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from analysis.report import write_report
 from tests.support.findings import findings, hostile
@@ -67,6 +67,11 @@ class Opened:
     asked: list[str] = field(default_factory=list)
     """Addresses, the page's own left out."""
 
+    def refuse(self, box: Dialog) -> None:
+        """Notes and closes a box that a script opened."""
+        self.said.append(box.message)
+        box.dismiss()
+
     def ask(self, url: str, own: str) -> None:
         """Notes a request, unless it is for the page itself or for what the page brought along."""
         if not url.startswith((own, "data:", "blob:")):
@@ -111,7 +116,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         address = (folder / "index.html").as_uri()
         seen.page.on("console", lambda message: seen.said.append(message.text))
         seen.page.on("pageerror", lambda error: seen.said.append(str(error)))
-        seen.page.on("dialog", lambda box: (seen.said.append(box.message), box.dismiss()))
+        seen.page.on("dialog", seen.refuse)
         seen.page.on("request", lambda request: seen.ask(request.url, address))
         seen.page.goto(address + at)
         return seen

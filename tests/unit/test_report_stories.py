@@ -138,7 +138,8 @@ def test_a_collapse_without_a_kind_is_called_unexplained() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        (number(None), NOTHING), (number(0.12345), "0.123"), (number(3), "3"), (number(1950), "1,950"),
+        (number(None), NOTHING), (number(0.12345), "0.123"), (number(3), "3"),
+        (number(1950), "1,950"),
         (number(12345.6), "12,346"), (number(-0.02), "-0.020"), (percent(0.456), "46%"),
         (percent(None), NOTHING), (duration(48), "48 s"), (duration(720), "12 min"),
         (duration(12_240), "3.4 h"), (counted(1, "crash", "crashes"), "1 crash"),
@@ -146,7 +147,8 @@ def test_a_collapse_without_a_kind_is_called_unexplained() -> None:
         (listed("abc", 2), "a, b, 1 more"), (listed("ab", 2), "a, b"),
         (steps_ahead(4.0), "4 steps before the onset"),
         (steps_ahead(-1.0), "1 step after the onset"),
-        (steps_ahead(0.2), "at the onset"), (clipped("a\nb" * 9, 5), "a ba\N{HORIZONTAL ELLIPSIS}"),
+        (steps_ahead(0.2), "at the onset"),
+        (clipped("a\nb" * 9, 5), "a ba\N{HORIZONTAL ELLIPSIS}"),
         (with_interval(Interval(mean=0.7, low=0.6, high=0.8, count=5)), "0.700 [0.600, 0.800]"),
         (with_interval(Interval(mean=0.7, low=0.7, high=0.7, count=1)), "0.700"),
     ],
