@@ -121,7 +121,8 @@ def budget(findings: Findings) -> Figure:
         panel.errorbar(
             arm.labels.mean, end.mean, yerr=[[end.mean - end.low], [end.high - end.mean]],
             fmt=MARKS[place % len(MARKS)], color=hue, capsize=1.5, elinewidth=0.7,
-            clip_on=False, markerfacecolor="white" if arm.uses_oracle else hue, label=clipped(arm.name, 34),
+            markerfacecolor="white" if arm.uses_oracle else hue, label=clipped(arm.name, 34),
+            clip_on=False,
         )  # fmt: skip
     panel.set_xscale("function", functions=(_root, _square))
     most = max(arm.labels.high for arm in arms if arm.labels)

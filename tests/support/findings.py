@@ -367,3 +367,49 @@ def many(count: int) -> Findings:
     return replace(
         base, runs=tuple(runs), comparison=replace(base.comparison, arms=tuple(arms), contrasts=())
     )
+
+
+ATTACK = '</script><img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
+"""What a stranger's folder or a model may call itself."""
+
+
+def hostile() -> Findings:
+    """The whole report with hostile texts in every place that takes foreign ones."""
+    base = findings()
+    bad = ATTACK
+    example = {"step": bad, "prompt": bad, "response": bad, "vote": bad, bad: bad}
+    runs = tuple(
+        replace(
+            run,
+            name=f"{bad}{place}",
+            folder=bad,
+            arm=f"{bad}{run.arm}",
+            state=bad,
+            settings={bad: bad},
+            examples=(example,),
+            problems=(Problem(path=bad, text=bad),),
+            verdict=replace(run.verdict, words=bad, warning=bad, measured_by=bad),
+            curves={**run.curves, bad: run.curves["accuracy"]} if run.curves else {},
+            health=replace(run.health, phases={bad: 1.0} if run.steps else {}, device=bad),
+        )
+        for place, run in enumerate(base.runs)
+    )
+    told = base.comparison
+    arms = tuple(replace(arm, name=f"{bad}{arm.name}", policy=bad) for arm in told.arms)
+    return replace(
+        base,
+        title=bad,
+        sources=(bad,),
+        runs=runs,
+        version=bad,
+        made=bad,
+        problems=(Problem(path=bad, text=bad),),
+        comparison=replace(
+            told,
+            arms=arms,
+            words=bad,
+            cautions=(bad,),
+            advice=(Advice(rank=1, arm=bad, words=bad),),
+            contrasts=tuple(replace(c, better=bad, worse=bad) for c in told.contrasts),
+        ),
+    )
