@@ -25,7 +25,6 @@ from benchmarks.policies import BUDGET, Job, planned, run_one
 
 SHARE = 0.2
 ALSO_TENTH = ("random", "care", "anchored")
-LEFT_OUT = "anchored, all trusted"
 QUICK_SEEDS = 2
 QUICK = ("none", "full", "random", "care")
 
@@ -66,8 +65,7 @@ def chosen(seeds: int, *, quick: bool) -> list[Job]:
     return [
         job
         for job in jobs
-        if job.arm != LEFT_OUT
-        and (job.budget in (0.0, 1.0, SHARE) or (job.budget == 0.1 and job.arm in ALSO_TENTH))
+        if (job.budget in (0.0, 1.0, SHARE) or (job.budget == 0.1 and job.arm in ALSO_TENTH))
         and not (quick and (job.arm not in QUICK or job.budget == 0.1))
     ]
 

@@ -62,6 +62,8 @@ def test_a_run_that_recovered_has_not_collapsed_and_the_dip_is_told() -> None:
         None,
     )
     assert "low from step 31 and had recovered at 61" in verdict.words
+    stairs = truth((30, 0.5), (30, 0.2), (30, 0.1), (30, 0.5))
+    assert "low from step 31 and had recovered at 91" in stairs.words
 
 
 def test_a_collapse_after_a_recovery_begins_after_it() -> None:
@@ -162,9 +164,14 @@ KINDS = {
     ),
     "partly unparsable": ({names.COLLAPSE_UNPARSABLE: turning(0.01, 0.3)}, Kind.format_hacking),
     "one answer under any text": ({RATIO: turning(0.5, 0.97)}, Kind.format_hacking),
+    "one answer, and the text with it": ({**BELIEF, RATIO: turning(0.5, 0.97)}, Kind.wrong_belief),
     "narrowed": ({**BELIEF, names.TRAIN_ENTROPY: turning(0.8, 0.05)}, Kind.entropy),
     "wrong belief": (BELIEF, Kind.wrong_belief),
     "no sign": ({}, Kind.other),
+    "more agreement, and no gap": (
+        {names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.1), RATIO: turning(0.5, 0.55)},
+        Kind.other,
+    ),
     "less agreement": (
         {names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.45), RATIO: turning(0.5, 0.4)},
         Kind.other,
@@ -185,6 +192,8 @@ def test_where_no_signal_tells_why_hopeless_labels_are_named() -> None:
     assert verdict.kind is Kind.other
     assert "90% of the bought prompts had no correct response" in verdict.words
     assert "no signal says why" in judge(make_run(rows={**LOST, **HEALTHY_ROWS})).words
+    known = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **BELIEF, **hopeless}))
+    assert "answers agree more and more on wrong ones" in known.words
 
 
 def test_signs_are_told_strongest_first_with_the_early_warning_among_them() -> None:
@@ -260,6 +269,19 @@ def test_risk_that_was_not_recorded_is_computed_from_the_rows() -> None:
     assert risk.iloc[:9].tolist() == [0.0] * 9
     assert risk.iloc[-1] == 1.0
     assert risk.loc[20] == pytest.approx((17 / 59 - 1 / 59) / (1 - 1 / 59) / 0.4, abs=1e-3)
+
+
+def test_a_step_without_a_word_from_its_labels_does_not_silence_the_risk() -> None:
+    right = wobbling((20, 0.6), (30, 0.1))
+    right[35] = NAN
+    rows = {
+        RATIO: [0.5] * 50, names.COLLAPSE_ANSWER_ENTROPY: [1.0] * 50,
+        names.COLLAPSE_DISTINCT_ANSWERS: [4.0] * 50,
+        names.LABELS_VOTE_RIGHT: right, names.LABELS_BOUGHT: [13.0] * 50,
+    }  # fmt: skip
+    risk = risk_of(make_run(rows=rows))
+    assert risk.loc[20] == 0.0
+    assert risk.loc[36:45].tolist() == [1.0] * 10
 
 
 def test_the_warning_is_at_the_run_s_own_threshold_with_its_reason() -> None:
