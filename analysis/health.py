@@ -41,7 +41,7 @@ def check(run: Run) -> Health:
     """
     starts = _starts(run)
     redone, lost = _redone(run.written)
-    running = sum(start.end - start.begin for start in starts)
+    running = sum((start.end - start.begin for start in starts), 0.0)
     device, count = ("GPU", run.accelerators) if run.accelerators else ("CPU rank", run.ranks)
     return Health(
         starts=len(starts),
@@ -118,11 +118,12 @@ def _preemptions(starts: Sequence[Start], stops: Sequence[Stop]) -> int:
 
 def _waiting(starts: Sequence[Start], stops: Sequence[Stop]) -> float:
     """Seconds between starts; those between an end and a later extension are not waited."""
-    return sum(
+    waits = (
         max(0.0, after.begin - before.end)
         for before, after in pairwise(starts)
         if not any(stop.cause == ENDED for stop in _between(before, after, stops))
     )
+    return sum(waits, 0.0)
 
 
 def _between(before: Start, after: Start, stops: Sequence[Stop]) -> list[Stop]:
