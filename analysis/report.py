@@ -51,7 +51,7 @@ def in_brief(findings: Findings) -> Iterator[str]:
     if told.best:
         yield f"Best: {told.best}"
     if told.next:
-        yield f"Next: {' '.join(told.next)}"
+        yield " ".join(told.next)
     count = len(findings.problems) + sum(len(run.problems) for run in findings.runs)
     if count:
         yield f"{count} things in the folders could not be used; the report lists them."
