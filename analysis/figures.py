@@ -23,6 +23,8 @@ from analysis.words import (
 Json = dict[str, Any]
 POINTS = 500_000
 """Points of all curves together; more runs get fewer points each."""
+OFTEN = 10
+"""Evaluations of a run whose curve shows when something happened."""
 FEWEST, MOST = 24, 400
 """Points of one curve."""
 SPARK_WIDTH, SPARK_HEIGHT = 96, 26
@@ -52,7 +54,20 @@ def payload(findings: Findings, told: Sequence[ArmStory]) -> Json:
             for story in told
         ],
         "titles": TITLES,
+        "main": main_metric(findings),
     }
+
+
+def main_metric(findings: Findings) -> str:
+    """What shows best when accuracy was lost.
+
+    Held-out accuracy where it was measured often, else the true reward, measured at every step.
+    """
+    tests = [len(run.curves["accuracy"].steps) for run in findings.runs if "accuracy" in run.curves]
+    if tests and statistics.median(tests) >= OFTEN:
+        return "accuracy"
+    audited = any("oracle/true_reward" in run.curves for run in findings.runs)
+    return "oracle/true_reward" if audited else "accuracy"
 
 
 def arm_names(findings: Findings) -> list[str]:
@@ -203,17 +218,16 @@ def _starts(run: RunFindings) -> str:
     return f"{health.starts}{': ' if parts else ''}{', '.join(parts)}" if health.starts else ""
 
 
-def spark(run: RunFindings, metric: str) -> Mapping[str, str]:
-    """A run's curve as the coordinates of a small picture, 96 x 26.
+def spark(run: RunFindings) -> Mapping[str, str]:
+    """A run's accuracy, else its true reward, from 0 to 1 in a small picture, 96 x 26.
 
     Args:
         run: the run.
-        metric: the curve; drawn from 0 to 1.
 
     Returns:
         `line`, and `x`, `y` of the onset where it collapsed; empty without the curve.
     """
-    curve = run.curves.get(metric)
+    curve = run.curves.get("accuracy") or run.curves.get("oracle/true_reward")
     if not curve or len(curve.steps) < 2:
         return {}
     first, last = curve.steps[0], max(curve.steps[-1], run.steps_planned or 0)

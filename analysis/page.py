@@ -99,19 +99,10 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def main_metric(findings: Findings) -> str:
-    """The curve that says most: accuracy, else the true reward, else the majority ratio."""
-    for metric in ("accuracy", "oracle/true_reward"):
-        if any(metric in run.curves for run in findings.runs):
-            return metric
-    return "collapse/majority_ratio"
-
-
 def _table(findings: Findings) -> list[tuple[int, RunFindings, Mapping[str, str]]]:
     """(place, run, small picture) of every run, the collapsed first."""
-    metric = main_metric(findings)
     order = ("collapsed", "healthy", "unknown", "planned")
-    rows = [(place, run, spark(run, metric)) for place, run in enumerate(findings.runs)]
+    rows = [(place, run, spark(run)) for place, run in enumerate(findings.runs)]
     return sorted(rows, key=lambda row: order.index(words.outcome(row[1])))
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from analysis.figures import arm_names, phase_seconds
+from analysis.figures import arm_names, main_metric, phase_seconds
 from analysis.files import replaced
 from analysis.findings import Curve, Findings, RunFindings
 from analysis.stories import ArmStory, stories
@@ -36,6 +37,8 @@ DOTS = 300
 MOST_ARMS = 12
 """Arms in a figure; the best come first."""
 MOST_SIGNALS = 6
+SMOOTHED = 10
+"""Steps."""
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 """Okabe and Ito's, told apart with every kind of colour vision; yellow is too pale on paper."""
 DASHES = ("-", "--", ":", "-.", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
@@ -75,8 +78,8 @@ def write_figures(findings: Findings, path: Path) -> tuple[Path, ...]:
 
 
 def collapse(findings: Findings) -> Figure:
-    """Held-out accuracy over steps, an arm a panel; a cross is the onset of a collapse."""
-    metric = "accuracy" if _has(findings, "accuracy") else "oracle/true_reward"
+    """Held-out accuracy, or true reward, over steps, an arm a panel; a cross is an onset."""
+    metric = main_metric(findings)
     shown = [
         (name, runs)
         for name in arm_names(findings)
@@ -84,14 +87,24 @@ def collapse(findings: Findings) -> Figure:
     ]
     if not shown:
         return _empty("no run has a held-out accuracy yet")
+    rare = metric == "accuracy"
     last = max(run.curves[metric].steps[-1] for _, runs in shown for run in runs)
-    with _panels(len(shown[:MOST_ARMS]), "step", title(metric)) as (figure, panels):
+    with _panels(
+        len(shown[:MOST_ARMS]), "step", f"{title(metric)}{'' if rare else ', 10-step mean'}"
+    ) as (figure, panels):
         for panel, (name, runs) in zip(panels, shown, strict=False):
             panel.set_title(clipped(name, 30), loc="left")
             panel.set(xlim=(0, last), ylim=(-0.03, 1.03))
             for run in runs:
-                _run(panel, run, run.curves[metric])
+                _run(panel, run, run.curves[metric] if rare else smoothed(run.curves[metric]))
     return figure
+
+
+def smoothed(curve: Curve) -> Curve:
+    """Each value's mean with those of the nine steps before it, as collapse is defined."""
+    frame = pd.Series(curve.values, index=pd.to_timedelta(list(curve.steps), unit="s"))
+    means = frame.rolling(f"{SMOOTHED}s").mean()
+    return Curve(steps=curve.steps, values=tuple(means.tolist()))
 
 
 def _run(panel: Axes, run: RunFindings, curve: Curve) -> None:
@@ -158,7 +171,7 @@ def signals(findings: Findings) -> Figure:
             for run in told[0].runs:
                 curve = run.curves.get(metric)
                 if curve and run.verdict.onset is not None:
-                    onset = run.verdict.onset
+                    onset, curve = run.verdict.onset, smoothed(curve)
                     panel.plot([s - onset for s in curve.steps], curve.values, color=HUES[0],
                                linewidth=0.6, alpha=0.8)  # fmt: skip
     return figure
@@ -228,10 +241,6 @@ def _panels(count: int, below: str, beside: str) -> Iterator[tuple[Figure, list[
     figure.supxlabel(below, fontsize=7)
     figure.supylabel(beside, fontsize=7)
     yield figure, panels[:count]
-
-
-def _has(findings: Findings, metric: str) -> bool:
-    return any(metric in run.curves for run in findings.runs)
 
 
 def _empty(words: str) -> Figure:

@@ -93,7 +93,7 @@ def foretold(fallen: Sequence[RunFindings]) -> str:
         return f"{told} The run's own early warning {own}."
     early = sum(lead > 0 for lead in leads)
     told = f"Label-free signals alone told in {len(leads)} of {len(fallen)} runs"
-    told += f", in {early} of them before the onset; median {ahead}." if leads else "."
+    told += f", {early or 'none'} of them before the onset; median {ahead}." if leads else "."
     return f"{told} The runs' own early warning came in {len(warned)} of {len(fallen)}."
 
 

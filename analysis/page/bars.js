@@ -100,17 +100,14 @@ function value(node) {
     const place = data.arms.indexOf(arm);
     const curves = arm.values.map(unpacked);
     const { x } = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
-    const y = x.map((step) => {
-      const known = curves.map((c) => at(c, step)).filter((v) => v !== null);
-      return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
-    });
+    const y = x.map((step) => average(curves.map((c) => at(c, step))));
     return {
       x, y, name: safe(clipped(arm.name, 40)), mode: "lines", line: { color: hue(place), dash: DASHES[place % DASHES.length], width: 2 },
       hoverinfo: "text", text: x.map((step, i) => `${safe(clipped(arm.name, 60))}<br>step ${step}: ${number(y[i])}`),
     };
   });
   return [traces, layout({
-    showlegend: true, legend: legend(), margin: { l: 44, r: 8, t: 8, b: 40 },
+    showlegend: true, legend: legend({ y: -0.28 }), margin: { l: 44, r: 8, t: 8, b: 40 },
     xaxis: axis({ title: "step" }), yaxis: axis({ title: "reward corrected per label", rangemode: "tozero" }),
   })];
 }

@@ -5,6 +5,7 @@ const LINES = {
   healthy: { dash: "solid", width: 1.8 },
   unknown: { dash: "dot", width: 1.8 },
 };
+const SMOOTHED = 10; /* steps */
 const CROWD = 12; /* more runs of an arm are shown as mean and band */
 const WORD = { collapsed: "collapsed", healthy: "healthy", unknown: "cannot be told", planned: "not started" };
 
@@ -23,9 +24,9 @@ function number(value) {
 }
 
 function marks(runs, metric, field, symbol, name, words) {
-  const found = runs.filter((run) => run[field] !== null && at(points(run, metric), run[field]) !== null);
+  const found = runs.filter((run) => run[field] !== null && at(smoothed(points(run, metric)), run[field]) !== null);
   return {
-    x: found.map((run) => run[field]), y: found.map((run) => at(points(run, metric), run[field])),
+    x: found.map((run) => run[field]), y: found.map((run) => at(smoothed(points(run, metric)), run[field])),
     mode: "markers", hoverinfo: "text", cliponaxis: false,
     text: found.map((run) => `${safe(clipped(run.name, 60))}<br>${words} at step ${run[field]}`),
     customdata: found.map((run) => data.runs.indexOf(run)),
@@ -35,13 +36,13 @@ function marks(runs, metric, field, symbol, name, words) {
 
 /* Mean and 10 to 90% band of many runs of one outcome, on the steps of the longest. */
 function band(runs, metric, outcome) {
-  const curves = runs.map((run) => points(run, metric)).filter(({ x }) => x.length);
+  const curves = runs.map((run) => smoothed(points(run, metric))).filter(({ x }) => x.length);
   if (!curves.length) return [];
   const x = curves.reduce((a, b) => (b.x.at(-1) > a.x.at(-1) ? b : a)).x;
   const levels = x.map((step) => curves.map((c) => at(c, step)).filter((v) => v !== null).sort((a, b) => a - b));
   const quantile = (values, share) => values[Math.round(share * (values.length - 1))] ?? null;
   const flat = { mode: "lines", line: { width: 0 }, hoverinfo: "skip", x };
-  const mean = levels.map((v) => (v.length ? v.reduce((a, b) => a + b, 0) / v.length : null));
+  const mean = levels.map((v) => (average(v)));
   return [
     { ...flat, y: levels.map((v) => quantile(v, 0.1)) },
     { ...flat, y: levels.map((v) => quantile(v, 0.9)), fill: "tonexty", fillcolor: `color-mix(in srgb, ${colour(outcome)} 22%, transparent)` },
@@ -66,6 +67,20 @@ function ranged(metric) {
   return share ? { range: [-0.03, 1.03], tickvals: [0, 0.25, 0.5, 0.75, 1] } : { nticks: 5 };
 }
 
+/* Each value's mean with those of the nine steps before it, as in the definition of a collapse;
+   what is measured rarely, as held-out accuracy is, stays as it is. */
+function smoothed({ x, y }) {
+  const stride = x.length > 1 ? (x.at(-1) - x[0]) / (x.length - 1) : SMOOTHED;
+  const width = Math.floor(SMOOTHED / stride);
+  if (width < 2) return { x, y };
+  return { x, y: y.map((_, i) => average(y.slice(Math.max(0, i - width + 1), i + 1))) };
+}
+
+function average(values) {
+  const known = values.filter((value) => value !== null);
+  return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
+}
+
 /* One arm's runs over steps. */
 function facet(node) {
   const metric = document.getElementById("metric").value;
@@ -74,7 +89,7 @@ function facet(node) {
   const crowded = runs.length > CROWD;
   const traces = crowded
     ? ["healthy", "unknown", "collapsed"].flatMap((o) => band(runs.filter((r) => r.outcome === o), metric, o))
-    : runs.map((run) => line(run, points(run, metric)));
+    : runs.map((run) => line(run, smoothed(points(run, metric))));
   if (shown.has("warned")) traces.push(marks(runs, metric, "warned", "triangle-up", "warned", "early warning"));
   traces.push(marks(runs, metric, "onset", "x", "collapsed", "onset of the collapse"));
   return [traces, layout({ xaxis: axis({ range: [0, longest], nticks: 4 }), yaxis: axis(ranged(metric)) })];
@@ -87,7 +102,7 @@ function signal(node) {
   const { metric } = node.dataset;
   const runs = data.runs.filter((r) => r.arm === Number(node.dataset.arm) && r.outcome === "collapsed" && r.onset !== null);
   const traces = runs.map((run) => {
-    const { x, y } = points(run, metric);
+    const { x, y } = smoothed(points(run, metric));
     const made = line(run, { x: x.map((step) => step - run.onset), y });
     made.text = x.map((step, i) => `${safe(clipped(run.name, 60))}<br>step ${step}, ${step - run.onset} from the onset: ${number(y[i])}`);
     return { ...made, line: { ...made.line, dash: "solid", width: 1.4 }, opacity: 0.75 };

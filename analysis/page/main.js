@@ -73,8 +73,8 @@ function facets() {
   const select = document.getElementById("metric");
   if (!select) return;
   const found = [...new Set(data.runs.flatMap((run) => Object.keys(run.curves)))];
-  const first = ["accuracy", "oracle/true_reward", "collapse/majority_ratio"].filter((metric) => found.includes(metric));
-  for (const metric of [...first, ...found.filter((m) => !first.includes(m)).sort()]) {
+  const first = [data.main, "accuracy", "oracle/true_reward", "collapse/majority_ratio"].filter((metric) => found.includes(metric));
+  for (const metric of [...new Set(first), ...found.filter((m) => !first.includes(m)).sort()]) {
     select.append(element("option", titleOf(metric), { value: metric }));
   }
   const again = () => redraw((node) => node.dataset.chart === "facet");

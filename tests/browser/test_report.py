@@ -82,6 +82,14 @@ def test_the_page_is_never_wider_than_the_screen(opened: Open, study: Path, widt
     assert (box["x"] >= 0, box["x"] + box["width"] <= width) == (True, True)
 
 
+def test_names_of_any_length_make_no_page_wider_than_a_phone(
+    opened: Open, hostile_study: Path
+) -> None:
+    seen = opened(hostile_study, width=360)
+    seen.draw()
+    assert seen.page.evaluate("document.documentElement.scrollWidth") == 360
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_texts_of_page_and_figures_stand_out_from_the_paper(
     opened: Open, study: Path, scheme: str
@@ -129,7 +137,7 @@ def test_a_click_on_a_column_sorts_by_its_numbers_and_keeps_the_missing_last(
     opened: Open, study: Path
 ) -> None:
     page = opened(study).page
-    column = "[...document.querySelectorAll('#table tbody tr')].map((r) => r.cells[3].textContent)"
+    column = "[...document.querySelectorAll('#table tbody tr')].map((r) => r.cells[2].textContent)"
     head = page.locator("#table thead button", has_text="Onset")
     head.click()
     up = page.evaluate(column)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures import MOST, POINTS, facts, payload, spark, thin
+from analysis.figures import MOST, POINTS, facts, main_metric, payload, spark, thin
 from analysis.findings import Comparison, Curve, Findings
-from analysis.page import embedded, main_metric, render
-from analysis.paper import write_figures
+from analysis.page import embedded, render
+from analysis.paper import smoothed, write_figures
 from tests.support.findings import ATTACK, PLANS, WAITING, findings, hostile, many, run
 
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -114,9 +114,9 @@ def test_a_small_picture_marks_the_onset_of_a_collapse_only() -> None:
     flat = Curve(steps=(0, 100), values=(1.0, 0.0))
     fallen = replace(run(CARE, 2), curves={"accuracy": flat}, steps_planned=200)
     healthy = replace(run(CARE, 1), curves={"accuracy": flat}, steps_planned=None)
-    assert spark(fallen, "accuracy") == {"line": "2,3.0 48,23.0", "x": "19", "y": "3.0"}
-    assert spark(healthy, "accuracy") == {"line": "2,3.0 94,23.0"}
-    assert spark(healthy, "collapse/risk") == {}
+    assert spark(fallen) == {"line": "2,3.0 48,23.0", "x": "19", "y": "3.0"}
+    assert spark(healthy) == {"line": "2,3.0 94,23.0"}
+    assert spark(replace(healthy, curves={})) == {}
 
 
 def test_facts_leave_out_what_is_not_known() -> None:
@@ -129,11 +129,23 @@ def test_facts_leave_out_what_is_not_known() -> None:
     assert dict(facts(run(CARE, 1)))["Starts"] == "3: 2 preemptions"
 
 
-def test_the_table_draws_the_true_reward_where_nothing_is_held_out() -> None:
+def test_figures_show_the_true_reward_where_accuracy_was_measured_rarely_or_not_at_all() -> None:
     one = run(CARE, 1)
-    curves = {name: curve for name, curve in one.curves.items() if name != "accuracy"}
-    assert main_metric(findings(runs=(replace(one, curves=curves),))) == "oracle/true_reward"
-    assert main_metric(findings()) == "accuracy"
+    rare = Curve(steps=(0, 50, 100), values=(0.4, 0.4, 0.4))
+    rarely = replace(one, curves={**one.curves, "accuracy": rare})
+    never = replace(one, curves={k: v for k, v in one.curves.items() if k != "accuracy"})
+    only = replace(one, curves={"accuracy": rare})
+    metrics = [main_metric(findings(runs=(r,))) for r in (one, rarely, never, only)]
+    assert metrics == ["accuracy", "oracle/true_reward", "oracle/true_reward", "accuracy"]
+    assert (
+        spark(never)["line"]
+        == spark(replace(one, curves={"accuracy": one.curves["oracle/true_reward"]}))["line"]
+    )
+
+
+def test_a_smoothed_value_is_the_mean_of_its_last_ten_steps() -> None:
+    curve = Curve(steps=(1, 2, 5, 11, 12), values=(1.0, 3.0, 5.0, 7.0, 9.0))
+    assert smoothed(curve).values == (1.0, 2.0, 3.0, 5.0, 7.0)
 
 
 def test_the_same_findings_make_the_same_pictures_byte_by_byte(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_signals_that_told_late_are_said_to_be_late() -> None:
         )
     ]
     assert foretold(runs) == (
-        "Label-free signals alone told in 2 of 3 runs, in 1 of them before the onset; median 2 "
+        "Label-free signals alone told in 2 of 3 runs, 1 of them before the onset; median 2 "
         "steps after the onset. The runs' own early warning came in 1 of 3."
     )
     assert foretold(runs[2:]) == (
