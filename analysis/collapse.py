@@ -10,6 +10,8 @@ Its limits were fixed on seeds 1 and 2 of the testbed's policies.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -40,7 +42,9 @@ AGREEMENT = WATCHED[:3]
 def judge(run: Run) -> Verdict:
     """The verdict on a run, from its rows alone."""
     measure = measure_of(run)
-    course = course_of(measure) if measure else Course()
+    found = course_of(measure) if measure else Course()
+    defined = _defined(run)
+    course = _as_defined(run, found, defined) if measure and run.audited else found
     risk = risk_of(run)
     signs = _signs(run, risk, course.onset)
     by_name = {sign.signal: sign for sign in signs}
@@ -54,7 +58,8 @@ def judge(run: Run) -> Verdict:
     return Verdict(
         collapsed=None if measure is None else course.onset is not None,
         onset=course.onset,
-        defined_onset=_defined(run),
+        defined_onset=defined,
+        change_point=found.onset,
         measured_by=measure.name if measure else None,
         kind=kind,
         loss=None if course.onset is None else min(1.0, max(0.0, 1.0 - course.last / course.best)),
@@ -65,6 +70,26 @@ def judge(run: Run) -> Verdict:
         lead=course.onset - told if course.onset is not None and told is not None else None,
         words=_words(run, measure, course, why),
     )
+
+
+def _as_defined(run: Run, found: Course, onset: int | None) -> Course:
+    """What change points tell, unless the definition says something else.
+
+    It is the definition that decides whether a run has collapsed; within its window's length change
+    points tell better since when, for that window smears what it averages.
+    """
+    if onset == found.onset:
+        return found
+    if onset is not None and found.onset is not None and abs(onset - found.onset) <= WINDOW:
+        return found
+    if onset is None:
+        return replace(found, onset=None, healthy=None)
+    truth = run.series(names.ORACLE_TRUE_REWARD)
+    best = truth.rolling(WINDOW).mean().loc[: onset - 1].max()
+    return replace(
+        found, onset=onset, healthy=onset - 1, best=float(best),
+        last=float(truth.loc[onset:].mean()), dip=None,
+    )  # fmt: skip
 
 
 def _defined(run: Run) -> int | None:

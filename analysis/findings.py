@@ -65,9 +65,12 @@ class Verdict:
     collapsed: bool | None
     """None = cannot be told."""
     onset: int | None = None
-    """First step of the final low stretch, as detected."""
+    """First step of the final low stretch: `change_point`, unless the truth is on record and the
+    definition says something else by more than its window of ten steps."""
     defined_onset: int | None = None
-    """The same by the definition (`rlavr_hpc.telemetry.collapse`), where the truth is on record."""
+    """By the definition (`rlavr_hpc.telemetry.collapse`), which needs the truth of every step."""
+    change_point: int | None = None
+    """By change points in `measured_by` alone."""
     measured_by: str | None = None
     """The metric that decided."""
     kind: Kind | None = None

@@ -94,7 +94,7 @@ def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
     with table.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
-            ["arm", "budget", "seed", "defined_onset", "onset", "collapsed", "kind", "loss",
+            ["arm", "budget", "seed", "defined_onset", "change_point", "collapsed", "kind", "loss",
              "warned", "told", *(f"told by {signal}" for signal in signals)]
         )  # fmt: skip
         for one in judged:
@@ -102,7 +102,7 @@ def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
             loss = "" if v.loss is None else f"{v.loss:.3f}"
             told = [one.told_by(signal) for signal in signals]
             writer.writerow(
-                [one.arm, f"{one.budget:g}", one.seed, v.defined_onset, v.onset, v.collapsed,
+                [one.arm, f"{one.budget:g}", one.seed, v.defined_onset, v.change_point, v.collapsed,
                  v.kind or "", loss, v.warned, v.told, *told]
             )  # fmt: skip
 

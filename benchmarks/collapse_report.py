@@ -54,7 +54,7 @@ class Judged:
     @property
     def error(self) -> int | None:
         """Detected minus defined onset; None unless both exist."""
-        onset = self.verdict.onset
+        onset = self.verdict.change_point
         return None if onset is None or self.defined is None else onset - self.defined
 
     def told_by(self, signal: str) -> int | None:
@@ -76,7 +76,7 @@ def broken(judged: Sequence[Judged]) -> list[str]:
     for one in judged:
         name = f"{one.arm} {one.budget:g} seed {one.seed}"
         if one.defined is not None and (one.error is None or abs(one.error) > WITHIN):
-            found = one.verdict.onset or "none"
+            found = one.verdict.change_point or "none"
             lines.append(f"BROKEN: {name}: onset {found}, by the definition {one.defined}")
         heard = one.verdict.warned or one.verdict.told
         if one.arm == FULL and (one.verdict.collapsed or heard is not None):
@@ -127,7 +127,7 @@ def _onsets(judged: Sequence[Judged]) -> list[str]:
         errors = [one.error for one in mine if one.error is not None]
         bad = [one for one in mine if one.defined is not None]
         near = sum(abs(error) <= WITHIN for error in errors)
-        false = sum(bool(one.verdict.collapsed) and one.defined is None for one in mine)
+        false = sum((one.verdict.change_point is not None) and one.defined is None for one in mine)
         lines.append(
             f"| {name} | {len(mine)} | {len(bad)} | {len(errors)} | {near} | {_spread(errors)} "
             f"| {len(bad) - len(errors)} | {false} |"

@@ -18,7 +18,8 @@ def judged(
         words="",
     )  # fmt: skip
     verdict = Verdict(
-        collapsed=onset is not None, onset=onset, defined_onset=defined, told=told, warned=warned,
+        collapsed=onset is not None, onset=onset, change_point=onset, defined_onset=defined,
+        told=told, warned=warned,
         signs=(sign,),
     )  # fmt: skip
     return Judged(arm=arm, budget=0.2, seed=seed, verdict=verdict)
