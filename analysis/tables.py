@@ -144,9 +144,7 @@ def _steps(name: str, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
         if field.name == "run"
         else pa.nulls(count, field.type)
         if field.name not in made and field.name not in frame.columns
-        else pa.array(
-            made.get(field.name, frame.get(field.name)), field.type, from_pandas=True, safe=False
-        )
+        else pa.array(made.get(field.name, frame.get(field.name)), field.type, safe=False)
         for field in schema
     ]
     return pa.table(arrays, schema=schema)

@@ -174,6 +174,9 @@ def test_hostile_texts_are_shown_and_never_run(opened: Open, hostile_study: Path
     page = seen.page
     page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     seen.draw()
+    page.evaluate("""() => window.Plotly.Fx.hover(
+      document.querySelector('[data-chart=facet]'), [{ curveNumber: 0, pointNumber: 3 }])""")
+    assert ATTACK[:40] in (page.locator(".hoverlayer").first.text_content() or "")
     page.locator("button.open").first.click()
     page.wait_for_selector("dialog .main-svg")
     assert (seen.said, seen.asked) == ([], [])

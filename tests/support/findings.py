@@ -369,7 +369,7 @@ def many(count: int) -> Findings:
     )
 
 
-ATTACK = '</script><img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
+ATTACK = '<b></script><img src=x onerror="alert(1)"><script>alert(2)</script>{{7*7}}'
 """What a stranger's folder or a model may call itself."""
 
 
