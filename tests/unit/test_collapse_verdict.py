@@ -320,3 +320,19 @@ def test_without_labels_votes_alone_tell_of_the_testbed_s_collapse_in_time() -> 
     assert verdict.told is not None
     assert verdict.defined_onset is not None
     assert verdict.told < verdict.defined_onset
+
+
+def test_the_definition_has_the_last_word_where_change_points_are_far_from_it() -> None:
+    slow = judge(real("slow"))
+    assert slow.change_point is not None
+    assert slow.defined_onset is not None
+    assert abs(slow.change_point - slow.defined_onset) > 10
+    assert slow.onset == slow.defined_onset
+    assert f"at step {slow.onset}" in slow.words
+
+
+def test_a_collapse_that_only_the_definition_sees_is_one() -> None:
+    run = make_run(rows={TRUTH: [0.5] * 60 + [0.42] * 40 + [0.395] * 40})
+    verdict = judge(run)
+    assert (verdict.change_point, verdict.collapsed, verdict.onset) == (None, True, 109)
+    assert verdict.loss == pytest.approx(1 - 0.395 / 0.5, abs=0.01)
