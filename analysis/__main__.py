@@ -45,7 +45,7 @@ def _report(arguments: Sequence[str]) -> int:
     _add_sources(parser)
     parser.add_argument("--out", type=Path, default=Path("report"), help="default: %(default)s")
     given = parser.parse_args(arguments)
-    _check_target(given.target)
+    _check_sources(given)
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
@@ -72,7 +72,7 @@ def _watch(arguments: Sequence[str]) -> int:
         help="between two readings of the run folders (default: %(default)g)",
     )  # fmt: skip
     given = parser.parse_args(arguments)
-    _check_target(given.target)
+    _check_sources(given)
     if given.every < 1 or not 0 <= given.port < 1 << 16:
         raise UserError("--every is at least 1 second, --port at most 65535")
     from analysis.watch import serve  # noqa: PLC0415
@@ -96,7 +96,10 @@ def _add_sources(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _check_target(target: float | None) -> None:
+def _check_sources(given: argparse.Namespace) -> None:
+    target = given.target
+    if given.workers < 1:
+        raise UserError(f"--workers {given.workers}: at least one process is needed")
     if target is not None and not 0.0 < target <= 1.0:
         raise UserError(f"--target {target:g}: an accuracy lies above 0 and at most at 1")
 

@@ -21,7 +21,7 @@ from analysis.phrases import (
     why_not,
 )  # fmt: skip
 
-ENOUGH = 0.95
+ENOUGH = 0.9
 """Share of the best arm's gain that the recommended one must have: it is the one with the fewest
 labels that has it."""
 OPTIONS, AVOIDED = 4, 8

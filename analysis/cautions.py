@@ -54,13 +54,14 @@ def _unfinished(runs: Sequence[RunFindings]) -> str:
 
 
 def _survivors(runs: Sequence[RunFindings]) -> str:
-    gone = Counter(run.arm for run in runs if not run.finished and run.verdict.collapsed)
-    if not gone:
+    lost = Counter(run.arm for run in runs if not run.finished and run.verdict.collapsed)
+    if not lost:
         return ""
-    return (
-        f"Runs that collapsed are among the unfinished ones ({_named(gone)}): the accuracies of "
-        "these arms are of the survivors and too high."
-    )
+    words = f"Runs that collapsed are among the unfinished ones ({_named(lost)})"
+    finished = {run.arm for run in runs if run.finished}
+    if finished.isdisjoint(lost):
+        return f"{words}: these arms have no accuracy."
+    return f"{words}: an accuracy of such an arm is of the survivors and too high."
 
 
 def _unmeasured(runs: Sequence[RunFindings]) -> str:
@@ -95,8 +96,8 @@ def _tests(contrasts: Sequence[Contrast]) -> str:
     return (
         f"With so few seeds the permutation test's p cannot be below {limit:.3g}, so a difference "
         "is called sure by the t test (p < 0.05 after Holm's correction over "
-        f"{len(contrasts)} contrasts; accuracies taken as normal over seeds) where the permutation "
-        "test is as clear as it can be."
+        f"{sum(c.p_t is not None for c in contrasts)} tests; accuracies taken as normal over "
+        "seeds) where the permutation test is as clear as it can be."
     )
 
 

@@ -134,7 +134,8 @@ def told_by(run: Run, risk: pd.Series, votes: Sign | None) -> int | None:
 
 def _warning(run: Run, risk: pd.Series) -> tuple[int | None, str]:
     """First step with an early warning at the run's own threshold, and its reason."""
-    threshold = float(run.config.get("warning.threshold", RISK_ALONE))
+    asked = run.config.get("warning.threshold", RISK_ALONE)
+    threshold = float(asked) if isinstance(asked, int | float) else RISK_ALONE
     reached = risk.index[risk.to_numpy() >= threshold]
     if not len(reached):
         return None, ""
@@ -184,6 +185,8 @@ def _words(run: Run, measure: Measure | None, course: Course, why: str) -> str:
         return _untold(run)
     if course.onset is not None and course.healthy is not None:
         since = f"at step {course.onset}"
+        if course.onset <= int(measure.series.index[0]) + WINDOW:
+            since = f"by step {course.onset}, the earliest that can be told"
         if course.onset - course.healthy > WINDOW:
             since = f"between steps {course.healthy} and {course.onset}"
         return (

@@ -18,12 +18,12 @@ from analysis.collapse import judge
 from analysis.compare import compare
 from analysis.findings import Curve, Findings, RunFindings
 from analysis.health import check
-from analysis.run import Problem, Run
+from analysis.run import Problem, Run, readable
 from analysis.signals import SIGNALS
 from analysis.study import Place, each, find, without_copies
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.examples import Example, read_examples, withheld
+from rlavr_hpc.telemetry.examples import Example, read_examples, shareable
 
 ACCURACY = "accuracy"
 SHOWN = (
@@ -46,7 +46,7 @@ class Examined:
     """What a worker sends back of a run."""
 
     run: Run
-    """Without its frames."""
+    """Without its frames, but for its last row."""
     findings: RunFindings
     steps: pd.DataFrame
     """The line, for the table of steps."""
@@ -88,7 +88,7 @@ def examine(
     wanted = default_target(named) if target is None else target
     runs = with_target(named, wanted)
     findings = Findings(
-        title=_title(folders), sources=tuple(map(str, folders)), runs=tuple(runs),
+        title=_title(folders), sources=tuple(map(readable, folders)), runs=tuple(runs),
         comparison=compare(runs, target=wanted), problems=(*problems, *copies),
         made=datetime.now(UTC).isoformat(timespec="seconds"), version=_version(),
     )  # fmt: skip
@@ -96,11 +96,18 @@ def examine(
 
 
 def examine_place(place: Place, *, points: int) -> Examined:
-    """Read one run and judge it by itself."""
-    run = place.read()
+    """Read one run and judge it by itself; what nobody has thought of costs this run alone."""
+    try:
+        return _examine(place.read(), points=points)
+    except Exception as error:  # noqa: BLE001  one folder must not take the report of all others
+        text = f"cannot be analysed, left out: {type(error).__name__}: {error}"
+        return _examine(replace(place, started=False, problem=text).read(), points=points)
+
+
+def _examine(run: Run, *, points: int) -> Examined:
     examples, problems = _examples(run)
     findings = RunFindings(
-        name=run.name, folder=str(run.folder), arm="", sweep=run.sweep, policy=run.policy,
+        name=run.name, folder=readable(run.folder), arm="", sweep=run.sweep, policy=run.policy,
         budget=run.budget, budget_effective=run.budget_effective, seed=run.seed, steps=run.steps,
         steps_planned=run.steps_planned, state=run.state, uses_oracle=run.uses_oracle, settings={},
         verdict=judge(run), spending=spend(run, target=None), health=check(run),
@@ -108,7 +115,7 @@ def examine_place(place: Place, *, points: int) -> Examined:
         problems=(*run.problems, *problems),
     )  # fmt: skip
     bare = replace(
-        run, rows=run.rows.iloc[:0], written=run.written.iloc[:0], purchases=run.purchases.iloc[:0]
+        run, rows=run.rows.iloc[-1:], written=run.written.iloc[:0], purchases=run.purchases.iloc[:0]
     )
     return Examined(run=bare, findings=findings, steps=run.rows)
 
@@ -141,14 +148,14 @@ def _curve(series: pd.Series) -> Curve:
 
 
 def _examples(run: Run) -> tuple[tuple[Mapping[str, str], ...], tuple[Problem, ...]]:
-    """Of the first and the last step with some; what tells a bought label is withheld."""
+    """Of the first and the last step with some; prompts whose label was bought are left out."""
     try:
         found = read_examples(run.folder)
     except (RlavrError, OSError) as error:
-        return (), (Problem(path=str(run.folder / "examples"), text=str(error)),)
+        return (), (Problem(path=readable(run.folder / "examples"), text=str(error)),)
     steps = sorted({example.step for example in found})
     wanted = {*steps[:1], *steps[-1:]}
-    shown = [withheld(example) for example in found if example.step in wanted]
+    shown = shareable(example for example in found if example.step in wanted)
     return tuple(_shown(example) for example in shown), ()
 
 
@@ -160,7 +167,6 @@ def _shown(example: Example) -> dict[str, str]:
         "response": first.text[:EXAMPLE_CHARACTERS] if first else "",
         "vote": example.vote or "none",
         "majority_ratio": f"{example.majority_ratio:.2f}",
-        "bought": "yes" if example.labelled else "no",
     }
 
 
@@ -176,7 +182,7 @@ def _with_arms(examined: Sequence[Examined]) -> list[RunFindings]:
 
 
 def _title(folders: Sequence[Path]) -> str:
-    return ", ".join(folder.resolve().name or str(folder) for folder in folders)
+    return ", ".join(readable(folder.resolve().name or folder) for folder in folders)
 
 
 def _version() -> str:

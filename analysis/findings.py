@@ -177,7 +177,7 @@ class RunFindings:
     curves: Mapping[str, Curve]
     """By metric name, for figures; also `accuracy` (held-out, all evaluations)."""
     examples: tuple[Mapping[str, str], ...] = ()
-    """A few example responses early and late: step, prompt, response, vote, bought."""
+    """A few example responses early and late: step, prompt, response, vote, majority_ratio."""
     problems: tuple[Problem, ...] = ()
 
     @property

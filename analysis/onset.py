@@ -69,6 +69,11 @@ class Course:
     """It was once clearly better than at the beginning."""
 
 
+ALONE = 0.5
+"""Share of the best below which a single low value at the end is enough: chance moves a held-out
+accuracy by less, and the next one may be healthy again."""
+
+
 def measure_of(run: Run) -> Measure | None:
     """The best measure on record: the truth, held-out accuracy, what fairly drawn labels say.
 
@@ -106,6 +111,8 @@ def course_of(measure: Measure) -> Course:
     if 2 * len(found) <= len(readings):
         return _not_collapsed(steps, readings[len(readings) // 2])
     onset, reading = max(found, key=lambda pair: pair[0])
+    if onset == len(values) - 1 and values[onset] >= ALONE * values.max():
+        return _not_collapsed(steps, reading)
     return Course(
         onset=int(steps[onset]),
         healthy=int(steps[onset - 1]),
@@ -131,7 +138,7 @@ def low_since(reading: Sequence[Level]) -> int | None:
 
 def _low(reading: Sequence[Level]) -> list[bool]:
     best = np.maximum.accumulate([level.mean for level in reading])
-    return [level.mean < FLOOR * top for level, top in zip(reading, best, strict=True)]
+    return [top > 0 and level.mean < FLOOR * top for level, top in zip(reading, best, strict=True)]
 
 
 def _not_collapsed(steps: Values, reading: Sequence[Level]) -> Course:

@@ -109,7 +109,9 @@ def next_step(first: Line, usable: Sequence[Line]) -> str:
     if first.arm.policy == CEILING and not cheaper:
         return "No policy that buys fewer labels was tried: one with budget=0.1 is worth a run."
     if first.arm.policy == CEILING:
-        return "No policy that buys fewer labels has come close: try others, or larger budgets."
+        return (
+            "No policy that buys fewer labels keeps 90% of its gain: try others, or larger budgets."
+        )
     return f"No smaller budget of it was tried: budget={budget / 2:g} is worth a run."
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import yaml
 from pandas.api.types import is_numeric_dtype
 
-from analysis.run import Problem, Run, Stop
+from analysis.run import Problem, Run, Stop, readable
 from analysis.segments import Notes, attempts_of, files_of, segments
 from rlavr_hpc.attempts import Attempt, forks
 from rlavr_hpc.telemetry import names
@@ -23,6 +23,8 @@ CONFIG_VERSION = 1
 METRICS_VERSION = 1
 LOST_SECONDS = 600.0
 """A heartbeat older than this comes from a process that is no more."""
+LARGEST = 2.0**53
+"""Larger numbers are no settings, and no integers in a float."""
 KEYS = ("step", "branch", "attempt", "time")
 WRITTEN = ["attempt", "branch", "step", "time", names.TIME_STEP]
 PURCHASES = ["branch", "step", "wanted", "bought", "void", "cost", "on_line"]
@@ -66,6 +68,7 @@ def _config(path: Path, notes: Notes) -> dict[str, Any]:
     """The flat config; empty where it cannot be used."""
     try:
         values = yaml.load(path.read_bytes(), Loader=Loader)
+        values = json.loads(json.dumps(values, default=str, skipkeys=True))  # every key a text
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         notes.add(path, f"cannot be used: {_first_line(error)}")
         return {}
@@ -106,8 +109,9 @@ def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(config: Mapping[str, Any], key: str) -> float | None:
     value = config.get(key)
-    usable = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if usable and math.isfinite(value) else None  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < LARGEST else None  # also not where it is NaN
 
 
 def _record(path: Path, notes: Notes) -> dict[str, Any]:
@@ -162,6 +166,10 @@ def _numeric(frame: pd.DataFrame, path: Path, notes: Notes) -> pd.DataFrame:
     if "branch" not in frame:
         frame["branch"] = 0
         notes.add(path, "its rows name no branch; taken as the first")
+    strange = [c for c in frame.columns if "/" not in c and c not in (*KEYS, "v")]
+    if strange:
+        notes.add(path, f"{', '.join(strange)} is no metric's name; left out")
+        frame = frame.drop(columns=strange)
     for column in [c for c in frame.columns if not is_numeric_dtype(frame[c])]:
         numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")
         lost = int((numbers.isna() & frame[column].notna()).sum())
@@ -287,7 +295,7 @@ def planned_run(
 
     `asked` are its overrides with those that the whole sweep shares.
     """
-    problems = (Problem(path=str(folder), text=problem),) if problem else ()
+    problems = (Problem(path=readable(folder), text=problem),) if problem else ()
     facts = dict(part.partition("=")[::2] for part in asked)
     seed = facts.get("seed", "")
     return Run(

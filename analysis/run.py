@@ -18,6 +18,11 @@ HELD_OUT = "eval/held_out/mean@"
 """Beginning of the held-out accuracy's name; the number of samples follows."""
 
 
+def readable(name: object) -> str:
+    """A path or text as it can be written; what is no character of it becomes a question mark."""
+    return str(name).encode("utf-8", "replace").decode()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """Something in a folder that could not be used, and what was done about it."""

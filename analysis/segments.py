@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from analysis.run import Problem
+from analysis.run import Problem, readable
 from rlavr_hpc.attempts import Attempt, read_attempts, seal_on, segment
 from rlavr_hpc.errors import RlavrError
 
@@ -32,7 +32,7 @@ class Notes:
 
     def add(self, path: Path, text: str) -> None:
         """Note a problem."""
-        self.problems.append(Problem(path=str(path), text=text))
+        self.problems.append(Problem(path=readable(path), text=readable(text)))
 
 
 def attempts_of(folder: Path, notes: Notes) -> tuple[Attempt, ...]:

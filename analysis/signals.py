@@ -59,6 +59,8 @@ class Signal:
         """Its values by step, without gaps."""
         if self.name == GAP:
             pseudo = run.series(names.COLLAPSE_PSEUDO_REWARD)
+            if run.config.get("reward.name", "vote") != "vote":
+                return pseudo.iloc[:0]  # on another scale than the truth
             return (pseudo - run.series(names.ORACLE_TRUE_REWARD)).dropna()
         return run.series(self.name)
 

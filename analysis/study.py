@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from analysis.read import planned_run, read_run
-from analysis.run import Problem, Run
+from analysis.run import Problem, Run, readable
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.spending.folders import Found, find_runs, is_run
 
@@ -142,7 +142,7 @@ def find(folders: Sequence[Path]) -> tuple[list[Place], list[Problem]]:
                 places.setdefault(one.folder.resolve(), _place(one, top))
             elif not _is_report(one.folder):
                 text = one.problem or "holds no run; left out"
-                problems.append(Problem(path=str(one.folder), text=text))
+                problems.append(Problem(path=readable(one.folder), text=text))
     if not places:
         raise UserError(
             f"no run in {', '.join(map(str, folders))}; name a run's folder, a sweep's, or one "
@@ -164,7 +164,7 @@ def _place(found: Found, top: Path) -> Place:
     planned = found.run_id is not None
     sweep = found.folder.parent.resolve().name if planned else None
     return Place(
-        name=found.name, folder=found.folder, sweep=sweep, overrides=found.overrides,
+        name=readable(found.name), folder=found.folder, sweep=sweep, overrides=found.overrides,
         asked=found.asked, started=found.started, problem=found.problem,
     )  # fmt: skip
 
@@ -175,27 +175,35 @@ def _with_unique_names(places: list[Place]) -> list[Place]:
     for place in places:
         counts[place.name] = counts.get(place.name, 0) + 1
     return [
-        place if counts[place.name] == 1 else replace(place, name=str(place.folder))
+        place if counts[place.name] == 1 else replace(place, name=readable(place.folder))
         for place in places
     ]
 
 
 def without_copies(runs: Iterable[Run]) -> tuple[list[Run], list[Problem]]:
-    """A run whose folder was copied counts once; its first start has the same nonce."""
-    kept: list[Run] = []
-    problems: list[Problem] = []
-    seen: dict[str, Run] = {}
-    for run in runs:
-        nonce = run.attempts[0].nonce if run.attempts else None
-        twin = seen.get(nonce) if nonce else None
-        if twin is not None:
-            text = f"is a copy of {twin.name}: both began as the same start; left out"
-            problems.append(Problem(path=str(run.folder), text=text))
-            continue
-        if nonce:
-            seen[nonce] = run
-        kept.append(run)
+    """A run whose folder was copied counts once: the folder that has come farthest.
+
+    A copy's first start has the same nonce.
+    """
+    best: dict[str, Run] = {}
+    listed = list(runs)
+    for run in listed:
+        nonce = _nonce(run)
+        best[nonce] = max(best.get(nonce, run), run, key=lambda r: (len(r.attempts), r.steps))
+    kept = [run for run in listed if best[_nonce(run)] is run]
+    problems = [
+        Problem(
+            path=readable(run.folder),
+            text=f"is a copy of {best[_nonce(run)].name}: both began as the same start; left out",
+        )
+        for run in listed
+        if best[_nonce(run)] is not run
+    ]
     return kept, problems
+
+
+def _nonce(run: Run) -> str:
+    return run.attempts[0].nonce if run.attempts else str(run.folder.resolve())
 
 
 def each(

@@ -83,9 +83,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "95% bootstrap interval of the mean over seeds. With few seeds it is too narrow.",
     ),
     (
-        "p",
+        "p, permuted and t test",
         "Sign-flip permutation test over common seeds, or a permutation test where seeds differ; "
-        "adjusted by Holm's method over all comparisons of this report.",
+        "and a t test (paired, or Welch's) with Holm's correction over all tests of this report. "
+        "A difference is sure where the t test is below 0.05, the permutation test is as clear as "
+        "so few seeds allow, and there are three runs each.",
     ),
     (
         "Frontier",

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from analysis.examine import examine
 from analysis.findings import Findings
 from analysis.page import render
-from rlavr_hpc.errors import RlavrError, UserError
+from rlavr_hpc.errors import UserError
 
 HOST = "127.0.0.1"
 """Run folders may hold what others on the machine's network may not see."""
@@ -37,8 +37,6 @@ class Live:
     version: int = 0
     """Counts the findings that differ in more than their time."""
     _shown: Findings | None = None
-    trouble: str = ""
-    """Why the last reading failed; the page is the one before."""
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def begin(self) -> None:
@@ -54,14 +52,11 @@ class Live:
         """Read the run folders now; what goes wrong is told, and the last page stays."""
         try:
             found = self.read()
-        except (RlavrError, OSError) as error:
-            self.trouble = str(error)
-            log.warning("the page is not made anew: %s", error)
-            return
-        self.trouble = ""
-        if self._shown is None or replace(found, made=self._shown.made) != self._shown:
-            self._shown, self.page = found, render(found, live=True)
-            self.version += 1
+            if self._shown is None or replace(found, made=self._shown.made) != self._shown:
+                self._shown, self.page = found, render(found, live=True)
+                self.version += 1
+        except Exception as error:  # noqa: BLE001  the next reading may do; a dead thread would not
+            log.warning("the page is not made anew: %s: %s", type(error).__name__, error)
 
     def run(self) -> None:
         """Refresh until `end`."""

@@ -84,9 +84,24 @@ def _read_token(path: Path) -> Attempt:
         if values["version"] > VERSION:
             raise RlavrError(f"{path}: written by a newer version ({values['version']})")
         seals = {name: Seal(**seal) for name, seal in values["seals"].items()}
-        return Attempt(**{**values, "seals": seals})
+        return _checked(Attempt(**{**values, "seals": seals}), number=int(path.stem))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RlavrError(f"{path}: not an attempt's token: {error}") from error
+
+
+def _checked(attempt: Attempt, *, number: int) -> Attempt:
+    """The same; raises TypeError where a field cannot be what it says."""
+    if attempt.number != number:
+        raise TypeError(f"it says that it is number {attempt.number!r}")
+    counts = (attempt.number, attempt.resumed_from, attempt.branch)
+    texts = (attempt.host, attempt.started, attempt.nonce, attempt.reason)
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise TypeError(f"number, resumed_from and branch are {counts}")
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"host, started, nonce and reason are {texts}")
+    if not isinstance(attempt.setup, dict | None):
+        raise TypeError(f"setup is {attempt.setup!r}")
+    return attempt
 
 
 def publish_attempt(

@@ -1,8 +1,8 @@
 """Example rollouts on record: what a few prompts of a step were answered, and what that earned.
 
 `examples/N.jsonl` has one line per prompt. The reward of a prompt whose label was paid for tells
-the label, so such a line is marked, and `withheld` is what may leave the run folder without leave.
-A label that nobody bought stands nowhere here.
+the label, and so does its vote beside the row's share of right votes: such a line is marked, and
+`shareable` leaves it out. A label that nobody bought stands nowhere here.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ExampleResponse:
     agrees: bool
     """With the vote."""
     reward: float | None
-    """Trained on; None where it is withheld."""
+    """Trained on; None where it is not finite."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,19 +66,16 @@ class Example:
     reused: bool
     """The label was remembered: bought in an earlier step."""
     label: str | None
-    """The true label where `labelled`; None elsewhere, and where it is withheld."""
+    """The true label where `labelled`; None elsewhere."""
     weight: float
     """Of the prompt in the loss: 0 = not trained on."""
     responses: tuple[ExampleResponse, ...]
     """The first ones of the group."""
 
 
-def withheld(example: Example) -> Example:
-    """The same without label and rewards where these tell a true label."""
-    if not example.labelled:
-        return example
-    responses = tuple(replace(response, reward=None) for response in example.responses)
-    return replace(example, label=None, responses=responses)
+def shareable(examples: Iterable[Example]) -> list[Example]:
+    """Those that tell nothing of a label that was paid for."""
+    return [example for example in examples if not example.labelled]
 
 
 def is_due(step: int, *, every: int) -> bool:
@@ -204,6 +201,12 @@ _NAMES = frozenset(field.name for field in fields(Example))
 _RESPONSE_NAMES = frozenset(field.name for field in fields(ExampleResponse))
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "attempt": int, "prompt_id": str, "prompt": str, "vote": (str, type(None)), "labelled": bool,
+    "majority_ratio": (int, float),
+}  # fmt: skip
+
+
 def _read(row: Mapping[str, Any], where: str) -> Example:
     if row.get("v") != VERSION:
         raise RlavrError(f"{where}: version {row.get('v')!r} is not {VERSION}, the one known here")
@@ -217,4 +220,7 @@ def _read(row: Mapping[str, Any], where: str) -> Example:
         raise RlavrError(f"{where}: not an example of rollouts: {error!r}") from error
     if type(values["step"]) is not int or type(values["branch"]) is not int:
         raise RlavrError(f"{where}: branch {values['branch']!r}, step {values['step']!r}")
+    wrong = [key for key, kinds in _KINDS.items() if not isinstance(values[key], kinds)]
+    if wrong or not all(isinstance(response.text, str) for response in responses):
+        raise RlavrError(f"{where}: not an example of rollouts: {', '.join(wrong) or 'text'}")
     return Example(**{**values, "responses": responses})

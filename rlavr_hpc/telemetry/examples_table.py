@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rlavr_hpc.telemetry.examples import Example, withheld
+from rlavr_hpc.telemetry.examples import Example, shareable
 
 Cell = str | float | bool | None
 
@@ -14,7 +14,7 @@ COLUMNS = (
     "label", "weight", "sample", "response", "tokens", "truncated", "answer", "agrees", "reward",
     "correct",
 )  # fmt: skip
-"""`correct`: whether the label pays; empty without a label, and where that is withheld."""
+"""`correct`: whether the label pays; empty without a label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ def as_table(examples: Iterable[Example], *, share_labels: bool) -> Table:
 
     Args:
         examples: of one step.
-        share_labels: also show labels, and rewards and correctness by a label.
+        share_labels: also show prompts with a label, and what it is.
     """
-    shown = [example if share_labels else withheld(example) for example in examples]
+    shown = examples if share_labels else shareable(examples)
     return Table(columns=COLUMNS, rows=tuple(row for e in shown for row in _rows(e)))
 
 

@@ -63,6 +63,13 @@ def rebuild(
         run = start(run_dir, dashboard)
         catch_up(run, run_dir, dashboard, branches=branches)
         end_run(run, code, outcome)
+    except (RlavrError, OSError):
+        raise
+    except Exception as error:  # wandb's own are of many kinds
+        raise RlavrError(
+            f"wandb: {type(error).__name__}: {error}; `wandb login` or WANDB_API_KEY says who you "
+            "are"
+        ) from error
     finally:
         end_wandb()
     if dashboard.mode == "offline":

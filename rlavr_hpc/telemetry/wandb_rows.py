@@ -59,7 +59,8 @@ class RowSender:
         self.lacking = index + 1
 
     def _table(self, examples: list[Example] | None) -> Table | None:
-        return as_table(examples, share_labels=self.share_labels) if examples else None
+        table = as_table(examples or (), share_labels=self.share_labels)
+        return table if table.rows else None
 
 
 def catch_up(run: DashboardRun, run_dir: Path, dashboard: Dashboard, *, branches: int) -> RowSender:

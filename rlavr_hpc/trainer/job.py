@@ -177,6 +177,7 @@ def _finish(run: Run) -> ExitCode:
     if run.recorder is not None:
         print(words)
     _leave()
+    _close_mirror(run, ExitCode.DONE)  # may take long, and no rank waits for it
     return ExitCode.DONE
 
 
@@ -188,7 +189,6 @@ def _leave() -> None:
 
 def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
-    from rlavr_hpc.trainer.outcome import outcome_of  # noqa: PLC0415
     from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
 
     config, run_dir = run.parts.config, run.run_dir
@@ -200,10 +200,19 @@ def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     run.recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
     if status == "done":
         write_done(run_dir, run.state.step)
-    if run.recorder.mirror is not None:
-        book = run.parts.ledger.book
-        run.recorder.mirror.close(code, partial(outcome_of, run_dir, config, book, summary))
+    if code is not ExitCode.DONE:
+        _close_mirror(run, code)
     return explain(summary, config, run_dir)
+
+
+def _close_mirror(run: Run, code: ExitCode) -> None:
+    """Have the dashboard told how the attempt ended, on the rank that has one."""
+    if run.recorder is None or run.recorder.mirror is None or run.parts.ledger is None:
+        return
+    from rlavr_hpc.trainer.outcome import outcome_of, read_summary  # noqa: PLC0415
+
+    facts = run.run_dir, run.parts.config, run.parts.ledger.book, read_summary(run.run_dir)
+    run.recorder.mirror.close(code, partial(outcome_of, *facts))
 
 
 def set_up_logging(topology: Topology) -> None:

@@ -129,6 +129,7 @@ def test_mistakes_end_with_two_and_say_the_way_out(tmp_path: Path) -> None:
         ((tmp_path / "nowhere",), "no such folder"),
         ((tmp_path / "empty",), "name a run's folder, a sweep's"),
         ((tmp_path / "empty", "--target", "3"), "above 0 and at most at 1"),
+        ((tmp_path / "empty", "--workers", "0"), "at least one process"),
         ((), "required"),
     ):
         done = analyse(*arguments)

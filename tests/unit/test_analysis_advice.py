@@ -112,7 +112,7 @@ def test_a_collapsed_run_that_was_stopped_is_told_though_it_has_no_final_accurac
     ]  # fmt: skip
     found = compare(runs)
     assert "5 of 5 runs collapsed; none of its runs is finished" in words(found, "none")
-    assert "of the survivors" in " ".join(found.cautions)
+    assert "these arms have no accuracy" in " ".join(found.cautions)
 
 
 def test_many_failed_arms_are_summed_up() -> None:

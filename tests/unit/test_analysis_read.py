@@ -192,6 +192,16 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "every line of the record is taken as it stands",
     ),
     "no config": (lambda f: (f / "config.yaml").unlink(), "config.yaml: cannot be used"),
+    "a token of wrong types": (
+        lambda f: (f / "attempts/1.json").write_text(
+            (f / "attempts/1.json").read_text().replace('{"world_size": 1}', '["x"]')
+        ),
+        "setup is ['x']",
+    ),
+    "a column that is no metric": (
+        lambda f: write_lines(f / "metrics/1.jsonl", [{**rows(1)[0], "v": 1, "run": "x"}]),
+        "run is no metric's name",
+    ),
     "a newer config": (
         lambda f: (f / "config.yaml").write_text("version: 2\n"),
         "config.yaml: version 2 is not 1",
@@ -266,3 +276,10 @@ def test_only_gpus_count_as_accelerators(tmp_path: Path) -> None:
     (folder / "provenance").mkdir()
     (folder / "provenance/1.json").write_text('{"device": "NVIDIA H100 80GB HBM3"}')
     assert read(folder).accelerators == 4
+
+
+def test_settings_of_odd_kinds_are_none(tmp_path: Path) -> None:
+    config = {"seed": 1e30, "steps": True, "budget": "much", "warning": {"threshold": None, 3: 4}}
+    run = read(write_run(tmp_path / "r", rows(1), config=config))
+    assert (run.seed, run.steps_planned, run.budget, run.quota) == (None, None, None, None)
+    assert run.config["warning.3"] == 4

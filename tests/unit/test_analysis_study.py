@@ -87,6 +87,15 @@ def test_a_copied_run_counts_once(tmp_path: Path) -> None:
     assert study.problems[0].text == "is a copy of a: both began as the same start; left out"
 
 
+def test_of_copies_the_one_that_has_come_farthest_counts(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", rows(0.4, 0.5))
+    shutil.copytree(run, tmp_path / "a-backup")
+    (tmp_path / "a-backup/metrics/1.jsonl").write_bytes(b"")
+    study = analysis.load(tmp_path)
+    assert [one.name for one in study.runs] == ["run"]
+    assert "a-backup" in study.problems[0].path
+
+
 def test_what_is_no_run_is_told_but_an_earlier_report_is_not(tmp_path: Path) -> None:
     write_run(tmp_path / "a", rows(0.4))
     (tmp_path / "photos").mkdir()

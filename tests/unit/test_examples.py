@@ -17,7 +17,6 @@ from rlavr_hpc.telemetry.examples import (
     is_due,
     read_examples,
     shorten,
-    withheld,
 )
 from rlavr_hpc.telemetry.examples_table import as_table
 from rlavr_hpc.types import Label, Place, Signal
@@ -163,20 +162,16 @@ def test_a_damaged_or_newer_line_is_named_by_file_and_number(
     assert "examples/1.jsonl:1" in str(caught.value)
 
 
-def test_without_leave_neither_label_nor_a_reward_that_tells_it_is_shown() -> None:
+def test_without_leave_nothing_is_shown_of_a_prompt_whose_label_was_paid_for() -> None:
     examples = chosen(2, 2)
     table = as_table(examples, share_labels=False)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-    assert len(rows) == 12
     assert SECRET not in repr(table)
-    of_bought = [row for row in rows if row["labelled"]]
-    assert {(row["label"], row["reward"], row["correct"]) for row in of_bought} == {
-        (None, None, None)
-    }
-    of_others = [row for row in rows if not row["labelled"]]
-    assert [row["reward"] for row in of_others] == [1.0, 0.0, 1.0] * 2
-    assert {(row["label"], row["correct"]) for row in of_others} == {(None, None)}
-    assert SECRET not in repr([withheld(example) for example in examples])
+    assert {row["prompt_id"] for row in rows} == {e.prompt_id for e in examples if not e.labelled}
+    assert [row["reward"] for row in rows] == [1.0, 0.0, 1.0] * 2
+    told = {(row["label"], row["correct"], row["labelled"]) for row in rows}
+    assert told == {(None, None, False)}
+    assert as_table(chosen(2, 0), share_labels=False).rows == ()
 
 
 def test_with_leave_the_table_shows_labels_that_were_paid_for_and_no_other() -> None:
