@@ -50,7 +50,9 @@ def _report(arguments: Sequence[str]) -> int:
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
     from analysis.report import in_brief, write_report  # noqa: PLC0415
+    from analysis.study import collect_seldom  # noqa: PLC0415
 
+    collect_seldom()
     findings, steps = examine(
         given.folders, workers=given.workers, target=given.target, progress=sys.stderr.isatty()
     )
