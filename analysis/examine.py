@@ -36,8 +36,6 @@ POINTS = 150
 FEW_POINTS = 40
 MANY_RUNS = 100
 """From so many runs on curves have few points; the tables have all."""
-EXAMPLE_STEPS = 2
-"""The first and the last step with examples."""
 EXAMPLE_CHARACTERS = 600
 
 

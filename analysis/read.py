@@ -14,9 +14,10 @@ import pandas as pd
 import yaml
 from pandas.api.types import is_numeric_dtype
 
-from analysis.run import Problem, Run, Stop, readable
+from analysis.purchases import compare_totals, on_line, read_purchases
+from analysis.run import PURCHASES, Problem, Run, Stop, readable
 from analysis.segments import Notes, attempts_of, files_of, segments
-from rlavr_hpc.attempts import Attempt, forks
+from rlavr_hpc.attempts import Attempt
 from rlavr_hpc.telemetry import names
 
 CONFIG_VERSION = 1
@@ -27,7 +28,6 @@ LARGEST = 2.0**53
 """Larger numbers are no settings, and no integers in a float."""
 KEYS = ("step", "branch", "attempt", "time")
 WRITTEN = ["attempt", "branch", "step", "time", names.TIME_STEP]
-PURCHASES = ["branch", "step", "wanted", "bought", "void", "cost", "on_line"]
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -48,8 +48,8 @@ def read_run(
     attempts = attempts_of(folder, notes)
     summary = _record(folder / "summary.json", notes)
     line, written = _rows(folder, attempts, notes)
-    purchases = _purchases(folder, attempts, notes)
-    _compare_totals(folder, line, purchases, notes)
+    purchases = read_purchases(folder, attempts, notes)
+    compare_totals(folder, line, purchases, notes)
     trained = [attempt.number for attempt in attempts if attempt.setup is not None]
     provenance = _record(folder / "provenance" / f"{max(trained, default=1)}.json", notes)
     return Run(
@@ -152,8 +152,8 @@ def _rows(
         notes.add(folder / "metrics", f"{twice} steps stand twice in one attempt; the last counts")
     written = rows.reindex(columns=WRITTEN)
     counted = rows.drop_duplicates(["branch", "step"], keep="last")
-    on_line = _on_line(counted["branch"], counted["step"], attempts)
-    line = counted[on_line].sort_values(["step", "branch"]).drop_duplicates("step", keep="last")
+    stays = on_line(counted["branch"], counted["step"], attempts)
+    line = counted[stays].sort_values(["step", "branch"]).drop_duplicates("step", keep="last")
     return line.set_index("step").drop(columns="v", errors="ignore"), written
 
 
@@ -180,67 +180,6 @@ def _numeric(frame: pd.DataFrame, path: Path, notes: Notes) -> pd.DataFrame:
         frame["branch"] = frame["branch"].fillna(0)
     floats = [c for c in frame.columns if c not in (*KEYS, "v") and frame[c].dtype != np.float64]
     return frame.astype(dict.fromkeys(floats, "float64")) if floats else frame
-
-
-def _on_line(branches: pd.Series, steps: pd.Series, attempts: Sequence[Attempt]) -> pd.Series:
-    """Whether each (branch, step) is among what the run has behind it: not rolled back."""
-    stays = pd.Series(True, index=steps.index)
-    for branch, step in forks(attempts).items():
-        stays &= ~((branches < branch) & (steps > step))
-    return stays
-
-
-def _purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> pd.DataFrame:
-    """One row per decision. The chain of hashes is `rlavr_hpc.ledger verify`'s to check."""
-    decisions: dict[tuple[int, int], list[float]] = {}
-    stray = 0
-    for _, lines in segments(folder, "ledger", attempts, notes):
-        for row in lines:
-            key, kind = (row.get("branch", 0), row["step"]), row.get("kind")
-            if kind == "intent":
-                wanted = row.get("prompts")
-                decisions[key] = [len(wanted) if isinstance(wanted, list) else 0, 0, 0, 0.0]
-            elif kind in ("commit", "void") and key in decisions:
-                entry = decisions[key]
-                entry[1 if kind == "commit" else 2] += 1
-                cost = row.get("cost", 0.0)
-                entry[3] += cost if isinstance(cost, int | float) else 0.0
-            else:
-                stray += 1
-    if stray:
-        notes.add(
-            folder / "ledger",
-            f"{stray} lines are no purchase or follow no decision; left out "
-            f"(`python -m rlavr_hpc.ledger verify {folder}` names them)",
-        )
-    if not decisions:
-        return pd.DataFrame(columns=PURCHASES)
-    values = [[*key, *entry] for key, entry in sorted(decisions.items())]
-    frame = pd.DataFrame(values, columns=PURCHASES[:-1])
-    frame["on_line"] = _on_line(frame["branch"], frame["step"], attempts)
-    return frame
-
-
-def _compare_totals(
-    folder: Path, line: pd.DataFrame, purchases: pd.DataFrame, notes: Notes
-) -> None:
-    """The ledger's count of labels must be the one that the last row tells."""
-    if names.LABELS_TOTAL not in line.columns or not len(line):
-        return
-    last = line[names.LABELS_TOTAL].dropna()
-    if not len(last):
-        return
-    branch, step = line["branch"].loc[last.index[-1]], last.index[-1]
-    before = (purchases["branch"] < branch) | (
-        (purchases["branch"] == branch) & (purchases["step"] <= step)
-    )
-    bought = int(purchases.loc[before, "bought"].sum()) if len(purchases) else 0
-    if bought != int(last.iloc[-1]):
-        notes.add(
-            folder / "ledger",
-            f"{bought} labels are on record up to step {step}, the metrics tell of "
-            f"{int(last.iloc[-1])}; `python -m rlavr_hpc.ledger verify {folder}` says more",
-        )
 
 
 def _stops(folder: Path, notes: Notes) -> Iterator[Stop]:

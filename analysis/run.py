@@ -14,6 +14,8 @@ import pandas as pd
 from rlavr_hpc.attempts import Attempt
 from rlavr_hpc.telemetry import names
 
+PURCHASES = ["branch", "step", "wanted", "bought", "void", "cost", "on_line"]
+"""Columns of `Run.purchases`."""
 HELD_OUT = "eval/held_out/mean@"
 """Beginning of the held-out accuracy's name; the number of samples follows."""
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.read import PURCHASES, WRITTEN
-from analysis.run import Run
+from analysis.read import WRITTEN
+from analysis.run import PURCHASES, Run
 from rlavr_hpc.attempts import SEALED, seal_file, segment
 
 CONFIG: dict[str, Any] = {
