@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from rlavr_hpc.config_algorithm import AlgorithmConfig
 from rlavr_hpc.config_cluster import ClusterConfig
 from rlavr_hpc.config_data import DataConfig, DataKind
 from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import (
     AcquisitionConfig,
-    AlgorithmConfig,
     CheckpointConfig,
     DeepspeedConfig,
     EvalConfig,

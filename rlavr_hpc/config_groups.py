@@ -79,6 +79,9 @@ class ModelConfig:
     path: str | None = None
     """Folder or hub name of a Hugging Face causal language model; not used by the testbed."""
     dtype: Dtype = Dtype.bfloat16
+    attention: str = "auto"
+    """Transformers' name of the attention that trains (sdpa, flash_attention_2, eager, ...); auto =
+    flash_attention_2 on a GPU that has it, else Transformers' choice."""
     trust_remote_code: bool = False
     tied_embeddings: bool = False
     """Testbed only: whether the tiny model shares its embedding with its head."""
@@ -89,6 +92,8 @@ class ModelConfig:
         """Check fields against each other."""
         if self.source is ModelSource.pretrained and not self.path:
             raise UserError("model.path is missing: name a model folder, or use model=testbed")
+        if "flash" in self.attention and self.dtype is Dtype.float32:
+            raise UserError(f"model.attention={self.attention} needs model.dtype=bfloat16")
         at_least("model.pretrain_steps", self.pretrain_steps, 1)
 
 
@@ -155,49 +160,6 @@ class AcquisitionConfig(PluginConfig):
     """True when the policy says whose vote it trusts: `unlabelled=trusted`."""
     research_only: bool = False
     """True when the policy looks at labels nobody bought."""
-
-
-@dataclass(slots=True, kw_only=True)
-class AlgorithmConfig:
-    """The batch, the loss and the optimizer."""
-
-    batch: int = 64
-    """B, prompts a step."""
-    group_size: int = 8
-    """G, rollouts a prompt."""
-    mini_batch: int = 64
-    """Prompts per optimizer update."""
-    micro_batch: int = 64
-    """Responses per forward pass and rank."""
-    loss: PluginConfig = field(default_factory=PluginConfig)
-    lr: float = 1e-6
-    weight_decay: float = 0.0
-    beta1: float = 0.9
-    beta2: float = 0.999
-    warmup_steps: int = 0
-    clip_grad: float = 1.0
-    logit_chunk: int = 4096
-    """Tokens whose logits exist at once."""
-
-    def __post_init__(self) -> None:
-        """Check ranges and divisibility."""
-        for name in ("batch", "mini_batch", "micro_batch", "logit_chunk"):
-            at_least(f"algorithm.{name}", getattr(self, name), 1)
-        at_least("algorithm.group_size", self.group_size, 2)
-        at_least("algorithm.warmup_steps", self.warmup_steps, 0)
-        if self.batch % self.mini_batch:
-            raise UserError(
-                f"algorithm.mini_batch={self.mini_batch} does not divide algorithm.batch="
-                f"{self.batch}"
-            )
-        for name in ("lr", "clip_grad"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UserError(f"algorithm.{name}={getattr(self, name)} must be above 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise UserError(f"algorithm.weight_decay={self.weight_decay} must not be negative")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"algorithm.{name}={getattr(self, name)} is outside [0, 1)")
 
 
 @dataclass(slots=True, kw_only=True)

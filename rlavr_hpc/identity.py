@@ -25,6 +25,13 @@ NOT_IDENTITY = (
     "cluster",
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
+ADDED = {
+    "model.attention": "auto",
+    "algorithm.micro_tokens": None,
+    "algorithm.packing": "auto",
+}
+"""Keys that came later, with what runs without them did: at this value they do not count, so that
+the command of an older run still finds its folder."""
 CONFIG_VERSION = 1
 
 
@@ -51,7 +58,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
 def identity(config: RunConfig) -> dict[str, Any]:
     """The flat keys and values that decide a run's results."""
     nested = {k: v for k, v in to_dict(config).items() if k not in NOT_IDENTITY}
-    return dict(_flatten(nested))
+    return {k: v for k, v in _flatten(nested) if k not in ADDED or v != ADDED[k]}
 
 
 def hash8(config: RunConfig) -> str:

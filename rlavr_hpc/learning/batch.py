@@ -1,8 +1,4 @@
-"""From signals to the optimizer's batches, dealt evenly to ranks and micro-batches.
-
-Under ZeRO-3 every rank must run the same number of forward passes, or the gathers of parameters
-deadlock; so the shares are padded with samples of advantage 0.
-"""
+"""From signals to the optimizer's batches."""
 
 from __future__ import annotations
 
@@ -48,22 +44,3 @@ def _samples(signal: Signal) -> list[Sample]:
         )
         for rollout, advantage in zip(signal.group.rollouts, advantages_G, strict=True)
     ]
-
-
-def deal(
-    samples: Sequence[Sample], *, ranks: int, micro_batch: int
-) -> list[list[list[tuple[Sample, bool]]]]:
-    """Deal samples to ranks and micro-batches: `[rank][micro-batch]` -> (sample, is padding).
-
-    The same samples are always dealt the same way, so what one rank has learnt of a sample it finds
-    again by the sample's key. Samples of like length meet in a micro-batch, so that little is
-    padded; lengths are spread evenly over the ranks; every rank gets the same number of
-    micro-batches. Padding samples are repeated ones: they neither move the weights nor count.
-    """
-    order = sorted(samples, key=lambda s: -(len(s.prompt_ids) + len(s.response_ids)))
-    shares = [list(order[rank::ranks]) for rank in range(ranks)]
-    size = len(shares[0])
-    padded = [
-        [(s, False) for s in share] + [(order[-1], True)] * (size - len(share)) for share in shares
-    ]
-    return [[share[i : i + micro_batch] for i in range(0, size, micro_batch)] for share in padded]

@@ -214,6 +214,7 @@ def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
     return PolicySettings(
         model_path=language.path,
         dtype=config.model.dtype,
+        attention=config.model.attention,
         trust_remote_code=config.model.trust_remote_code,
         pad_id=language.pad_id,
         temperature=config.rollout.temperature,

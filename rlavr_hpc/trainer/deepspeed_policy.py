@@ -23,25 +23,23 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
-from rlavr_hpc.learning.batch import deal
+from rlavr_hpc.learning.dealing import MicroBatch, deal, deal_tokens, length
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
 from rlavr_hpc.telemetry.step_metrics import Update
+from rlavr_hpc.trainer.attention import attention, packs
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     OldLogProbs,
     Scores,
     ScoringModel,
-    Sequences,
-    collate,
     joined,
     parameter_names,
 )
+from rlavr_hpc.trainer.sequences import Sequences, packed, padded
 from rlavr_hpc.trainer.shards import ShardFiles, write_file
 from rlavr_hpc.trainer.token_sums import largest, summed
 from rlavr_hpc.trainer.zero_shards import TAG, reshard
 from rlavr_hpc.types import MiniBatch, Sample
-
-MicroBatch = list[tuple[Sample, bool]]
 
 
 def load_cpu_op() -> None:
@@ -74,6 +72,7 @@ class DeepspeedPolicy:
         """Raised by every optimizer update; a rollout engine must hold the same."""
         ds_config = engine_config(settings)
         model = _load_partitioned(settings, ds_config)
+        self._packs = packs(settings.algorithm.packing, model.language_model.config)
         if settings.deepspeed.gradient_checkpointing:
             model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
         algorithm = settings.algorithm
@@ -240,11 +239,18 @@ class DeepspeedPolicy:
         self.score([dummy])
 
     def _deal(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
-        return deal(samples, ranks=self._ranks, micro_batch=self._settings.algorithm.micro_batch)
+        algorithm = self._settings.algorithm
+        if algorithm.micro_tokens is None:
+            return deal(samples, ranks=self._ranks, micro_batch=algorithm.micro_batch)
+        return deal_tokens(
+            samples, ranks=self._ranks, micro_tokens=algorithm.micro_tokens, packed=self._packs
+        )
 
     def _collate(self, micro: MicroBatch) -> Sequences:
         samples = [sample for sample, _ in micro]
-        return collate(samples, pad_id=self._settings.pad_id, device=self._device)
+        if self._packs:
+            return packed(samples, device=self._device)
+        return padded(samples, pad_id=self._settings.pad_id, device=self._device)
 
     def _counted(self, micro: MicroBatch) -> torch.Tensor:
         return self._spread(micro, [0.0 if padding else 1.0 for _, padding in micro])
@@ -286,7 +292,7 @@ class DeepspeedPolicy:
 
 def _tokens(share: Sequence[MicroBatch]) -> int:
     """Prompt and response tokens of a rank's share."""
-    return sum(len(s.prompt_ids) + len(s.response_ids) for micro in share for s, _ in micro)
+    return sum(length(sample) for micro in share for sample, _ in micro)
 
 
 def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> ScoringModel:
@@ -295,6 +301,7 @@ def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> Sc
     language_model = AutoModelForCausalLM.from_pretrained(
         settings.model_path,
         dtype=getattr(torch, settings.dtype),
+        attn_implementation=attention(settings.attention, settings.dtype),
         trust_remote_code=settings.trust_remote_code,
     )
     del partition_on_load  # other models of this process are not to be partitioned

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.config_groups import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
+from rlavr_hpc.config_algorithm import AlgorithmConfig
+from rlavr_hpc.config_groups import DeepspeedConfig, Dtype, Offload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +16,7 @@ class PolicySettings:
 
     model_path: Path | str
     dtype: Dtype
+    attention: str
     trust_remote_code: bool
     pad_id: int
     temperature: float

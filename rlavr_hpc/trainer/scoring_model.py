@@ -1,6 +1,6 @@
 """The language model as training sees it: token ids in, log-probabilities of responses out.
 
-Shapes: N sequences, T tokens (right-padded), R response tokens of all sequences in order, D hidden.
+Shapes: N samples in B rows of T tokens, R response tokens of all samples in order, D hidden.
 """
 
 from __future__ import annotations
@@ -13,21 +13,10 @@ from torch import nn
 
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
-from rlavr_hpc.types import Sample
+from rlavr_hpc.trainer.sequences import Sequences
 
 PREFIX = "language_model."
 """Of the wrapped model's parameter names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sequences:
-    """A right-padded micro-batch."""
-
-    ids_NT: torch.Tensor
-    attention_NT: torch.Tensor
-    """1 where there is a token."""
-    response_NT: torch.Tensor
-    """True where the token belongs to the response: it is scored by the position before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +55,6 @@ OldLogProbs = Mapping[tuple[str, int], torch.Tensor]
 """Sample's key -> (T,) log-probabilities before a step's first update."""
 
 
-def collate(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Sequences:
-    """Right-pad samples to the longest."""
-    width = max(len(s.prompt_ids) + len(s.response_ids) for s in samples)
-    ids, attention, response = [], [], []
-    for s in samples:
-        prompt, answer = len(s.prompt_ids), len(s.response_ids)
-        padding = width - prompt - answer
-        ids.append([*s.prompt_ids, *s.response_ids, *[pad_id] * padding])
-        attention.append([1] * (prompt + answer) + [0] * padding)
-        response.append([False] * prompt + [True] * answer + [False] * padding)
-    return Sequences(
-        ids_NT=torch.tensor(ids, device=device),
-        attention_NT=torch.tensor(attention, device=device),
-        response_NT=torch.tensor(response, device=device),
-    )
-
-
 class ScoringModel(nn.Module):
     """A Hugging Face causal language model that returns log-probabilities instead of logits."""
 
@@ -116,24 +88,23 @@ class ScoringModel(nn.Module):
             (R,) each, sequence by sequence; in full, also (R,), (N, D) and (N, D).
         """
         decoder = self.language_model.get_decoder()  # type: ignore[operator]
-        hidden_NTD = decoder(
-            input_ids=sequences.ids_NT, attention_mask=sequences.attention_NT, use_cache=False
-        ).last_hidden_state
-        scored_NT = sequences.response_NT[:, 1:]
+        hidden_BTD = decoder(
+            input_ids=sequences.ids_BT, attention_mask=sequences.attention_BT,
+            position_ids=sequences.position_BT, use_cache=False,
+        ).last_hidden_state  # fmt: skip
+        scored_BT = sequences.response_BT[:, 1:]
         scores: tuple[torch.Tensor, ...] = self.head(
-            hidden_NTD[:, :-1][scored_NT], sequences.ids_NT[:, 1:][scored_NT], certainty=in_full
+            hidden_BTD[:, :-1][scored_BT], sequences.ids_BT[:, 1:][scored_BT], certainty=in_full
         )
-        return (*scores, *_last_states(hidden_NTD, sequences)) if in_full else scores
+        return (*scores, *_last_states(hidden_BTD, sequences)) if in_full else scores
 
 
 def _last_states(
-    hidden_NTD: torch.Tensor, sequences: Sequences
+    hidden_BTD: torch.Tensor, sequences: Sequences
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(N, D) each: at the last token of the prompts, and of the responses."""
-    rows_N = torch.arange(len(hidden_NTD), device=hidden_NTD.device)
-    length_N = sequences.attention_NT.sum(1)
-    prompt_N = length_N - sequences.response_NT.sum(1)
-    return hidden_NTD[rows_N, prompt_N - 1].float(), hidden_NTD[rows_N, length_N - 1].float()
+    hidden_XD = hidden_BTD.flatten(0, 1)
+    return hidden_XD[sequences.prompt_end_N].float(), hidden_XD[sequences.end_N].float()
 
 
 class _Head(nn.Module):

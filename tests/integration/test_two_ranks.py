@@ -60,10 +60,15 @@ def test_the_policys_own_view_of_its_responses_is_the_same_on_one_rank_and_two(
 
 @pytest.mark.ranks
 def test_care_sees_the_same_features_on_one_rank_and_two(tmp_path: Path) -> None:
-    """Two updates a step: the log-probabilities before them come from the same forward."""
+    """Two updates a step: the log-probabilities before them come from the same forward.
+
+    The two ranks pack their micro-batches by tokens, the one rank pads its own by count.
+    """
     arguments = [*SAME, "steps=2", "acquisition=care", "algorithm.mini_batch=8"]
+    packed = ["algorithm.micro_tokens=100", "algorithm.packing=on"]
     for ranks in (1, 2):
-        done = run(*arguments, f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
+        more = packed if ranks == 2 else []
+        done = run(*arguments, *more, f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
         assert done.returncode == 0, done.stderr
     one, two = tmp_path / "1", tmp_path / "2"
     assert [p for p in purchases(one) if p[0] == 1] == [p for p in purchases(two) if p[0] == 1]
@@ -108,7 +113,8 @@ def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: 
 def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_path: Path) -> None:
     arguments = [
         *TINY, "rollout=vllm", "model.dtype=bfloat16", "steps=4", "acquisition=care",
-        "acquisition.settings.warmup_steps=2", f"run_dir={tmp_path / 'r'}",
+        "acquisition.settings.warmup_steps=2", "algorithm.micro_tokens=400",
+        "algorithm.packing=on", f"run_dir={tmp_path / 'r'}",
     ]  # fmt: skip
     done = run(*arguments, ranks=2)
     assert done.returncode == 0, done.stderr

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlavr_hpc.learning.advantages import group_advantages
-from rlavr_hpc.learning.batch import deal, make_mini_batches
+from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.certainty import (
     ProbabilityReward,
     SelfCertaintyReward,
     TokenEntropyReward,
     TrajectoryEntropyReward,
 )
+from rlavr_hpc.learning.dealing import deal
 from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
 from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
