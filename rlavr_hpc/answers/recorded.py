@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 
 from rlavr_hpc.answers.given_up import GivenUp, mark_of
 from rlavr_hpc.answers.referee import Referee, Verdict
@@ -34,6 +35,17 @@ class RecordedReferee:
         """Groups with their votes; see `Referee.vote`. `settle` them before they are used."""
         marks = self._given_up.at(place, stage)
         return self._referee.vote(prompts, rollouts, given_up=marks)
+
+    def begin_vote(
+        self,
+        prompts: Sequence[Prompt],
+        rollouts: Sequence[Sequence[Rollout]],
+        *,
+        place: Place,
+        stage: str,
+    ) -> Future[list[Group]]:
+        """The same beside the caller's next work; ask for the result before anything else."""
+        return self._referee.beside.submit(self.vote, prompts, rollouts, place=place, stage=stage)
 
     def settle(self, groups: Iterable[Group], *, place: Place, stage: str) -> None:
         """Put on disk which answers of these groups are ungradable."""

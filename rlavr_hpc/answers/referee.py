@@ -7,6 +7,7 @@ bulk, so that all graders are busy at once.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from rlavr_hpc.answers.clusters import cluster, equals_known, open_pairs, open_pairs_with_known
@@ -49,9 +50,13 @@ class Referee:
         """
         self.equality = Equality(lambda: GraderPool(limits or Limits(), workers=workers))
         self.tasks = make_tasks(where)
+        self.beside = ThreadPoolExecutor(1, thread_name_prefix="referee")
+        """For work beside the caller's. It must live as long as the graders: they end with the
+        thread that started them."""
 
     def close(self) -> None:
-        """End the graders."""
+        """End the graders, after the work in progress."""
+        self.beside.shutdown()
         self.equality.close()
 
     def vote(

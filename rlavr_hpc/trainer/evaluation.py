@@ -7,7 +7,7 @@ from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import HeldOutSet, Parts
-from rlavr_hpc.trainer.step import gather_groups, generate, judge, share_of
+from rlavr_hpc.trainer.step import gather_groups, gather_rollouts, generate, judge, share_of
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Place
 
@@ -39,7 +39,7 @@ def _evaluate_set(parts: Parts, test_set: HeldOutSet, place: Place) -> Metrics:
     rollouts, _ = generate(parts, share, sampling, place)
     stage = f"eval/{test_set.name}"
     mine = parts.referee.vote(share, rollouts, place=place, stage=stage)
-    groups = gather_groups(mine, test_set.prompts, parts)
+    groups = gather_groups(mine, gather_rollouts(share, rollouts, test_set.prompts, parts), parts)
     ranks.on_main(lambda: parts.referee.settle(groups, place=place, stage=stage))
     verdicts = judge(parts, mine, test_set.answers, place=place, stage=stage)
     judged = [(g, verdicts[g.prompt.id].correct) for g in groups]

@@ -16,13 +16,17 @@ from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores
 from rlavr_hpc.types import (
-    Group,
     HiddenStates,
     MiniBatch,
+    Prompt,
     ResponseScore,
     ResponseScores,
+    Rollout,
     Sample,
 )
+
+Answered = tuple[Prompt, tuple[Rollout, ...]]
+"""A prompt with its rollouts, whether or not they have been voted on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class Scored:
     """On every rank: an update deals its samples differently."""
 
 
-def score_responses(policy: DeepspeedPolicy, groups: Sequence[Group], asked: Asked) -> Scored:
+def score_responses(policy: DeepspeedPolicy, groups: Sequence[Answered], asked: Asked) -> Scored:
     """The policy's own view of every response; all ranks call this together."""
     if not (asked.scores or asked.hidden):
         return Scored()
@@ -55,7 +59,7 @@ def score_responses(policy: DeepspeedPolicy, groups: Sequence[Group], asked: Ask
     everyone = ranks.gather_lists(list(zip(mine.keys, _summaries(mine), strict=True)))
     found = {key: score for part in everyone for key, score in part}
     return Scored(
-        responses={g.prompt.id: [found[g.prompt.id, r.sample] for r in g.rollouts] for g in groups},
+        responses={p.id: [found[p.id, r.sample] for r in rollouts] for p, rollouts in groups},
         hidden=_hidden_states(mine, groups) if asked.hidden else {},
         old=_all_logprobs(mine) if asked.tokens else {},
     )
@@ -70,13 +74,14 @@ def old_logprobs(
     return [known or policy.score(batch.samples).old_logprobs() for batch in batches]
 
 
-def _samples(group: Group) -> list[Sample]:
+def _samples(answered: Answered) -> list[Sample]:
+    prompt, rollouts = answered
     return [
         Sample(
-            key=(group.prompt.id, rollout.sample), prompt_ids=group.prompt.token_ids,
+            key=(prompt.id, rollout.sample), prompt_ids=prompt.token_ids,
             response_ids=rollout.token_ids, sampler_logprobs=rollout.logprobs, advantage=0.0,
         )
-        for rollout in group.rollouts
+        for rollout in rollouts
     ]  # fmt: skip
 
 
@@ -96,7 +101,7 @@ def _summaries(scores: Scores) -> list[ResponseScore]:
     ]  # fmt: skip
 
 
-def _hidden_states(mine: Scores, groups: Sequence[Group]) -> dict[str, HiddenStates]:
+def _hidden_states(mine: Scores, groups: Sequence[Answered]) -> dict[str, HiddenStates]:
     """Of all groups on rank 0; the prompt's state is taken from its first response's pass."""
     rows = zip(mine.keys, mine.prompt_ND.numpy(), mine.response_ND.numpy(), strict=True)
     share = [(key, prompt if key[1] == 0 else None, response) for key, prompt, response in rows]
@@ -104,11 +109,11 @@ def _hidden_states(mine: Scores, groups: Sequence[Group]) -> dict[str, HiddenSta
     prompts = {key[0]: prompt for key, prompt, _ in everyone if prompt is not None}
     responses = {key: response for key, _, response in everyone}
     return {
-        group.prompt.id: HiddenStates(
-            prompt_D=prompts[group.prompt.id],
-            responses_GD=np.stack([responses[group.prompt.id, r.sample] for r in group.rollouts]),
+        prompt.id: HiddenStates(
+            prompt_D=prompts[prompt.id],
+            responses_GD=np.stack([responses[prompt.id, r.sample] for r in rollouts]),
         )
-        for group in (groups if everyone else ())
+        for prompt, rollouts in (groups if everyone else ())
     }
 
 

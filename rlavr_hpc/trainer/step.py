@@ -24,7 +24,7 @@ from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.measured import purchase_metrics, timing, training_metrics
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
-from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
+from rlavr_hpc.trainer.response_scores import Answered, Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
 from rlavr_hpc.trainer.weight_sync import sync_weights
 from rlavr_hpc.types import Choice, Group, Label, OwnView, Place, Prompt, Rollout, Signal
@@ -64,12 +64,14 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         share = share_of(prompts, parts)
         rollouts, judged = generate(parts, share, _training_sampling(parts), place, judge=True)
         parts.engine.rest()
-    with clock.phase("grade"):
-        mine = parts.referee.vote(share, rollouts, place=place, stage=TRAIN)
-        groups = gather_groups(mine, prompts, parts)
-        judged = gather_judgements(judged, parts)
+    voting = parts.referee.begin_vote(share, rollouts, place=place, stage=TRAIN)
     with clock.phase("score"):
-        scored = score_responses(parts.policy, groups, asked_of_scoring(parts))
+        answered = gather_rollouts(share, rollouts, prompts, parts)
+        scored = score_responses(parts.policy, answered, asked_of_scoring(parts))
+    with clock.phase("grade"):
+        mine = voting.result()
+        groups = gather_groups(mine, answered, parts)
+        judged = gather_judgements(judged, parts)
     ranks.give_up_together(parts.deadline.hopeless)  # nothing has changed up to here
     bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
     with clock.phase("grade"):
@@ -163,11 +165,26 @@ def share_of(prompts: Sequence[Prompt], parts: Parts) -> list[Prompt]:
     return list(prompts[parts.engine.replica :: parts.engine.replicas])
 
 
-def gather_groups(mine: list[Group], prompts: Sequence[Prompt], parts: Parts) -> list[Group]:
-    """All groups on every rank, in the batch's order."""
-    everyone = ranks.gather_lists(mine if parts.engine.is_leader else [])
-    by_prompt = {group.prompt.id: group for part in everyone for group in part}
-    return [by_prompt[prompt.id] for prompt in prompts]
+def gather_rollouts(
+    share: Sequence[Prompt], mine: Sequence[Sequence[Rollout]], prompts: Sequence[Prompt],
+    parts: Parts,
+) -> list[Answered]:  # fmt: skip
+    """All prompts with their rollouts on every rank, in the batch's order."""
+    shown = zip((prompt.id for prompt in share), map(tuple, mine), strict=True)
+    everyone = ranks.gather_lists(list(shown) if parts.engine.is_leader else [])
+    by_prompt = {prompt: rollouts for part in everyone for prompt, rollouts in part}
+    return [(prompt, by_prompt[prompt.id]) for prompt in prompts]
+
+
+def gather_groups(mine: Sequence[Group], answered: Sequence[Answered], parts: Parts) -> list[Group]:
+    """All groups on every rank: everybody's rollouts with the votes of the rank that counted."""
+    votes = [(group.prompt.id, group.vote) for group in mine]
+    everyone = ranks.gather_lists(votes if parts.engine.is_leader else [])
+    by_prompt = {prompt: vote for part in everyone for prompt, vote in part}
+    return [
+        Group(prompt=prompt, rollouts=rollouts, vote=by_prompt[prompt.id])
+        for prompt, rollouts in answered
+    ]
 
 
 def generate(

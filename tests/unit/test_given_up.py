@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -178,3 +180,17 @@ def test_an_ungradable_share_is_a_metric_of_its_own() -> None:
     row = as_row(group_metrics([lost, group(["1", "1", "1"])], []))
     assert row[names.GRADE_UNGRADABLE] == pytest.approx(1 / 6)
     assert row[names.COLLAPSE_UNPARSABLE] == pytest.approx(1 / 6)
+
+
+def test_a_vote_begun_beside_other_work_is_the_vote(tmp_path: Path) -> None:
+    """In a thread of the referee's own, which outlives this run's part of it."""
+    rollouts, judge = group(["7", "8", "7"]).rollouts, Referee()
+    referee = RecordedReferee(judge, opened(tmp_path))
+    beside = referee.begin_vote([prompt()], [rollouts], place=PLACE, stage="train")
+    assert beside.result() == referee.vote([prompt()], [rollouts], place=PLACE, stage="train")
+    [thread] = [t for t in threading.enumerate() if t in judge.beside._threads]
+    del referee
+    gc.collect()
+    assert thread.is_alive()
+    judge.close()
+    assert not thread.is_alive()
