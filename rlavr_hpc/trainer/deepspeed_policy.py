@@ -26,6 +26,7 @@ from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.batch import deal
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
 from rlavr_hpc.telemetry.step_metrics import Update
+from rlavr_hpc.trainer.device_memory import TrainingStates
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     OldLogProbs,
@@ -89,6 +90,7 @@ class DeepspeedPolicy:
         self._engine.checkpoint_engine = self._files = ShardFiles()
         self._engine._copy_recovery_script = lambda folder: None
         self._names = parameter_names(self._engine.module)
+        self._states = TrainingStates(self._engine)
         self._first_pass()
 
     @property
@@ -180,6 +182,15 @@ class DeepspeedPolicy:
                 yield from self._gathered(bucket)
                 bucket, size = [], 0
         yield from self._gathered(bucket)
+
+    def leave_device(self) -> None:
+        """Make room for generation: all but the weights to host memory, if the settings say so."""
+        if self._settings.deepspeed.offload_states:
+            self._states.leave()
+
+    def return_to_device(self) -> None:
+        """Undo `leave_device`, before the next update or snapshot."""
+        self._states.come_back()
 
     @staticmethod
     def make_folders(folder: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.config_groups import AlgorithmConfig, DeepspeedConfig, Dtype, Offload
+from rlavr_hpc.config_deepspeed import DeepspeedConfig, Offload
+from rlavr_hpc.config_groups import AlgorithmConfig, Dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.telemetry.glossary import GLOSSARY, ROW_KEYS
+from rlavr_hpc.telemetry.names import MEMORY_PHASES, free_name
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
     CARE,
@@ -54,7 +55,7 @@ def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
     missing = {i.name for i in GLOSSARY if not any(i.names(name) for name in told)}
     assert missing == {
         "train/reference_kl", "labels/budget_used", "sys/accelerator_peak_gib",
-        "sys/accelerator_reserved_gib",
+        "sys/accelerator_reserved_gib", *map(free_name, MEMORY_PHASES),
     }  # fmt: skip
     always = {info.name for info in GLOSSARY if not info.when}
     assert [always - set(row) for row in rows[1:]] == [set()] * 6
