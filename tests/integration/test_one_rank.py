@@ -122,6 +122,17 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
     assert results(metrics(folder) + metrics(folder, 2)) == results(metrics(finished))
 
 
+def test_states_that_leave_the_device_and_activations_computed_twice_change_nothing(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    done = run(*SIX_STEPS, "deepspeed=zero3_sleep", f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    for step in (4, 6):
+        assert weights_hash(folder, step) == weights_hash(finished, step)
+    assert results(metrics(folder)) == results(metrics(finished))
+
+
 def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [*SIX_STEPS, "save_every=0", f"run_dir={folder}"]  # so it starts from step 1 again
