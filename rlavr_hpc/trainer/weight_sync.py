@@ -42,6 +42,15 @@ def sync_weights(policy: SyncedPolicy, engine: RolloutEngine, *, bucket_mib: int
 
 
 @contextmanager
+def away(policy: SyncedPolicy) -> Iterator[None]:
+    """Keep the policy's states off the device while the engine starts and claims its memory."""
+    policy.leave_device()
+    release_unused_memory()
+    yield
+    policy.return_to_device()
+
+
+@contextmanager
 def resting_after(policy: SyncedPolicy, engine: RolloutEngine) -> Iterator[None]:
     """Give the memory back to training after a block, also when generation was given up.
 

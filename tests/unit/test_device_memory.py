@@ -66,7 +66,7 @@ class Policy:
 def vllm_engine(calls: list[str]) -> VllmEngine:
     """The engine as on a GPU, asleep after its start."""
     engine = object.__new__(VllmEngine)
-    engine._llm, engine._can_sleep, engine.held = Llm(calls), True, None  # type: ignore[assignment]
+    engine._llm, engine._can_sleep, engine.held = Llm(calls), True, None
     return engine
 
 
