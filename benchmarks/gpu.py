@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu_figures import SHAPES, Budget, table
-from rlavr_hpc.io import canonical_json, write_atomic
+from rlavr_hpc.io import write_atomic
 
 MARGIN_SECONDS = 10.0
 """Kept of the budget for the end."""
@@ -38,6 +38,9 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     failed = False
     for model in models:
+        if not budget.allows(SHAPES[model].start_seconds):
+            print(f"{model}: skipped, {budget.left:.0f} s were left")
+            continue
         out = arguments.out / f"gpu-{slug(device)}-{model}.json"
         failed |= not _measure(model, out, budget)
         if out.exists():
@@ -92,7 +95,7 @@ def _note(out: Path, note: str) -> None:
         return
     result: dict[str, Any] = json.loads(out.read_text())
     result["notes"].append(note)
-    write_atomic(out, canonical_json(result) + "\n")
+    write_atomic(out, json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

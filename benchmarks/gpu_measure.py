@@ -5,6 +5,7 @@ FILE is written anew after every part, so that whatever ends the process leaves 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.gpu_figures import SHAPES, Budget, marginal_rate, stated_peak, utilization
 from benchmarks.machine import machine
 from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
-from rlavr_hpc.io import canonical_json, write_atomic
+from rlavr_hpc.io import write_atomic
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.trainer import job
 from rlavr_hpc.types import Place, Sample
@@ -129,7 +130,7 @@ class Measurement:
         return False
 
     def _write(self) -> None:
-        write_atomic(self._out, canonical_json(self.result) + "\n")
+        write_atomic(self._out, json.dumps(self.result, indent=1) + "\n")
 
     def _generation(self, policy: TimedPolicy, engine: TimedEngine) -> None:
         """Sync, generate, sleep, compare; a short generation before warms the engine."""

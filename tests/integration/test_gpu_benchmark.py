@@ -43,3 +43,10 @@ def test_what_there_is_no_time_for_is_skipped_with_a_note(tmp_path: Path) -> Non
     result = json.loads(out.read_text())
     assert result["figures"] == {}
     assert any(note.startswith("starting: skipped") for note in result["notes"])
+
+
+def test_a_model_for_which_the_time_is_too_short_is_not_started(tmp_path: Path) -> None:
+    done = command("benchmarks.gpu", "--tiny", "--minutes", "0.1", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "tiny: skipped" in done.stdout
+    assert list(tmp_path.iterdir()) == []
