@@ -55,7 +55,9 @@ def main() -> int:
         callbacks=[Clock()],
     )  # fmt: skip
     trainer.train()
-    lengths = [row["completions/mean_length"] for row in trainer.state.log_history if "reward" in row]
+    lengths = [
+        row["completions/mean_length"] for row in trainer.state.log_history if "reward" in row
+    ]
     rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
     seconds = [after - before for before, after in zip(ends, ends[1:], strict=False)]
     print(json.dumps({"seconds": seconds, "lengths": lengths[1:], "rewards": rewards[1:]}))

@@ -117,7 +117,9 @@ def write_model(folder: Path) -> Path:
 
     recipe = Recipe(kinds="HMHHMHXX", wrong_rule=0, seed=0, steps=2000, tied=False)
     source = ensure_base_model(recipe, quiet=False)
-    model, tokenizer = (kind.from_pretrained(source) for kind in (AutoModelForCausalLM, AutoTokenizer))
+    model, tokenizer = (
+        kind.from_pretrained(source) for kind in (AutoModelForCausalLM, AutoTokenizer)
+    )
     model.get_output_embeddings().weight.data[tokenizer.eos_token_id] *= END_SCALE
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -179,7 +181,9 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
 
 def table(figures: Figures, found: Mapping[tuple[str, str], float]) -> list[str]:
     """One line a side, then the ratios."""
-    lines = [f"{'side':14s} {'policy':7s} {'step s':>7s} {'tokens':>7s}  of it: " + "  ".join(PHASES)]
+    lines = [
+        f"{'side':14s} {'policy':7s} {'step s':>7s} {'tokens':>7s}  of it: " + "  ".join(PHASES)
+    ]
     for side, m in figures.items():
         split = "  ".join(f"{median(m.phases[p]):.3f}" for p in PHASES) if m.phases else ""
         policy = "-" if side.engine == "trl" else side.policy
@@ -243,7 +247,9 @@ def _run(command: Sequence[str], side: Side) -> str:
         env={**os.environ, "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"},
     )  # fmt: skip
     if done.returncode:
-        raise SystemExit(f"{side.name} failed with exit code {done.returncode}\n{done.stderr[-3000:]}")
+        raise SystemExit(
+            f"{side.name} failed with exit code {done.returncode}\n{done.stderr[-3000:]}"
+        )
     return done.stdout
 
 

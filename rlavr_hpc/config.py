@@ -15,11 +15,11 @@ from omegaconf.errors import OmegaConfBaseException
 from rlavr_hpc.config_algorithm import AlgorithmConfig
 from rlavr_hpc.config_cluster import ClusterConfig
 from rlavr_hpc.config_data import DataConfig, DataKind
+from rlavr_hpc.config_deepspeed import DeepspeedConfig
 from rlavr_hpc.config_grading import GradingConfig
 from rlavr_hpc.config_groups import (
     AcquisitionConfig,
     CheckpointConfig,
-    DeepspeedConfig,
     EvalConfig,
     ModelConfig,
     ModelSource,

@@ -56,13 +56,6 @@ class OnRisk(StrEnum):
     raise_budget = "raise_budget"
 
 
-class Offload(StrEnum):
-    """Where ZeRO-3 keeps a kind of state between uses."""
-
-    none = "none"
-    cpu = "cpu"
-
-
 class Tracking(StrEnum):
     """Dashboard that mirrors the metrics; the JSON-lines record is always written."""
 
@@ -223,17 +216,6 @@ class CheckpointConfig:
         """Check ranges."""
         at_least("checkpoint.keep_last", self.keep_last, 1)
         at_least("checkpoint.keep_every", self.keep_every, 0)
-
-
-@dataclass(slots=True, kw_only=True)
-class DeepspeedConfig:
-    """ZeRO-3, always; what may move to host memory."""
-
-    offload_optimizer: Offload = Offload.none
-    offload_params: Offload = Offload.none
-    gradient_checkpointing: bool = False
-    persistence_threshold: int = 10_000
-    """Parameters smaller than this stay whole on every rank."""
 
 
 LONGEST_TAG = 64

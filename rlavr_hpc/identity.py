@@ -29,6 +29,7 @@ ADDED = {
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
+    "deepspeed.offload_states": False,
 }
 """Keys that came later, with what runs without them did: at this value they do not count, so that
 the command of an older run still finds its folder."""

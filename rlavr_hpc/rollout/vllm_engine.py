@@ -88,7 +88,7 @@ class VllmEngine:
         self._sleep()
 
     def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
-        """Wake the weights' memory, take over the policy's weights, drop cached prefixes."""
+        """Wake the weights' memory, take over the policy's weights, then wake the cache's."""
         self._wake("weights")
         self.held = None
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
@@ -181,6 +181,7 @@ class VllmEngine:
 
     def _wake(self, tag: str) -> None:
         if self._can_sleep:
+            torch.cuda.empty_cache()  # what torch keeps of gathered weights is out of vLLM's reach
             self._llm.wake_up(tags=[tag])
 
 

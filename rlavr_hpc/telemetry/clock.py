@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rlavr_hpc.telemetry import names
@@ -13,8 +13,9 @@ from rlavr_hpc.telemetry.reduce import Mean, Metrics
 class StepClock:
     """Adds up the seconds of a step's phases."""
 
-    def __init__(self) -> None:
-        """Starts with the step."""
+    def __init__(self, after: Callable[[str], None] = lambda phase: None) -> None:
+        """Starts with the step; `after` is called at the end of a phase, outside of its time."""
+        self._after = after
         self._start = time.perf_counter()
         self._seconds = dict.fromkeys(names.TIME_PHASES, 0.0)
 
@@ -26,6 +27,7 @@ class StepClock:
             yield
         finally:
             self._seconds[name] += time.perf_counter() - start
+        self._after(name)
 
     def metrics(self) -> Metrics:
         """Seconds per phase, of the rest, and of the whole step until now."""

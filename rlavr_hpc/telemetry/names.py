@@ -101,11 +101,18 @@ SYS_MEMORY_GIB: Final = "sys/memory_gib"
 SYS_MEMORY_MAX_GIB: Final = "sys/memory_max_gib"
 SYS_ACCELERATOR_PEAK_GIB: Final = "sys/accelerator_peak_gib"
 SYS_ACCELERATOR_RESERVED_GIB: Final = "sys/accelerator_reserved_gib"
+MEMORY_PHASES: Final = ("sync", "generate", "score", "train")
+"""`sys/accelerator_free_PHASE_gib`, after the phase."""
 
 
 def time_name(phase: str) -> str:
     """`time/PHASE`."""
     return f"time/{phase}"
+
+
+def free_name(phase: str) -> str:
+    """`sys/accelerator_free_PHASE_gib`."""
+    return f"sys/accelerator_free_{phase}_gib"
 
 
 def probe_name(probe: str) -> str:

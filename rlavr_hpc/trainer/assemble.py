@@ -39,6 +39,7 @@ from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
 from rlavr_hpc.trainer.policy_settings import PolicySettings
 from rlavr_hpc.trainer.self_verification import SelfVerifier, build_verifier
+from rlavr_hpc.trainer.weight_sync import away
 from rlavr_hpc.types import Group, Place, Prompt, Question
 
 log = logging.getLogger(__name__)
@@ -154,12 +155,12 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
     policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
     verifier = _verifier(config, plugins.pseudo, inputs.split.train, language, inputs.prompts)
     longest = 0 if verifier is None else verifier.longest + verifier.room
+    with away(policy):
+        engine = build_engine(config, language, topology, device, longest=longest)
     return Models(
-        policy=policy,
-        engine=build_engine(config, language, topology, device, longest=longest),
+        policy=policy, engine=engine, verifier=verifier,
         judge=build_referee(config.grading, workers=config.cluster.graders or topology.threads),
-        verifier=verifier,
-    )
+    )  # fmt: skip
 
 
 def build_parts(

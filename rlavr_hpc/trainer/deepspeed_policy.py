@@ -23,10 +23,12 @@ from transformers import AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
-from rlavr_hpc.learning.dealing import MicroBatch, deal, deal_tokens, length
-from rlavr_hpc.learning.loss import LossSums, PolicyLoss, TokenBatch
+from rlavr_hpc.learning.dealing import MicroBatch, length
+from rlavr_hpc.learning.loss import LossSums, PolicyLoss
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.attention import attention, packs
+from rlavr_hpc.trainer.device_memory import TrainingStates
+from rlavr_hpc.trainer.micro_batches import MicroBatches
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     OldLogProbs,
@@ -35,7 +37,7 @@ from rlavr_hpc.trainer.scoring_model import (
     joined,
     parameter_names,
 )
-from rlavr_hpc.trainer.sequences import Sequences, packed, padded
+from rlavr_hpc.trainer.sequences import Sequences
 from rlavr_hpc.trainer.shards import ShardFiles, write_file
 from rlavr_hpc.trainer.token_sums import largest, summed
 from rlavr_hpc.trainer.zero_shards import TAG, reshard
@@ -72,7 +74,10 @@ class DeepspeedPolicy:
         """Raised by every optimizer update; a rollout engine must hold the same."""
         ds_config = engine_config(settings)
         model = _load_partitioned(settings, ds_config)
-        self._packs = packs(settings.algorithm.packing, model.language_model.config)
+        self._micro = MicroBatches(
+            algorithm=settings.algorithm, ranks=self._ranks, device=device, pad_id=settings.pad_id,
+            packed=packs(settings.algorithm.packing, model.language_model.config),
+        )  # fmt: skip
         if settings.deepspeed.gradient_checkpointing:
             model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
         algorithm = settings.algorithm
@@ -88,6 +93,7 @@ class DeepspeedPolicy:
         self._engine.checkpoint_engine = self._files = ShardFiles()
         self._engine._copy_recovery_script = lambda folder: None
         self._names = parameter_names(self._engine.module)
+        self._states = TrainingStates(self._engine)
         self._first_pass()
 
     @property
@@ -118,17 +124,19 @@ class DeepspeedPolicy:
         Raises:
             DivergedError: on every rank, when loss or gradient is not a finite number.
         """
-        dealt = self._deal(mini_batch.samples)
+        dealt = self._micro.deal(mini_batch.samples)
         sums: list[LossSums] = []
         scale = self._ranks / mini_batch.response_tokens  # DeepSpeed averages over ranks
         self._engine.train()
         for index, micro in enumerate(dealt[self._rank]):
             last = index == len(dealt[self._rank]) - 1
             self._engine.set_gradient_accumulation_boundary(last)
-            sequences = self._collate(micro)
+            sequences = self._micro.collate(micro)
             logp_R, entropy_R = self._engine(sequences)
-            result = self._loss(logp_R, self._token_batch(micro, old, sequences))
-            result.stats["entropy"] = (entropy_R * self._counted(micro)).sum()
+            result = self._loss(
+                logp_R, self._micro.tokens(micro, old, reference=self._reference_logp(sequences))
+            )
+            result.stats["entropy"] = (entropy_R * self._micro.counted(micro)).sum()
             self._engine.backward(result.loss * scale)
             result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
             sums.append(result)
@@ -154,8 +162,8 @@ class DeepspeedPolicy:
         parts: list[Scores] = []
         self._engine.eval()
         with torch.no_grad():
-            for micro in self._deal(samples)[self._rank]:
-                columns = self._engine(self._collate(micro), in_full=True)
+            for micro in self._micro.deal(samples)[self._rank]:
+                columns = self._engine(self._micro.collate(micro), in_full=True)
                 parts.append(
                     Scores(
                         [sample.key for sample, _ in micro],
@@ -179,6 +187,15 @@ class DeepspeedPolicy:
                 yield from self._gathered(bucket)
                 bucket, size = [], 0
         yield from self._gathered(bucket)
+
+    def leave_device(self) -> None:
+        """Make room for generation: all but the weights to host memory, if the settings say so."""
+        if self._settings.deepspeed.offload_states:
+            self._states.leave()
+
+    def return_to_device(self) -> None:
+        """Undo `leave_device`, before the next update or snapshot."""
+        self._states.come_back()
 
     @staticmethod
     def make_folders(folder: Path) -> None:
@@ -237,42 +254,6 @@ class DeepspeedPolicy:
             advantage=0.0,
         )  # fmt: skip
         self.score([dummy])
-
-    def _deal(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
-        algorithm = self._settings.algorithm
-        if algorithm.micro_tokens is None:
-            return deal(samples, ranks=self._ranks, micro_batch=algorithm.micro_batch)
-        return deal_tokens(
-            samples, ranks=self._ranks, micro_tokens=algorithm.micro_tokens, packed=self._packs
-        )
-
-    def _collate(self, micro: MicroBatch) -> Sequences:
-        samples = [sample for sample, _ in micro]
-        if self._packs:
-            return packed(samples, device=self._device)
-        return padded(samples, pad_id=self._settings.pad_id, device=self._device)
-
-    def _counted(self, micro: MicroBatch) -> torch.Tensor:
-        return self._spread(micro, [0.0 if padding else 1.0 for _, padding in micro])
-
-    def _spread(self, micro: MicroBatch, values: list[float]) -> torch.Tensor:
-        lengths = torch.tensor([len(sample.response_ids) for sample, _ in micro])
-        return torch.tensor(values).repeat_interleave(lengths).to(self._device)
-
-    def _token_batch(
-        self, micro: MicroBatch, old: OldLogProbs | None, sequences: Sequences
-    ) -> TokenBatch:
-        sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
-        advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
-        return TokenBatch(
-            advantage_R=self._spread(micro, advantages),
-            sampler_logp_R=torch.tensor(sampler, device=self._device),
-            old_logp_R=None
-            if old is None
-            else torch.cat([old[s.key] for s, _ in micro]).to(self._device),
-            counted_R=self._counted(micro),
-            reference_logp_R=self._reference_logp(sequences),
-        )
 
     def _reference_logp(self, sequences: Sequences) -> torch.Tensor | None:
         if self._reference is None:

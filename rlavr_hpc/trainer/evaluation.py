@@ -8,7 +8,7 @@ from rlavr_hpc.telemetry.reduce import Metrics, mean_of
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.parts import HeldOutSet, Parts
 from rlavr_hpc.trainer.step import gather_groups, gather_rollouts, generate, judge, share_of
-from rlavr_hpc.trainer.weight_sync import sync_weights
+from rlavr_hpc.trainer.weight_sync import resting_after, sync_weights
 from rlavr_hpc.types import Place
 
 
@@ -20,9 +20,9 @@ def evaluate(parts: Parts, place: Place) -> Metrics:
     """
     sync_weights(parts.policy, parts.engine, bucket_mib=parts.config.rollout.sync_bucket_mib)
     metrics: Metrics = {}
-    for test_set in parts.test_sets:
-        metrics |= _evaluate_set(parts, test_set, place)
-    parts.engine.rest()
+    with resting_after(parts.policy, parts.engine):
+        for test_set in parts.test_sets:
+            metrics |= _evaluate_set(parts, test_set, place)
     return metrics
 
 

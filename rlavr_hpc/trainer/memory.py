@@ -1,14 +1,15 @@
-"""Memory that the ranks have needed."""
+"""Memory that the ranks have needed, and what was left of it."""
 
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
 
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.reduce import Max, Mean, Metrics
+from rlavr_hpc.telemetry.reduce import Max, Mean, Metrics, Min
 
 KIB_PER_GIB = 1 << 20
 BYTES_PER_GIB = 1 << 30
@@ -35,3 +36,35 @@ def _accelerator_gib() -> dict[str, float]:
         names.SYS_ACCELERATOR_PEAK_GIB: torch.cuda.max_memory_allocated() / BYTES_PER_GIB,
         names.SYS_ACCELERATOR_RESERVED_GIB: torch.cuda.max_memory_reserved() / BYTES_PER_GIB,
     }
+
+
+def free_bytes() -> int | None:
+    """Of the accelerator's memory, whoever holds the rest; None without an accelerator."""
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
+
+
+class FreeMemory:
+    """Free memory of the accelerator after a step's phases."""
+
+    def __init__(self, probe: Callable[[], int | None] = free_bytes) -> None:
+        """Nothing is measured yet; `probe` tells the free bytes."""
+        self._probe = probe
+        self._least: dict[str, float] = {}
+
+    def note(self, phase: str) -> None:
+        """Measure at the end of a phase; of one that comes several times, the least counts."""
+        free = self._probe() if phase in names.MEMORY_PHASES else None
+        if free is not None:
+            gib = free / BYTES_PER_GIB
+            self._least[phase] = min(gib, self._least.get(phase, gib))
+
+    def metrics(self) -> Metrics:
+        """The least of all ranks, by phase; all ranks call this together."""
+        least = torch.tensor(list(self._least.values()), dtype=torch.float64)
+        if not len(least):
+            return {}
+        dist.all_reduce(least, op=dist.ReduceOp.MIN)
+        return {
+            names.free_name(phase): Min(value)
+            for phase, value in zip(self._least, least.tolist(), strict=True)
+        }

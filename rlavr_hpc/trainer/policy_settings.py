@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.config_algorithm import AlgorithmConfig
-from rlavr_hpc.config_groups import DeepspeedConfig, Dtype, Offload
+from rlavr_hpc.config_deepspeed import DeepspeedConfig, Offload
+from rlavr_hpc.config_groups import Dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

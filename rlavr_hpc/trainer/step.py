@@ -22,11 +22,12 @@ from rlavr_hpc.telemetry.reduce import Mean, Metrics, merge
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.measured import purchase_metrics, timing, training_metrics
+from rlavr_hpc.trainer.memory import FreeMemory
 from rlavr_hpc.trainer.parts import Parts
 from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
 from rlavr_hpc.trainer.response_scores import Answered, Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
-from rlavr_hpc.trainer.weight_sync import sync_weights
+from rlavr_hpc.trainer.weight_sync import resting_after, sync_weights
 from rlavr_hpc.types import Choice, Group, Label, OwnView, Place, Prompt, Rollout, Signal
 
 
@@ -56,14 +57,14 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
     Raises:
         GivenUpError: on all ranks, when a stop signal leaves no time; the run is as it was before.
     """
-    config, clock = parts.config, StepClock()
+    config, free = parts.config, FreeMemory()
+    clock = StepClock(after=free.note)
     prompts = parts.stream.at(place)
     with clock.phase("sync"):
         sync_weights(parts.policy, parts.engine, bucket_mib=config.rollout.sync_bucket_mib)
-    with clock.phase("generate"):
+    with clock.phase("generate"), resting_after(parts.policy, parts.engine):
         share = share_of(prompts, parts)
         rollouts, judged = generate(parts, share, _training_sampling(parts), place, judge=True)
-        parts.engine.rest()
     voting = parts.referee.begin_vote(share, rollouts, place=place, stage=TRAIN)
     with clock.phase("score"):
         answered = gather_rollouts(share, rollouts, prompts, parts)
@@ -109,6 +110,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
             {names.probe_name(probe): Mean(loss) for probe, loss in losses.items()},
             training_metrics(groups, batches, updates),
             timing(parts, groups, batches, clock),
+            free.metrics(),
         ]
     )
     return StepResult(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.telemetry.glossary import GLOSSARY, ROW_KEYS
+from rlavr_hpc.telemetry.names import MEMORY_PHASES, free_name
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
     CARE,
@@ -54,7 +55,7 @@ def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
     missing = {i.name for i in GLOSSARY if not any(i.names(name) for name in told)}
     assert missing == {
         "train/reference_kl", "labels/budget_used", "sys/accelerator_peak_gib",
-        "sys/accelerator_reserved_gib",
+        "sys/accelerator_reserved_gib", *map(free_name, MEMORY_PHASES),
     }  # fmt: skip
     always = {info.name for info in GLOSSARY if not info.when}
     assert [always - set(row) for row in rows[1:]] == [set()] * 6
@@ -119,6 +120,17 @@ def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(metrics(folder) + metrics(folder, 2)) == results(metrics(finished))
+
+
+def test_states_that_leave_the_device_and_activations_computed_twice_change_nothing(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    done = run(*SIX_STEPS, "deepspeed=zero3_sleep", f"run_dir={folder}")
+    assert done.returncode == 0, done.stderr
+    for step in (4, 6):
+        assert weights_hash(folder, step) == weights_hash(finished, step)
+    assert results(metrics(folder)) == results(metrics(finished))
 
 
 def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path: Path) -> None:

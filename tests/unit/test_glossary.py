@@ -28,6 +28,7 @@ FAMILIES = {
 def test_every_name_has_one_entry_and_every_entry_a_name() -> None:
     constants = {value for key, value in vars(names).items() if key.isupper() and "/" in value}
     phases = {names.time_name(phase) for phase in names.TIME_PHASES}
+    phases |= {names.free_name(phase) for phase in names.MEMORY_PHASES}
     assert Counter(info.name for info in GLOSSARY) == Counter(constants | phases | FAMILIES)
     assert {info.group for info in GLOSSARY} == set(GROUPS)
 

@@ -20,6 +20,14 @@ PHASES = {
     "learn": ("Training of the acquisition policy.", ""),
 }
 """Phase -> what it is, and a name that it has elsewhere."""
+FREE_AFTER = {
+    "sync": "the engine is awake with its cache, the trainer's states are away if they may go",
+    "generate": "the engine sleeps and the trainer's states are back; what it loses from step to "
+    "step has leaked",
+    "score": "with what the forward passes left behind",
+    "train": "with what the updates left behind",
+}
+"""Phase -> what the memory holds after it."""
 
 
 def _seconds(
@@ -120,5 +128,13 @@ MACHINE: Final = (
         name=names.SYS_ACCELERATOR_RESERVED_GIB, unit="GiB", low=0.0, reduction=Reduction.max,
         over="ranks", meaning="The same with what torch's allocator kept for later.",
         when="only with an accelerator", elsewhere=("verl perf/max_memory_reserved_gb",),
+    ),
+    *(
+        MetricInfo(
+            name=names.free_name(phase), unit="GiB", low=0.0, reduction=Reduction.min,
+            over="ranks", when="only with an accelerator",
+            meaning=f"Memory that nobody held on the accelerator after `{phase}`: {there}.",
+        )
+        for phase, there in FREE_AFTER.items()
     ),
 )  # fmt: skip
