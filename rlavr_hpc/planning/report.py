@@ -17,7 +17,7 @@ HOUR = 3600.0
 def as_values(sizes: Sizes) -> dict[str, Any]:
     """Everything that the plan says, sizes in GiB of a rank."""
     missing = lacks(sizes)
-    told = [
+    told: list[dict[str, Any]] = [
         {"phase": phase.name, "gpu_gib": _gib(phase.device), "host_gib": _gib(phase.host)}
         for phase in phases(sizes)
     ]
@@ -71,7 +71,8 @@ def _assumptions(sizes: Sizes) -> list[str]:
         f"{machines.mfu:.0%} of the peak in training and prefill (mfu=), "
         f"{machines.bandwidth_share:.0%} of the memory's bandwidth in decoding (bandwidth_share=)",
         f"{NETWORK_GB_S:g} GB/s per GPU between nodes; gathers overlap with arithmetic",
-        f"{duration.OTHER_SHARE:.0%} of a step for all else; start and evaluations left out",
+        f"{duration.OTHER_SHARE:.0%} of a step for all else; start, evaluations, and what offloading "
+        "costs in time left out",
     ]
 
 
