@@ -67,8 +67,8 @@ def mend(sizes: Sizes) -> list[str]:
     """The cheapest overrides with which everything fits; empty when none of those known does.
 
     One setting where one is enough, tried from what costs least time to what costs most. Else the
-    one that helps most, again and again; then each that is not needed is left out, costliest first,
-    and each that may be milder is made so. More nodes come last.
+    one that helps most, again and again; then each that may be milder is made so. More nodes come
+    last.
     """
     nodes = sizes.machines.nodes
     while nodes <= max(MOST_NODES, sizes.machines.nodes):
@@ -93,15 +93,7 @@ def _mend_here(sizes: Sizes) -> list[Change] | None:
         if _missing(_with(sizes, _plus(chosen, best))) >= missing:
             return None
         chosen = _plus(chosen, best)
-    return _milder(_needed(chosen, sizes, changes), sizes, changes)
-
-
-def _needed(chosen: list[Change], sizes: Sizes, changes: list[Change]) -> list[Change]:
-    for change in sorted(chosen, key=changes.index, reverse=True):
-        rest = [other for other in chosen if other is not change]
-        if not lacks(_with(sizes, rest)):
-            chosen = rest
-    return chosen
+    return _milder(chosen, sizes, changes)
 
 
 def _milder(chosen: list[Change], sizes: Sizes, changes: list[Change]) -> list[Change]:

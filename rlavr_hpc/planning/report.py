@@ -71,8 +71,8 @@ def _assumptions(sizes: Sizes) -> list[str]:
         f"{machines.mfu:.0%} of the peak in training and prefill (mfu=), "
         f"{machines.bandwidth_share:.0%} of the memory's bandwidth in decoding (bandwidth_share=)",
         f"{NETWORK_GB_S:g} GB/s per GPU between nodes; gathers overlap with arithmetic",
-        f"{duration.OTHER_SHARE:.0%} of a step for all else; start, evaluations, and what offloading "
-        "costs in time left out",
+        f"{duration.OTHER_SHARE:.0%} of a step for all else; start, evaluations and "
+        "what offloading costs in time left out",
     ]
 
 
