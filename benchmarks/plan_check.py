@@ -2,9 +2,10 @@
 
 Runs on CPU of the testbed and of random Qwen3 models, a few steps each: both engines, one and two
 ranks, both number formats. Measured is the largest peak resident size of a rank
-(`sys/memory_max_gib`), estimated what the plan says of the same overrides. The plan's three measured
-constants (a process with either engine, vLLM's copies) come from the runs called testbed and small;
-those called large were not looked at for them. Exit code 1 when one is off by more than a fifth.
+(`sys/memory_max_gib`), estimated what the plan says of the same overrides. The plan's three
+measured constants (a process with either engine, vLLM's copies) come from the runs called testbed
+and small; those called large were not looked at for them. Exit code 1 when one is off by more than
+a fifth.
 """
 
 from __future__ import annotations

@@ -178,6 +178,19 @@ def test_the_cheapest_setting_is_the_advice() -> None:
     assert mend(wide) == ["rollout.gpu_memory_utilization=0.7"]
 
 
+def test_of_several_settings_each_is_as_mild_as_may_be() -> None:
+    overrides = ["model=Qwen/Qwen3-8B", "gpus=2", "gpu=a100-40"]
+    advice = dict(override.split("=") for override in mend(sizes_of(overrides)))
+    assert len(advice) > 1
+    milder = {**advice, "algorithm.micro_batch": str(2 * int(advice["algorithm.micro_batch"]))}
+    assert lacks(sizes_of([*overrides, *map("=".join, milder.items())]))
+
+
+def test_where_nothing_helps_nothing_is_advised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model=Qwen/Qwen3-0.6B", "host_gib=4"]) == 1
+    assert "no setting tried makes it fit" in capsys.readouterr().out
+
+
 def test_a_cache_too_small_for_one_sequence_is_told() -> None:
     sizes = sizes_of(["experiment=math", "gpus=8", "rollout.gpu_memory_utilization=0.05"])
     assert [lack.what for lack in lacks(sizes)] == ["vLLM's weights and the cache of one sequence"]
