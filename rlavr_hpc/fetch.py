@@ -13,17 +13,13 @@ from pathlib import Path
 from types import FrameType
 
 from filelock import FileLock, Timeout
-from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
-from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.cluster import hub
 from rlavr_hpc.cluster.cached import ORIGINS, data_files, folder_fault, lacking, on_hub
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.cluster.overrides import config_of
+from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.io import sync_file, sync_folder
-from rlavr_hpc.shipped import CONF
 from rlavr_hpc.testbed.base_model import Recipe, cache_root, ensure_base_model
 
 DESCRIPTION = """\
@@ -55,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="as for rlavr_hpc.run")
     overrides: list[str] = parser.parse_args(arguments).overrides
     try:
-        _fetch(_composed(overrides))
+        _fetch(config_of(overrides))
     except RlavrError as error:
         print(f"rlavr_hpc: {error}", file=sys.stderr)
         return error.exit_code
@@ -67,22 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
     print("all is there: such a run needs no network")
     return ExitCode.DONE
-
-
-def _composed(overrides: list[str]) -> RunConfig:
-    """The config of the run, as `rlavr_hpc.run` composes it.
-
-    Raises:
-        UserError: it is impossible.
-    """
-    ConfigStore.instance().store(name="schema", node=RunConfig)
-    try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            return resolve(compose("config", overrides))
-    except (HydraException, OmegaConfBaseException) as error:
-        told = [error, *([error.__cause__] if error.__cause__ else [])]
-        lines = dict.fromkeys(line.strip() for e in told for line in str(e).splitlines()[:2])
-        raise UserError("\n  ".join(line for line in lines if line)) from error
 
 
 def _fetch(config: RunConfig) -> None:

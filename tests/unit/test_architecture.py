@@ -26,6 +26,8 @@ LIGHT = (
     "telemetry.wandb_run", "telemetry.wandb_rows", "telemetry.wandb_rebuild", "telemetry.examples",
     "telemetry.examples_table", "telemetry.dashboard", "telemetry.wandb_dashboard",
     "telemetry.tensorboard_files", "telemetry.wandb_identity", "trainer.outcome",
+    "plan", "planning.shape", "planning.hardware", "planning.memory", "planning.duration",
+    "planning.fit", "planning.report", "cluster.overrides",
 )  # fmt: skip
 ANALYSIS_VENDORS = {
     "plotly": {"analysis/page.py"},

@@ -1,0 +1,172 @@
+"""Whether a config fits its machines, and the cheapest settings that make it fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rlavr_hpc.config_groups import Engine, Offload
+from rlavr_hpc.planning.duration import cache_room
+from rlavr_hpc.planning.memory import GIB, Phase, Sizes, phases
+
+MARGIN = 0.95
+"""Share of a memory that a plan may fill: allocators leave gaps."""
+MOST_NODES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """Something that does not fit."""
+
+    what: str
+    missing: float
+    """Bytes."""
+
+
+def lacks(sizes: Sizes) -> list[Lack]:
+    """What does not fit, phase by phase; empty when all does."""
+    found = [lack for phase in phases(sizes) for lack in _of_phase(phase, sizes)]
+    return [*found, *_of_engine(sizes)]
+
+
+def _of_phase(phase: Phase, sizes: Sizes) -> Iterator[Lack]:
+    machines = sizes.machines
+    places = [("GPU", phase.device, machines.accelerator and machines.accelerator.memory_gib)]
+    places += [("host", phase.host, machines.host_gib and machines.host_gib / machines.gpus)]
+    for place, held, gib in places:
+        needed = sum(held.values()) - MARGIN * (gib or 0) * GIB
+        if gib is not None and needed > 0:
+            yield Lack(what=f"{phase.name}: {place} memory of a rank", missing=needed)
+
+
+def _of_engine(sizes: Sizes) -> Iterator[Lack]:
+    """VLLM starts only with room for one sequence of the greatest length."""
+    if sizes.machines.accelerator is None or sizes.config.rollout.engine is Engine.hf:
+        return
+    missing = sizes.longest * sizes.cache_per_token - cache_room(sizes)
+    if missing > 0:
+        yield Lack(what="vLLM's weights and the cache of one sequence", missing=missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Another value of one setting."""
+
+    key: str
+    value: object
+
+    @property
+    def override(self) -> str:
+        """As it is given on the command line."""
+        said = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return f"{self.key}={said}"
+
+
+def mend(sizes: Sizes) -> list[str]:
+    """The cheapest overrides with which everything fits; empty when none of those known does.
+
+    One setting where one is enough, tried from what costs least time to what costs most. Else the
+    one that helps most, again and again; then each that may be milder is made so. More nodes come
+    last.
+    """
+    nodes = sizes.machines.nodes
+    while nodes <= max(MOST_NODES, sizes.machines.nodes):
+        more = nodes > sizes.machines.nodes
+        wider = replace(sizes, machines=replace(sizes.machines, nodes=nodes))
+        chosen = _mend_here(wider)
+        if chosen is not None:
+            return [f"nodes={nodes}"] * more + [change.override for change in chosen]
+        nodes *= 2
+    return []
+
+
+def _mend_here(sizes: Sizes) -> list[Change] | None:
+    """On so many nodes; None when nothing helps."""
+    changes = list(_changes(sizes))
+    for alone in ([], *([change] for change in changes)):
+        if not lacks(_with(sizes, alone)):
+            return alone
+    chosen: list[Change] = []
+    while missing := _missing(_with(sizes, chosen)):
+        best = min(changes, key=lambda change: _missing(_with(sizes, _plus(chosen, change))))
+        if _missing(_with(sizes, _plus(chosen, best))) >= missing:
+            return None
+        chosen = _plus(chosen, best)
+    return _milder(chosen, sizes, changes)
+
+
+def _milder(chosen: list[Change], sizes: Sizes, changes: list[Change]) -> list[Change]:
+    for change in chosen:
+        same = [other for other in changes if other.key == change.key]
+        fitting = (other for other in same if not lacks(_with(sizes, _plus(chosen, other))))
+        chosen = _plus(chosen, next(fitting))
+    return sorted(chosen, key=changes.index)
+
+
+def _plus(chosen: list[Change], change: Change) -> list[Change]:
+    """With this setting, in place of another value of it."""
+    return [*(other for other in chosen if other.key != change.key), change]
+
+
+def _missing(sizes: Sizes) -> float:
+    return sum(lack.missing for lack in lacks(sizes))
+
+
+def _with(sizes: Sizes, changes: Sequence[Change]) -> Sizes:
+    config = copy.deepcopy(sizes.config)
+    for change in changes:
+        group, _, key = change.key.partition(".")
+        setattr(getattr(config, group), key, change.value)
+    return replace(sizes, config=config)
+
+
+def _changes(sizes: Sizes) -> Iterator[Change]:
+    """In the order in which they are tried."""
+    deepspeed = sizes.config.deepspeed
+    if not deepspeed.gradient_checkpointing:
+        yield Change(key="deepspeed.gradient_checkpointing", value=True)
+    yield from _smaller_micro_batches(sizes)
+    if getattr(deepspeed, "offload_states", None) is False and sizes.on_gpu:
+        yield Change(key="deepspeed.offload_states", value=True)
+    yield from _less_on_host(sizes)
+    yield from _engine_settings(sizes)
+
+
+def _smaller_micro_batches(sizes: Sizes) -> Iterator[Change]:
+    """Halved until a sequence is alone."""
+    algorithm = sizes.config.algorithm
+    by_tokens = algorithm.micro_tokens is not None
+    key, value = "micro_batch", algorithm.micro_batch
+    least = 1
+    if algorithm.micro_tokens is not None:
+        key, value, least = "micro_tokens", algorithm.micro_tokens, sizes.longest
+    while value > least:
+        value = max(least, value // 2)
+        yield Change(key=f"algorithm.{key}", value=value)
+    if not by_tokens and algorithm.logit_chunk > 1024:
+        yield Change(key="algorithm.logit_chunk", value=1024)
+
+
+def _less_on_host(sizes: Sizes) -> Iterator[Change]:
+    """Optimizer states leave the GPU; or, where the host is short, copies are saved there."""
+    if sizes.on_gpu and sizes.config.deepspeed.offload_optimizer is Offload.none:
+        yield Change(key="deepspeed.offload_optimizer", value=Offload.cpu)
+    if sizes.config.checkpoint.background:
+        yield Change(key="checkpoint.background", value=False)
+
+
+def _engine_settings(sizes: Sizes) -> Iterator[Change]:
+    rollout, gpus = sizes.config.rollout, sizes.machines.gpus
+    if not sizes.on_gpu or rollout.engine is Engine.hf:
+        return
+    now = rollout.gpu_memory_utilization
+    tenths = [tenth / 10 for tenth in range(1, 10)]
+    lower = [share for share in reversed(tenths) if share < now]
+    for share in (*lower, *(share for share in tenths if share > now)):
+        yield Change(key="rollout.gpu_memory_utilization", value=share)
+    together = 2 * rollout.tensor_parallel
+    while together <= gpus:
+        if gpus % together == 0:
+            yield Change(key="rollout.tensor_parallel", value=together)
+        together *= 2
