@@ -23,6 +23,7 @@ from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.measured import purchase_metrics, timing, training_metrics
 from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.profile import phase_mark
 from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
 from rlavr_hpc.trainer.response_scores import Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
@@ -56,7 +57,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
     Raises:
         GivenUpError: on all ranks, when a stop signal leaves no time; the run is as it was before.
     """
-    config, clock = parts.config, StepClock()
+    config, clock = parts.config, StepClock(mark=phase_mark)
     prompts = parts.stream.at(place)
     with clock.phase("sync"):
         sync_weights(parts.policy, parts.engine, bucket_mib=config.rollout.sync_bucket_mib)
