@@ -34,6 +34,7 @@ def test_operators_count_in_the_phase_in_which_they_begin_and_the_rest_of_it_is_
     assert rows["train"].seconds == pytest.approx(3e-4)
     assert rows["other"].share == pytest.approx(0.2)
     assert rows["other"].bound is Bound.python
+    assert rows["other"].calls == 0
 
 
 def test_an_accelerators_kernels_decide_where_there_are_any() -> None:
