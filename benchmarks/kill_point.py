@@ -118,8 +118,8 @@ def hold_in_phases(holder: Holder) -> None:
     """Wrap `StepClock`: the phases of a step, and the evaluation after them."""
     begin, original = StepClock.__init__, StepClock.phase
 
-    def counted(clock: StepClock) -> None:
-        begin(clock)
+    def counted(clock: StepClock, **given: Any) -> None:  # noqa: ANN401
+        begin(clock, **given)
         holder.begin_step()
         holder.place = BETWEEN
 

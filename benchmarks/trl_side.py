@@ -11,6 +11,7 @@ import json
 import re
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,10 @@ def main() -> int:
         callbacks=[Clock()],
     )  # fmt: skip
     trainer.train()
-    lengths = [
-        row["completions/mean_length"] for row in trainer.state.log_history if "reward" in row
-    ]
-    rewards = [row["reward"] for row in trainer.state.log_history if "reward" in row]
-    seconds = [after - before for before, after in zip(ends, ends[1:], strict=False)]
-    print(json.dumps({"seconds": seconds, "lengths": lengths[1:], "rewards": rewards[1:]}))
+    rows = [row for row in trainer.state.log_history if "reward" in row]
+    lengths = [row["completions/mean_length"] for row in rows]
+    seconds = [after - before for before, after in pairwise(ends)]
+    print(json.dumps({"seconds": seconds, "lengths": lengths[1:]}))
     return 0
 
 

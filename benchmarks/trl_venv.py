@@ -1,4 +1,4 @@
-"""TRL's own environment, made once and kept in the cache folder: its pins are not this project's."""
+"""TRL's own environment, made once and kept in the cache folder."""
 
 from __future__ import annotations
 

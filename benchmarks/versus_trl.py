@@ -22,6 +22,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 
@@ -38,7 +39,7 @@ DTYPES = ("float32", "bfloat16")
 ENGINES = ("hf", "vllm")
 POLICIES = ("care", "full")
 WARM_UP = 3
-END_SCALE = 0.5
+END_SCALE = -0.18
 """Of the end token's row in the head: the model ends when it says so, this makes it say so late."""
 RESULT = Path(__file__).parent / "results/versus_trl.json"
 
@@ -140,7 +141,8 @@ def write_prompts(path: Path) -> Path:
 def measure_trl(side: Side, tokens: int, steps: int, work: Path) -> Measured:
     """Run TRL's side in its environment."""
     settings = {
-        "model": str(work / "model"), "data": str(work / "prompts.jsonl"), "work": str(work / "trl"),
+        "model": str(work / "model"), "data": str(work / "prompts.jsonl"),
+        "work": str(work / "trl"),
         "prompts": PROMPTS, "group": GROUP, "tokens": tokens, "steps": steps, "lr": LR,
         "dtype": side.dtype, "threads": THREADS, "seed": 1,
     }  # fmt: skip
@@ -169,7 +171,7 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
     lines = (folder / "metrics/1.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["step"] >= 1]
     measured = Measured(
-        seconds=[b["time"] - a["time"] for a, b in zip(rows, rows[1:], strict=False)][WARM_UP:-1],
+        seconds=[b["time"] - a["time"] for a, b in pairwise(rows)][WARM_UP:-1],
         lengths=[row["collapse/length_tokens"] for row in rows[WARM_UP + 1 : -1]],
     )
     for row in rows[WARM_UP + 1 : -1]:

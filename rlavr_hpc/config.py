@@ -61,6 +61,8 @@ class RunConfig:
     """Of a sweep on Slurm, also submit runs again that failed or were cancelled."""
     audit: bool = True
     """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
+    profile: bool = False
+    """Also write a trace and a table of where the time of an attempt's steps 3 to 5 goes."""
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
     rollout: RolloutConfig = MISSING

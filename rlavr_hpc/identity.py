@@ -18,6 +18,7 @@ NOT_IDENTITY = (
     "root",
     "steps",
     "audit",
+    "profile",
     "allow_change",
     "retry_failed",
     "checkpoint",

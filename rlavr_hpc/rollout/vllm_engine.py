@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,7 +111,7 @@ class VllmEngine:
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         names = self._llm.enqueue(
             [{"prompt_token_ids": list(prompt.token_ids)} for prompt, _ in requests],
-            [self._parameters(prompt, k, sampling, place) for prompt, k in requests],
+            self._parameters(requests, sampling, place),
             use_tqdm=False,
         )
         outputs = self._finish(names, give_up)
@@ -147,10 +148,13 @@ class VllmEngine:
             self.held = None
             self._sleep()
 
-    def _parameters(self, prompt: Prompt, sample: int, sampling: Sampling, place: Place) -> Any:  # noqa: ANN401
+    def _parameters(
+        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place
+    ) -> list[Any]:
+        """One per request: built and checked once, as they differ in their seeds alone."""
         from vllm import SamplingParams
 
-        return SamplingParams(
+        common = SamplingParams(
             n=1,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
@@ -158,8 +162,13 @@ class VllmEngine:
             stop_token_ids=sorted(self._config.stop_ids),
             logprobs=0,
             detokenize=False,
-            seed=request_seed(place, prompt_id=prompt.id, sample=sample, purpose=sampling.purpose),
+            seed=0,
+            skip_clone=True,  # else vLLM copies each deeply; nobody uses them afterwards
         )
+        parameters = [copy(common) for _ in requests]
+        for its, (prompt, k) in zip(parameters, requests, strict=True):
+            its.seed = request_seed(place, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
+        return parameters
 
     def _rollout(self, prompt_id: str, sample: int, output: RequestOutput) -> Rollout:
         completion = output.outputs[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics
@@ -13,9 +13,19 @@ from rlavr_hpc.telemetry.reduce import Mean, Metrics
 class StepClock:
     """Adds up the seconds of a step's phases."""
 
-    def __init__(self, after: Callable[[str], None] = lambda phase: None) -> None:
-        """Starts with the step; `after` is called at the end of a phase, outside of its time."""
-        self._after = after
+    def __init__(
+        self,
+        *,
+        mark: Callable[[str], AbstractContextManager[object]] = nullcontext,
+        after: Callable[[str], None] = lambda phase: None,
+    ) -> None:
+        """Starts with the step.
+
+        Args:
+            mark: entered around every phase with its name, so that a profiler sees them.
+            after: called at the end of a phase, outside of its time.
+        """
+        self._mark, self._after = mark, after
         self._start = time.perf_counter()
         self._seconds = dict.fromkeys(names.TIME_PHASES, 0.0)
 
@@ -24,7 +34,8 @@ class StepClock:
         """Time a block as part of phase `name`."""
         start = time.perf_counter()
         try:
-            yield
+            with self._mark(name):
+                yield
         finally:
             self._seconds[name] += time.perf_counter() - start
         self._after(name)

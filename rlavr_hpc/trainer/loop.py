@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import isfinite
@@ -67,6 +68,8 @@ class Run:
     saver: CheckpointWriter
     fence: Callable[[], None]
     """Raises FencedError when a newer attempt owns the run folder."""
+    profiled: Callable[[int], AbstractContextManager[object]] = nullcontext
+    """Entered around every step with its number."""
     late: Metrics = field(default_factory=dict)
     """Measured after the row it belongs to was written; goes into the next one."""
 
@@ -114,7 +117,7 @@ class Run:
         place, quota = self._place(step), self.parts.config.quota_at(self.state.risk)
         before = global_random.get_states()
         try:
-            with self.parts.deadline.work("step"):
+            with self.parts.deadline.work("step"), self.profiled(step):
                 result = run_step(self.parts, place, quota=quota)
         except GivenUpError:
             global_random.set_states(before)

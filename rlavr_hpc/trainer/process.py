@@ -21,6 +21,7 @@ from rlavr_hpc.trainer.checkpoint import CheckpointWriter
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.loop import Run
 from rlavr_hpc.trainer.parts import Parts, Records
+from rlavr_hpc.trainer.profile import profile_of
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class Process:
             parts=parts, run_dir=self.run_dir, state=begun.state, fence=fence,
             recorder=writers.recorder if writers else None,
             saver=self._saver(parts, fence, begun),
+            profiled=profile_of(self.config, self.run_dir, attempt=begun.attempt.number),
         )  # fmt: skip
 
     def _heed_signal(self) -> None:

@@ -24,6 +24,7 @@ from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.measured import purchase_metrics, timing, training_metrics
 from rlavr_hpc.trainer.memory import FreeMemory
 from rlavr_hpc.trainer.parts import Parts
+from rlavr_hpc.trainer.profile import phase_mark
 from rlavr_hpc.trainer.purchase import TRAIN, acquire, teach
 from rlavr_hpc.trainer.response_scores import Answered, Asked, Scored, old_logprobs, score_responses
 from rlavr_hpc.trainer.self_verification import Verdicts
@@ -58,7 +59,7 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         GivenUpError: on all ranks, when a stop signal leaves no time; the run is as it was before.
     """
     config, free = parts.config, FreeMemory()
-    clock = StepClock(after=free.note)
+    clock = StepClock(mark=phase_mark, after=free.note)
     prompts = parts.stream.at(place)
     with clock.phase("sync"):
         sync_weights(parts.policy, parts.engine, bucket_mib=config.rollout.sync_bucket_mib)

@@ -1,0 +1,307 @@
+"""`python -m benchmarks.overhead`: what a step costs beyond its passes through the model.
+
+One process per setting builds a run as `rlavr_hpc.run` does. After warm-up it alternates one step
+of the run and, alone, what the models did in it: generation (the same requests and parameters
+given to the engine, no conversion of what comes out), the scoring forward, and forward, backward
+and optimizer (the same tensors through the DeepSpeed engine, no metrics). Medians over the rounds;
+overhead = (step - model passes) / step, in two readings: with the scoring forward as a model
+pass, and stricter with generation, forward and backward alone. Exit code 1 when the first is 15%
+or more with vLLM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+
+from benchmarks.machine import machine
+from rlavr_hpc.cluster.preemption import StopFlag
+from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
+from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.run import CONF
+from rlavr_hpc.trainer.job import check_rendezvous, end_process, join, set_up_logging
+
+if TYPE_CHECKING:
+    from rlavr_hpc.trainer.loop import Run
+    from rlavr_hpc.trainer.parts import Parts
+
+RESULTS = Path(__file__).parent / "results/overhead.json"
+LIMIT = 0.15
+WARM_UP = 5
+SETTINGS = {
+    "vllm care": ("rollout=vllm", "acquisition=care"),
+    "vllm full": ("rollout=vllm", "acquisition=full"),
+    "hf care": ("rollout=hf", "acquisition=care"),
+}
+PHASES = ("sync", "generate", "score", "grade", "select", "buy", "train", "learn", "other")
+PURE = {"generate": "generation", "score": "scoring", "train": "forward_backward"}
+"""Phases with a pass through the model, and what it is called alone."""
+
+
+def main() -> int:
+    """Measure and print; 1 when vLLM's overhead reaches the limit."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--tokens", type=int, help="longer responses, of a model hardly trained")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(SETTINGS[arguments.one], arguments.rounds, arguments.tokens)))
+        return 0
+    told = {}
+    for setting in arguments.settings:
+        rounds = _alone(setting, arguments.rounds, arguments.tokens)
+        told[setting] = summarize(rounds)
+        print(as_table(setting, told[setting]), flush=True)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+    length = "testbed" if arguments.tokens is None else f"{arguments.tokens} tokens"
+    known[length] = {"machine": machine(), "rounds": arguments.rounds, "settings": told}
+    arguments.out.write_text(json.dumps(known, indent=1) + "\n")
+    return int(any(x["overhead"] >= LIMIT for s, x in told.items() if s.startswith("vllm")))
+
+
+def _alone(setting: str, rounds: int, tokens: int | None) -> list[dict[str, float]]:
+    command = [sys.executable, "-m", "benchmarks.overhead", "--one", setting]
+    command += ["--rounds", str(rounds), *(["--tokens", str(tokens)] if tokens else [])]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    measured: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    return measured
+
+
+def summarize(rounds: list[dict[str, float]]) -> dict[str, Any]:
+    """Medians in seconds, and the two readings of the overhead."""
+    middle = {name: median(row[name] for row in rounds) for name in rounds[0]}
+    step, passes = middle["step"], middle["generation"] + middle["forward_backward"]
+    return {
+        "seconds": middle,
+        "overhead": (step - passes - middle["scoring"]) / step,
+        "overhead_strict": (step - passes) / step,
+        "rest": {
+            phase: middle[phase] - (middle[PURE[phase]] if phase in PURE else 0.0)
+            for phase in PHASES
+        },
+    }
+
+
+def as_table(setting: str, told: dict[str, Any]) -> str:
+    """One setting for people."""
+    seconds, rest = told["seconds"], told["rest"]
+    lines = [
+        f"{setting}: step {seconds['step']:.4f} s, overhead {told['overhead']:.1%}, with the "
+        f"scoring forward as overhead {told['overhead_strict']:.1%}; between steps "
+        f"{seconds['between']:.4f} s; {seconds['tokens']:.0f} tokens a response",
+        f"  {'phase':9s} {'seconds':>8s} {'share':>6s} {'alone':>8s} {'rest':>8s} {'rest':>6s}",
+    ]
+    for phase in PHASES:
+        alone = seconds[PURE[phase]] if phase in PURE else 0.0
+        lines.append(
+            f"  {phase:9s} {seconds[phase]:8.4f} {seconds[phase] / seconds['step']:6.1%} "
+            f"{alone:8.4f} {rest[phase]:8.4f} {rest[phase] / seconds['step']:6.1%}"
+        )
+    return "\n".join(lines)
+
+
+def measure(overrides: tuple[str, ...], rounds: int, tokens: int | None) -> list[dict[str, float]]:
+    """Seconds of every round, in this process."""
+    with tempfile.TemporaryDirectory() as folder:
+        long = (
+            (f"rollout.max_response_tokens={tokens}", "model.pretrain_steps=1", "algorithm.lr=0")
+            if tokens
+            else ()
+        )
+        run_dir = Path(folder) / "run"
+        config = _composed(
+            *overrides, f"run_dir={run_dir}", f"steps={WARM_UP + rounds + 1}", "eval_every=0",
+            "save_every=0", "data.eval_limit=8", *long,
+        )  # fmt: skip
+        run = _started(config, run_dir)
+        return [row for n in range(WARM_UP + rounds) if (row := _round(run, n)) and n >= WARM_UP]
+
+
+def _composed(*overrides: str) -> RunConfig:
+    ConfigStore.instance().store(name="schema", node=RunConfig)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return resolve(compose("config", list(overrides)))
+
+
+def _started(config: RunConfig, run_dir: Path) -> Run:
+    """The run as a job of its own would have it before its first step."""
+    topology = read_topology(
+        os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
+    )
+    announce_ranks(topology, os.environ)
+    set_up_logging(topology)
+    logging.getLogger("rlavr_hpc").setLevel(logging.WARNING)
+    apply_threads(topology, os.environ)
+    check_rendezvous(topology)
+    run = join(config, run_dir, topology, StopFlag()).start()
+    run._catch_up()
+    return run
+
+
+@dataclass(slots=True)
+class Seen:
+    """What went into the models during one step, to be given to them again."""
+
+    requests: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    """Calls of vLLM's `enqueue`, or of `generate`."""
+    passes: list[tuple[bool, bool, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
+    """(with gradients, last before the optimizer's update, arguments) of every forward pass."""
+
+
+def _round(run: Run, index: int) -> dict[str, float]:
+    """One step of the run, then its passes through the models, each alone."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    seen, parts = Seen(), run.parts
+    begin = time.perf_counter()
+    release = _watch(parts, seen)
+    run._one_step(run.state.step + 1, tqdm(disable=True))
+    whole = time.perf_counter() - begin
+    release()
+    generation, tokens = _generation(parts, seen)
+    assert run.recorder is not None
+    lines = run.run_dir.joinpath("metrics/1.jsonl").read_text().splitlines()
+    row = json.loads(lines[-1])
+    return {
+        "step": row["time/step"],
+        "between": whole - row["time/step"],
+        **{phase: row[f"time/{phase}"] for phase in PHASES},
+        "generation": generation,
+        "tokens": tokens,
+        "scoring": _scoring(parts, seen),
+        "forward_backward": _training(parts, seen),
+    }
+
+
+def _watch(parts: Parts, seen: Seen) -> Callable[[], None]:
+    """Note what the models are given from now on; the function returned ends it."""
+    import torch  # noqa: PLC0415
+
+    engine: Any = parts.engine
+    trained = parts.policy._engine
+    vllm = hasattr(engine, "_llm")
+    owner, name = (engine._llm, "enqueue") if vllm else (engine._model, "generate")
+    original = getattr(owner, name)
+
+    def noted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        seen.requests.append((args, kwargs))
+        return original(*args, **kwargs)
+
+    def before(_: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        last = trained.is_gradient_accumulation_boundary()
+        seen.passes.append((torch.is_grad_enabled(), last, args, kwargs))
+
+    setattr(owner, name, noted)
+    hook = trained.module.register_forward_pre_hook(before, with_kwargs=True)
+
+    def release() -> None:
+        delattr(owner, name)
+        hook.remove()
+
+    return release
+
+
+def _timed(work: Callable[[], None]) -> float:
+    import torch  # noqa: PLC0415
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def _generation(parts: Parts, seen: Seen) -> tuple[float, float]:
+    """Seconds of the engine alone, and the mean tokens of a response."""
+    engine: Any = parts.engine
+    if hasattr(engine, "_llm"):
+        return _vllm_alone(engine._llm, seen)
+    outputs: list[Any] = []
+
+    def work() -> None:
+        for _, given in seen.requests:
+            plain = {k: v for k, v in given.items() if k != "stopping_criteria"}
+            warpers, draw = plain["logits_processor"][:-1], {"do_sample": True, "top_k": 0}
+            outputs.append(engine._model.generate(**{**plain, **draw, "logits_processor": warpers}))
+
+    seconds = _timed(work)
+    prompts = [given["input_ids"].shape[1] for _, given in seen.requests]
+    new = [out[:, n:] for out, n in zip(outputs, prompts, strict=True)]
+    pad = engine._config.pad_id
+    return seconds, float(sum((x != pad).sum() for x in new)) / sum(map(len, new))
+
+
+def _vllm_alone(llm: Any, seen: Seen) -> tuple[float, float]:  # noqa: ANN401
+    """The same requests again, from an empty cache and with the step's weights."""
+    lengths: list[int] = []
+    llm.reset_prefix_cache()
+
+    def work() -> None:
+        for args, given in seen.requests:
+            llm.enqueue(*args, **given)
+            while llm.llm_engine.has_unfinished_requests():
+                lengths.extend(
+                    len(o.outputs[0].token_ids) for o in llm.llm_engine.step() if o.finished
+                )
+
+    seconds = _timed(work)
+    return seconds, sum(lengths) / len(lengths)
+
+
+def _scoring(parts: Parts, seen: Seen) -> float:
+    """Seconds of the forward passes without gradients."""
+    import torch  # noqa: PLC0415
+
+    trained = parts.policy._engine
+    trained.eval()
+
+    def work() -> None:
+        with torch.no_grad():
+            for grad, _, args, given in seen.passes:
+                if not grad:
+                    trained(*args, **given)
+
+    return _timed(work)
+
+
+def _training(parts: Parts, seen: Seen) -> float:
+    """Seconds of forward, backward and optimizer; the weights stay as they are."""
+    trained = parts.policy._engine
+    trained.train()
+    for group in trained.optimizer.param_groups:
+        group["lr"] = 0.0
+
+    def work() -> None:
+        for grad, last, args, given in seen.passes:
+            if grad:
+                trained.set_gradient_accumulation_boundary(last)
+                logp_R = trained(*args, **given)[0]
+                trained.backward(logp_R.sum() * 0.0)
+                if last:
+                    trained.step()
+
+    return _timed(work)
+
+
+if __name__ == "__main__":
+    end_process(main())
