@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks import scale_ledger
 from benchmarks.scale import measure_verify
+from rlavr_hpc.acquisition.chain import chain
 from rlavr_hpc.acquisition.ledger import FOLDER, Book, read_book
 from rlavr_hpc.attempts import read_attempts
 from rlavr_hpc.errors import RlavrError
@@ -85,7 +86,7 @@ def test_the_past_is_right_in_whatever_order_places_are_asked_for(tmp_path: Path
     place = Place(seed=1, step=31)
     row = {"kind": "intent", "prompts": ["a", "b"], "quota": 2}
     for rows in ([row], [{"kind": "void", "prompt": "a", "cost": 0.0}]):
-        for line in scale_ledger.chain(rows, place, head=book.head, number=book.lines):
+        for line in chain(rows, place, head=book.head, number=book.lines):
             book.enter(line, "here")
     for branch, step in ((0, 5), (0, 40), (0, 32), (0, 31), (0, 1), (1, 2), (0, 30)):
         here = Place(seed=1, step=step, branch=branch)
@@ -96,7 +97,7 @@ def test_the_past_is_right_in_whatever_order_places_are_asked_for(tmp_path: Path
         assert book.bought_until(here) == book.until(here).bought
     book.before(Place(seed=1, step=40))
     late = [{"kind": "commit", "prompt": "b", "label": "7", "cost": 1.0}]
-    for line in scale_ledger.chain(late, place, head=book.head, number=book.lines):
+    for line in chain(late, place, head=book.head, number=book.lines):
         book.enter(line, "here")  # the open intent of a step that the past has taken in
     assert book.before(Place(seed=1, step=40)).labels["b"].answer == "7"
     assert book.asked_until(Place(seed=1, step=31)) == LABELS + 2
