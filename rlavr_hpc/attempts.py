@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rlavr_hpc.errors import FencedError, RlavrError
-from rlavr_hpc.io import Line, canonical_json, make_folder, publish_once, read_lines
+from rlavr_hpc.io import Line, blocks, canonical_json, make_folder, publish_once, read_lines
 
 VERSION = 2
 SEALED = ("ledger", "metrics", "ungradable", "examples")
@@ -131,9 +131,13 @@ def publish_attempt(
 
 def seal_file(path: Path) -> Seal:
     """The seal of a file's complete lines; a missing file is sealed empty."""
-    data = path.read_bytes() if path.exists() else b""
-    complete = data[: data.rfind(b"\n") + 1]
-    return Seal(size=len(complete), sha256=hashlib.sha256(complete).hexdigest())
+    digest, size, torn = hashlib.sha256(), 0, b""
+    for block in blocks(path):
+        complete, line_break, rest = (torn + block).rpartition(b"\n")
+        digest.update(complete + line_break)
+        size += len(complete + line_break)
+        torn = rest
+    return Seal(size=size, sha256=digest.hexdigest())
 
 
 def segment(run_dir: Path, folder: str, number: int) -> Path:
@@ -199,14 +203,17 @@ def seal_on(attempts: Sequence[Attempt], number: int, folder: str) -> Seal | Non
 
 
 def _check_seal(path: Path, seal: Seal, *, lines: int) -> None:
-    data = path.read_bytes()[: seal.size] if path.exists() else b""
-    if len(data) < seal.size:
+    digest, size, last = hashlib.sha256(), 0, b""
+    for block in blocks(path, limit=seal.size):
+        digest.update(block)
+        size, last = size + len(block), block
+    if size < seal.size:
         raise RlavrError(
-            f"{path}:{lines + 1}: {seal.size} bytes were sealed by the next attempt, {len(data)} "
+            f"{path}:{lines + 1}: {seal.size} bytes were sealed by the next attempt, {size} "
             "are there: the file was cut short or deleted; restore it from a copy"
         )
-    if hashlib.sha256(data).hexdigest() != seal.sha256:
-        broken = lines + (not data.endswith(b"\n"))
+    if digest.hexdigest() != seal.sha256:
+        broken = lines + (not last.endswith(b"\n"))
         raise RlavrError(
             f"{path}:{broken}: the first {seal.size} bytes, up to this line, are not those that "
             "the next attempt sealed; the file was damaged or edited after the fact"

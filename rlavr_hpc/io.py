@@ -18,11 +18,13 @@ from typing import IO, Any
 from rlavr_hpc.errors import RlavrError
 
 FOLDER_MODE = 0o750
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+_BLOCK = 1 << 20
 
 
 def canonical_json(value: object) -> str:
     """One ASCII text per value: sorted keys, no spaces, no NaN (raises ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def make_folder(path: Path) -> Path:
@@ -123,12 +125,11 @@ def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
     Raises:
         ValueError: a complete line is not a JSON object; the message names file and line.
     """
-    if not path.exists():
-        return
-    data = path.read_bytes()[:limit]
     end = 0
-    for number, raw in enumerate(data.split(b"\n")[:-1], start=1):
+    for number, raw in enumerate(_raw_lines(path), start=1):
         end += len(raw) + 1
+        if limit is not None and end > limit:
+            return
         try:
             row = json.loads(raw)
         except (ValueError, RecursionError) as error:
@@ -136,6 +137,26 @@ def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: a JSON object was expected")
         yield Line(number=number, end=end, row=row, raw=raw)
+
+
+def _raw_lines(path: Path) -> Iterator[bytes]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for raw in file:
+            if raw.endswith(b"\n"):
+                yield raw[:-1]
+
+
+def blocks(path: Path, *, limit: int | None = None) -> Iterator[bytes]:
+    """A file's bytes in pieces of at most 1 MiB, `limit` bytes at most; a missing one has none."""
+    if not path.exists():
+        return
+    left = path.stat().st_size if limit is None else limit
+    with path.open("rb") as file:
+        while block := file.read(min(_BLOCK, left)):
+            left -= len(block)
+            yield block
 
 
 def write_atomic(path: Path, text: str) -> None:

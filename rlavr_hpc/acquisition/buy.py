@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.acquisition.label_source import LabelSource
-from rlavr_hpc.acquisition.ledger import Ledger, Purchase, Rules, as_label
+from rlavr_hpc.acquisition.ledger import Ledger, Rules, as_label
+from rlavr_hpc.acquisition.past import Purchase
 from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.types import Choice, Group, Label, Place
 
@@ -30,18 +31,18 @@ def make_offer(
 
     The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
     """
-    ids = {group.prompt.id for group in groups}
     past = ledger.book.before(place)
+    ids = [group.prompt.id for group in groups] if rules.reuse else []
+    known = {prompt: past.labels[prompt] for prompt in ids if prompt in past.labels}
     owned = {
         prompt: label
-        for prompt, purchase in past
-        if rules.reuse and prompt in ids and (label := as_label(prompt, purchase, reused=True))
+        for prompt, purchase in known.items()
+        if (label := as_label(prompt, purchase, reused=True))
     }
-    known_void = {prompt for prompt, purchase in past if purchase.answer is None}
-    left = quota if rules.total is None else min(quota, rules.total - len(past))
+    left = quota if rules.total is None else min(quota, rules.total - past.asked)
     return Offer(
         candidates=tuple(
-            g for g in groups if g.prompt.id not in owned and g.prompt.id not in known_void
+            g for g in groups if g.prompt.id not in owned and g.prompt.id not in past.void
         ),
         quota=max(0, left),
         owned=owned,

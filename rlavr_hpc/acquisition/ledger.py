@@ -7,7 +7,7 @@ attempts, so that no line can be changed, dropped or added unseen.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from rlavr_hpc.acquisition.chain import (
     check_fields,
     check_spelling,
 )
+from rlavr_hpc.acquisition.past import Past, Purchase, Step, Walk
 from rlavr_hpc.attempts import accepted_lines, segment
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import LedgerError
@@ -26,18 +27,6 @@ from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.types import Label, Place
 
 FOLDER = "ledger"
-
-Step = tuple[int, int]
-"""(branch, step): ordered as a run goes through them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase:
-    """What became of one prompt's intent."""
-
-    answer: str | None
-    """None = void: the data has no label for it."""
-    cost: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +55,11 @@ class Book:
     lines: int = 0
     head: str = GENESIS
     """Hash of the last line."""
+    _walk: Walk = field(default_factory=Walk, repr=False, compare=False)
+    _alike: dict[tuple[str | None, float], Purchase] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    """One purchase of each kind serves all prompts: millions of them have few answers."""
 
     def enter(self, row: Mapping[str, Any], where: str) -> None:
         """Add one line after checking it against the chain and the lines before it.
@@ -91,27 +85,29 @@ class Book:
         if len(prompts) > quota:
             raise LedgerError(f"{where}: {len(prompts)} labels wanted, {quota} allowed")
         self.allowed[key] = quota
+        self._walk.decided(key)
         self.decisions[key] = prompts
         self.purchases[key] = {}
 
     def _enter_purchase(self, key: Step, row: Mapping[str, Any], where: str) -> None:
-        prompt = row["prompt"]
-        if prompt not in self.decisions.get(key, ()):
+        prompt, decided = row["prompt"], self.decisions.get(key, ())
+        if prompt not in decided:
             raise LedgerError(f"{where}: prompt {prompt!r} was bought without an intent")
         if prompt in self.purchases[key]:
             raise LedgerError(f"{where}: prompt {prompt!r} was bought twice in step {key[1]}")
         answer = row["label"] if row["kind"] == "commit" else None
-        self.purchases[key][prompt] = Purchase(answer=answer, cost=float(row["cost"]))
+        terms = (answer, float(row["cost"]))
+        purchase = self._alike.setdefault(terms, Purchase(answer=answer, cost=terms[1]))
+        self._walk.changed(key)
+        self.purchases[key][decided[decided.index(prompt)]] = purchase  # one text, not two alike
 
-    def before(self, place: Place) -> list[tuple[str, Purchase]]:
-        """Purchases of all steps a run has behind it at `place`, in order.
+    def before(self, place: Place) -> Past:
+        """What a run has behind it at `place`; valid until the next call.
 
         A resumed run also finds purchases of steps it is about to do again; they do not count as
         known yet, else the step would be decided differently than it was.
         """
-        here = (place.branch, place.step)
-        return [pair for key in sorted(self.purchases) if key < here
-                for pair in self.purchases[key].items()]  # fmt: skip
+        return self._walk.before((place.branch, place.step), self.purchases)
 
     def check(self, rules: Rules) -> None:
         """Raise LedgerError where the purchases break the run's rules."""
@@ -139,7 +135,14 @@ class Book:
 
     def bought_until(self, place: Place) -> int:
         """Labels paid for up to and with the step at `place`, also when later steps are known."""
-        return self.until(place).bought
+        return self.before(place).bought + sum(p.answer is not None for p in self._at(place))
+
+    def asked_until(self, place: Place) -> int:
+        """The same with the void ones."""
+        return self.before(place).asked + len(self._at(place))
+
+    def _at(self, place: Place) -> Collection[Purchase]:
+        return self.purchases.get((place.branch, place.step), {}).values()
 
     def until(self, place: Place) -> Book:
         """Purchases up to and with the step at `place`; to be counted, not to be continued."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.attempts import SEALED, Attempt, read_attempts, seal_on, segment
+from rlavr_hpc.io import blocks
 
 
 class Why(StrEnum):
@@ -71,15 +72,29 @@ def leftovers(run_dir: Path) -> list[Leftover]:
 def _of_folder(run_dir: Path, folder: str, attempts: list[Attempt]) -> Iterator[Leftover]:
     known = [segment(run_dir, folder, attempt.number) for attempt in attempts]
     for attempt, path in zip(attempts, known, strict=True):
-        data = path.read_bytes() if path.exists() else b""
         seal = seal_on(attempts, attempt.number, folder)
-        start = seal.size if seal else data.rfind(b"\n") + 1
-        if rest := data[start:]:
+        if rest := _from(path, seal.size) if seal else _torn(path):
             yield _leftover(path, rest, Why.late if b"\n" in rest else Why.torn)
     there = (run_dir / folder).iterdir() if (run_dir / folder).is_dir() else ()
     for path in sorted(set(there) - set(known)):
         if path.is_file() and not path.name.startswith("."):
             yield _leftover(path, path.read_bytes(), Why.foreign)
+
+
+def _from(path: Path, start: int) -> bytes:
+    if not path.exists():
+        return b""
+    with path.open("rb") as file:
+        file.seek(start)
+        return file.read()
+
+
+def _torn(path: Path) -> bytes:
+    """What stands behind the last line break."""
+    rest = b""
+    for block in blocks(path):
+        rest = (rest + block).rpartition(b"\n")[2]
+    return rest
 
 
 def _leftover(path: Path, data: bytes, why: Why) -> Leftover:

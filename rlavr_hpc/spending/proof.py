@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import FOLDER, Book, Step, read_book, rules_of
+from rlavr_hpc.acquisition.ledger import FOLDER, Book, read_book, rules_of
+from rlavr_hpc.acquisition.past import Step
 from rlavr_hpc.attempts import read_attempts, segment
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
+from rlavr_hpc.io import blocks
 from rlavr_hpc.spending.leftovers import Leftover, leftovers
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import FOLDER as METRICS
@@ -62,7 +64,7 @@ def readable(run_dir: Path) -> Iterator[None]:
 def _told(run_dir: Path) -> tuple[dict[Step, float], list[str]]:
     """Labels bought per step as the metrics tell; a damaged record of metrics tells nothing."""
     try:
-        rows = read_metrics(run_dir)
+        rows = read_metrics(run_dir, only=names.LABELS_BOUGHT)
     except RlavrError as error:
         return {}, [f"not compared with the metrics: {error}"]
     return {
@@ -85,7 +87,7 @@ def _check_steps(run_dir: Path, book: Book, told: Mapping[Step, float]) -> None:
         held = sum(p.answer is not None for p in book.purchases.get(key, {}).values())
         if held != labels:
             path = segment(run_dir, FOLDER, len(read_attempts(run_dir)))
-            end = path.read_bytes().count(b"\n") if path.exists() else 0
+            end = sum(block.count(b"\n") for block in blocks(path))
             raise LedgerError(
                 f"{path}:{end + 1}: the metrics tell of {labels!r} labels in step {key[1]} of "
                 f"branch {key[0]}, the ledger holds {held}: its end was cut off"

@@ -44,8 +44,12 @@ class MetricsFile:
         return values
 
 
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+def read_metrics(run_dir: Path, *, only: str | None = None) -> list[dict[str, Any]]:
     """One row per (branch, step), from the highest accepted attempt that wrote it, in order.
+
+    Args:
+        run_dir: the run's folder.
+        only: keep this metric alone, besides branch and step; a long run's rows fill gigabytes.
 
     Raises:
         RlavrError: the record is damaged.
@@ -58,10 +62,14 @@ def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
             branch, step = line.row["branch"], line.row["step"]
             if type(branch) is not int or type(step) is not int:
                 raise RlavrError(f"{path}:{line.number}: branch {branch!r}, step {step!r}")
-            rows[branch, step] = line.row
+            rows[branch, step] = line.row if only is None else _narrow(line.row, only)
     except (ValueError, KeyError) as error:
         raise RlavrError(f"the metrics are damaged: {error}") from error
     return [rows[key] for key in sorted(rows)]
+
+
+def _narrow(row: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    return {name: row[name] for name in ("branch", "step", metric) if name in row}
 
 
 def read_line(run_dir: Path, *, until: int | None = None) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ def spend_of(parts: Parts, place: Place, *, quota: int) -> Spend:
         quota=quota,
         void=sum(purchase.answer is None for purchase in here.values()),
         total=book.bought_until(place),
-        asked=sum(map(len, book.until(place).purchases.values())),
+        asked=book.asked_until(place),
         cap=parts.rules.total,
     )
 

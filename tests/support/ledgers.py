@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rlavr_hpc.acquisition.ledger import Ledger, Purchase
+from rlavr_hpc.acquisition.ledger import Ledger
+from rlavr_hpc.acquisition.past import Purchase
 from rlavr_hpc.answers.given_up import GivenUp, read_marks
 from rlavr_hpc.attempts import check_fence
 from rlavr_hpc.config import RunConfig

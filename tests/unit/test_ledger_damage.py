@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlavr_hpc import ledger
-from rlavr_hpc.acquisition.ledger import Ledger, Purchase
+from rlavr_hpc.acquisition.ledger import Ledger
+from rlavr_hpc.acquisition.past import Purchase
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
 from rlavr_hpc.spending.leftovers import Why

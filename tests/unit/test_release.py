@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlavr_hpc.acquisition.ledger import Book, Purchase
+from rlavr_hpc.acquisition.ledger import Book
+from rlavr_hpc.acquisition.past import Purchase
 from rlavr_hpc.config_groups import Dtype, ModelConfig, ModelSource
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.release.card import model_card
