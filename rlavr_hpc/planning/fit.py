@@ -6,7 +6,8 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rlavr_hpc.config_groups import Engine, Offload
+from rlavr_hpc.config_deepspeed import Offload
+from rlavr_hpc.config_groups import Engine
 from rlavr_hpc.planning.duration import cache_room
 from rlavr_hpc.planning.memory import GIB, Phase, Sizes, phases
 
@@ -127,7 +128,7 @@ def _changes(sizes: Sizes) -> Iterator[Change]:
     if not deepspeed.gradient_checkpointing:
         yield Change(key="deepspeed.gradient_checkpointing", value=True)
     yield from _smaller_micro_batches(sizes)
-    if getattr(deepspeed, "offload_states", None) is False and sizes.on_gpu:
+    if sizes.on_gpu and not deepspeed.offload_states:
         yield Change(key="deepspeed.offload_states", value=True)
     yield from _less_on_host(sizes)
     yield from _engine_settings(sizes)

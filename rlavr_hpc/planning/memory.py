@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_data import DataKind
-from rlavr_hpc.config_groups import Dtype, Engine, Offload
+from rlavr_hpc.config_deepspeed import Offload
+from rlavr_hpc.config_groups import Dtype, Engine
 from rlavr_hpc.planning.hardware import Machines
 from rlavr_hpc.planning.shape import QK_NORM, ModelShape
 
@@ -206,7 +207,7 @@ def _offloaded(sizes: Sizes) -> dict[str, float]:
 
 
 def _offloads_states(sizes: Sizes) -> bool:
-    return sizes.on_gpu and bool(getattr(sizes.config.deepspeed, "offload_states", False))
+    return sizes.on_gpu and sizes.config.deepspeed.offload_states
 
 
 def _engine(sizes: Sizes) -> dict[str, float]:
