@@ -9,25 +9,15 @@ Shapes: N sequences, T prompt tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TemperatureLogitsWarper,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from transformers import AutoConfig, AutoModelForCausalLM
 
-from rlavr_hpc.errors import GivenUpError
 from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
+from rlavr_hpc.rollout.static_batch import Decoder
 from rlavr_hpc.types import Place, Prompt, Rollout
 
 
@@ -92,8 +82,6 @@ class HfEngine:
         for start in range(0, len(requests), self._config.max_sequences):
             part = requests[start : start + self._config.max_sequences]
             done += self._generate(part, sampling, place, give_up)
-            if give_up():
-                raise GivenUpError("generation was given up")
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
     def rest(self) -> None:
@@ -103,27 +91,15 @@ class HfEngine:
         self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place,
         give_up: Callable[[], bool],
     ) -> list[Rollout]:  # fmt: skip
-        draw = _SeededDraw(
-            [
-                request_seed(place, prompt_id=p.id, sample=k, purpose=sampling.purpose)
-                for p, k in requests
-            ],
-            length=sampling.max_tokens,
-        )
-        warpers = _warpers(sampling)
+        decoder = Decoder(self._model, stop_ids=self._config.stop_ids, sampling=sampling)
+        seeds = [
+            request_seed(place, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
+            for prompt, k in requests
+        ]
         ids_NT, mask_NT = self._left_padded([prompt.token_ids for prompt, _ in requests])
-        output_NT = self._model.generate(
-            input_ids=ids_NT,
-            attention_mask=mask_NT,
-            logits_processor=LogitsProcessorList([*warpers, draw]),
-            stopping_criteria=StoppingCriteriaList([_GivingUp(give_up)]),
-            do_sample=False,
-            max_new_tokens=sampling.max_tokens,
-            eos_token_id=sorted(self._config.stop_ids),
-            pad_token_id=self._config.pad_id,
-        )
-        tokens = output_NT[:, ids_NT.shape[1] :].tolist()
-        logps = torch.stack(draw.logps, dim=1).tolist()
+        uniform_NL = _uniform(seeds, sampling.max_tokens).to(self._config.device)
+        decoded = decoder.decode(ids_NT, mask_NT, uniform_NL, give_up=give_up)
+        tokens, logps = decoded.token_NL.tolist(), decoded.logp_NL.tolist()
         return [
             self._rollout(prompt.id, sample, row, logp)
             for (prompt, sample), row, logp in zip(requests, tokens, logps, strict=True)
@@ -149,46 +125,7 @@ class HfEngine:
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-class _GivingUp(StoppingCriteria):
-    """Ends the generation of a whole batch when asked to."""
-
-    def __init__(self, give_up: Callable[[], bool]) -> None:
-        self._give_up = give_up
-
-    def __call__(self, input_ids: torch.Tensor, scores: object, **_: object) -> torch.Tensor:
-        return torch.full(input_ids.shape[:1], self._give_up(), device=input_ids.device)
-
-
-def _warpers(sampling: Sampling) -> list[LogitsProcessor]:
-    """What shapes the distribution before the draw; at temperature 0 one token is left."""
-    if sampling.temperature == 0:
-        return [TopKLogitsWarper(1)]
-    top_p = [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
-    return [TemperatureLogitsWarper(sampling.temperature), *top_p]
-
-
-@dataclass(slots=True)
-class _SeededDraw(LogitsProcessor):
-    """Draws a token per sequence and leaves only it possible, so that greedy search takes it."""
-
-    seeds: Sequence[int]
-    length: int
-    logps: list[torch.Tensor] = field(default_factory=list)
-    _uniform_NL: torch.Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        rows = [
-            np.random.Generator(np.random.Philox(key=s)).random(self.length) for s in self.seeds
-        ]
-        self._uniform_NL = torch.from_numpy(np.stack(rows))
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        logp_NV = scores.float().log_softmax(-1)
-        uniform_N1 = self._uniform_NL[:, len(self.logps), None].to(scores.device)
-        cumulative_NV = logp_NV.double().exp().cumsum(-1)
-        reach_N1 = uniform_N1 * cumulative_NV[:, -1:]
-        chosen_N1 = torch.searchsorted(cumulative_NV, reach_N1, right=True)
-        chosen_N1.clamp_(max=logp_NV.shape[1] - 1)
-        self.logps.append(logp_NV.gather(1, chosen_N1).squeeze(1))
-        only_NV = torch.full_like(scores, float("-inf"))
-        return only_NV.scatter_(1, chosen_N1, 0.0)  # type: ignore[return-value]
+def _uniform(seeds: Sequence[int], length: int) -> torch.Tensor:
+    """One number in [0, 1) per seed and position, which depends on these alone."""
+    rows = [np.random.Generator(np.random.Philox(key=seed)).random(length) for seed in seeds]
+    return torch.from_numpy(np.stack(rows))

@@ -1,0 +1,163 @@
+"""Decoding a batch with Transformers: rows that have ended leave it, the cache grows in place.
+
+Shapes: N rows, T tokens of the longest prompt, L tokens of the longest response, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import (
+    DynamicCache,
+    PreTrainedConfig,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.cache_utils import DynamicLayer
+
+from rlavr_hpc.errors import GivenUpError
+from rlavr_hpc.rollout.engine import Sampling
+
+ENDED_SHARE = 0.125
+"""Of the rows: when so many have ended, the others go on without them. Leaving copies the cache."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What was drawn; after a row's first stop token of no meaning."""
+
+    token_NL: torch.Tensor
+    logp_NL: torch.Tensor
+    """Of each token, after temperature and top-p."""
+
+
+class Decoder:
+    """Draws tokens by inverting the cumulative distribution at given uniform numbers."""
+
+    def __init__(self, model: Any, *, stop_ids: Collection[int], sampling: Sampling) -> None:  # noqa: ANN401
+        """A causal language model of Transformers, in evaluation mode."""
+        self._model = model
+        self._stop_ids = sorted(stop_ids)
+        self._warpers = _warpers(sampling)
+
+    @torch.no_grad()
+    def decode(
+        self,
+        ids_NT: torch.Tensor,
+        mask_NT: torch.Tensor,
+        uniform_NL: torch.Tensor,
+        *,
+        give_up: Callable[[], bool],
+    ) -> Decoded:
+        """Responses to left-padded prompts.
+
+        Args:
+            ids_NT: token ids.
+            mask_NT: 1 where there is a token.
+            uniform_NL: in [0, 1), one for each token that may be drawn.
+            give_up: asked before every token.
+
+        Raises:
+            GivenUpError: when it said so.
+        """
+        device, (rows, longest) = ids_NT.device, uniform_NL.shape
+        token_NL = torch.zeros(rows, longest, dtype=torch.long, device=device)
+        logp_NL = torch.zeros(rows, longest, device=device)
+        stops = torch.tensor(self._stop_ids, device=device)
+        cache = _growing_cache(self._model.config, room=ids_NT.shape[1] + longest)
+        row_N = torch.arange(rows, device=device)
+        running_N = torch.ones(rows, dtype=torch.bool, device=device)
+        position_NT = (mask_NT.cumsum(-1) - 1).clamp(min=0)
+        for step in range(longest):
+            if give_up():
+                raise GivenUpError("generation was given up")
+            logits_NV = self._model(
+                input_ids=ids_NT, attention_mask=mask_NT, position_ids=position_NT,
+                past_key_values=cache, use_cache=True, logits_to_keep=1,
+            ).logits[:, -1]  # fmt: skip
+            token_N, logp_N = self._draw(logits_NV, uniform_NL[row_N, step])
+            token_NL[row_N, step], logp_NL[row_N, step] = token_N, logp_N
+            running_N &= ~torch.isin(token_N, stops)
+            ended = len(row_N) - int(running_N.sum())
+            if ended == len(row_N):
+                break
+            if ended > ENDED_SHARE * len(row_N):
+                kept = running_N.nonzero().squeeze(1)
+                cache.batch_select_indices(kept)
+                columns = (row_N, token_N, mask_NT, position_NT, running_N)
+                row_N, token_N, mask_NT, position_NT, running_N = (c[kept] for c in columns)
+            ids_NT, position_NT = token_N.unsqueeze(1), position_NT[:, -1:] + 1
+            mask_NT = torch.cat([mask_NT, mask_NT.new_ones(len(row_N), 1)], dim=1)
+        return Decoded(token_NL=token_NL, logp_NL=logp_NL)
+
+    def _draw(
+        self, logits_NV: torch.Tensor, uniform_N: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        scores_NV = logits_NV.float()
+        for warper in self._warpers:
+            scores_NV = warper(None, scores_NV)
+        logp_NV = scores_NV.log_softmax(-1)
+        cumulative_NV = logp_NV.double().exp().cumsum(-1)
+        reach_N1 = uniform_N.unsqueeze(1) * cumulative_NV[:, -1:]
+        chosen_N1 = torch.searchsorted(cumulative_NV, reach_N1, right=True)
+        chosen_N1.clamp_(max=logp_NV.shape[1] - 1)
+        return chosen_N1.squeeze(1), logp_NV.gather(1, chosen_N1).squeeze(1)
+
+
+def _warpers(sampling: Sampling) -> list[Any]:
+    """What shapes the distribution before the draw; at temperature 0 one token is left."""
+    if sampling.temperature == 0:
+        return [TopKLogitsWarper(1)]
+    top_p = [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
+    return [TemperatureLogitsWarper(sampling.temperature), *top_p]
+
+
+class _GrowingLayer(DynamicLayer):
+    """Keys and values in buffers with room for all tokens; the plain layer copies all each time."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._room = room
+        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        if self._buffers is None:
+            self._buffers = (self._buffer(key_states), self._buffer(value_states))
+        for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
+            buffer[:, :, start:end] = new
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        assert self._buffers is not None
+        end = self.get_seq_length()
+        selected = []
+        for buffer in self._buffers:
+            fewer = self._buffer(buffer[: len(indices)])
+            fewer[:, :, :end] = buffer[indices, :, :end]
+            selected.append(fewer)
+        self._buffers = (selected[0], selected[1])
+        self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
+
+    def _buffer(self, like: torch.Tensor) -> torch.Tensor:
+        rows, heads, _, width = like.shape
+        return like.new_empty(rows, heads, self._room, width)
+
+
+def _growing_cache(config: PreTrainedConfig, *, room: int) -> DynamicCache:
+    """Transformers' cache for this model, its plain layers replaced; sliding windows stay."""
+    cache = DynamicCache(config=config)
+    cache.layers = [
+        _GrowingLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
+    ]
+    return cache
