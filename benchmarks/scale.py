@@ -17,13 +17,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import report, status
 from benchmarks.machine import machine
 from rlavr_hpc.run_folder import git_revision
 
@@ -111,25 +109,41 @@ def _verified(run_dir: Path, records: int) -> Figure:
 
 def measure_status(root: Path, scale: int) -> Iterator[Figure]:
     """One look at a sweep in which runs are in every state."""
-    runs = 10**4 // scale
-    sweep = status.make_sweep(root / "runs/sweep", runs)
-    figure = partial(_figure, "status", runs, "runs", folder=sweep)
-    yield figure(["-m", "rlavr_hpc.status", str(sweep)], tell=False)
+    sweep, runs = root / "runs/sweep", 10**4 // scale
+    _made("status", sweep, runs)
+    yield _figure(
+        "status", runs, "runs", ["-m", "rlavr_hpc.status", str(sweep)], folder=sweep, tell=False
+    )
 
 
 def measure_analysis(root: Path, scale: int) -> Iterator[Figure]:
-    """The whole report on many runs, and on one very long one."""
-    for runs, steps in ((100, 1000), (1000, 1000), (1, 10**5)):
-        few, short = (max(1, runs // scale), steps) if runs > 1 else (1, steps // scale)
-        sweep = report.make_sweep(root / f"runs/of-{runs}", few, short)
-        out = ["--out", str(root / f"report-{runs}")]
-        what = f"analysis of runs of {short} steps"
-        yield _figure(
-            what, few, "runs", ["-m", "analysis", str(sweep), *out], folder=sweep, tell=False
-        )
-    run = next(path for path in sweep.iterdir() if path.is_dir())
-    read = ["-c", READ, str(run)]
-    yield _figure("read the metrics", short, "steps", read, folder=run / "metrics")
+    """The whole report on many runs."""
+    for runs in (100 // scale, 1000 // scale):
+        yield _analysed(root / f"of-{runs}", runs, 1000)
+
+
+def measure_long(root: Path, scale: int) -> Iterator[Figure]:
+    """The same on one very long run, and what a resume reads of it."""
+    steps = 10**5 // scale
+    yield _analysed(root / "long", 1, steps)
+    run = next(path for path in (root / "long").iterdir() if path.is_dir())
+    yield _figure(
+        "read the metrics", steps, "steps", ["-c", READ, str(run)], folder=run / "metrics"
+    )
+
+
+def _analysed(sweep: Path, runs: int, steps: int) -> Figure:
+    _made("report", sweep, runs, steps)
+    command = ["-m", "analysis", str(sweep), "--out", f"{sweep}-report"]
+    what = f"analysis of runs of {steps} steps"
+    return _figure(what, runs, "runs", command, folder=sweep, tell=False)
+
+
+def _made(maker: str, sweep: Path, *sizes: int) -> None:
+    """Made by a process of its own: its memory would count into the peaks of those after it."""
+    given = ", ".join(map(str, sizes))
+    text = f"import pathlib, sys; from benchmarks.{maker} import make_sweep; "
+    _run(["-c", f"{text}make_sweep(pathlib.Path(sys.argv[1]), {given})", str(sweep)])
 
 
 READ = """
@@ -145,6 +159,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "verify": measure_verify,
     "status": measure_status,
     "analysis": measure_analysis,
+    "long": measure_long,
 }  # fmt: skip
 
 
