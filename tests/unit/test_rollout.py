@@ -116,6 +116,27 @@ def test_logprobs_are_those_of_the_model(
     assert list(rollout.logprobs) == pytest.approx(told, abs=1e-5)
 
 
+def test_rows_that_outlive_others_are_decoded_as_if_alone(
+    engine: HfEngine, model: tuple[Path, Qwen2ForCausalLM]
+) -> None:
+    """With one random token in ten a stop, rows leave the batch at every position."""
+    engine._config = replace(engine._config, max_sequences=64)
+    sampling = replace(SAMPLING, samples=32, max_tokens=16)
+    together = engine.sample(PROMPTS, sampling=sampling, place=PLACE, version=1)
+    lengths = {len(rollout.token_ids) for rollout in flat(together)}
+    assert len(lengths) > 6
+    for prompt, group in zip(PROMPTS, together, strict=True):
+        for rollout in group:
+            ids = torch.tensor([[*prompt.token_ids, *rollout.token_ids]])
+            with torch.no_grad():
+                logp = model[1](ids).logits.log_softmax(-1)[0, len(prompt.token_ids) - 1 :]
+            told = [logp[i, token].item() for i, token in enumerate(rollout.token_ids)]
+            assert list(rollout.logprobs) == pytest.approx(told, abs=1e-5)
+    engine._config = replace(engine._config, max_sequences=1)
+    alone = engine.sample(PROMPTS, sampling=sampling, place=PLACE, version=1)
+    assert [r.token_ids for r in flat(alone)] == [r.token_ids for r in flat(together)]
+
+
 def test_draws_follow_the_models_distribution(
     engine: HfEngine, model: tuple[Path, Qwen2ForCausalLM]
 ) -> None:
