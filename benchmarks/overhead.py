@@ -161,7 +161,7 @@ class Seen:
     """What went into the models during one step, to be given to them again."""
 
     requests: list[tuple[tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-    """Calls of vLLM's `enqueue`, or of `generate`."""
+    """Calls of vLLM's `enqueue`, or of our decoder of static batches."""
     passes: list[tuple[bool, bool, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     """(with gradients, last before the optimizer's update, arguments) of every forward pass."""
 
@@ -195,10 +195,11 @@ def _watch(parts: Parts, seen: Seen) -> Callable[[], None]:
     """Note what the models are given from now on; the function returned ends it."""
     import torch  # noqa: PLC0415
 
+    from rlavr_hpc.rollout.static_batch import Decoder  # noqa: PLC0415
+
     engine: Any = parts.engine
     trained = parts.policy._engine
-    vllm = hasattr(engine, "_llm")
-    owner, name = (engine._llm, "enqueue") if vllm else (engine._model, "generate")
+    owner, name = (engine._llm, "enqueue") if hasattr(engine, "_llm") else (Decoder, "decode")
     original = getattr(owner, name)
 
     def noted(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -213,7 +214,7 @@ def _watch(parts: Parts, seen: Seen) -> Callable[[], None]:
     hook = trained.module.register_forward_pre_hook(before, with_kwargs=True)
 
     def release() -> None:
-        delattr(owner, name)
+        setattr(owner, name, original)
         hook.remove()
 
     return release
@@ -236,19 +237,15 @@ def _generation(parts: Parts, seen: Seen) -> tuple[float, float]:
     engine: Any = parts.engine
     if hasattr(engine, "_llm"):
         return _vllm_alone(engine._llm, seen)
-    outputs: list[Any] = []
+    decoded: list[Any] = []
 
     def work() -> None:
-        for _, given in seen.requests:
-            plain = {k: v for k, v in given.items() if k != "stopping_criteria"}
-            warpers, draw = plain["logits_processor"][:-1], {"do_sample": True, "top_k": 0}
-            outputs.append(engine._model.generate(**{**plain, **draw, "logits_processor": warpers}))
+        for (decoder, *args), given in seen.requests:
+            decoded.append(decoder.decode(*args, **given))
 
     seconds = _timed(work)
-    prompts = [given["input_ids"].shape[1] for _, given in seen.requests]
-    new = [out[:, n:] for out, n in zip(outputs, prompts, strict=True)]
-    pad = engine._config.pad_id
-    return seconds, float(sum((x != pad).sum() for x in new)) / sum(map(len, new))
+    drawn = [part.logp_NL != 0 for part in decoded]
+    return seconds, float(sum(part.sum() for part in drawn)) / sum(map(len, drawn))
 
 
 def _vllm_alone(llm: Any, seen: Seen) -> tuple[float, float]:  # noqa: ANN401
