@@ -161,6 +161,7 @@ class VllmEngine:
             max_tokens=sampling.max_tokens,
             stop_token_ids=sorted(self._config.stop_ids),
             logprobs=0,
+            flat_logprobs=True,  # lists of numbers, not objects by the token
             detokenize=False,
             seed=0,
             skip_clone=True,  # else vLLM copies each deeply; nobody uses them afterwards
@@ -173,13 +174,13 @@ class VllmEngine:
     def _rollout(self, prompt_id: str, sample: int, output: RequestOutput) -> Rollout:
         completion = output.outputs[0]
         token_ids = tuple(completion.token_ids)
-        assert completion.logprobs is not None
-        steps = zip(token_ids, completion.logprobs, strict=True)
+        drawn: Any = completion.logprobs
+        assert list(token_ids) == drawn.token_ids, "a log-probability for each token that was drawn"
         return Rollout(
             prompt_id=prompt_id,
             sample=sample,
             token_ids=token_ids,
-            logprobs=tuple(entry[token].logprob for token, entry in steps),
+            logprobs=tuple(drawn.logprobs),
             text=self._decode(token_ids),
             truncated=completion.finish_reason == "length",
         )

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from rlavr_hpc.acquisition.policies.care import CarePolicy, expected_gaps, most_believed
-from rlavr_hpc.acquisition.probes.features import Examples, examples_of, features_of
+from rlavr_hpc.acquisition.probes.features import Examples, examples_of, features_of, joined
 from rlavr_hpc.acquisition.probes.networks import IMPOSSIBLE, CountProbe, VoteProbe, Widths
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
 from rlavr_hpc.acquisition.probes.replay import Replay, class_weights
@@ -175,6 +175,25 @@ def test_replay_forgets_the_oldest_and_spreads_over_classes() -> None:
     both = replay.with_rows(example(1), rows)
     assert both is not None
     assert len(both) == 7
+
+
+def test_replay_is_the_newest_in_their_order_however_often_it_has_gone_round() -> None:
+    """Also after a checkpoint, and when more come at once than it holds."""
+    replay, naive = Replay(5), list[float]()
+    for number in range(1, 9):
+        new = [example(i % 3) for i in range(number)]
+        replay.add(joined(new))
+        naive = [*naive, *(one.elsewhere_N.item() for one in new)][-5:]
+        assert replay.state()["elsewhere_N"].tolist() == naive
+        again = Replay(5)
+        again.load(replay.state())
+        rows = again.uniform(3, np.random.default_rng(number))
+        taken = again.with_rows(None, rows)
+        assert taken is not None
+        assert taken.elsewhere_N.tolist() == [naive[row] for row in rows]
+        shuffled = np.random.default_rng(number).permutation(len(naive)).tolist()
+        last = [row for row in shuffled if naive[row] == min(naive)][-1]
+        assert again.stratified(1, np.random.default_rng(number)) == [last]
 
 
 def taught(steps: int, policy: CarePolicy | None = None, *, start: int = 1) -> CarePolicy:

@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rlavr_hpc.acquisition.probes.features import Examples, joined
 
 
 class Replay:
-    """The newest `size` examples."""
+    """The newest `size` examples, in buffers that are written round and round."""
 
     def __init__(self, size: int) -> None:
         """Empty."""
         self._size = size
-        self._examples: Examples | None = None
+        self._buffers: dict[str, torch.Tensor] = {}
+        self._count = self._next = 0
 
     def __len__(self) -> int:
         """How many it holds."""
-        return 0 if self._examples is None else len(self._examples)
+        return self._count
 
     def add(self, examples: Examples) -> None:
         """Remember examples; the oldest are forgotten."""
-        known = examples if self._examples is None else joined([self._examples, examples])
-        newest = range(max(0, len(known) - self._size), len(known))
-        self._examples = known.take(newest) if len(newest) < len(known) else known
+        fewer = range(max(0, len(examples) - self._size), len(examples))
+        columns = examples.tensors()
+        if not self._buffers:
+            self._buffers = {
+                name: column.new_empty(self._size, *column.shape[1:])
+                for name, column in columns.items()
+            }
+        places = (self._next + torch.arange(len(fewer))) % self._size
+        for name, column in columns.items():
+            self._buffers[name][places] = column[fewer.start :]
+        self._next = (self._next + len(fewer)) % self._size
+        self._count = min(self._size, self._count + len(fewer))
 
     def uniform(self, count: int, rng: np.random.Generator) -> list[int]:
         """Rows of `count` different examples, all alike in chance; fewer when there are fewer."""
@@ -34,13 +45,11 @@ class Replay:
 
     def stratified(self, count: int, rng: np.random.Generator) -> list[int]:
         """The same, spread evenly over the numbers of right rollouts outside the vote."""
-        if self._examples is None:
+        if not len(self):
             return []
-        strata: dict[int, list[int]] = {}
-        classes = self._examples.elsewhere_N.tolist()
-        for row in rng.permutation(len(self)).tolist():
-            strata.setdefault(classes[row], []).append(row)
-        queues = [strata[name] for name in sorted(strata)]
+        shuffled_N = rng.permutation(len(self))
+        classes_N = self._buffers["elsewhere_N"][self._places(shuffled_N)].numpy()
+        queues = [shuffled_N[classes_N == name][-count:].tolist() for name in np.unique(classes_N)]
         chosen: list[int] = []
         while len(chosen) < count and any(queues):
             for queue in [q for q in queues if q][: count - len(chosen)]:
@@ -49,18 +58,28 @@ class Replay:
 
     def with_rows(self, examples: Examples | None, rows: list[int]) -> Examples | None:
         """New examples, and remembered ones after them; None when there are neither."""
-        if self._examples is None or not rows:
+        if not rows:
             return examples
-        again = self._examples.take(rows)
+        again = self._take(np.asarray(rows))
         return again if examples is None else joined([examples, again])
 
     def state(self) -> dict[str, torch.Tensor]:
         """All examples, oldest first."""
-        return {} if self._examples is None else self._examples.tensors()
+        return self._take(np.arange(len(self))).tensors() if len(self) else {}
 
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
         """The inverse of `state`."""
-        self._examples = Examples.of(dict(state)) if state else None
+        self._buffers, self._count, self._next = {}, 0, 0
+        if state:
+            self.add(Examples.of(dict(state)))
+
+    def _take(self, rows_N: npt.NDArray[np.int64]) -> Examples:
+        places_N = self._places(rows_N)
+        return Examples.of({name: column[places_N] for name, column in self._buffers.items()})
+
+    def _places(self, rows_N: npt.NDArray[np.int64]) -> torch.Tensor:
+        """Where rows, counted from the oldest, lie in the buffers."""
+        return torch.from_numpy((rows_N + self._next - self._count) % self._size)
 
 
 def class_weights(
