@@ -80,7 +80,7 @@ def as_table(values: Mapping[str, Any]) -> str:
     """The same for people."""
     ranks = values["ranks"]
     lines = [
-        f"{values['parameters'] / 1e9:.3f} billion parameters, {values['nodes']} nodes, "
+        f"{values['parameters'] / 1e9:.3f} billion parameters; nodes={values['nodes']}, "
         f"{ranks} ranks, gpu={values['gpu']}",
         "",
         f"{'GiB of a rank':14s} {'GPU':>7s} {'host':>7s}  of it",
