@@ -69,11 +69,10 @@ def main() -> int:
         rounds = _alone(setting, arguments.rounds, arguments.tokens)
         told[setting] = summarize(rounds)
         print(as_table(setting, told[setting]), flush=True)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-    length = "testbed" if arguments.tokens is None else f"{arguments.tokens} tokens"
-    known[length] = {"machine": machine(), "rounds": arguments.rounds, "settings": told}
-    arguments.out.write_text(json.dumps(known, indent=1) + "\n")
+        known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
+        length = "testbed" if arguments.tokens is None else f"{arguments.tokens} tokens"
+        known[length] = {"machine": machine(), "rounds": arguments.rounds, "settings": told}
+        arguments.out.write_text(json.dumps(known, indent=1) + "\n")
     return int(any(x["overhead"] >= LIMIT for s, x in told.items() if s.startswith("vllm")))
 
 

@@ -3,11 +3,14 @@
 Both train the same model on the same prompts: the testbed's 110,000-parameter Qwen2 with a rare end
 token, so that responses grow as long as they may, 64 prompts x 8 rollouts, exact match of the boxed
 answer as reward, one update a step, no KL term. The sides alternate, a process each. Here all of
-RLAVR is on (CARE: vote, scoring forward, probes, ledger, audit); `full` buys every label and so
-trains on what TRL trains on. A step is the whole time from one row of the record to the next, on
-both sides; the first steps are left out. Each side counts in its faster number format. Exit code 1
-when our better engine is not 1.4 times as fast at 12 tokens and 3 times at 128, with CARE and with
-`full`. Where TRL is not installed yet it is, into an environment of its own in the cache folder.
+RLAVR is on (CARE: vote, scoring forward, probes, ledger, audit); `full` buys every label, as TRL
+has them all. Responses of advantage 0 leave our update before the forward pass, TRL passes them
+through: the table says how many were trained. TRL generates with Transformers, its vLLM mode does
+not run with vLLM's CPU build; of our two engines the better one counts. A step is the whole time
+from one row of the record to the next, on both sides; the first steps are left out. Each side
+counts in its faster number format. Exit code 1 when our better engine is not 1.4 times as fast at
+12 tokens and 3 times at 128, with CARE and with `full`. Where TRL is not installed yet it is, into
+an environment of its own in the cache folder.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from statistics import mean, median
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.trl_venv import TRL, trl_python
+from benchmarks.trl_venv import PINS, TORCH, trl_python
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 from rlavr_hpc.testbed.questions import make_world
 
@@ -65,6 +68,8 @@ class Measured:
 
     seconds: list[float] = field(default_factory=list)
     lengths: list[float] = field(default_factory=list)
+    trained: list[float] = field(default_factory=list)
+    """Of ours: share of the responses that the update saw."""
     phases: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     """Of ours: phase -> seconds per step."""
 
@@ -174,6 +179,7 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
         seconds=[b["time"] - a["time"] for a, b in pairwise(rows)][WARM_UP:-1],
         lengths=[row["collapse/length_tokens"] for row in rows[WARM_UP + 1 : -1]],
     )
+    measured.trained = [row["train/moving"] for row in rows[WARM_UP + 1 : -1]]
     for row in rows[WARM_UP + 1 : -1]:
         for key, value in row.items():
             if key.startswith("time/"):
@@ -184,12 +190,16 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
 def table(figures: Figures, found: Mapping[tuple[str, str], float]) -> list[str]:
     """One line a side, then the ratios."""
     lines = [
-        f"{'side':14s} {'policy':7s} {'step s':>7s} {'tokens':>7s}  of it: " + "  ".join(PHASES)
+        f"{'side':14s} {'policy':7s} {'step s':>7s} {'tokens':>7s} {'trained':>7s}  of it: "
+        + "  ".join(PHASES)
     ]
     for side, m in figures.items():
         split = "  ".join(f"{median(m.phases[p]):.3f}" for p in PHASES) if m.phases else ""
         policy = "-" if side.engine == "trl" else side.policy
-        lines.append(f"{side.name:14s} {policy:7s} {m.step:7.3f} {mean(m.lengths):7.1f}  {split}")
+        lines.append(
+            f"{side.name:14s} {policy:7s} {m.step:7.3f} {mean(m.lengths):7.1f} "
+            f"{mean(m.trained or [1.0]):7.0%}  {split}"
+        )
     lines += [
         f"{policy}, {engine}: {ratio:.2f} times as fast as TRL"
         for (policy, engine), ratio in found.items()
@@ -238,6 +248,7 @@ def _measure_all(tokens: int, rounds: int, steps: int, work: Path) -> dict[Side,
         new = measure(side, tokens, steps, work)
         figures[side].seconds += new.seconds
         figures[side].lengths += new.lengths
+        figures[side].trained += new.trained
         for phase, seconds in new.phases.items():
             figures[side].phases[phase] += seconds
     return figures
@@ -261,6 +272,7 @@ def _record(figures: Figures, found: Mapping[tuple[str, str], float]) -> dict[st
             {
                 "side": side.name, "policy": None if side.engine == "trl" else side.policy,
                 "step_seconds": m.step, "steps": len(m.seconds), "mean_tokens": mean(m.lengths),
+                "trained": mean(m.trained) if m.trained else 1.0,
                 "phases": {phase: median(values) for phase, values in m.phases.items()},
             }
             for side, m in figures.items()
@@ -277,7 +289,7 @@ def _versions() -> dict[str, str]:
             here[name] = version(name)
         except ModuleNotFoundError:
             continue
-    return {**here, "trl": TRL}
+    return {**here, "TRL's environment": ", ".join([f"torch=={TORCH}+cpu", *PINS])}
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ ADDED = {
     "algorithm.packing": "auto",
     "deepspeed.offload_states": False,
 }
-"""Keys that came later, with what runs without them did: at this value they do not count, so that
-the command of an older run still finds its folder."""
+"""Keys that came later: at this value, which does on CPU what was done without them, they do not
+count, so that the command of an older run still finds its folder."""
 CONFIG_VERSION = 1
 
 

@@ -144,8 +144,9 @@ def _raw_lines(path: Path) -> Iterator[bytes]:
         return
     with path.open("rb") as file:
         for raw in file:
-            if raw.endswith(b"\n"):
-                yield raw[:-1]
+            if not raw.endswith(b"\n"):
+                return  # its writer may end the line meanwhile; the rest of it is no line
+            yield raw[:-1]
 
 
 def blocks(path: Path, *, limit: int | None = None) -> Iterator[bytes]:

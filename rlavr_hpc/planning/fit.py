@@ -14,6 +14,8 @@ from rlavr_hpc.planning.memory import GIB, Phase, Sizes, phases
 MARGIN = 0.95
 """Share of a memory that a plan may fill: allocators leave gaps."""
 MOST_NODES = 64
+STATES, OPTIMIZER = "deepspeed.offload_states", "deepspeed.offload_optimizer"
+EXCLUSIVE = {STATES, OPTIMIZER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +58,18 @@ class Change:
 
     key: str
     value: object
+    off: str | None = None
+    """A setting that it excludes, and so switches off."""
 
     @property
-    def override(self) -> str:
-        """As it is given on the command line."""
+    def overrides(self) -> list[str]:
+        """As they are given on the command line."""
         said = str(self.value).lower() if isinstance(self.value, bool) else self.value
-        return f"{self.key}={said}"
+        return [f"{self.key}={said}"] + ([f"{self.off}=false"] if self.off else [])
+
+    def excludes(self, other: Change) -> bool:
+        """Whether only one of the two can be chosen."""
+        return self.key == other.key or {self.key, other.key} == EXCLUSIVE
 
 
 def mend(sizes: Sizes) -> list[str]:
@@ -77,7 +85,7 @@ def mend(sizes: Sizes) -> list[str]:
         wider = replace(sizes, machines=replace(sizes.machines, nodes=nodes))
         chosen = _mend_here(wider)
         if chosen is not None:
-            return [f"nodes={nodes}"] * more + [change.override for change in chosen]
+            return [f"nodes={nodes}"] * more + [o for c in chosen for o in c.overrides]
         nodes *= 2
     return []
 
@@ -106,8 +114,8 @@ def _milder(chosen: list[Change], sizes: Sizes, changes: list[Change]) -> list[C
 
 
 def _plus(chosen: list[Change], change: Change) -> list[Change]:
-    """With this setting, in place of another value of it."""
-    return [*(other for other in chosen if other.key != change.key), change]
+    """With this setting, in place of those that it excludes."""
+    return [*(other for other in chosen if not change.excludes(other)), change]
 
 
 def _missing(sizes: Sizes) -> float:
@@ -119,6 +127,8 @@ def _with(sizes: Sizes, changes: Sequence[Change]) -> Sizes:
     for change in changes:
         group, _, key = change.key.partition(".")
         setattr(getattr(config, group), key, change.value)
+        if change.off is not None:
+            config.deepspeed.offload_states = False
     return replace(sizes, config=config)
 
 
@@ -128,8 +138,9 @@ def _changes(sizes: Sizes) -> Iterator[Change]:
     if not deepspeed.gradient_checkpointing:
         yield Change(key="deepspeed.gradient_checkpointing", value=True)
     yield from _smaller_micro_batches(sizes)
-    if sizes.on_gpu and not deepspeed.offload_states:
-        yield Change(key="deepspeed.offload_states", value=True)
+    offloaded = (deepspeed.offload_optimizer, deepspeed.offload_params)
+    if sizes.on_gpu and not deepspeed.offload_states and set(offloaded) == {Offload.none}:
+        yield Change(key=STATES, value=True)
     yield from _less_on_host(sizes)
     yield from _engine_settings(sizes)
 
@@ -151,8 +162,10 @@ def _smaller_micro_batches(sizes: Sizes) -> Iterator[Change]:
 
 def _less_on_host(sizes: Sizes) -> Iterator[Change]:
     """Optimizer states leave the GPU; or, where the host is short, copies are saved there."""
-    if sizes.on_gpu and sizes.config.deepspeed.offload_optimizer is Offload.none:
-        yield Change(key="deepspeed.offload_optimizer", value=Offload.cpu)
+    deepspeed = sizes.config.deepspeed
+    if sizes.on_gpu and deepspeed.offload_optimizer is Offload.none:
+        off = STATES if deepspeed.offload_states else None
+        yield Change(key=OPTIMIZER, value=Offload.cpu, off=off)
     if sizes.config.checkpoint.background:
         yield Change(key="checkpoint.background", value=False)
 

@@ -26,6 +26,9 @@ TESTBED_PROMPT = 7
 FLOAT = 4
 REDUCED_AT_ONCE = 500_000_000
 """DeepSpeed's `reduce_bucket_size`."""
+WEIGHTS = ("weights' share", "reference's share")
+"""Of the trainer's states, those that stay while the others are with the host: the sync gathers
+them."""
 GATHERED_AT_ONCE = 1_000_000_000
 """DeepSpeed's `stage3_max_live_parameters`."""
 UPDATED_AT_ONCE = 1_000_000_000
@@ -155,13 +158,16 @@ def phases(sizes: Sizes) -> list[Phase]:
     """A step's phases in order, after the start and before the checkpoint."""
     trainer, engine = _trainer(sizes), _engine(sizes)
     beside = engine if _engine_stays(sizes) else {}
-    generating = {} if _offloads_states(sizes) else trainer
-    parked = {"parked states": sum(trainer.values())} if _offloads_states(sizes) else {}
+    stay = {name: held for name, held in trainer.items() if name in WEIGHTS}
+    if not _offloads_states(sizes):
+        stay = trainer
+    away = sum(trainer.values()) - sum(stay.values())
+    parked = {"parked states": away} if away else {}
     train = {**trainer, **beside, **_gathered(sizes), **_training(sizes)}
     device = [
-        Phase(name="start", device={**trainer, **engine, **_gathered(sizes)}),
-        Phase(name="sync", device={**trainer, **_synced(sizes)}),
-        Phase(name="generate", device={**generating, **engine, **_drawing(sizes)}, host=parked),
+        Phase(name="start", device={**stay, **engine, **_gathered(sizes)}, host=parked),
+        Phase(name="sync", device={**stay, **_synced(sizes)}, host=parked),
+        Phase(name="generate", device={**stay, **engine, **_drawing(sizes)}, host=parked),
         Phase(name="score", device={**trainer, **beside, **_gathered(sizes), **_scoring(sizes)}),
         Phase(name="train", device=train),
         Phase(name="checkpoint", device=train, host=_copy(sizes)),

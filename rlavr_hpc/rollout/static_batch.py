@@ -68,7 +68,7 @@ class Decoder:
         token_NL = torch.zeros(rows, longest, dtype=torch.long, device=device)
         logp_NL = torch.zeros(rows, longest, device=device)
         stops = torch.tensor(self._stop_ids, device=device)
-        cache = _growing_cache(self._model.config, room=ids_NT.shape[1] + longest)
+        cache = _growing_cache(self._model.config)
         row_N = torch.arange(rows, device=device)
         running_N = torch.ones(rows, dtype=torch.bool, device=device)
         position_NT = (mask_NT.cumsum(-1) - 1).clamp(min=0)
@@ -117,12 +117,11 @@ def _warpers(sampling: Sampling) -> list[Any]:
 
 
 class _GrowingLayer(DynamicLayer):
-    """Keys and values in buffers with room for all tokens; the plain layer copies all each time."""
+    """Keys and values in buffers that double when full; the plain layer copies them each time."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._room = room
-        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._buffers: list[torch.Tensor] = []
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_: object, **__: object
@@ -131,33 +130,33 @@ class _GrowingLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
-        if self._buffers is None:
-            self._buffers = (self._buffer(key_states), self._buffer(value_states))
+        if not self._buffers or end > self._buffers[0].shape[2]:
+            news = (key_states, value_states)
+            held = self._buffers or news
+            self._buffers = [_with_room(tensor[:, :, :start], 2 * end) for tensor in held]
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, start:end] = new
         self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        assert self._buffers is not None
-        end = self.get_seq_length()
-        selected = []
-        for buffer in self._buffers:
-            fewer = self._buffer(buffer[: len(indices)])
-            fewer[:, :, :end] = buffer[indices, :, :end]
-            selected.append(fewer)
-        self._buffers = (selected[0], selected[1])
+        end, room = self.get_seq_length(), self._buffers[0].shape[2]
+        self._buffers = [_with_room(buffer[indices, :, :end], room) for buffer in self._buffers]
         self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
 
-    def _buffer(self, like: torch.Tensor) -> torch.Tensor:
-        rows, heads, _, width = like.shape
-        return like.new_empty(rows, heads, self._room, width)
+
+def _with_room(held: torch.Tensor, room: int) -> torch.Tensor:
+    """A copy with room for so many tokens."""
+    rows, heads, tokens, width = held.shape
+    buffer = held.new_empty(rows, heads, room, width)
+    buffer[:, :, :tokens] = held
+    return buffer
 
 
-def _growing_cache(config: PreTrainedConfig, *, room: int) -> DynamicCache:
+def _growing_cache(config: PreTrainedConfig) -> DynamicCache:
     """Transformers' cache for this model, its plain layers replaced; sliding windows stay."""
     cache = DynamicCache(config=config)
     cache.layers = [
-        _GrowingLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
+        _GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache

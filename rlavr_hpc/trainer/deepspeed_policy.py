@@ -19,7 +19,7 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
@@ -278,11 +278,14 @@ def _tokens(share: Sequence[MicroBatch]) -> int:
 
 def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> ScoringModel:
     """The model, each rank holding its share from the first byte on."""
+    architecture = AutoConfig.from_pretrained(
+        settings.model_path, trust_remote_code=settings.trust_remote_code
+    )
     partition_on_load = HfDeepSpeedConfig(ds_config)
     language_model = AutoModelForCausalLM.from_pretrained(
         settings.model_path,
         dtype=getattr(torch, settings.dtype),
-        attn_implementation=attention(settings.attention, settings.dtype),
+        attn_implementation=attention(settings.attention, settings.dtype, architecture),
         trust_remote_code=settings.trust_remote_code,
     )
     del partition_on_load  # other models of this process are not to be partitioned

@@ -58,8 +58,13 @@ class StepProfile:
         self._seen += 1
         if self._seen == PASSED_OVER + 1:
             self._guarded(self._start)
-        with record_function(MARK):
-            yield
+        try:
+            with record_function(MARK):
+                yield
+        except BaseException:
+            _end_open()
+            self._profiler = None
+            raise
         if self._profiler is None:
             return
         self._steps.append(step)
@@ -78,13 +83,15 @@ class StepProfile:
         kinds = [ProfilerActivity.CPU]
         if torch.cuda.is_available():
             kinds.append(ProfilerActivity.CUDA)
+        _end_open()  # of an attempt that was rolled back
         profiler = profile(activities=kinds, acc_events=True)
         profiler.start()
+        _open.append(profiler)
         self._profiler = profiler
 
     def _finish(self) -> None:
         assert self._profiler is not None
-        self._profiler.stop()
+        _end_open()
         make_folder(self.folder)
         self._write_trace(self._profiler)
         rows = tabulate(_events(self._profiler))
@@ -104,6 +111,15 @@ class StepProfile:
         finally:
             part.unlink(missing_ok=True)
         sync_folder(self.folder)
+
+
+_open: list[profile] = []
+"""The profiler at work: a process has one."""
+
+
+def _end_open() -> None:
+    while _open:
+        _open.pop().stop()
 
 
 def _events(profiler: profile) -> Iterator[Event]:

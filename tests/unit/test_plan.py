@@ -186,6 +186,30 @@ def test_of_several_settings_each_is_as_mild_as_may_be() -> None:
     assert lacks(sizes_of([*overrides, *map("=".join, milder.items())]))
 
 
+def test_states_that_leave_are_with_the_host_from_the_start_of_the_engine_to_its_sleep() -> None:
+    plan = ("model=Qwen/Qwen3-4B", "gpu=h200", "algorithm.micro_batch=1")
+    stays, leaves = sizes_of(plan), sizes_of((*plan, "deepspeed=zero3_sleep"))
+    away = 16 * 4_022_468_096
+    for name in ("start", "sync", "generate"):
+        less = sum(phase(stays, name).device.values()) - sum(phase(leaves, name).device.values())
+        assert less == pytest.approx(away)
+        assert phase(leaves, name).host["parked states"] == away
+        assert phase(leaves, name).device["weights' share"] == 2 * 4_022_468_096
+    for name in ("score", "train"):
+        assert phase(leaves, name).device["master copy, moments"] == 12 * 4_022_468_096
+        assert "parked states" not in phase(leaves, name).host
+
+
+def test_advice_can_be_to_let_the_states_leave_and_never_contradicts_itself() -> None:
+    plan = ("model=Qwen/Qwen3-4B", "gpu=h200", "algorithm.micro_batch=1")
+    roomy = (*plan, "rollout.gpu_memory_utilization=0.7", "deepspeed.gradient_checkpointing=true")
+    assert mend(sizes_of(roomy)) == ["deepspeed.offload_states=true"]
+    tight = ("model=Qwen/Qwen3-8B", "gpu=h200", "algorithm.micro_batch=1", "deepspeed=zero3_sleep")
+    advice = mend(sizes_of(tight))
+    assert advice == ["deepspeed.offload_optimizer=cpu", "deepspeed.offload_states=false"]
+    assert lacks(sizes_of((*tight, *advice))) == []
+
+
 def test_where_nothing_helps_nothing_is_advised(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model=Qwen/Qwen3-0.6B", "host_gib=4"]) == 1
     assert "no setting tried makes it fit" in capsys.readouterr().out

@@ -12,7 +12,10 @@ CHECKPOINT = "in the row after a checkpoint"
 PHASES = {
     "sync": ("Weights on their way from the trainer to the sampler.", "open-instruct weight_sync"),
     "generate": ("Generation.", "verl timing_s/gen"),
-    "grade": ("Reading answers, votes, comparison with labels.", "verl timing_s/reward"),
+    "grade": (
+        "Waiting for the votes, which begin beside `score`, and comparison with labels.",
+        "verl timing_s/reward",
+    ),
     "score": ("Forward passes before the update.", "verl timing_s/old_log_prob"),
     "select": ("The acquisition policy's choice.", ""),
     "buy": ("The ledger and the label source.", ""),
