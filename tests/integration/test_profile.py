@@ -13,8 +13,6 @@ from rlavr_hpc.io import read_record
 from rlavr_hpc.telemetry import names
 from tests.support.commands import SIX_STEPS, run
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_profiled_run_is_the_same_run_and_tells_where_its_time_went(
     finished: Path, tmp_path: Path
@@ -37,6 +35,7 @@ def test_a_profiled_run_is_the_same_run_and_tells_where_its_time_went(
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_a_profile_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> None:
     few = (*SIX_STEPS[:-3], "steps=4", "eval_every=0", f"run_dir={tmp_path / 'run'}")
     first = run(*few, "steps=1")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,21 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_bytes(b'{"n":1}\n{"n":2}\n{"n":3')
     assert [row["n"] for row in rows(path)] == [1, 2]
+
+
+def test_a_line_that_its_writer_ends_meanwhile_is_left_out_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Growing(io.BytesIO):
+        """Gives the torn line first, and its rest afterwards."""
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b'{"a":1}\n', b'{"b"', b":2}\n"])
+
+    path = tmp_path / "rows.jsonl"
+    path.touch()
+    monkeypatch.setattr(Path, "open", lambda *_: Growing())
+    assert [line.row for line in read_lines(path)] == [{"a": 1}]
 
 
 def test_a_damaged_complete_line_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-import pytest
+import gzip
+import json
+from pathlib import Path
 
+import pytest
+import torch
+
+from rlavr_hpc.io import read_record
+from rlavr_hpc.trainer import profile as profile_module
+from rlavr_hpc.trainer.profile import StepProfile
 from rlavr_hpc.trainer.profile_table import Bound, Event, tabulate
 
 
 def span(name: str, start: float, length: float, own: float = 0.0, *, gpu: bool = False) -> Event:
     return Event(name=name, start=start, length=length, own=own, on_device=gpu)
+
+
+def test_a_profile_that_a_roll_back_left_open_ends_with_the_next(tmp_path: Path) -> None:
+    abandoned = StepProfile(folder=tmp_path / "1", last=99)
+    for step in (1, 2, 3):
+        with abandoned.around(step):
+            pass
+    fresh = StepProfile(folder=tmp_path / "2", last=99)
+    for step in range(2, 7):
+        with fresh.around(step):
+            torch.ones(3).exp()
+    assert not (tmp_path / "1").exists()
+    assert read_record(tmp_path / "2/table.json", 1)["steps"] == [4, 5, 6]
+    with gzip.open(tmp_path / "2/trace.json.gz") as file:
+        ranges = [event.get("name") for event in json.load(file)["traceEvents"]]
+    assert ranges.count("step") == 3
+    with pytest.raises(KeyboardInterrupt), StepProfile(folder=tmp_path, last=9).around(1):
+        raise KeyboardInterrupt
+    assert profile_module._open == []
 
 
 STEP = [
