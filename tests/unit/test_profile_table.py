@@ -28,6 +28,7 @@ def test_a_profile_that_a_roll_back_left_open_ends_with_the_next(tmp_path: Path)
     for step in range(2, 7):
         with fresh.around(step):
             torch.ones(3).exp()
+            assert len(profile_module._open) == 1
     assert not (tmp_path / "1").exists()
     assert read_record(tmp_path / "2/table.json", 1)["steps"] == [4, 5, 6]
     with gzip.open(tmp_path / "2/trace.json.gz") as file:
