@@ -61,40 +61,58 @@ class ChunkedLogProbs(torch.autograd.Function):
 
 
 def _logits(hidden_CD: torch.Tensor, weight_VD: torch.Tensor, temperature: float) -> torch.Tensor:
-    return (hidden_CD @ weight_VD.T).float() / temperature
+    logits_CV = (hidden_CD @ weight_VD.T).float()
+    return logits_CV if temperature == 1 else logits_CV / temperature
 
 
 def _score(
     hidden_CD: torch.Tensor, weight_VD: torch.Tensor, target_C: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    logits_CV = _logits(hidden_CD, weight_VD, temperature)
-    norm_C = logits_CV.logsumexp(-1)
-    logp_C = logits_CV.gather(-1, target_C.unsqueeze(-1)).squeeze(-1) - norm_C
-    entropy_C = norm_C - ((logits_CV - norm_C.unsqueeze(-1)).exp() * logits_CV).sum(-1)
+    logp_C, entropy_C, _ = _told(_logits(hidden_CD, weight_VD, temperature), target_C)
     return logp_C, entropy_C
 
 
-def token_certainties(
-    hidden_RD: torch.Tensor, weight_VD: torch.Tensor, *, temperature: float, chunk: int
-) -> torch.Tensor:
-    """Self-certainty of each next-token distribution p: KL(uniform || p), in nats.
+def _told(
+    logits_CV: torch.Tensor, target_C: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Log-probability of the target, entropy, and the logarithm of the sum of exponentials."""
+    norm_C = logits_CV.logsumexp(-1)
+    logp_C = logits_CV.gather(-1, target_C.unsqueeze(-1)).squeeze(-1) - norm_C
+    shifted_CV = logits_CV - norm_C.unsqueeze(-1)
+    entropy_C = norm_C - shifted_CV.exp_().mul_(logits_CV).sum(-1)
+    return logp_C, entropy_C, norm_C
+
+
+@torch.no_grad()
+def token_scores(
+    hidden_RD: torch.Tensor,
+    weight_VD: torch.Tensor,
+    target_R: torch.Tensor,
+    *,
+    temperature: float,
+    chunk: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """What `token_logprobs` gives, and the self-certainty KL(uniform || p), of the same logits.
 
     KL(U||p) = -log V - mean(log p) = logsumexp(z) - mean(z) - log V for logits z.
 
     Args:
-        hidden_RD: hidden states that predict the tokens.
+        hidden_RD: hidden states that predict the targets.
         weight_VD: the language-model head.
+        target_R: token ids.
         temperature: divides the logits, as in sampling.
         chunk: tokens whose logits exist at once.
 
     Returns:
-        (R,), not below 0.
+        (R,) each: log-probabilities, entropies and certainties in nats, not differentiable.
     """
     parts = []
-    for hidden_CD in hidden_RD.split(chunk):
+    for hidden_CD, target_C in zip(hidden_RD.split(chunk), target_R.split(chunk), strict=True):
         logits_CV = _logits(hidden_CD, weight_VD, temperature)
-        parts.append(logits_CV.logsumexp(-1) - logits_CV.mean(-1))
-    return torch.cat(parts) - math.log(weight_VD.shape[0])
+        logp_C, entropy_C, norm_C = _told(logits_CV, target_C)
+        parts.append((logp_C, entropy_C, norm_C - logits_CV.mean(-1)))
+    logp_R, entropy_R, gap_R = (torch.cat(column) for column in zip(*parts, strict=True))
+    return logp_R, entropy_R, gap_R - math.log(weight_VD.shape[0])
 
 
 def token_logprobs(

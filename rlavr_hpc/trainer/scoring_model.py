@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
+from rlavr_hpc.learning.logprobs import token_logprobs, token_scores
 from rlavr_hpc.trainer.sequences import Sequences
 
 PREFIX = "language_model."
@@ -118,15 +118,10 @@ class _Head(nn.Module):
     def forward(
         self, hidden_RD: torch.Tensor, target_R: torch.Tensor, *, certainty: bool
     ) -> tuple[torch.Tensor, ...]:
-        scores = token_logprobs(
+        score = token_scores if certainty else token_logprobs
+        return score(
             hidden_RD, self.weight, target_R, temperature=self.temperature, chunk=self.chunk
         )
-        if not certainty:
-            return scores
-        certainty_R = token_certainties(
-            hidden_RD, self.weight, temperature=self.temperature, chunk=self.chunk
-        )
-        return *scores, certainty_R
 
 
 def parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[str]]:

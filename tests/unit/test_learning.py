@@ -17,7 +17,7 @@ from rlavr_hpc.learning.certainty import (
     TrajectoryEntropyReward,
 )
 from rlavr_hpc.learning.dealing import deal
-from rlavr_hpc.learning.logprobs import token_certainties, token_logprobs
+from rlavr_hpc.learning.logprobs import token_logprobs, token_scores
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
 from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
 from rlavr_hpc.plugins import load_plugin
@@ -270,12 +270,19 @@ def test_a_wrong_plugin_is_refused(target: str, settings: dict[str, float], mess
 def test_self_certainty_is_the_divergence_of_the_uniform_distribution() -> None:
     torch.manual_seed(0)
     hidden_RD, weight_VD = torch.randn(5, 4), torch.randn(7, 4)
-    mine_R = token_certainties(hidden_RD, weight_VD, temperature=0.7, chunk=2)
+    target_R = torch.tensor([0, 6, 3, 3, 1])
+    logp_R, entropy_R, mine_R = token_scores(
+        hidden_RD, weight_VD, target_R, temperature=0.7, chunk=2
+    )
     logp_RV = (hidden_RD @ weight_VD.T / 0.7).log_softmax(-1)
     uniform_RV = torch.full_like(logp_RV, 1 / 7)
     expected_R = (uniform_RV * (uniform_RV.log() - logp_RV)).sum(-1)
     assert torch.allclose(mine_R, expected_R, atol=1e-5)
-    assert token_certainties(torch.zeros(1, 4), weight_VD, temperature=1.0, chunk=8).abs() < 1e-6
+    assert torch.allclose(logp_R, logp_RV.gather(-1, target_R[:, None])[:, 0], atol=1e-5)
+    assert torch.allclose(entropy_R, -(logp_RV.exp() * logp_RV).sum(-1), atol=1e-5)
+    nothing_RD = torch.zeros(1, 4)
+    even_R = token_scores(nothing_RD, weight_VD, target_R[:1], temperature=1.0, chunk=8)[2]
+    assert even_R.abs() < 1e-6
 
 
 def test_label_free_rewards_are_what_their_names_say() -> None:

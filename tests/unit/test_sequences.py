@@ -49,7 +49,7 @@ def scores_and_slope(
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     scorer.zero_grad()
     scores = scorer(sequences, in_full=True)
-    scores[0].sum().backward()
+    scorer(sequences)[0].sum().backward()
     slope = torch.cat([p.grad.flatten() for p in scorer.parameters() if p.grad is not None])
     return [column.detach() for column in scores], slope
 
