@@ -121,7 +121,7 @@ def measure(overrides: tuple[str, ...], rounds: int, tokens: int | None) -> list
     """Seconds of every round, in this process."""
     with tempfile.TemporaryDirectory() as folder:
         long = (
-            (f"rollout.max_response_tokens={tokens}", "model.pretrain_steps=1", "algorithm.lr=0")
+            (f"rollout.max_response_tokens={tokens}", "model.pretrain_steps=1", "algorithm.lr=1e-12")
             if tokens
             else ()
         )
