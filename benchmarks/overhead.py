@@ -120,15 +120,12 @@ def as_table(setting: str, told: dict[str, Any]) -> str:
 def measure(overrides: tuple[str, ...], rounds: int, tokens: int | None) -> list[dict[str, float]]:
     """Seconds of every round, in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        long = (
-            (f"rollout.max_response_tokens={tokens}", "model.pretrain_steps=1", "algorithm.lr=1e-12")
-            if tokens
-            else ()
-        )
+        long = [f"rollout.max_response_tokens={tokens}", "model.pretrain_steps=1"]
+        long += ["algorithm.lr=1e-12"]
         run_dir = Path(folder) / "run"
         config = _composed(
             *overrides, f"run_dir={run_dir}", f"steps={WARM_UP + rounds + 1}", "eval_every=0",
-            "save_every=0", "data.eval_limit=8", *long,
+            "save_every=0", "data.eval_limit=8", *(long if tokens else []),
         )  # fmt: skip
         run = _started(config, run_dir)
         return [row for n in range(WARM_UP + rounds) if (row := _round(run, n)) and n >= WARM_UP]
