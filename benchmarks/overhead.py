@@ -57,7 +57,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--tokens", type=int, help="longer responses, of a model hardly trained")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--tokens", type=int, default=128, help="of responses, at most")
+    length.add_argument("--testbed", dest="tokens", action="store_const", const=None)
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -70,15 +72,15 @@ def main() -> int:
         told[setting] = summarize(rounds)
         print(as_table(setting, told[setting]), flush=True)
         known = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
-        length = "testbed" if arguments.tokens is None else f"{arguments.tokens} tokens"
-        known[length] = {"machine": machine(), "rounds": arguments.rounds, "settings": told}
+        title = "testbed" if arguments.tokens is None else f"{arguments.tokens} tokens"
+        known[title] = {"machine": machine(), "rounds": arguments.rounds, "settings": told}
         arguments.out.write_text(json.dumps(known, indent=1) + "\n")
     return int(any(x["overhead"] >= LIMIT for s, x in told.items() if s.startswith("vllm")))
 
 
 def _alone(setting: str, rounds: int, tokens: int | None) -> list[dict[str, float]]:
     command = [sys.executable, "-m", "benchmarks.overhead", "--one", setting]
-    command += ["--rounds", str(rounds), *(["--tokens", str(tokens)] if tokens else [])]
+    command += ["--rounds", str(rounds), *(["--tokens", str(tokens)] if tokens else ["--testbed"])]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     measured: list[dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return measured
