@@ -29,11 +29,13 @@ from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.attention import attention, packs
 from rlavr_hpc.trainer.device_memory import TrainingStates
 from rlavr_hpc.trainer.micro_batches import MicroBatches
+from rlavr_hpc.trainer.partitioned_linear import PartitionedLinear
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.scoring_model import (
     OldLogProbs,
     Scores,
     ScoringModel,
+    Wanted,
     joined,
     parameter_names,
 )
@@ -73,16 +75,28 @@ class DeepspeedPolicy:
         self.version = 0
         """Raised by every optimizer update; a rollout engine must hold the same."""
         ds_config = engine_config(settings)
+        self._linear = PartitionedLinear()
+        with self._linear.building():
+            self._build(settings, ds_config)
+        self._engine.checkpoint_engine = self._files = ShardFiles()
+        self._engine._copy_recovery_script = lambda folder: None
+        self._names = parameter_names(self._engine.module)
+        self._states = TrainingStates(self._engine)
+        self._first_pass()
+
+    def _build(self, settings: PolicySettings, ds_config: dict[str, Any]) -> None:
+        """The model in DeepSpeed's engine, and the reference policy where the loss needs one."""
         model = _load_partitioned(settings, ds_config)
         self._micro = MicroBatches(
-            algorithm=settings.algorithm, ranks=self._ranks, device=device, pad_id=settings.pad_id,
+            algorithm=settings.algorithm, ranks=self._ranks, device=self._device,
+            pad_id=settings.pad_id,
             packed=packs(settings.algorithm.packing, model.language_model.config),
         )  # fmt: skip
         if settings.deepspeed.gradient_checkpointing:
             model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
         algorithm = settings.algorithm
         self._reference: Any = None
-        if loss.needs_reference:
+        if self._loss.needs_reference:
             frozen = _load_partitioned(settings, ds_config).eval().requires_grad_(False)
             self._reference, *_ = deepspeed.initialize(model=frozen, config=ds_config)
         optimizer = torch.optim.AdamW(
@@ -90,11 +104,6 @@ class DeepspeedPolicy:
             betas=(algorithm.beta1, algorithm.beta2),
         )  # fmt: skip
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
-        self._engine.checkpoint_engine = self._files = ShardFiles()
-        self._engine._copy_recovery_script = lambda folder: None
-        self._names = parameter_names(self._engine.module)
-        self._states = TrainingStates(self._engine)
-        self._first_pass()
 
     @property
     def moves_all(self) -> bool:
@@ -132,12 +141,12 @@ class DeepspeedPolicy:
             last = index == len(dealt[self._rank]) - 1
             self._engine.set_gradient_accumulation_boundary(last)
             sequences = self._micro.collate(micro)
-            logp_R, entropy_R = self._engine(sequences)
-            result = self._loss(
-                logp_R, self._micro.tokens(micro, old, reference=self._reference_logp(sequences))
-            )
+            with self._linear.computing():
+                logp_R, entropy_R = self._engine(sequences)
+                reference_R = self._reference_logp(sequences)
+                result = self._loss(logp_R, self._micro.tokens(micro, old, reference=reference_R))
+                self._engine.backward(result.loss * scale)
             result.stats["entropy"] = (entropy_R * self._micro.counted(micro)).sum()
-            self._engine.backward(result.loss * scale)
             result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
             sums.append(result)
         lr = self._set_learning_rate(place_step, hold=hold)
@@ -157,13 +166,18 @@ class DeepspeedPolicy:
             )
         return update
 
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        """The policy's view of samples as it is; a rank gets its own share, some of it repeated."""
+    def score(self, samples: Sequence[Sample], *, wanted: Wanted = Wanted.everything) -> Scores:
+        """The policy's view of samples as it is; a rank gets its own share, some of it repeated.
+
+        Args:
+            samples: of all ranks.
+            wanted: `everything`, or `states` alone.
+        """
         parts: list[Scores] = []
         self._engine.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self._linear.computing():
             for micro in self._micro.deal(samples)[self._rank]:
-                columns = self._engine(self._micro.collate(micro), in_full=True)
+                columns = self._engine(self._micro.collate(micro), wanted=wanted)
                 parts.append(
                     Scores(
                         [sample.key for sample, _ in micro],
