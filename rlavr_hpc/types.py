@@ -302,4 +302,7 @@ class MiniBatch:
     samples: Sequence[Sample]
     """Only those that move the weights (advantage != 0), unless the loss needs all."""
     response_tokens: int
-    """Tokens of *all* responses of the mini-batch, dropped ones included: the loss's divisor."""
+    """Tokens of *all* responses of the mini-batch, those of advantage 0 included: the divisor of a
+    loss that is a mean over tokens. Responses left out of the update do not count."""
+    responses: int
+    """How many these are: the divisor of a loss that is a mean over responses."""

@@ -29,6 +29,7 @@ def _mini_batch(signals: Sequence[Signal], *, keep_all: bool) -> MiniBatch:
     return MiniBatch(
         samples=moving or [replace(samples[0], advantage=0.0)],
         response_tokens=sum(signal.group.tokens for signal in signals),
+        responses=sum(len(signal.group.rollouts) for signal in signals),
     )
 
 

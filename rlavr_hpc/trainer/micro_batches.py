@@ -65,9 +65,14 @@ class MicroBatches:
             if old is None
             else torch.cat([old[s.key] for s, _ in micro]).to(self.device),
             counted_R=self.counted(micro),
+            lengths_N=_lengths(micro).to(self.device),
             reference_logp_R=reference,
         )
 
     def _spread(self, micro: MicroBatch, values: list[float]) -> torch.Tensor:
-        lengths = torch.tensor([len(sample.response_ids) for sample, _ in micro])
-        return torch.tensor(values).repeat_interleave(lengths).to(self.device)
+        return torch.tensor(values).repeat_interleave(_lengths(micro)).to(self.device)
+
+
+def _lengths(micro: MicroBatch) -> torch.Tensor:
+    """(N,) response tokens of each sample."""
+    return torch.tensor([len(sample.response_ids) for sample, _ in micro])
