@@ -84,6 +84,8 @@ class AlgorithmConfig:
     shares are balanced by tokens. A longer response has a pass of its own."""
     packing: Packing = Packing.auto
     advantage: Advantage = Advantage.normalized
+    oversample: int = 1
+    """k: responses are drawn for k B prompts, and the step goes on with B whose votes are split."""
     leave_out: LeaveOut = LeaveOut.none
     overlong: OverlongConfig = field(default_factory=OverlongConfig)
     loss: PluginConfig = field(default_factory=PluginConfig)
@@ -96,12 +98,18 @@ class AlgorithmConfig:
     logit_chunk: int = 4096
     """Tokens whose logits exist at once."""
 
+    @property
+    def drawn(self) -> int:
+        """Prompts that responses are drawn for in a step."""
+        return self.batch * self.oversample
+
     def __post_init__(self) -> None:
         """Check ranges and divisibility."""
         for name in ("batch", "mini_batch", "micro_batch", "micro_tokens", "logit_chunk"):
             value = getattr(self, name)
             at_least(f"algorithm.{name}", 1 if value is None else value, 1)
         at_least("algorithm.group_size", self.group_size, 2)
+        at_least("algorithm.oversample", self.oversample, 1)
         at_least("algorithm.warmup_steps", self.warmup_steps, 0)
         if self.batch % self.mini_batch:
             raise UserError(

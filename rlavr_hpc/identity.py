@@ -31,6 +31,7 @@ ADDED = {
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
     "algorithm.advantage": "normalized",
+    "algorithm.oversample": 1,
     "algorithm.leave_out": "none",
     "algorithm.overlong.mask": False,
     "algorithm.overlong.buffer": 0.0,

@@ -43,8 +43,8 @@ class MicroBatches:
         return padded(samples, pad_id=self.pad_id, device=self.device)
 
     def counted(self, micro: MicroBatch) -> torch.Tensor:
-        """(R,) 1 for tokens of real samples, 0 for padding ones."""
-        return self._spread(micro, [0.0 if padding else 1.0 for _, padding in micro])
+        """(R,) 1 for tokens of real samples, 0 for padding and for what is left out."""
+        return self._spread(micro, [float(s.counted and not padding) for s, padding in micro])
 
     def tokens(
         self, micro: MicroBatch, old: OldLogProbs | None, *, reference: torch.Tensor | None
