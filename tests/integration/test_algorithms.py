@@ -1,0 +1,54 @@
+"""Algorithms on the testbed, as a user starts them; two ranks and vLLM are in `test_two_ranks`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import TINY, metrics, purchases, results, run, summary, weights_hash
+from tests.support.known_metrics import strange_values
+
+SHORT = (*TINY, "rollout=hf", "eval_every=0", "eval.samples=1", "data.eval_limit=2")
+
+
+@pytest.mark.parametrize("name", ["dr_grpo", "cispo", "rloo"])
+def test_an_algorithm_trains_with_a_kl_term_and_several_updates_a_step(
+    name: str, tmp_path: Path
+) -> None:
+    done = run(
+        *SHORT, f"algorithm={name}", "algorithm.mini_batch=8", "acquisition=full", "steps=2",
+        "algorithm.loss.settings.kl_coef=0.01", "algorithm.loss.settings.kl_estimator=k1",
+        f"run_dir={tmp_path}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = metrics(tmp_path)
+    assert strange_values(rows) == []
+    assert all(row["train/grad_norm"] > 0 for row in rows[1:])
+    assert rows[2]["train/reference_kl"] > 0
+
+
+def trained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Results but for evaluations: a last step has one."""
+    return [{k: v for k, v in row.items() if not k.startswith("eval/")} for row in results(rows)]
+
+
+def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) -> None:
+    arguments = [*SHORT, "algorithm=dapo", "acquisition=random", "budget=0.25", "seed=2",
+                 "unlabelled=pseudo", "algorithm.overlong.buffer=0.9"]  # fmt: skip
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    for folder, steps in ((whole, 2), (halves, 1), (halves, 2)):
+        done = run(*arguments, f"steps={steps}", f"run_dir={folder}")
+        assert done.returncode == 0, done.stderr
+    assert weights_hash(halves, 2) == weights_hash(whole, 2)
+    assert purchases(halves) == purchases(whole)
+    assert trained(metrics(halves) + metrics(halves, 2)) == trained(metrics(whole))
+    assert summary(whole)["labels_bought"] == 2 * 4
+    for row in metrics(whole)[1:]:
+        flat = row["train/all_right"] + row["train/all_wrong"]
+        assert flat == pytest.approx(row["collapse/zero_advantage"])
+        assert row["train/left_out"] >= flat
+        drawn_split = 1 - row["collapse/unanimous"] - row["collapse/nothing_parsable"]
+        assert row["train/split"] == pytest.approx(min(1.0, 2 * drawn_split))
+        assert row["train/length_penalty"] > 0
