@@ -216,12 +216,16 @@ def known(samples: Sequence[Sample], seed: int, spread: float) -> dict[tuple[str
 
 
 def summed(
-    loss: PolicyLoss, samples: Sequence[Sample], ranks: int, **algorithm: int
+    loss: PolicyLoss,
+    samples: Sequence[Sample],
+    ranks: int,
+    micro_batch: int = 64,
+    micro_tokens: int | None = None,
 ) -> tuple[float, list[float], dict[str, float]]:
     """Loss, its gradient in sample order, and figures, over all ranks and passes."""
     micro = MicroBatches(
-        algorithm=AlgorithmConfig(**algorithm), ranks=ranks, pad_id=0, device=torch.device("cpu"),
-        packed=algorithm.get("micro_tokens") is not None,
+        algorithm=AlgorithmConfig(micro_batch=micro_batch, micro_tokens=micro_tokens),
+        ranks=ranks, pad_id=0, device=torch.device("cpu"), packed=micro_tokens is not None,
     )  # fmt: skip
     now, old, reference = (known(samples, seed, 0.3) for seed in (1, 2, 3))
     now = {key: value.requires_grad_() for key, value in now.items()}
@@ -244,11 +248,10 @@ def summed(
 def test_neither_ranks_nor_micro_batches_nor_packing_change_a_loss(name: str) -> None:
     loss = loss_of(name, kl_coef=0.1, kl_estimator="k2")
     value, slope, figures = summed(loss, SAMPLES, 1)
-    for ranks, algorithm in (
-        (1, {"micro_batch": 1}), (2, {"micro_batch": 3}), (3, {"micro_batch": 2}),
-        (2, {"micro_tokens": 9}), (4, {"micro_tokens": 64}),
+    for ranks, micro_batch, micro_tokens in (
+        (1, 1, None), (2, 3, None), (3, 2, None), (2, 64, 9), (4, 64, 64),
     ):  # fmt: skip
-        again = summed(loss, SAMPLES, ranks, **algorithm)
+        again = summed(loss, SAMPLES, ranks, micro_batch, micro_tokens)
         assert again[0] == pytest.approx(value, rel=1e-5)
         assert again[1] == pytest.approx(slope, rel=1e-5, abs=1e-6)
         assert again[2] == pytest.approx(figures, rel=1e-5, abs=1e-6)
