@@ -45,7 +45,6 @@ def seconds(sizes: Sizes) -> Seconds | None:
         return None
     algorithm, ranks = sizes.config.algorithm, sizes.machines.ranks
     tokens = algorithm.batch * algorithm.group_size * (_prompt(sizes) + mean_response(sizes))
-    scored = algorithm.oversample
     passes = tokens * _forward(sizes, _prompt(sizes) + mean_response(sizes))
     reach = accelerator.tflops * TERA * sizes.machines.mfu * ranks
     micro = max(1.0, tokens / ranks / sizes.micro_tokens)
@@ -54,7 +53,7 @@ def seconds(sizes: Sizes) -> Seconds | None:
     return Seconds(
         generate=_generation(sizes, accelerator),
         sync=per_pass + sizes.weights / (accelerator.memory_gb_s * GIGA),
-        score=scored * max(passes / reach, micro * per_pass),
+        score=algorithm.oversample * max(passes / reach, micro * per_pass),
         train=max(factor * passes / reach, 3 * micro * per_pass),
     )
 

@@ -13,20 +13,24 @@ from tests.support.known_metrics import strange_values
 SHORT = (*TINY, "rollout=hf", "eval_every=0", "eval.samples=1", "data.eval_limit=2")
 
 
-@pytest.mark.parametrize("name", ["dr_grpo", "cispo", "rloo"])
-def test_an_algorithm_trains_with_a_kl_term_and_several_updates_a_step(
-    name: str, tmp_path: Path
-) -> None:
-    done = run(
-        *SHORT, f"algorithm={name}", "algorithm.mini_batch=8", "acquisition=full", "steps=2",
-        "algorithm.loss.settings.kl_coef=0.01", "algorithm.loss.settings.kl_estimator=k1",
-        f"run_dir={tmp_path}",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    rows = metrics(tmp_path)
-    assert strange_values(rows) == []
-    assert all(row["train/grad_norm"] > 0 for row in rows[1:])
-    assert rows[2]["train/reference_kl"] > 0
+def test_algorithms_train_and_divide_by_what_they_say(tmp_path: Path) -> None:
+    """On the same advantages the first gradient of these three differs by the divisor alone."""
+    norms, rows = {}, []
+    for name in ("cispo", "dr_grpo", "rloo"):
+        done = run(
+            *SHORT, f"algorithm={name}", "algorithm.advantage=centred", "acquisition=full",
+            "steps=2", "algorithm.loss.settings.kl_coef=0.01", "algorithm.clip_grad=100",
+            "algorithm.loss.settings.kl_estimator=k1", f"run_dir={tmp_path / name}",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows = metrics(tmp_path / name)
+        assert strange_values(rows) == []
+        assert rows[2]["train/grad_norm"] > 0
+        assert rows[2]["train/reference_kl"] > rows[1]["train/reference_kl"]
+        norms[name] = rows[1]["train/grad_norm"]
+    assert norms["rloo"] / norms["dr_grpo"] == pytest.approx(8, rel=1e-4)  # the longest response
+    mean_length = rows[1]["collapse/length_tokens"]
+    assert norms["rloo"] / norms["cispo"] == pytest.approx(mean_length, rel=1e-4)
 
 
 def trained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
