@@ -92,6 +92,17 @@ def test_a_preset_names_its_loss_and_its_advantage(
     assert limit.loss.settings.get("length") == (77 if name == "dr_grpo" else None)
 
 
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("grpo", GrpoLoss()), ("dapo", GrpoLoss(clip_high=0.28)), ("gspo", GspoLoss()),
+        ("cispo", CispoLoss()), ("rloo", RlooLoss()), ("dr_grpo", DrGrpoLoss(length=8)),
+    ],
+)  # fmt: skip
+def test_a_yaml_and_its_class_have_the_same_defaults(name: str, plain: RatioLoss) -> None:
+    assert loss_of(name) == plain
+
+
 def test_every_loss_takes_the_settings_of_the_experiments() -> None:
     for name in PRESETS:
         settings = composed(f"algorithm={name}", "experiment=math").algorithm.loss.settings
