@@ -39,8 +39,10 @@ def trained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) -> None:
-    arguments = [*SHORT, "algorithm=dapo", "acquisition=random", "budget=0.25", "seed=2",
-                 "unlabelled=pseudo", "algorithm.overlong.buffer=0.9"]  # fmt: skip
+    arguments = [
+        *SHORT, "algorithm=dapo", "acquisition=random", "budget=0.25", "seed=2",
+        "unlabelled=pseudo", "algorithm.overlong.buffer=0.9", "rollout.temperature=0.3",
+    ]  # fmt: skip
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for folder, steps in ((whole, 2), (halves, 1), (halves, 2)):
         done = run(*arguments, f"steps={steps}", f"run_dir={folder}")
@@ -49,6 +51,7 @@ def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) 
     assert purchases(halves) == purchases(whole)
     assert trained(metrics(halves) + metrics(halves, 2)) == trained(metrics(whole))
     assert summary(whole)["labels_bought"] == 2 * 4
+    assert any(row["collapse/unanimous"] > 0 for row in metrics(whole)[1:]), "nothing to pass over"
     for row in metrics(whole)[1:]:
         flat = row["train/all_right"] + row["train/all_wrong"]
         assert flat == pytest.approx(row["collapse/zero_advantage"])
