@@ -30,6 +30,13 @@ ADDED = {
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
+    "algorithm.advantage": "normalized",
+    "algorithm.oversample": 1,
+    "algorithm.leave_out": "none",
+    "algorithm.overlong.mask": False,
+    "algorithm.overlong.buffer": 0.0,
+    "algorithm.overlong.penalty": 1.0,
+    "algorithm.loss.settings.kl_estimator": "k3",
     "deepspeed.offload_states": False,
 }
 """Keys that came later: at this value, which does on CPU what was done without them, they do not

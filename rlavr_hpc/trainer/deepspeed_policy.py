@@ -24,7 +24,7 @@ from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.dealing import MicroBatch, length
-from rlavr_hpc.learning.loss import LossSums, PolicyLoss
+from rlavr_hpc.learning.loss import LossSums, PolicyLoss, divisor_of
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.attention import attention, packs
 from rlavr_hpc.trainer.device_memory import TrainingStates
@@ -135,7 +135,8 @@ class DeepspeedPolicy:
         """
         dealt = self._micro.deal(mini_batch.samples)
         sums: list[LossSums] = []
-        scale = self._ranks / mini_batch.response_tokens  # DeepSpeed averages over ranks
+        divisor = divisor_of(self._loss, mini_batch)
+        scale = self._ranks / divisor  # DeepSpeed averages over ranks
         self._engine.train()
         for index, micro in enumerate(dealt[self._rank]):
             last = index == len(dealt[self._rank]) - 1
@@ -147,7 +148,7 @@ class DeepspeedPolicy:
                 result = self._loss(logp_R, self._micro.tokens(micro, old, reference=reference_R))
                 self._engine.backward(result.loss * scale)
             result.stats["entropy"] = (entropy_R * self._micro.counted(micro)).sum()
-            result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
+            result.stats["loss"] = result.loss.detach() / divisor
             sums.append(result)
         lr = self._set_learning_rate(place_step, hold=hold)
         self._engine.step()
