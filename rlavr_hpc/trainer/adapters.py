@@ -118,8 +118,8 @@ def fingerprint(digests: Mapping[str, str]) -> str:
 def merged(
     w_OI: torch.Tensor, a_rI: torch.Tensor, b_Or: torch.Tensor, *, scale: float
 ) -> torch.Tensor:
-    """(O, I) of the target's number format: what the adapters make of it, computed in float32."""
-    return torch.addmm(w_OI.float(), b_Or.float(), a_rI.float(), alpha=scale).to(w_OI.dtype)
+    """(O, I) in float32: what the adapters make of the target."""
+    return torch.addmm(w_OI.float(), b_Or.float(), a_rI.float(), alpha=scale)
 
 
 def pairs(

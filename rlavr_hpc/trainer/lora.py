@@ -9,6 +9,7 @@ Shapes: r rank of the adapters, I inputs and O outputs of a linear layer.
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,6 +124,9 @@ def write_adapter(
         target_modules=list(adapters.targets), task_type="CAUSAL_LM", inference_mode=True,
         base_model_name_or_path=base,
     ).save_pretrained(str(folder))  # fmt: skip
+    path = folder / "adapter_config.json"  # peft keeps the targets as a set, in any order
+    told = json.loads(path.read_text()) | {"target_modules": sorted(adapters.targets)}
+    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
     named = {
         f"base_model.model.{name.replace(f'.{NAME}.', '.')}": tensor.contiguous()
         for name, tensor in tensors.items()

@@ -55,7 +55,8 @@ class Weight:
         if self.adapter is None:
             return self.parameter.data
         a_rI, b_Or = self.adapter
-        return merged(self.parameter.data, a_rI.data, b_Or.data, scale=self.scale)
+        whole = merged(self.parameter.data, a_rI.data, b_Or.data, scale=self.scale)
+        return whole.to(self.parameter.dtype)
 
 
 class GatheredWeights:
