@@ -87,18 +87,18 @@ def _measure_bytes(root: Path) -> None:
 
 def _measure_model(folder: Path, model: Path, parameters: int, data: Path, lora: str) -> None:
     rows = _run(
-        folder, f"lora={lora}", "rollout=hf", "model=pretrained", f"model.path={model}", "data=jsonl",
-        f"data.path={data}", "acquisition=random", "steps=4", "save_every=1", "eval_every=0",
-        "algorithm.batch=4", "algorithm.mini_batch=4", "algorithm.group_size=2",
-        "rollout.max_prompt_tokens=64", "rollout.max_response_tokens=8",
+        folder, f"lora={lora}", "rollout=hf", "model=pretrained", f"model.path={model}",
+        "data=jsonl", f"data.path={data}", "acquisition=random", "steps=4",
+        "save_every=1", "eval_every=0", "algorithm.batch=4", "algorithm.mini_batch=4",
+        "algorithm.group_size=2", "rollout.max_prompt_tokens=64", "rollout.max_response_tokens=8",
     )  # fmt: skip
     told = rows[-1]
     size = told["sys/checkpoint_mib"] * 2**20
     files, waited = told["time/save_files"], told["time/save"] + told["time/publish"]
     print(
         f"lora={lora}, {parameters / 1e6:.1f}M parameters, bfloat16, one rank: {size:,.0f} bytes, "
-        f"{size / parameters:.2f} a parameter; {size / files / 1e9:.2f} GB/s written, flushed and hashed beside training, "
-        f"which waited {waited:.2f} s ({size / waited / 1e9:.2f} GB/s)"
+        f"{size / parameters:.2f} a parameter; {size / files / 1e9:.2f} GB/s written, flushed and "
+        f"hashed beside training, which waited {waited:.2f} s ({size / waited / 1e9:.2f} GB/s)"
     )
 
 

@@ -105,7 +105,7 @@ def tensor_digest(tensor: torch.Tensor) -> str:
     """SHA-256 of number format, shape and content."""
     digest = hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}\0".encode())
     content = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
-    digest.update(memoryview(content.numpy()))
+    digest.update(content.numpy().data)
     return digest.hexdigest()
 
 

@@ -42,7 +42,7 @@ def add_adapters(language_model: Any, config: LoraConfig, *, seed: int) -> None:
     everything = config.targets == [ALL_LINEAR]
     wanted = PeftConfig(
         r=config.rank, lora_alpha=config.alpha, lora_dropout=0.0, bias="none",
-        target_modules=ALL_LINEAR if everything else list(config.targets),
+        target_modules=ALL_LINEAR if everything else list(config.targets), init_lora_weights=False,
     )  # fmt: skip
     state = torch.get_rng_state()  # what peft draws is not used
     try:

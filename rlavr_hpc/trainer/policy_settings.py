@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ class PolicySettings:
     temperature: float
     algorithm: AlgorithmConfig
     deepspeed: DeepspeedConfig
-    lora: LoraConfig
-    seed: int
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    seed: int = 0
     """Of the run, for the adapters' first values."""
 
 

@@ -189,6 +189,9 @@ def test_weights_are_gathered_in_buckets_and_only_the_moving_ones_on_demand() ->
     everything = dict(weights.whole(bucket_bytes=1 << 30, moving_only=False))
     assert len(everything) == len(dict(tiny().named_parameters()))
     assert all(torch.equal(everything[name], moving[name]) for name in names)
+    plain = tiny(seed=1)
+    plain.load_state_dict(everything, strict=True)
+    assert torch.allclose(logits(plain), logits(model.language_model), atol=1e-6)
 
 
 def test_without_adapters_is_the_model_they_were_put_beside() -> None:
