@@ -100,14 +100,13 @@ def _loading_adapter(weights: Weights, method: Method) -> str:
     return f"""\
 ## Load it
 
-Adapters of rank {weights.lora_rank} for the base model above, without its weights:
+Adapters of rank {weights.lora_rank} for the base model above, without its weights; needs peft:
 
 ```python
-from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-base = AutoModelForCausalLM.from_pretrained("{base}", dtype="{weights.trained_dtype}"{remote})
-model = PeftModel.from_pretrained(base, "FOLDER")  # the one this file lies in
+model = AutoModelForCausalLM.from_pretrained("{base}", dtype="{weights.trained_dtype}"{remote})
+model.load_adapter("FOLDER")  # the one this file lies in
 ```
 
 {_format(weights)} The run sampled at temperature {method.temperature:g} from the full

@@ -264,6 +264,9 @@ def test_peft_loads_what_was_written_and_the_folder_is_the_same_every_time(tmp_p
         write_adapter(tmp_path / name, replace(ADAPTERS, targets=targets), tensors, base="tiny")
     loaded = PeftModel.from_pretrained(tiny(), tmp_path / "one")
     assert torch.equal(logits(loaded), logits(model))
+    plain = tiny()
+    plain.load_adapter(str(tmp_path / "one"))  # as the card says
+    assert torch.equal(logits(plain), logits(model))
     told = json.loads((tmp_path / "one/adapter_config.json").read_text())
     assert (told["base_model_name_or_path"], told["r"], told["lora_alpha"]) == ("tiny", 2, 3.0)
     assert told["target_modules"] == sorted(targets)
