@@ -153,7 +153,8 @@ def as_samples(prompts: Sequence[Prompt], rollouts: Sequence[Sequence[Rollout]])
 
 def as_batch(samples: Sequence[Sample]) -> MiniBatch:
     """One update of them all."""
-    return MiniBatch(samples=samples, response_tokens=sum(len(s.response_ids) for s in samples))
+    tokens = sum(len(s.response_ids) for s in samples)
+    return MiniBatch(samples=samples, response_tokens=tokens, responses=len(samples))
 
 
 def tokens_of(samples: Sequence[Sample]) -> int:

@@ -168,7 +168,7 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
             "model=pretrained", f"model.path={work / 'model'}", "data=jsonl", "reuse_labels=false",
             f"data.path={work / 'prompts.jsonl'}", "data.eval_limit=0", "data.holdout=0",
             f"rollout.max_response_tokens={tokens}", "rollout.max_prompt_tokens=32",
-            "eval_every=0", "save_every=0", f"algorithm.lr={LR}", "algorithm.micro_tokens=16384",
+            "eval_every=0", "save_every=0", f"algorithm.lr={LR}", "algorithm.micro_tokens=8192",
             f"cluster.threads={THREADS}", "warning.action=none",
         ],
         side,

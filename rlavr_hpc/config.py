@@ -34,6 +34,11 @@ from rlavr_hpc.config_groups import (
 from rlavr_hpc.config_lora import LoraConfig
 from rlavr_hpc.errors import UserError
 
+PAYS_BY_RESPONSE = (
+    "self_certainty", "token_entropy", "trajectory_entropy", "probability", "self_verify",
+)  # fmt: skip
+"""Rewards that differ also where all answers of a prompt are the same."""
+
 
 @dataclass(slots=True, kw_only=True)
 class RunConfig:
@@ -99,6 +104,7 @@ class RunConfig:
         if not 0 <= self.soft_adv < math.inf:
             raise UserError(f"soft_adv={self.soft_adv} must not be negative")
         self._check_raise()
+        self._check_oversample()
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
             return
         if self.data.kind is DataKind.testbed:
@@ -115,6 +121,14 @@ class RunConfig:
             raise UserError(
                 f"warning.action=raise_budget cannot change what acquisition="
                 f"{self.acquisition.name} buys; choose another acquisition or action"
+            )
+
+    def _check_oversample(self) -> None:
+        if self.algorithm.oversample > 1 and self.reward.name in PAYS_BY_RESPONSE:
+            raise UserError(
+                f"algorithm.oversample={self.algorithm.oversample} passes over prompts whose votes "
+                f"agree, but reward={self.reward.name} tells their responses apart; use "
+                "reward=vote or algorithm.oversample=1"
             )
 
     def quota_at(self, risk: float) -> int:

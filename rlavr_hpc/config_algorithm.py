@@ -1,4 +1,4 @@
-"""The group `algorithm` of a run's config: the batch, the loss and the optimizer."""
+"""The group `algorithm` of a run's config: the batch, the advantages, the loss, the optimizer."""
 
 from __future__ import annotations
 
@@ -19,9 +19,57 @@ class Packing(StrEnum):
     off = "off"
 
 
+class Advantage(StrEnum):
+    """How rewards r of a group become advantages."""
+
+    normalized = "normalized"
+    """(r - mean) / population standard deviation: GRPO, arXiv 2402.03300, section 4.1.2."""
+    centred = "centred"
+    """r - mean: Dr. GRPO, arXiv 2503.20783, section 3.2."""
+    leave_one_out = "leave_one_out"
+    """r - mean of the others: RLOO, arXiv 2402.14740."""
+
+
+class LeaveOut(StrEnum):
+    """Which prompts whose responses all earn the same are left out of the update's divisor."""
+
+    none = "none"
+    all_right = "all_right"
+    """They earn something: all right by the label, or unanimous."""
+    all_wrong = "all_wrong"
+    """They earn nothing: all wrong by the label, or without a vote."""
+    flat = "flat"
+    """Both."""
+
+
+@dataclass(slots=True, kw_only=True)
+class OverlongConfig:
+    """Responses that come near the limit on their length (DAPO, arXiv 2503.14476, section 3.4)."""
+
+    mask: bool = False
+    """Responses that the limit ended are left out of the update."""
+    buffer: float = 0.0
+    """L_cache, as a share of `rollout.max_response_tokens`; 0 = no penalty."""
+    penalty: float = 1.0
+    """Taken from the reward of a response as long as the limit; less inside the buffer."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not 0 <= self.buffer < 1:
+            raise UserError(
+                f"algorithm.overlong.buffer={self.buffer} is outside [0, 1): it is a share of "
+                "rollout.max_response_tokens, e.g. 0.2"
+            )
+        if not 0 < self.penalty < math.inf:
+            raise UserError(
+                f"algorithm.overlong.penalty={self.penalty} must be above 0; for no penalty set "
+                "algorithm.overlong.buffer=0"
+            )
+
+
 @dataclass(slots=True, kw_only=True)
 class AlgorithmConfig:
-    """The batch, the loss and the optimizer."""
+    """The batch, the advantages, the loss and the optimizer."""
 
     batch: int = 64
     """B, prompts a step."""
@@ -35,6 +83,11 @@ class AlgorithmConfig:
     """Tokens, padding included, per forward pass and rank, instead of `micro_batch`; the ranks'
     shares are balanced by tokens. A longer response has a pass of its own."""
     packing: Packing = Packing.auto
+    advantage: Advantage = Advantage.normalized
+    oversample: int = 1
+    """k: responses are drawn for k B prompts, and the step goes on with B whose votes are split."""
+    leave_out: LeaveOut = LeaveOut.none
+    overlong: OverlongConfig = field(default_factory=OverlongConfig)
     loss: PluginConfig = field(default_factory=PluginConfig)
     lr: float = 1e-6
     weight_decay: float = 0.0
@@ -45,12 +98,18 @@ class AlgorithmConfig:
     logit_chunk: int = 4096
     """Tokens whose logits exist at once."""
 
+    @property
+    def drawn(self) -> int:
+        """Prompts that responses are drawn for in a step."""
+        return self.batch * self.oversample
+
     def __post_init__(self) -> None:
         """Check ranges and divisibility."""
         for name in ("batch", "mini_batch", "micro_batch", "micro_tokens", "logit_chunk"):
             value = getattr(self, name)
             at_least(f"algorithm.{name}", 1 if value is None else value, 1)
         at_least("algorithm.group_size", self.group_size, 2)
+        at_least("algorithm.oversample", self.oversample, 1)
         at_least("algorithm.warmup_steps", self.warmup_steps, 0)
         if self.batch % self.mini_batch:
             raise UserError(

@@ -282,6 +282,16 @@ class Signal:
     bought: bool
     """True when `rewards` come from a true label."""
 
+    @property
+    def all_right(self) -> bool:
+        """All responses earn the same, and something: right by the label, or unanimous."""
+        return max(self.rewards) == min(self.rewards) > 0.0
+
+    @property
+    def all_wrong(self) -> bool:
+        """All earn the same, and nothing: wrong by the label, no vote, or a penalty for all."""
+        return 0.0 >= max(self.rewards) == min(self.rewards)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -293,6 +303,8 @@ class Sample:
     response_ids: tuple[int, ...]
     sampler_logprobs: tuple[float, ...]
     advantage: float
+    counted: bool = True
+    """False where it is left out of the update: of every figure, and of the divisor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,4 +314,6 @@ class MiniBatch:
     samples: Sequence[Sample]
     """Only those that move the weights (advantage != 0), unless the loss needs all."""
     response_tokens: int
-    """Tokens of *all* responses of the mini-batch, dropped ones included: the loss's divisor."""
+    """Of *all* counted responses, those of advantage 0 included: the divisor of a mean loss."""
+    responses: int
+    """How many these are."""

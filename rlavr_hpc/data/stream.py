@@ -26,7 +26,8 @@ class PromptStream:
         if len(self.prompts) < self.batch:
             raise UserError(
                 f"the data has {len(self.prompts)} usable prompts, fewer than one step needs "
-                f"(algorithm.batch={self.batch}); lower algorithm.batch and algorithm.mini_batch"
+                f"({self.batch} = algorithm.batch x algorithm.oversample); lower algorithm.batch "
+                "and algorithm.mini_batch, or algorithm.oversample"
             )
 
     @property

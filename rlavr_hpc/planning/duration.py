@@ -55,7 +55,7 @@ def seconds(sizes: Sizes) -> Seconds | None:
     return Seconds(
         generate=_generation(sizes, accelerator),
         sync=per_pass + sizes.weights / (accelerator.memory_gb_s * GIGA),
-        score=max(passes / reach, micro * per_pass),
+        score=algorithm.oversample * max(passes / reach, micro * per_pass),
         train=max(factor * passes / reach, 3 * micro * per_pass),
     )
 
@@ -101,7 +101,7 @@ def _generation(sizes: Sizes, accelerator: Accelerator) -> float:
     config, machines = sizes.config, sizes.machines
     rollout, algorithm = config.rollout, config.algorithm
     together = rollout.tensor_parallel
-    prompts = -(-algorithm.batch // sizes.replicas)
+    prompts = -(-algorithm.drawn // sizes.replicas)
     length, mean = _prompt(sizes) + mean_response(sizes) / 2, mean_response(sizes)
     room = max(1.0, cache_room(sizes) / (sizes.cache_per_token * (length + mean / 2)))
     sequences = prompts * algorithm.group_size

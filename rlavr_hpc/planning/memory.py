@@ -122,7 +122,7 @@ class Sizes:
     def at_once(self) -> int:
         """Sequences that an engine generates at once, if its cache has room."""
         algorithm = self.config.algorithm
-        asked = -(-algorithm.batch // self.replicas) * algorithm.group_size
+        asked = -(-algorithm.drawn // self.replicas) * algorithm.group_size
         return min(asked, self.config.rollout.max_sequences)
 
     @property

@@ -99,9 +99,15 @@ class HfEngine:
             request_seed(place, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
             for prompt, k in requests
         ]
-        ids_NT, mask_NT = self._left_padded([prompt.token_ids for prompt, _ in requests])
-        uniform_NL = _uniform(seeds, sampling.max_tokens).to(self._config.device)
-        decoded = decoder.decode(ids_NT, mask_NT, uniform_NL, give_up=give_up)
+        prompts = {prompt.id: prompt.token_ids for prompt, _ in requests}
+        places = {name: place for place, name in enumerate(prompts)}
+        ids_PT, mask_PT = self._left_padded(list(prompts.values()))
+        prompt_N = torch.tensor([places[prompt.id] for prompt, _ in requests])
+        uniform_NL = _uniform(seeds, sampling.max_tokens)
+        decoded = decoder.decode(
+            ids_PT, mask_PT, prompt_N.to(self._config.device), uniform_NL.to(self._config.device),
+            give_up=give_up,
+        )  # fmt: skip
         tokens, logps = decoded.token_NL.tolist(), decoded.logp_NL.tolist()
         return [
             self._rollout(prompt.id, sample, row, logp)

@@ -1,6 +1,7 @@
 """Decoding a batch with Transformers: rows that have ended leave it, the cache grows in place.
 
-Shapes: N rows, T tokens of the longest prompt, L tokens of the longest response, V vocabulary.
+Shapes: P prompts, N rows, T tokens of the longest prompt, L tokens of the longest response, V
+vocabulary.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from transformers.cache_utils import DynamicLayer
 from rlavr_hpc.errors import GivenUpError
 from rlavr_hpc.rollout.engine import Sampling
 
-ENDED_SHARE = 0.125
-"""Of the rows: when so many have ended, the others go on without them. Leaving copies the cache."""
+ENDED_SHARE = 0.0625
+"""Of the rows: when so many have ended, the others go on without them. Leaving moves others."""
+FIRST_ROOM = 256
+"""Tokens that the cache has room for at first, should so many be asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,41 +47,45 @@ class Decoder:
         self._stop_ids = sorted(stop_ids)
         self._warpers = _warpers(sampling)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode(
         self,
-        ids_NT: torch.Tensor,
-        mask_NT: torch.Tensor,
+        ids_PT: torch.Tensor,
+        mask_PT: torch.Tensor,
+        prompt_N: torch.Tensor,
         uniform_NL: torch.Tensor,
         *,
         give_up: Callable[[], bool],
     ) -> Decoded:
-        """Responses to left-padded prompts.
+        """Responses to left-padded prompts, each read once however many rows answer it.
 
         Args:
-            ids_NT: token ids.
-            mask_NT: 1 where there is a token.
+            ids_PT: token ids.
+            mask_PT: 1 where there is a token.
+            prompt_N: the prompt that each row answers.
             uniform_NL: in [0, 1), one for each token that may be drawn.
             give_up: asked before every token.
 
         Raises:
             GivenUpError: when it said so.
         """
-        device, (rows, longest) = ids_NT.device, uniform_NL.shape
+        device, (rows, longest) = ids_PT.device, uniform_NL.shape
         token_NL = torch.zeros(rows, longest, dtype=torch.long, device=device)
         logp_NL = torch.zeros(rows, longest, device=device)
         stops = torch.tensor(self._stop_ids, device=device)
-        cache = _growing_cache(self._model.config)
+        cache = _growing_cache(self._model.config, room=ids_PT.shape[1] + longest)
         row_N = torch.arange(rows, device=device)
         running_N = torch.ones(rows, dtype=torch.bool, device=device)
-        position_NT = (mask_NT.cumsum(-1) - 1).clamp(min=0)
+        padded = not bool(mask_PT.all())  # without a mask Transformers need not make one of it
+        position_PT = (mask_PT.cumsum(-1) - 1).clamp(min=0)
+        logits_PV = self._logits(ids_PT, mask_PT if padded else None, position_PT, cache)
+        cache.batch_select_indices(prompt_N)
+        logits_NV, mask_NT, position_N1 = (
+            tensor[prompt_N] for tensor in (logits_PV, mask_PT, position_PT[:, -1:])
+        )
         for step in range(longest):
             if give_up():
                 raise GivenUpError("generation was given up")
-            logits_NV = self._model(
-                input_ids=ids_NT, attention_mask=mask_NT, position_ids=position_NT,
-                past_key_values=cache, use_cache=True, logits_to_keep=1,
-            ).logits[:, -1]  # fmt: skip
             token_N, logp_N = self._draw(logits_NV, uniform_NL[row_N, step])
             token_NL[row_N, step], logp_NL[row_N, step] = token_N, logp_N
             running_N &= ~torch.isin(token_N, stops)
@@ -86,13 +93,33 @@ class Decoder:
             if ended == len(row_N):
                 break
             if ended > ENDED_SHARE * len(row_N):
-                kept = running_N.nonzero().squeeze(1)
+                kept = _closed_up(running_N)
                 cache.batch_select_indices(kept)
-                columns = (row_N, token_N, mask_NT, position_NT, running_N)
-                row_N, token_N, mask_NT, position_NT, running_N = (c[kept] for c in columns)
-            ids_NT, position_NT = token_N.unsqueeze(1), position_NT[:, -1:] + 1
-            mask_NT = torch.cat([mask_NT, mask_NT.new_ones(len(row_N), 1)], dim=1)
+                columns = (row_N, token_N, mask_NT, position_N1, running_N)
+                row_N, token_N, mask_NT, position_N1, running_N = (c[kept] for c in columns)
+            if step + 1 == longest:
+                break
+            position_N1 = position_N1 + 1
+            if padded:
+                mask_NT = torch.cat([mask_NT, mask_NT.new_ones(len(row_N), 1)], dim=1)
+            logits_NV = self._logits(
+                token_N.unsqueeze(1), mask_NT if padded else None, position_N1, cache
+            )
         return Decoded(token_NL=token_NL, logp_NL=logp_NL)
+
+    def _logits(
+        self,
+        ids: torch.Tensor,
+        mask: torch.Tensor | None,
+        position: torch.Tensor,
+        cache: Any,  # noqa: ANN401
+    ) -> torch.Tensor:
+        """(rows, V) after the last token of `ids`, which the cache holds from now on."""
+        logits: torch.Tensor = self._model(
+            input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache,
+            use_cache=True, logits_to_keep=1,
+        ).logits[:, -1]  # fmt: skip
+        return logits
 
     def _draw(
         self, logits_NV: torch.Tensor, uniform_N: torch.Tensor
@@ -101,7 +128,7 @@ class Decoder:
         for warper in self._warpers:
             scores_NV = warper(None, scores_NV)
         logp_NV = scores_NV.log_softmax(-1)
-        cumulative_NV = logp_NV.double().exp().cumsum(-1)
+        cumulative_NV = logp_NV.exp().cumsum(-1, dtype=torch.float64)
         reach_N1 = uniform_N.unsqueeze(1) * cumulative_NV[:, -1:]
         chosen_N1 = torch.searchsorted(cumulative_NV, reach_N1, right=True)
         chosen_N1.clamp_(max=logp_NV.shape[1] - 1)
@@ -113,14 +140,28 @@ def _warpers(sampling: Sampling) -> list[Any]:
     if sampling.temperature == 0:
         return [TopKLogitsWarper(1)]
     top_p = [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
-    return [TemperatureLogitsWarper(sampling.temperature), *top_p]
+    warm = [TemperatureLogitsWarper(sampling.temperature)] if sampling.temperature != 1 else []
+    return [*warm, *top_p]
+
+
+def _closed_up(running_N: torch.Tensor) -> torch.Tensor:
+    """The running rows' indices, in an order that leaves most of them where they are.
+
+    Rows from the end fill the places of those that have ended, so that little has to be moved.
+    """
+    kept = int(running_N.sum())
+    order = torch.arange(kept, device=running_N.device)
+    order[~running_N[:kept]] = running_N[kept:].nonzero().squeeze(1) + kept
+    return order
 
 
 class _GrowingLayer(DynamicLayer):
     """Keys and values in buffers that double when full; the plain layer copies them each time."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._room = room
+        """Tokens that will ever be held."""
         self._buffers: list[torch.Tensor] = []
 
     def update(
@@ -133,15 +174,29 @@ class _GrowingLayer(DynamicLayer):
         if not self._buffers or end > self._buffers[0].shape[2]:
             news = (key_states, value_states)
             held = self._buffers or news
-            self._buffers = [_with_room(tensor[:, :, :start], 2 * end) for tensor in held]
+            room = min(max(2 * end, FIRST_ROOM), self._room)
+            self._buffers = [_with_room(tensor[:, :, :start], room) for tensor in held]
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, start:end] = new
         self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        end, room = self.get_seq_length(), self._buffers[0].shape[2]
-        self._buffers = [_with_room(buffer[indices, :, :end], room) for buffer in self._buffers]
+        """Take these rows, in this order.
+
+        More than there are, or as many, are copied; fewer must be as `_closed_up` chose them, and
+        then only those that change their place are.
+        """
+        end, kept = self.get_seq_length(), len(indices)
+        rows, _, room, _ = self._buffers[0].shape
+        if kept >= rows:
+            self._buffers = [_with_room(buffer[indices, :, :end], room) for buffer in self._buffers]
+        else:
+            places = torch.arange(kept, device=indices.device)
+            moved = places[indices != places]
+            for buffer in self._buffers:
+                buffer[moved, :, :end] = buffer[indices[moved], :, :end]
+            self._buffers = [buffer[:kept] for buffer in self._buffers]
         self.keys, self.values = (buffer[:, :, :end] for buffer in self._buffers)
 
 
@@ -153,10 +208,10 @@ def _with_room(held: torch.Tensor, room: int) -> torch.Tensor:
     return buffer
 
 
-def _growing_cache(config: PreTrainedConfig) -> DynamicCache:
+def _growing_cache(config: PreTrainedConfig, *, room: int) -> DynamicCache:
     """Transformers' cache for this model, its plain layers replaced; sliding windows stay."""
     cache = DynamicCache(config=config)
     cache.layers = [
-        _GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers
+        _GrowingLayer(room) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache

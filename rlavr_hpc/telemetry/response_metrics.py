@@ -42,6 +42,8 @@ def _rewards(signals: Sequence[Signal]) -> Metrics:
         names.COLLAPSE_TRAINED_REWARD: mean_of(r for s in signals for r in s.rewards),
         names.COLLAPSE_REWARD_STD: mean_of(_spread(s.rewards) for s in signals),
         names.COLLAPSE_ZERO_ADVANTAGE: mean_of(max(s.rewards) == min(s.rewards) for s in signals),
+        names.TRAIN_ALL_RIGHT: mean_of(s.all_right for s in signals),
+        names.TRAIN_ALL_WRONG: mean_of(s.all_wrong for s in signals),
         names.TRAIN_VOTE_WEIGHT: mean_of(s.weight for s in unbought),
     }
 

@@ -105,17 +105,18 @@ def advantage_metrics(batches: Sequence[MiniBatch], *, responses: int) -> Metric
     """How hard the step's responses push.
 
     Args:
-        batches: of the step; the responses that they leave out have advantage 0.
-        responses: of the step, those left out included.
+        batches: of the step; the responses that they do not hold push nowhere.
+        responses: of the step, those included.
     """
     pushes = [sample.advantage for batch in batches for sample in batch.samples]
-    left_out = [0.0] * (len(pushes) < responses)
+    others = [0.0] * (len(pushes) < responses)
     square = sum(push * push for push in pushes) / responses
     return {
         names.TRAIN_MOVING: Mean(sum(push != 0.0 for push in pushes), responses),
+        names.TRAIN_LEFT_OUT: Mean(responses - sum(b.responses for b in batches), responses),
         names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in every group
-        names.TRAIN_ADVANTAGE_MAX: max_of(pushes + left_out),
-        names.TRAIN_ADVANTAGE_MIN: min_of(pushes + left_out),
+        names.TRAIN_ADVANTAGE_MAX: max_of(pushes + others),
+        names.TRAIN_ADVANTAGE_MIN: min_of(pushes + others),
     }
 
 

@@ -110,7 +110,7 @@ def prepare_prompts(config: RunConfig, split: Split, language: Language) -> Prep
         len(train.prompts), train.overlong, len(held_out.prompts), held_out.overlong,
         "applied" if train.templated else "not applied",
     )  # fmt: skip
-    stream = PromptStream(prompts=train.prompts, batch=config.algorithm.batch)
+    stream = PromptStream(prompts=train.prompts, batch=config.algorithm.drawn)
     return Prepared(
         train=train.prompts, held_out=held_out.prompts, stream=stream, fingerprint=fingerprint,
         facts=facts,

@@ -22,7 +22,7 @@ from deepspeed.accelerator import get_accelerator
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.dealing import MicroBatch, length
-from rlavr_hpc.learning.loss import LossSums, PolicyLoss
+from rlavr_hpc.learning.loss import LossSums, PolicyLoss, divisor_of
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.adapters import check_same
 from rlavr_hpc.trainer.attention import packs
@@ -30,8 +30,9 @@ from rlavr_hpc.trainer.device_memory import TrainingStates
 from rlavr_hpc.trainer.lora import without_adapters
 from rlavr_hpc.trainer.micro_batches import MicroBatches
 from rlavr_hpc.trainer.partitioned import load_partitioned, load_trainable
+from rlavr_hpc.trainer.partitioned_linear import PartitionedLinear
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
-from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores, joined
+from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores, Wanted, joined
 from rlavr_hpc.trainer.sequences import Sequences
 from rlavr_hpc.trainer.shards import ShardFiles, write_file
 from rlavr_hpc.trainer.token_sums import largest, summed
@@ -69,22 +70,9 @@ class DeepspeedPolicy:
         self.version = 0
         """Raised by every optimizer update; a rollout engine must hold the same."""
         ds_config = engine_config(settings)
-        model = load_trainable(settings, ds_config)
-        self._micro = MicroBatches(
-            algorithm=settings.algorithm, ranks=self._ranks, device=device, pad_id=settings.pad_id,
-            packed=packs(settings.algorithm.packing, model.language_model.config),
-        )  # fmt: skip
-        algorithm = settings.algorithm
-        self._reference: Any = None
-        if loss.needs_reference and not settings.lora.rank:
-            frozen = load_partitioned(settings, ds_config).eval().requires_grad_(False)
-            self._reference, *_ = deepspeed.initialize(model=frozen, config=ds_config)
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, lr=algorithm.lr, weight_decay=algorithm.weight_decay,
-            betas=(algorithm.beta1, algorithm.beta2),
-        )  # fmt: skip
-        self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
+        self._linear = PartitionedLinear()
+        with self._linear.building():
+            self._build(settings, ds_config)
         self._engine.checkpoint_engine = self._files = ShardFiles()
         self._engine._copy_recovery_script = lambda folder: None
         self._weights = GatheredWeights(
@@ -93,7 +81,27 @@ class DeepspeedPolicy:
         self._states = TrainingStates(self._engine)
         self._first_pass()
         self._adapters = self._weights.describe(dtype=str(settings.dtype))
-        if loss.needs_reference and self._reference is None:
+
+    def _build(self, settings: PolicySettings, ds_config: dict[str, Any]) -> None:
+        """The model in DeepSpeed's engine, and the reference policy where the loss needs one."""
+        model = load_trainable(settings, ds_config)
+        self._micro = MicroBatches(
+            algorithm=settings.algorithm, ranks=self._ranks, device=self._device,
+            pad_id=settings.pad_id,
+            packed=packs(settings.algorithm.packing, model.language_model.config),
+        )  # fmt: skip
+        algorithm = settings.algorithm
+        self._reference: Any = None
+        if self._loss.needs_reference and not settings.lora.rank:
+            frozen = load_partitioned(settings, ds_config).eval().requires_grad_(False)
+            self._reference, *_ = deepspeed.initialize(model=frozen, config=ds_config)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, lr=algorithm.lr, weight_decay=algorithm.weight_decay,
+            betas=(algorithm.beta1, algorithm.beta2),
+        )  # fmt: skip
+        self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
+        if self._loss.needs_reference and settings.lora.rank:
             self._reference = self._engine  # without its adapters
 
     @property
@@ -131,18 +139,20 @@ class DeepspeedPolicy:
         """
         dealt = self._micro.deal(mini_batch.samples)
         sums: list[LossSums] = []
-        scale = self._ranks / mini_batch.response_tokens  # DeepSpeed averages over ranks
+        divisor = divisor_of(self._loss, mini_batch)
+        scale = self._ranks / divisor  # DeepSpeed averages over ranks
         for index, micro in enumerate(dealt[self._rank]):
             last = index == len(dealt[self._rank]) - 1
             self._engine.set_gradient_accumulation_boundary(last)
             sequences = self._micro.collate(micro)
-            tokens = self._micro.tokens(micro, old, reference=self._reference_logp(sequences))
-            self._engine.train()
-            logp_R, entropy_R = self._engine(sequences)
-            result = self._loss(logp_R, tokens)
+            with self._linear.computing():
+                reference_R = self._reference_logp(sequences)
+                self._engine.train()
+                logp_R, entropy_R = self._engine(sequences)
+                result = self._loss(logp_R, self._micro.tokens(micro, old, reference=reference_R))
+                self._engine.backward(result.loss * scale)
             result.stats["entropy"] = (entropy_R * self._micro.counted(micro)).sum()
-            self._engine.backward(result.loss * scale)
-            result.stats["loss"] = result.loss.detach() / mini_batch.response_tokens
+            result.stats["loss"] = result.loss.detach() / divisor
             sums.append(result)
         lr = self._set_learning_rate(place_step, hold=hold)
         self._engine.step()
@@ -161,13 +171,18 @@ class DeepspeedPolicy:
             )
         return update
 
-    def score(self, samples: Sequence[Sample]) -> Scores:
-        """The policy's view of samples as it is; a rank gets its own share, some of it repeated."""
+    def score(self, samples: Sequence[Sample], *, wanted: Wanted = Wanted.everything) -> Scores:
+        """The policy's view of samples as it is; a rank gets its own share, some of it repeated.
+
+        Args:
+            samples: of all ranks.
+            wanted: `everything`, or `states` alone.
+        """
         parts: list[Scores] = []
         self._engine.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self._linear.computing():
             for micro in self._micro.deal(samples)[self._rank]:
-                columns = self._engine(self._micro.collate(micro), in_full=True)
+                columns = self._engine(self._micro.collate(micro), wanted=wanted)
                 parts.append(
                     Scores(
                         [sample.key for sample, _ in micro],

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from rlavr_hpc.cluster.heap import keep_freed_memory
 from rlavr_hpc.cluster.preemption import TORCHRUN_ECHO_SECONDS, StopFlag
 from rlavr_hpc.cluster.topology import (
     Topology,
@@ -162,6 +163,7 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     language = load_language(config, quiet=not topology.is_main)
     prompts = assemble.prepare_prompts(config, split, language)
     if not torch.cuda.is_available():
+        keep_freed_memory()
         build_ops.build_ops()
     init_ranks(
         device=assemble.pick_device(topology), rank=topology.rank, world_size=topology.world_size

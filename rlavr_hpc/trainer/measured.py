@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch.distributed as dist
 
 from rlavr_hpc.answers.referee import Verdict
+from rlavr_hpc.learning.draw import is_split
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, merge
@@ -38,13 +39,15 @@ def purchase_metrics(
 
 
 def training_metrics(
-    groups: Sequence[Group], batches: Sequence[MiniBatch], updates: Sequence[Update]
+    parts: Parts, groups: Sequence[Group], batches: Sequence[MiniBatch], updates: Sequence[Update]
 ) -> Metrics:
-    """What the step's updates did."""
-    responses = sum(len(group.rollouts) for group in groups)
+    """What the step's updates did, with the prompts that it trained on."""
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
     return merge(
         [
-            advantage_metrics(batches, responses=responses),
+            advantage_metrics(batches, responses=len(rollouts)),
+            {names.TRAIN_SPLIT: mean_of(map(is_split, groups))},
+            {names.TRAIN_LENGTH_PENALTY: mean_of(map(parts.shaping.penalty, rollouts))},
             {names.TRAIN_TOKENS: Mean(sum(update.sums["tokens"] for update in updates))},
             *map(update_metrics, updates),
         ]
@@ -54,7 +57,10 @@ def training_metrics(
 def timing(
     parts: Parts, groups: Sequence[Group], batches: Sequence[MiniBatch], clock: StepClock
 ) -> Metrics:
-    """The step's seconds until now, and what was done in them."""
+    """The step's seconds until now, and what was done in them.
+
+    `groups`: all that were generated.
+    """
     timed = clock.metrics()
     work = Work(
         generated=generated_tokens(groups, replicas=parts.engine.replicas),

@@ -43,8 +43,8 @@ class MicroBatches:
         return padded(samples, pad_id=self.pad_id, device=self.device)
 
     def counted(self, micro: MicroBatch) -> torch.Tensor:
-        """(R,) 1 for tokens of real samples, 0 for padding ones."""
-        return self._spread(micro, [0.0 if padding else 1.0 for _, padding in micro])
+        """(R,) 1 for tokens of real samples, 0 for padding and for what is left out."""
+        return self._spread(micro, [float(s.counted and not padding) for s, padding in micro])
 
     def tokens(
         self, micro: MicroBatch, old: OldLogProbs | None, *, reference: torch.Tensor | None
@@ -65,9 +65,14 @@ class MicroBatches:
             if old is None
             else torch.cat([old[s.key] for s, _ in micro]).to(self.device),
             counted_R=self.counted(micro),
+            lengths_N=_lengths(micro).to(self.device),
             reference_logp_R=reference,
         )
 
     def _spread(self, micro: MicroBatch, values: list[float]) -> torch.Tensor:
-        lengths = torch.tensor([len(sample.response_ids) for sample, _ in micro])
-        return torch.tensor(values).repeat_interleave(lengths).to(self.device)
+        return torch.tensor(values).repeat_interleave(_lengths(micro)).to(self.device)
+
+
+def _lengths(micro: MicroBatch) -> torch.Tensor:
+    """(N,) response tokens of each sample."""
+    return torch.tensor([len(sample.response_ids) for sample, _ in micro])

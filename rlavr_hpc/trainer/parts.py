@@ -14,6 +14,7 @@ from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.config import RunConfig
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.learning.rewards import PseudoReward
+from rlavr_hpc.learning.shaping import Shaping
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
@@ -68,6 +69,17 @@ class Parts:
     """For policies marked as research only."""
     deadline: Deadline
     """Says when work in flight is to be given up."""
+
+    @property
+    def shaping(self) -> Shaping:
+        """What is done to rewards before they become advantages."""
+        algorithm = self.config.algorithm
+        return Shaping(
+            advantage=algorithm.advantage,
+            leave_out=algorithm.leave_out,
+            overlong=algorithm.overlong,
+            max_tokens=self.config.rollout.max_response_tokens,
+        )
 
     @property
     def acquisition(self) -> AcquisitionPolicy:

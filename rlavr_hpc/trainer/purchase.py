@@ -39,13 +39,16 @@ class Bought:
 
 
 def acquire(
-    parts: Parts, groups: Sequence[Group], scored: Scored, place: Place, quota: int,
-    clock: StepClock,
+    parts: Parts, groups: Sequence[Group], drawn: Sequence[Group], scored: Scored, place: Place,
+    quota: int, clock: StepClock,
 ) -> Bought:  # fmt: skip
-    """Offer, choose, buy; on rank 0 only."""
+    """Offer, choose, buy; on rank 0 only.
+
+    `drawn`: the groups and those that were passed over for them, by votes that must be settled too.
+    """
     assert parts.ledger is not None
     with clock.phase("buy"):
-        parts.referee.settle(groups, place=place, stage=TRAIN)
+        parts.referee.settle(drawn, place=place, stage=TRAIN)
         offer = make_offer(groups, place=place, ledger=parts.ledger, rules=parts.rules, quota=quota)
         oracle = parts.oracle(offer.candidates, place) if parts.oracle is not None else {}
     with clock.phase("select"):

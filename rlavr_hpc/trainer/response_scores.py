@@ -14,7 +14,7 @@ import torch
 
 from rlavr_hpc.trainer import ranks
 from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores
+from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores, Wanted
 from rlavr_hpc.types import (
     HiddenStates,
     MiniBatch,
@@ -55,11 +55,12 @@ def score_responses(policy: DeepspeedPolicy, groups: Sequence[Answered], asked: 
     """The policy's own view of every response; all ranks call this together."""
     if not (asked.scores or asked.hidden):
         return Scored()
-    mine = policy.score([sample for group in groups for sample in _samples(group)])
-    everyone = ranks.gather_lists(list(zip(mine.keys, _summaries(mine), strict=True)))
-    found = {key: score for part in everyone for key, score in part}
+    mine = policy.score(
+        [sample for group in groups for sample in _samples(group)],
+        wanted=Wanted.everything if asked.scores or asked.tokens else Wanted.states,
+    )
     return Scored(
-        responses={p.id: [found[p.id, r.sample] for r in rollouts] for p, rollouts in groups},
+        responses=_response_scores(mine, groups) if asked.scores else {},
         hidden=_hidden_states(mine, groups) if asked.hidden else {},
         old=_all_logprobs(mine) if asked.tokens else {},
     )
@@ -83,6 +84,13 @@ def _samples(answered: Answered) -> list[Sample]:
         )
         for rollout in rollouts
     ]  # fmt: skip
+
+
+def _response_scores(mine: Scores, groups: Sequence[Answered]) -> ResponseScores:
+    """Of all groups on every rank."""
+    everyone = ranks.gather_lists(list(zip(mine.keys, _summaries(mine), strict=True)))
+    found = {key: score for part in everyone for key, score in part}
+    return {p.id: [found[p.id, r.sample] for r in rollouts] for p, rollouts in groups}
 
 
 def _summaries(scores: Scores) -> list[ResponseScore]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import torch
 from torch import nn
@@ -19,6 +20,17 @@ PREFIX = "language_model."
 """Of the wrapped model's parameter names."""
 
 
+class Wanted(StrEnum):
+    """What a forward pass is for; what nobody needs is not computed."""
+
+    logprobs = "logprobs"
+    """Log-probabilities, differentiable, and entropies: an update."""
+    states = "states"
+    """Hidden states: no logits at all."""
+    everything = "everything"
+    """Log-probabilities, entropies, certainties and hidden states."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """All that scoring says about N responses, in order, as float32 on the CPU."""
@@ -27,6 +39,7 @@ class Scores:
     lengths: list[int]
     """Tokens of each response; they add up to R."""
     logp_R: torch.Tensor
+    """Empty, as the next two are, where only the states were wanted."""
     entropy_R: torch.Tensor
     certainty_R: torch.Tensor
     prompt_ND: torch.Tensor
@@ -77,22 +90,23 @@ class ScoringModel(nn.Module):
             )
         self.head = _Head(head.weight, temperature=temperature, chunk=chunk)
 
-    def forward(self, sequences: Sequences, *, in_full: bool = False) -> tuple[torch.Tensor, ...]:
-        """Log-probability and entropy of every response token.
-
-        Args:
-            sequences: the micro-batch.
-            in_full: also what else `Scores` tells, in its order.
+    def forward(
+        self, sequences: Sequences, *, wanted: Wanted = Wanted.logprobs
+    ) -> tuple[torch.Tensor, ...]:
+        """What is wanted of the micro-batch, sample by sample.
 
         Returns:
-            (R,) each, sequence by sequence; in full, also (R,), (N, D) and (N, D).
+            For `logprobs` log-probability and entropy of every response token, (R,) each; else all
+            of `Scores` in its order: (R,) three times, (0,) each for `states`, and (N, D) twice.
         """
         decoder = self.language_model.get_decoder()  # type: ignore[operator]
         hidden_BTD = decoder(
-            input_ids=sequences.ids_BT, attention_mask=sequences.attention_BT,
-            position_ids=sequences.position_BT, use_cache=False,
+            input_ids=sequences.ids_BT, position_ids=sequences.position_BT, use_cache=False
         ).last_hidden_state  # fmt: skip
+        if wanted is Wanted.states:
+            return (*(hidden_BTD.new_empty(3, 0)), *_last_states(hidden_BTD, sequences))
         scored_BT = sequences.response_BT[:, 1:]
+        in_full = wanted is Wanted.everything
         scores: tuple[torch.Tensor, ...] = self.head(
             hidden_BTD[:, :-1][scored_BT], sequences.ids_BT[:, 1:][scored_BT], certainty=in_full
         )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import chain
 
+import numpy as np
 import torch
 
 from rlavr_hpc.types import Sample
@@ -16,11 +17,12 @@ from rlavr_hpc.types import Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequences:
-    """Token ids, and where in them is what."""
+    """Token ids, and where in them is what.
+
+    There is no attention mask: what pads a row is on its right, where causal attention never looks.
+    """
 
     ids_BT: torch.Tensor
-    attention_BT: torch.Tensor | None
-    """1 where there is a token; None = everywhere."""
     position_BT: torch.Tensor | None
     """Within its own sample: from 0 up again tells attention where the next one begins; None = in
     the row."""
@@ -34,21 +36,18 @@ class Sequences:
 
 def padded(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> Sequences:
     """One row a sample, padded on the right to the longest."""
-    width = max(len(s.prompt_ids) + len(s.response_ids) for s in samples)
-    ids, attention, response = [], [], []
-    for s in samples:
-        prompt, answer = len(s.prompt_ids), len(s.response_ids)
-        padding = width - prompt - answer
-        ids.append([*s.prompt_ids, *s.response_ids, *[pad_id] * padding])
-        attention.append([1] * (prompt + answer) + [0] * padding)
-        response.append([False] * prompt + [True] * answer + [False] * padding)
-    starts = range(0, width * len(samples), width)
+    prompt_N, length_N = _lengths(samples)
+    column_T = np.arange(length_N.max())
+    token_NT = column_T < length_N[:, None]
+    ids_NT = np.full(token_NT.shape, pad_id)
+    ids_NT[token_NT] = _token_ids(samples, int(length_N.sum()))
+    start_N = np.arange(len(samples)) * len(column_T)
     return Sequences(
-        ids_BT=torch.tensor(ids, device=device),
-        attention_BT=torch.tensor(attention, device=device),
+        ids_BT=torch.from_numpy(ids_NT).to(device),
         position_BT=None,
-        response_BT=torch.tensor(response, device=device),
-        **_ends(samples, starts, device),
+        response_BT=torch.from_numpy(token_NT & (column_T >= prompt_N[:, None])).to(device),
+        prompt_end_N=torch.from_numpy(start_N + prompt_N - 1).to(device),
+        end_N=torch.from_numpy(start_N + length_N - 1).to(device),
     )
 
 
@@ -57,29 +56,28 @@ def packed(samples: Sequence[Sample], *, device: torch.device) -> Sequences:
 
     A response's first token is scored by its prompt's last, so no sample scores its neighbour's.
     """
-    lengths = [len(s.prompt_ids) + len(s.response_ids) for s in samples]
-    ids = [token for s in samples for token in (*s.prompt_ids, *s.response_ids)]
-    positions = [position for length in lengths for position in range(length)]
-    response = [
-        flag for s in samples for flag in [False] * len(s.prompt_ids) + [True] * len(s.response_ids)
-    ]
-    starts = [0, *accumulate(lengths)][:-1]
+    prompt_N, length_N = _lengths(samples)
+    end_N = length_N.cumsum()
+    start_N = end_N - length_N
+    position_T = np.arange(end_N[-1]) - start_N.repeat(length_N)
+    response_T = position_T >= prompt_N.repeat(length_N)
+    ids_T = _token_ids(samples, int(end_N[-1]))
     return Sequences(
-        ids_BT=torch.tensor([ids], device=device),
-        attention_BT=None,
-        position_BT=torch.tensor([positions], device=device),
-        response_BT=torch.tensor([response], device=device),
-        **_ends(samples, starts, device),
+        ids_BT=torch.from_numpy(ids_T[None]).to(device),
+        position_BT=torch.from_numpy(position_T[None]).to(device),
+        response_BT=torch.from_numpy(response_T[None]).to(device),
+        prompt_end_N=torch.from_numpy(start_N + prompt_N - 1).to(device),
+        end_N=torch.from_numpy(end_N - 1).to(device),
     )
 
 
-def _ends(
-    samples: Sequence[Sample], starts: Sequence[int], device: torch.device
-) -> dict[str, torch.Tensor]:
-    """Where prompts and responses end, for samples that begin at `starts`."""
-    prompt = [start + len(s.prompt_ids) - 1 for s, start in zip(samples, starts, strict=True)]
-    end = [last + len(s.response_ids) for s, last in zip(samples, prompt, strict=True)]
-    return {
-        "prompt_end_N": torch.tensor(prompt, device=device),
-        "end_N": torch.tensor(end, device=device),
-    }
+def _lengths(samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) each: tokens of the prompts, and of prompts with responses."""
+    prompt_N = np.array([len(s.prompt_ids) for s in samples])
+    return prompt_N, prompt_N + [len(s.response_ids) for s in samples]
+
+
+def _token_ids(samples: Sequence[Sample], count: int) -> np.ndarray:
+    """(count,) of all samples in order."""
+    parts = chain.from_iterable((s.prompt_ids, s.response_ids) for s in samples)
+    return np.fromiter(chain.from_iterable(parts), dtype=np.int64, count=count)

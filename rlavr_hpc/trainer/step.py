@@ -14,6 +14,7 @@ from functools import partial
 from rlavr_hpc.answers.referee import Verdict
 from rlavr_hpc.errors import GivenUpError
 from rlavr_hpc.learning.batch import make_mini_batches
+from rlavr_hpc.learning.draw import keep_split
 from rlavr_hpc.learning.rewards import assign_signals, trust_in_votes
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
@@ -37,6 +38,7 @@ class StepResult:
     """What a step leaves for the record."""
 
     groups: list[Group]
+    """All that were drawn."""
     signals: list[Signal]
     """What they were trained on."""
     labels: Mapping[str, Label]
@@ -72,10 +74,11 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         scored = score_responses(parts.policy, answered, asked_of_scoring(parts))
     with clock.phase("grade"):
         mine = voting.result()
-        groups = gather_groups(mine, answered, parts)
+        drawn = gather_groups(mine, answered, parts)
+        groups = keep_split(drawn, batch=config.algorithm.batch)
         judged = gather_judgements(judged, parts)
     ranks.give_up_together(parts.deadline.hopeless)  # nothing has changed up to here
-    bought = ranks.on_main(partial(acquire, parts, groups, scored, place, quota, clock))
+    bought = ranks.on_main(partial(acquire, parts, groups, drawn, scored, place, quota, clock))
     with clock.phase("grade"):
         verdicts = judge(parts, mine, bought.answers, place=place, stage=TRAIN)
         signals = assign_signals(
@@ -93,8 +96,9 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         )
     lessons = bought.lessons(groups, verdicts)
     batches = make_mini_batches(
-        signals, mini_batch=config.algorithm.mini_batch, keep_all=parts.policy.moves_all
-    )
+        signals, mini_batch=config.algorithm.mini_batch, keep_all=parts.policy.moves_all,
+        shaping=parts.shaping,
+    )  # fmt: skip
     with clock.phase("score"):
         old = old_logprobs(parts.policy, batches, scored.old)
     with clock.phase("train"):
@@ -106,16 +110,16 @@ def run_step(parts: Parts, place: Place, *, quota: int) -> StepResult:
         losses = ranks.on_main(partial(teach, parts, lessons, scored, place))
     metrics = merge(
         [
-            group_metrics(groups, signals),
+            group_metrics(drawn, signals),
             purchase_metrics(bought, lessons, verdicts),
             {names.probe_name(probe): Mean(loss) for probe, loss in losses.items()},
-            training_metrics(groups, batches, updates),
-            timing(parts, groups, batches, clock),
+            training_metrics(parts, groups, batches, updates),
+            timing(parts, drawn, batches, clock),
             free.metrics(),
         ]
     )
     return StepResult(
-        groups=groups, signals=signals, labels=bought.labels, choice=bought.choice,
+        groups=drawn, signals=signals, labels=bought.labels, choice=bought.choice,
         quota=bought.spend.quota, metrics=metrics,
     )  # fmt: skip
 

@@ -62,9 +62,10 @@ def test_the_policys_own_view_of_its_responses_is_the_same_on_one_rank_and_two(
 def test_care_sees_the_same_features_on_one_rank_and_two(tmp_path: Path) -> None:
     """Two updates a step: the log-probabilities before them come from the same forward.
 
-    The two ranks pack their micro-batches by tokens, the one rank pads its own by count.
+    The two ranks pack their micro-batches by tokens, the one rank pads its own by count. GSPO's
+    loss, whose ratios are those of whole responses.
     """
-    arguments = [*SAME, "steps=2", "acquisition=care", "algorithm.mini_batch=8"]
+    arguments = [*SAME, "steps=2", "acquisition=care", "algorithm=gspo", "algorithm.mini_batch=8"]
     packed = ["algorithm.micro_tokens=100", "algorithm.packing=on"]
     for ranks in (1, 2):
         more = packed if ranks == 2 else []
@@ -113,7 +114,7 @@ def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: 
 def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_path: Path) -> None:
     arguments = [
         *TINY, "rollout=vllm", "model.dtype=bfloat16", "steps=4", "acquisition=care",
-        "acquisition.settings.warmup_steps=2", "algorithm.micro_tokens=400",
+        "acquisition.settings.warmup_steps=2", "algorithm=dapo", "algorithm.micro_tokens=400",
         "algorithm.packing=on", f"run_dir={tmp_path / 'r'}",
     ]  # fmt: skip
     done = run(*arguments, ranks=2)

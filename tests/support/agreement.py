@@ -86,7 +86,9 @@ def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-unty
     ]  # fmt: skip
     tokens = sum(len(s.response_ids) for s in samples)
     stats = parts.policy.update(
-        MiniBatch(samples=samples, response_tokens=tokens), place_step=step, old=None
+        MiniBatch(samples=samples, response_tokens=tokens, responses=len(samples)),
+        place_step=step,
+        old=None,
     )
     return float(stats.sums["sampler_gap"] / stats.sums["tokens"])
 

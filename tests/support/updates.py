@@ -18,7 +18,7 @@ def update_of(
     sampler_R, trainer_R = torch.tensor(sampler).log(), torch.tensor(trainer).log()
     tokens = TokenBatch(
         advantage_R=torch.zeros(len(sampler)), sampler_logp_R=sampler_R, old_logp_R=trainer_R,
-        counted_R=torch.tensor(counted),
+        counted_R=torch.tensor(counted), lengths_N=torch.tensor([len(sampler)]),
     )  # fmt: skip
     result = GrpoLoss()(trainer_R + log(2), tokens)
     sums = {name: float(value) for name, value in result.stats.items()}

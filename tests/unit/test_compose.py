@@ -41,6 +41,7 @@ main()
         (["experiment=knights", "seed=1,2", "algorithm.lr=1e-5", "allow_change=[a]"], 1),
         (["seed=1,2", "+acquisition.settings.extra=1", "reward=vote"], 1),
         (["seed=1", "data=jsonl", "data.path=x.jsonl", "algorithm/loss=grpo"], 1),
+        (["seed=1,2", "algorithm=dr_grpo", "rollout.max_response_tokens=99"], 1),
     ],
 )
 def test_a_job_is_what_hydra_would_compose_from_its_files(

@@ -38,6 +38,13 @@ OPTIONS = sorted(
         (["budget_total=0"], "nothing would be learnt"),
         (["algorithm.beta1=1.5"], r"algorithm\.beta1=1\.5"),
         (["algorithm.weight_decay=-1"], r"weight_decay=-1"),
+        (["algorithm.oversample=0"], r"algorithm\.oversample=0 must be at least 1"),
+        (["algorithm.overlong.buffer=1"], r"overlong\.buffer=1\.0 is outside \[0, 1\)"),
+        (["algorithm.overlong.penalty=0"], r"set algorithm\.overlong\.buffer=0"),
+        (
+            ["algorithm=dapo", "reward=self_certainty"],
+            r"oversample=2 .* reward=self_certainty tells .* apart; use reward=vote or",
+        ),
         (["rollout.temperature=0"], r"rollout\.temperature"),
         (["rollout=hf", "rollout.tensor_parallel=2"], "needs rollout=vllm"),
         (["name=a/b"], "name='a/b'"),
@@ -128,8 +135,23 @@ def test_the_identity_ignores_what_does_not_change_results() -> None:
     assert plain not in {hash8(composed(override)) for override in other}
 
 
+def test_what_came_later_does_not_rename_a_run_that_leaves_it_alone() -> None:
+    assert hash8(composed()) == "38f94074"
+    assert hash8(composed("acquisition=full", "rollout=hf")) == "b4e1155b"
+    assert hash8(composed("algorithm=grpo", "algorithm/loss=grpo")) == "38f94074"
+    others = [
+        "algorithm=dapo", "algorithm=dr_grpo", "algorithm=gspo", "algorithm=cispo",
+        "algorithm=rloo", "algorithm.advantage=centred", "algorithm.leave_out=flat",
+        "algorithm.oversample=2", "algorithm.overlong.mask=true", "algorithm.overlong.buffer=0.1",
+        "algorithm.loss.settings.kl_estimator=k2",
+    ]  # fmt: skip
+    assert len({hash8(composed(other)) for other in ["algorithm=grpo", *others]}) == 12
+
+
 def test_a_config_survives_being_written_and_read() -> None:
-    config = composed("acquisition=full", "seed=3", "data=knights", "data.people=[3,5]")
+    config = composed(
+        "acquisition=full", "seed=3", "data=knights", "data.people=[3,5]", "algorithm=dapo"
+    )
     assert from_dict(to_dict(config)) == config
 
 

@@ -184,6 +184,7 @@ def tokens(
         sampler_logp_R=torch.tensor(sampler),
         old_logp_R=None if old is None else torch.tensor(old),
         counted_R=torch.tensor(counted or [1.0] * len(advantages)),
+        lengths_N=torch.ones(len(advantages), dtype=torch.int64),
     )
 
 

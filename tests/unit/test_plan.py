@@ -140,6 +140,16 @@ def test_settings_move_memory_as_they_should() -> None:
     assert peak(offloaded, "host_gib") > peak(sizes_of(base), "host_gib")
 
 
+def test_a_larger_draw_is_generated_and_scored_but_not_trained_on() -> None:
+    base = ["model=Qwen/Qwen3-0.6B", "gpus=2"]
+    one, two = (seconds(sizes_of([*base, f"algorithm.oversample={k}"])) for k in (1, 2))
+    assert one is not None
+    assert two is not None
+    assert two.score == pytest.approx(2 * one.score)
+    assert two.train == one.train
+    assert two.generate > one.generate
+
+
 def test_on_cpu_all_is_in_host_memory() -> None:
     sizes = sizes_of(["model=Qwen/Qwen3-0.6B", "gpu=cpu", "gpus=2"])
     assert peak(sizes) == 0

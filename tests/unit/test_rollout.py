@@ -137,6 +137,23 @@ def test_rows_that_outlive_others_are_decoded_as_if_alone(
     assert [r.token_ids for r in flat(alone)] == [r.token_ids for r in flat(together)]
 
 
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[:1] * 2], ids=["padded", "of one length"])
+def test_a_prompt_is_read_once_however_many_responses_it_gets(
+    engine: HfEngine, prompts: list[Prompt]
+) -> None:
+    read: list[tuple[int, int]] = []
+    engine._model.register_forward_pre_hook(
+        lambda _, __, given: read.append(tuple(given["input_ids"].shape)), with_kwargs=True
+    )
+    engine._config = replace(engine._config, max_sequences=64)
+    prompts = [replace(prompt, id=f"p{i}") for i, prompt in enumerate(prompts)]
+    engine.sample(prompts, sampling=replace(SAMPLING, samples=5), place=PLACE, version=1)
+    assert read[0] == (2, max(len(prompt.token_ids) for prompt in prompts))
+    assert read[1][0] <= 10
+    assert all(width == 1 for _, width in read[1:])
+    assert len(read) <= SAMPLING.max_tokens, "no pass after the last token"
+
+
 def test_draws_follow_the_models_distribution(
     engine: HfEngine, model: tuple[Path, Qwen2ForCausalLM]
 ) -> None:

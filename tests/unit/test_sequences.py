@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from rlavr_hpc.trainer.scoring_model import ScoringModel
+from rlavr_hpc.trainer.scoring_model import ScoringModel, Wanted
 from rlavr_hpc.trainer.sequences import Sequences, packed, padded
 from rlavr_hpc.types import Sample
 
@@ -48,7 +48,7 @@ def scores_and_slope(
     scorer: ScoringModel, sequences: Sequences
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     scorer.zero_grad()
-    scores = scorer(sequences, in_full=True)
+    scores = scorer(sequences, wanted=Wanted.everything)
     scorer(sequences)[0].sum().backward()
     slope = torch.cat([p.grad.flatten() for p in scorer.parameters() if p.grad is not None])
     return [column.detach() for column in scores], slope
@@ -77,6 +77,31 @@ def test_a_packed_sample_knows_nothing_of_its_neighbours() -> None:
         alone = scorer(packed([first[2]], device=CPU))[0]
         among = scorer(packed([second[1], first[2], second[0]], device=CPU))[0]
     torch.testing.assert_close(among[2:9], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_padded_sample_knows_nothing_of_its_padding(attention: str) -> None:
+    scorer = model("qwen2", attention)
+    with torch.no_grad():
+        alone = scorer(padded(samples()[1:2], pad_id=0, device=CPU), wanted=Wanted.everything)
+        among = scorer(padded(samples(), pad_id=7, device=CPU), wanted=Wanted.everything)
+    for column in (0, 1, 2):
+        torch.testing.assert_close(among[column][1:3], alone[column], atol=1e-5, rtol=1e-4)
+    for column in (3, 4):
+        torch.testing.assert_close(among[column][1:2], alone[column], atol=1e-5, rtol=1e-4)
+
+
+def test_states_alone_need_no_logits_and_are_those_of_a_whole_scoring(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scorer = model("qwen3")
+    rows = padded(samples(), pad_id=0, device=CPU)
+    with torch.no_grad():
+        everything = scorer(rows, wanted=Wanted.everything)
+        monkeypatch.setattr(scorer.head, "forward", lambda *_, **__: pytest.fail("logits"))
+        states = scorer(rows, wanted=Wanted.states)
+    assert [len(column) for column in states] == [0, 0, 0, 4, 4]
+    assert all(map(torch.equal, states[3:], everything[3:]))
 
 
 def test_hidden_states_are_taken_where_prompt_and_response_end() -> None:

@@ -15,7 +15,8 @@ TRAINING: Final = (
     MetricInfo(
         name=names.TRAIN_LOSS, unit="1", over=UPDATES,
         meaning="Loss of an optimizer update: mean over the tokens of all its responses, those of "
-        "advantage 0 included. It says little of progress.",
+        "advantage 0 included. It says little of progress. The formula is GRPO's; other losses "
+        "have their own.",
         formula="- sum of min(w, cap) min(r A, clip(r) A) over tokens / tokens",
         source="GRPO, arXiv 2402.03300, with one divisor per update as in DAPO, arXiv 2503.14476",
         elsewhere=("verl actor/pg_loss", "OpenRLHF policy_loss"),
@@ -38,7 +39,8 @@ TRAINING: Final = (
     ),
     MetricInfo(
         name=names.TRAIN_CLIP_LOW, unit="share", low=0.0, high=1.0, over=TOKENS,
-        meaning="Tokens whose ratio is cut from below. 0 with one update a step.",
+        meaning="Tokens whose ratio (GSPO: their response's) is cut from below. 0 with one update "
+        "a step.",
         elsewhere=("TRL clip_ratio/low_mean", "verl actor/pg_clipfrac (both sides)"),
     ),
     MetricInfo(
@@ -61,7 +63,7 @@ TRAINING: Final = (
     MetricInfo(
         name=names.TRAIN_REFERENCE_KL, unit="nats", low=0.0, over=TOKENS,
         meaning="How far the policy is from the initial one: KL(policy || initial policy).",
-        formula="exp(d) - d - 1, d = log pi_initial - log pi", source=K3,
+        formula="exp(d) - d - 1, d = log pi_initial - log pi, whatever kl_estimator is", source=K3,
         when="only with a KL weight", elsewhere=("TRL kl", "OpenRLHF kl"),
     ),
     MetricInfo(
@@ -75,9 +77,39 @@ TRAINING: Final = (
         elsewhere=("OpenRLHF dynamic_filtering_pass_rate (of groups)",),
     ),
     MetricInfo(
+        name=names.TRAIN_ALL_RIGHT, unit="share", low=0.0, high=1.0, over="prompts",
+        meaning="Prompts whose responses all earn the same, and something: all right by the label, "
+        "or unanimous. With the next one it is collapse/zero_advantage.",
+        elsewhere=("DAPO filters these (accuracy 1)",),
+    ),
+    MetricInfo(
+        name=names.TRAIN_ALL_WRONG, unit="share", low=0.0, high=1.0, over="prompts",
+        meaning="Prompts whose responses all earn the same, and nothing: all wrong by the label, "
+        "or nothing parsable.",
+        elsewhere=("DAPO filters these (accuracy 0)",),
+    ),
+    MetricInfo(
+        name=names.TRAIN_SPLIT, unit="share", low=0.0, high=1.0, over="prompts",
+        meaning="Prompts trained on whose responses do not all agree, nor all say nothing. With "
+        "algorithm.oversample these are chosen from a larger draw, which is what collapse/ and "
+        "oracle/ describe; below 1 it held too few.",
+    ),
+    MetricInfo(
+        name=names.TRAIN_LEFT_OUT, unit="share", low=0.0, high=1.0, over="responses",
+        meaning="Responses that do not count in the loss's divisor: of prompts that "
+        "algorithm.leave_out names, or masked because the length limit ended them.",
+    ),
+    MetricInfo(
+        name=names.TRAIN_LENGTH_PENALTY, unit="reward", low=0.0, over="responses",
+        meaning="What algorithm.overlong takes from a reward for length. Rewards under collapse/ "
+        "are those before.",
+        source="DAPO, arXiv 2503.14476, eq. 13",
+    ),
+    MetricInfo(
         name=names.TRAIN_ADVANTAGE_STD, unit="1", low=0.0, reduction=Reduction.value,
         meaning="Spread of the advantages, trust weights included, over all responses of the step; "
-        "1 when every group has both kinds of answers and full weight. Their mean is always 0.",
+        "1 when every group has both kinds of answers and full weight. Their mean is 0, but for "
+        "masked responses. Only normalized advantages have this scale.",
         formula="sqrt(mean A^2)",
     ),
     MetricInfo(

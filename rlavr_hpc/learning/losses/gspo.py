@@ -1,0 +1,48 @@
+"""GSPO: one ratio per response instead of one per token.
+
+Shapes: R response tokens of a micro-batch, N responses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
+from rlavr_hpc.types import MiniBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GspoLoss(GrpoLoss):
+    """The clipped gain of whole responses, averaged over the responses of the update.
+
+    GSPO, arXiv 2507.18071, eqs. 5 and 7: `min(s A, clip(s, 1 - low, 1 + high) A)` with
+    s = exp(mean over the response's tokens of log pi - log pi_old); the gradient goes through s.
+    It is computed as GSPO-token (eq. 13), the same where all tokens of a response share one
+    advantage, as here: each token's own gradient, and no sum over tokens in the backward pass.
+    The weight against the sampler is the response's too; so is the KL term, a mean over its tokens.
+    """
+
+    clip_low: float = 3e-4
+    clip_high: float = 4e-4
+
+    def divisor(self, mini_batch: MiniBatch) -> int:
+        """All responses."""
+        return mini_batch.responses
+
+    def level(self, values_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+        """(R,) the mean over each token's response; its gradient is the token's own, undivided."""
+        own_R = values_R.detach()
+        mean_N = torch.segment_reduce(own_R, "mean", lengths=tokens.lengths_N)
+        return _spread(mean_N, tokens) + (values_R - own_R)
+
+    def share(self, values_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+        """(R,) over the length, so that a response counts once."""
+        return values_R / _spread(tokens.lengths_N, tokens)
+
+
+def _spread(values_N: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+    """(R,) each response's value at all of its tokens."""
+    size = len(tokens.advantage_R)
+    return values_N.repeat_interleave(tokens.lengths_N, output_size=size)
