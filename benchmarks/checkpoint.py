@@ -76,24 +76,29 @@ def _measure_cost(root: Path, steps: int, rounds: int) -> list[float]:
 
 
 def _measure_bytes(root: Path) -> None:
-    """Print bytes per parameter and the rate of a checkpoint that its weights fill."""
+    """Print bytes per parameter and the rate of a checkpoint of all weights, and of adapters."""
     model, parameters = _large_model(root / "model")
     data = root / "data.jsonl"
     lines = [json.dumps({"prompt": f"what is {i}", "answer": str(i)}) for i in range(40)]
     data.write_text("\n".join(lines))
+    for lora in ("none", "default"):
+        _measure_model(root / f"large-{lora}", model, parameters, data, lora)
+
+
+def _measure_model(folder: Path, model: Path, parameters: int, data: Path, lora: str) -> None:
     rows = _run(
-        root / "large", "rollout=hf", "model=pretrained", f"model.path={model}", "data=jsonl",
-        f"data.path={data}", "acquisition=random", "steps=4", "save_every=1", "eval_every=0",
-        "algorithm.batch=4", "algorithm.mini_batch=4", "algorithm.group_size=2",
-        "rollout.max_prompt_tokens=64", "rollout.max_response_tokens=8",
+        folder, f"lora={lora}", "rollout=hf", "model=pretrained", f"model.path={model}",
+        "data=jsonl", f"data.path={data}", "acquisition=random", "steps=4",
+        "save_every=1", "eval_every=0", "algorithm.batch=4", "algorithm.mini_batch=4",
+        "algorithm.group_size=2", "rollout.max_prompt_tokens=64", "rollout.max_response_tokens=8",
     )  # fmt: skip
     told = rows[-1]
     size = told["sys/checkpoint_mib"] * 2**20
     files, waited = told["time/save_files"], told["time/save"] + told["time/publish"]
     print(
-        f"{parameters / 1e6:.1f}M parameters, bfloat16, one rank: {size / parameters:.2f} bytes a "
-        f"parameter; {size / files / 1e9:.2f} GB/s written, flushed and hashed beside training, "
-        f"which waited {waited:.2f} s ({size / waited / 1e9:.2f} GB/s)"
+        f"lora={lora}, {parameters / 1e6:.1f}M parameters, bfloat16, one rank: {size:,.0f} bytes, "
+        f"{size / parameters:.2f} a parameter; {size / files / 1e9:.2f} GB/s written, flushed and "
+        f"hashed beside training, which waited {waited:.2f} s ({size / waited / 1e9:.2f} GB/s)"
     )
 
 

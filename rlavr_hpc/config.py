@@ -31,6 +31,7 @@ from rlavr_hpc.config_groups import (
     WarningConfig,
     at_least,
 )
+from rlavr_hpc.config_lora import LoraConfig
 from rlavr_hpc.errors import UserError
 
 PAYS_BY_RESPONSE = (
@@ -79,6 +80,7 @@ class RunConfig:
     warning: WarningConfig = field(default_factory=WarningConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     deepspeed: DeepspeedConfig = MISSING
+    lora: LoraConfig = field(default_factory=LoraConfig)
     tracking: TrackingConfig = MISSING
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 

@@ -22,6 +22,8 @@ provenance ({CARD}), and the same for programs ({PROVENANCE}).
   RUN  a run's folder (its newest valid checkpoint, or --step), or one of its checkpoints/step_S
   OUT  the folder to be made; it must not exist, or be empty
 
+A run's adapters are merged into the weights; with --adapter they are written alone, for peft.
+
 One process, without a GPU; takes about as much memory as the weights.
 """
 EPILOG = """\
@@ -53,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--step", type=int, metavar="S", help="this checkpoint instead of the newest")
     add("--dtype", type=Dtype, choices=list(Dtype),
         help="number format of the weights (default: the run's own)")  # fmt: skip
+    add("--adapter", action="store_true",
+        help="of a run with adapters (lora=...), write these alone, for peft")  # fmt: skip
     add("--json", action="store_true", help="print what was written as JSON")
     return parser
 

@@ -38,6 +38,9 @@ ADDED = {
     "algorithm.overlong.penalty": 1.0,
     "algorithm.loss.settings.kl_estimator": "k3",
     "deepspeed.offload_states": False,
+    "lora.rank": 0,
+    "lora.alpha": 32.0,
+    "lora.targets": ["all-linear"],
 }
 """Keys that came later: at this value, which does on CPU what was done without them, they do not
 count, so that the command of an older run still finds its folder."""

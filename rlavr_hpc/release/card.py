@@ -21,7 +21,7 @@ def model_card(facts: Facts) -> str:
         _loading(facts.weights, facts.method),
         _section("Labels", _labels(facts.spend, facts.method)),
         _section("Results", _results(facts.outcome, facts.origin)),
-        _section("Training", _training(facts.method)),
+        _section("Training", _training(facts.method, facts.weights)),
         _section("Provenance", [*_origin(facts.origin), *_code(facts.code)]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -29,12 +29,15 @@ def model_card(facts: Facts) -> str:
 
 def _front_matter(weights: Weights) -> str:
     fields: dict[str, Any] = {
-        "library_name": "transformers",
+        "library_name": "peft" if weights.adapter else "transformers",
         "pipeline_tag": "text-generation",
         "tags": list(TAGS),
     }
     if weights.on_hub:
-        fields |= {"base_model": weights.base, "base_model_relation": "finetune"}
+        fields |= {
+            "base_model": weights.base,
+            "base_model_relation": "adapter" if weights.adapter else "finetune",
+        }
     return f"---\n{yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)}---"
 
 
@@ -72,6 +75,8 @@ def _base(weights: Weights) -> str:
 def _loading(weights: Weights, method: Method) -> str:
     remote = ", trust_remote_code=True" if weights.trust_remote_code else ""
     stops = ", ".join(str(i) for i in method.stop_token_ids)
+    if weights.adapter:
+        return _loading_adapter(weights, method)
     return f"""\
 ## Load it
 
@@ -87,6 +92,25 @@ or `vllm serve FOLDER{" --trust-remote-code" if remote else ""}`. {_format(weigh
 `generation_config.json` samples as the run did: temperature {method.temperature:g} from the full
 distribution, at most {method.max_response_tokens:,} new tokens, ended by token {stops}. \
 {_prompting(method)}"""
+
+
+def _loading_adapter(weights: Weights, method: Method) -> str:
+    remote = ", trust_remote_code=True" if weights.trust_remote_code else ""
+    base = weights.base if weights.on_hub else "BASE"
+    return f"""\
+## Load it
+
+Adapters of rank {weights.lora_rank} for the base model above, without its weights; needs peft:
+
+```python
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("{base}", dtype="{weights.trained_dtype}"{remote})
+model.load_adapter("FOLDER")  # the one this file lies in
+```
+
+{_format(weights)} The run sampled at temperature {method.temperature:g} from the full
+distribution, at most {method.max_response_tokens:,} new tokens. {_prompting(method)}"""
 
 
 def _format(weights: Weights) -> str:
@@ -146,12 +170,15 @@ def _results(outcome: Outcome, origin: Origin) -> Iterable[str]:
     )
 
 
-def _training(method: Method) -> Iterable[str]:
+def _training(method: Method, weights: Weights) -> Iterable[str]:
     prompts = "" if method.prompts is None else f", {method.prompts:,} prompts"
     yield f"data: {method.data}{prompts} (fingerprint {method.prompts_fingerprint})"
     yield f"a step: {method.batch} prompts x {method.group_size} rollouts"
     yield f"loss: {method.loss}, learning rate {method.learning_rate:g}"
     yield f"reward without a label: {method.reward}; prompts without one: {method.unlabelled}"
+    if weights.lora_rank is not None:
+        merged = "" if weights.adapter else ", merged into the weights here"
+        yield f"trained: adapters (LoRA) of rank {weights.lora_rank}{merged}"
 
 
 def _origin(origin: Origin) -> Iterable[str]:

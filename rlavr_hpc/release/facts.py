@@ -43,6 +43,10 @@ class Weights:
     dtype: str
     trained_dtype: str
     trust_remote_code: bool
+    lora_rank: int | None = None
+    """Of the adapters that were trained; None = all weights were."""
+    adapter: bool = False
+    """Whether the adapters were written alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

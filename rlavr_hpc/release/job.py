@@ -35,6 +35,8 @@ class Options:
     """None = the newest valid checkpoint."""
     dtype: Dtype | None = None
     """None = the run's own."""
+    adapter: bool = False
+    """The adapters alone, for peft, instead of whole weights."""
 
 
 def run_export(options: Options) -> tuple[ExitCode, dict[str, Any]]:
@@ -73,8 +75,8 @@ def _export(options: Options) -> dict[str, Any]:
     from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
     from rlavr_hpc.evaluation.weights import find_checkpoint  # noqa: PLC0415
-    from rlavr_hpc.release.record import describe_weights, gather  # noqa: PLC0415
-    from rlavr_hpc.trainer.consolidate import consolidate  # noqa: PLC0415
+    from rlavr_hpc.release.record import base_name, describe_weights, gather  # noqa: PLC0415
+    from rlavr_hpc.trainer.consolidate import consolidate, write_adapters  # noqa: PLC0415
     from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
 
     transformers_logging.disable_progress_bar()
@@ -87,10 +89,17 @@ def _export(options: Options) -> dict[str, Any]:
     language = load_language(config, quiet=True)
     model = replace(config.model, dtype=options.dtype or config.model.dtype)
     with staged(out) as folder:
-        parameters = consolidate(
-            checkpoint, folder, model=model, base=language, rollout=config.rollout
-        )
-        weights = describe_weights(config.model, model, parameters=parameters)
+        if options.adapter:
+            name = base_name(config.model)[0]
+            parameters = write_adapters(checkpoint, folder, model=model, base=language, name=name)
+        else:
+            parameters = consolidate(
+                checkpoint, folder, model=model, base=language, rollout=config.rollout
+            )
+        weights = replace(
+            describe_weights(config.model, model, parameters=parameters),
+            lora_rank=config.lora.rank or None, adapter=options.adapter,
+        )  # fmt: skip
         facts = gather(subject, checkpoint, language, weights=weights)
         _write_texts(folder, facts)
     return _told(out, facts)

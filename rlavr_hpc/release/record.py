@@ -51,15 +51,21 @@ def gather(
 
 def describe_weights(trained: ModelConfig, written: ModelConfig, *, parameters: int) -> Weights:
     """The model, without the path of a local one."""
-    base, on_hub = "testbed", False
-    if trained.source is not ModelSource.testbed:
-        base = str(trained.path)
-        on_hub = bool(HUB_NAME.fullmatch(base)) and not Path(base).expanduser().exists()
-        base = base if on_hub else Path(base).expanduser().absolute().name
+    base, on_hub = base_name(trained)
     return Weights(
         base=base, on_hub=on_hub, parameters=parameters, dtype=str(written.dtype),
         trained_dtype=str(trained.dtype), trust_remote_code=trained.trust_remote_code,
     )  # fmt: skip
+
+
+def base_name(model: ModelConfig) -> tuple[str, bool]:
+    """What the initial model is called, without the path of a local one; whether on the hub."""
+    if model.source is ModelSource.testbed:
+        return "testbed", False
+    base = str(model.path)
+    if HUB_NAME.fullmatch(base) and not Path(base).expanduser().exists():
+        return base, True
+    return Path(base).expanduser().absolute().name, False
 
 
 def _origin(config: RunConfig, state: State, manifest: str) -> Origin:

@@ -47,8 +47,13 @@ class RolloutEngine(Protocol):
     held: int | None
     """Version of the weights it holds; None = of no value."""
 
-    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
-        """Take over the policy's weights, version `version`. All ranks call this together."""
+    def sync(
+        self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
+    ) -> None:
+        """Take over the policy's weights, version `version`. All ranks call this together.
+
+        With `partial` those that are left out stay as they are in the version that it holds.
+        """
 
     def sample(
         self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,

@@ -63,9 +63,12 @@ class HfEngine:
         self._model.to(config.device).eval().requires_grad_(False)
         self._targets = dict(self._model.named_parameters(remove_duplicate=False))
 
-    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
+    def sync(
+        self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
+    ) -> None:
         """Copy the policy's weights."""
-        missing = set(self._targets)
+        missing = set() if partial and self.held is not None else set(self._targets)
+        self.held = None
         for name, tensor in weights:
             self._targets[name].data.copy_(tensor)
             missing.discard(name)

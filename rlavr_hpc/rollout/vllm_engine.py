@@ -88,8 +88,13 @@ class VllmEngine:
         self._can_sleep = torch.cuda.is_available()
         self._sleep()
 
-    def sync(self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int) -> None:
-        """Wake the weights' memory, take over the policy's weights, then wake the cache's."""
+    def sync(
+        self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
+    ) -> None:
+        """Wake the weights' memory, take over the policy's weights, then wake the cache's.
+
+        vLLM leaves a layer alone of which it is given nothing; of any other it wants all weights.
+        """
         self._wake("weights")
         self.held = None
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})

@@ -37,7 +37,7 @@ from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.language import Generates, Language
 from rlavr_hpc.trainer.learner import Learner
 from rlavr_hpc.trainer.parts import HELD_OUT, HeldOutSet, Parts, Records
-from rlavr_hpc.trainer.policy_settings import PolicySettings
+from rlavr_hpc.trainer.policy_settings import settings_of
 from rlavr_hpc.trainer.self_verification import SelfVerifier, build_verifier
 from rlavr_hpc.trainer.weight_sync import away
 from rlavr_hpc.types import Group, Place, Prompt, Question
@@ -152,7 +152,7 @@ class Models:
 def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models:
     """Load the model and start the engine. All ranks call this together."""
     device, language, plugins = pick_device(topology), inputs.language, inputs.plugins
-    policy = DeepspeedPolicy(_policy_settings(config, language), loss=plugins.loss, device=device)
+    policy = DeepspeedPolicy(settings_of(config, language), loss=plugins.loss, device=device)
     verifier = _verifier(config, plugins.pseudo, inputs.split.train, language, inputs.prompts)
     longest = 0 if verifier is None else verifier.longest + verifier.room
     with away(policy):
@@ -209,19 +209,6 @@ def pick_device(topology: Topology) -> torch.device:
         )
     torch.cuda.set_device(topology.local_rank)
     return torch.device("cuda", topology.local_rank)
-
-
-def _policy_settings(config: RunConfig, language: Language) -> PolicySettings:
-    return PolicySettings(
-        model_path=language.path,
-        dtype=config.model.dtype,
-        attention=config.model.attention,
-        trust_remote_code=config.model.trust_remote_code,
-        pad_id=language.pad_id,
-        temperature=config.rollout.temperature,
-        algorithm=config.algorithm,
-        deepspeed=config.deepspeed,
-    )
 
 
 def _verifier(

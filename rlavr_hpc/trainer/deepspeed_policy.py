@@ -19,30 +19,25 @@ import deepspeed
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from transformers import AutoConfig, AutoModelForCausalLM
-from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
 from rlavr_hpc.errors import CheckpointError, DivergedError
 from rlavr_hpc.learning.dealing import MicroBatch, length
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, divisor_of
 from rlavr_hpc.telemetry.step_metrics import Update
-from rlavr_hpc.trainer.attention import attention, packs
+from rlavr_hpc.trainer.adapters import check_same
+from rlavr_hpc.trainer.attention import packs
 from rlavr_hpc.trainer.device_memory import TrainingStates
+from rlavr_hpc.trainer.lora import without_adapters
 from rlavr_hpc.trainer.micro_batches import MicroBatches
+from rlavr_hpc.trainer.partitioned import load_partitioned, load_trainable
 from rlavr_hpc.trainer.partitioned_linear import PartitionedLinear
 from rlavr_hpc.trainer.policy_settings import PolicySettings, engine_config
-from rlavr_hpc.trainer.scoring_model import (
-    OldLogProbs,
-    Scores,
-    ScoringModel,
-    Wanted,
-    joined,
-    parameter_names,
-)
+from rlavr_hpc.trainer.scoring_model import OldLogProbs, Scores, Wanted, joined
 from rlavr_hpc.trainer.sequences import Sequences
 from rlavr_hpc.trainer.shards import ShardFiles, write_file
 from rlavr_hpc.trainer.token_sums import largest, summed
-from rlavr_hpc.trainer.zero_shards import TAG, reshard
+from rlavr_hpc.trainer.whole_weights import GatheredWeights
+from rlavr_hpc.trainer.zero_shards import ADAPTERS, TAG, reshard, saved_adapters
 from rlavr_hpc.types import MiniBatch, Sample
 
 
@@ -80,30 +75,39 @@ class DeepspeedPolicy:
             self._build(settings, ds_config)
         self._engine.checkpoint_engine = self._files = ShardFiles()
         self._engine._copy_recovery_script = lambda folder: None
-        self._names = parameter_names(self._engine.module)
+        self._weights = GatheredWeights(
+            self._engine.module, settings.lora, gather=deepspeed.zero.GatheredParameters
+        )
         self._states = TrainingStates(self._engine)
         self._first_pass()
+        self._adapters = self._weights.describe(dtype=str(settings.dtype))
 
     def _build(self, settings: PolicySettings, ds_config: dict[str, Any]) -> None:
         """The model in DeepSpeed's engine, and the reference policy where the loss needs one."""
-        model = _load_partitioned(settings, ds_config)
+        model = load_trainable(settings, ds_config)
         self._micro = MicroBatches(
             algorithm=settings.algorithm, ranks=self._ranks, device=self._device,
             pad_id=settings.pad_id,
             packed=packs(settings.algorithm.packing, model.language_model.config),
         )  # fmt: skip
-        if settings.deepspeed.gradient_checkpointing:
-            model.language_model.gradient_checkpointing_enable()  # type: ignore[operator]
         algorithm = settings.algorithm
         self._reference: Any = None
-        if self._loss.needs_reference:
-            frozen = _load_partitioned(settings, ds_config).eval().requires_grad_(False)
+        if self._loss.needs_reference and not settings.lora.rank:
+            frozen = load_partitioned(settings, ds_config).eval().requires_grad_(False)
             self._reference, *_ = deepspeed.initialize(model=frozen, config=ds_config)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            model.parameters(), lr=algorithm.lr, weight_decay=algorithm.weight_decay,
+            trained, lr=algorithm.lr, weight_decay=algorithm.weight_decay,
             betas=(algorithm.beta1, algorithm.beta2),
         )  # fmt: skip
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=ds_config)
+        if self._loss.needs_reference and settings.lora.rank:
+            self._reference = self._engine  # without its adapters
+
+    @property
+    def has_frozen(self) -> bool:
+        """Whether some of the weights never change."""
+        return self._adapters is not None
 
     @property
     def moves_all(self) -> bool:
@@ -137,14 +141,14 @@ class DeepspeedPolicy:
         sums: list[LossSums] = []
         divisor = divisor_of(self._loss, mini_batch)
         scale = self._ranks / divisor  # DeepSpeed averages over ranks
-        self._engine.train()
         for index, micro in enumerate(dealt[self._rank]):
             last = index == len(dealt[self._rank]) - 1
             self._engine.set_gradient_accumulation_boundary(last)
             sequences = self._micro.collate(micro)
             with self._linear.computing():
-                logp_R, entropy_R = self._engine(sequences)
                 reference_R = self._reference_logp(sequences)
+                self._engine.train()
+                logp_R, entropy_R = self._engine(sequences)
                 result = self._loss(logp_R, self._micro.tokens(micro, old, reference=reference_R))
                 self._engine.backward(result.loss * scale)
             result.stats["entropy"] = (entropy_R * self._micro.counted(micro)).sum()
@@ -188,20 +192,11 @@ class DeepspeedPolicy:
                 )
         return joined(parts)
 
-    def weights(self, *, bucket_bytes: int) -> Iterator[tuple[str, torch.Tensor]]:
-        """Whole weights by their Hugging Face names, gathered a bucket at a time.
-
-        A tied matrix is given under each of its names. All ranks must consume it together.
-        """
-        bucket: list[torch.nn.Parameter] = []
-        size = 0
-        for parameter in self._names:
-            bucket.append(parameter)
-            size += int(getattr(parameter, "ds_numel", 0)) * parameter.element_size()
-            if size >= bucket_bytes:
-                yield from self._gathered(bucket)
-                bucket, size = [], 0
-        yield from self._gathered(bucket)
+    def weights(
+        self, *, bucket_bytes: int, moving_only: bool = False
+    ) -> Iterator[tuple[str, torch.Tensor]]:
+        """Whole weights by their Hugging Face names; see `GatheredWeights.whole`."""
+        return self._weights.whole(bucket_bytes=bucket_bytes, moving_only=moving_only)
 
     def leave_device(self) -> None:
         """Make room for generation: all but the weights to host memory, if the settings say so."""
@@ -226,8 +221,9 @@ class DeepspeedPolicy:
         """
         self._files.copy = copy
         self._engine.save_checkpoint(
-            str(folder), tag=TAG, client_state={"version": self.version}, save_latest=False
-        )
+            str(folder), tag=TAG, client_state=self._client_state(), save_latest=False,
+            exclude_frozen_parameters=self.has_frozen,
+        )  # fmt: skip
         return self._files.take()
 
     def load(self, folder: Path) -> None:
@@ -235,8 +231,12 @@ class DeepspeedPolicy:
 
         Raises:
             CheckpointError: they cannot be loaded.
+            UserError: they are not of this policy: adapters or none, of another base.
         """
-        path, state = self._engine.load_checkpoint(str(folder), tag=TAG)
+        check_same(saved_adapters(folder), self._adapters, where=folder)
+        path, state = self._engine.load_checkpoint(
+            str(folder), tag=TAG, load_module_strict=not self.has_frozen
+        )
         if path is None:
             raise CheckpointError(f"{folder}: DeepSpeed cannot load these shards")
         self.version = int(state["version"])
@@ -255,11 +255,9 @@ class DeepspeedPolicy:
         for name, content in zip(names, contents, strict=True):
             write_file(Path(name), content)
 
-    def _gathered(self, bucket: list[torch.nn.Parameter]) -> Iterator[tuple[str, torch.Tensor]]:
-        with deepspeed.zero.GatheredParameters(bucket):
-            for parameter in bucket:
-                for name in self._names[parameter]:
-                    yield name, parameter.data
+    def _client_state(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"version": self.version}
+        return state if self._adapters is None else {**state, ADAPTERS: self._adapters.as_dict()}
 
     def _first_pass(self) -> None:
         """One forward pass: gathered storage is not initialised before it."""
@@ -273,9 +271,15 @@ class DeepspeedPolicy:
     def _reference_logp(self, sequences: Sequences) -> torch.Tensor | None:
         if self._reference is None:
             return None
-        with torch.no_grad():
+        self._reference.eval()
+        with torch.no_grad(), self._initial():
             logp_R: torch.Tensor = self._reference(sequences)[0]
         return logp_R
+
+    def _initial(self) -> contextlib.AbstractContextManager[None]:
+        """The reference is the first policy: a copy, or this one without its adapters."""
+        own = self._reference is self._engine
+        return without_adapters(self._engine.module) if own else contextlib.nullcontext()
 
     def _set_learning_rate(self, step: int, *, hold: bool) -> float:
         algorithm = self._settings.algorithm
@@ -289,22 +293,3 @@ class DeepspeedPolicy:
 def _tokens(share: Sequence[MicroBatch]) -> int:
     """Prompt and response tokens of a rank's share."""
     return sum(length(sample) for micro in share for sample, _ in micro)
-
-
-def _load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> ScoringModel:
-    """The model, each rank holding its share from the first byte on."""
-    architecture = AutoConfig.from_pretrained(
-        settings.model_path, trust_remote_code=settings.trust_remote_code
-    )
-    partition_on_load = HfDeepSpeedConfig(ds_config)
-    language_model = AutoModelForCausalLM.from_pretrained(
-        settings.model_path,
-        dtype=getattr(torch, settings.dtype),
-        attn_implementation=attention(settings.attention, settings.dtype, architecture),
-        trust_remote_code=settings.trust_remote_code,
-    )
-    del partition_on_load  # other models of this process are not to be partitioned
-    language_model.config.use_cache = False
-    return ScoringModel(
-        language_model, temperature=settings.temperature, chunk=settings.algorithm.logit_chunk
-    )

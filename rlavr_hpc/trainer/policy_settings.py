@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.config import RunConfig
 from rlavr_hpc.config_algorithm import AlgorithmConfig
 from rlavr_hpc.config_deepspeed import DeepspeedConfig, Offload
 from rlavr_hpc.config_groups import Dtype
+from rlavr_hpc.config_lora import LoraConfig
+from rlavr_hpc.trainer.language import Language
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,25 @@ class PolicySettings:
     temperature: float
     algorithm: AlgorithmConfig
     deepspeed: DeepspeedConfig
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    seed: int = 0
+    """Of the run, for the adapters' first values."""
+
+
+def settings_of(config: RunConfig, language: Language) -> PolicySettings:
+    """A run's."""
+    return PolicySettings(
+        model_path=language.path,
+        dtype=config.model.dtype,
+        attention=config.model.attention,
+        trust_remote_code=config.model.trust_remote_code,
+        pad_id=language.pad_id,
+        temperature=config.rollout.temperature,
+        algorithm=config.algorithm,
+        deepspeed=config.deepspeed,
+        lora=config.lora,
+        seed=config.seed,
+    )
 
 
 def engine_config(settings: PolicySettings) -> dict[str, Any]:

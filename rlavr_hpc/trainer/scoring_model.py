@@ -136,12 +136,3 @@ class _Head(nn.Module):
         return score(
             hidden_RD, self.weight, target_R, temperature=self.temperature, chunk=self.chunk
         )
-
-
-def parameter_names(model: torch.nn.Module) -> dict[torch.nn.Parameter, list[str]]:
-    """Every parameter once, with all the names it goes by in the language model."""
-    names: dict[torch.nn.Parameter, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        if name.startswith(PREFIX):
-            names.setdefault(parameter, []).append(name.removeprefix(PREFIX))
-    return names

@@ -22,8 +22,14 @@ class SyncedPolicy(Protocol):
 
     version: int
 
-    def weights(self, *, bucket_bytes: int) -> Iterable[tuple[str, torch.Tensor]]:
-        """Whole weights by their Hugging Face names."""
+    @property
+    def has_frozen(self) -> bool:
+        """Whether some of the weights never change."""
+
+    def weights(
+        self, *, bucket_bytes: int, moving_only: bool
+    ) -> Iterable[tuple[str, torch.Tensor]]:
+        """Whole weights by their Hugging Face names; or only those that change."""
 
     def leave_device(self) -> None:
         """Make room for the engine; the weights stay."""
@@ -33,12 +39,17 @@ class SyncedPolicy(Protocol):
 
 
 def sync_weights(policy: SyncedPolicy, engine: RolloutEngine, *, bucket_mib: int) -> None:
-    """Make room, and ship the policy's weights unless the engine holds this version already."""
+    """Make room, and ship the policy's weights unless the engine holds this version already.
+
+    What never changes is shipped to an engine that holds none, and after that stays there.
+    """
     policy.leave_device()
     if engine.held == policy.version:
         return
     release_unused_memory()
-    engine.sync(policy.weights(bucket_bytes=bucket_mib * MIB), version=policy.version)
+    partial = policy.has_frozen and engine.held is not None
+    weights = policy.weights(bucket_bytes=bucket_mib * MIB, moving_only=partial)
+    engine.sync(weights, version=policy.version, partial=partial)
 
 
 @contextmanager

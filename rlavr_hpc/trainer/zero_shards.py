@@ -16,10 +16,13 @@ from typing import Any
 import torch
 
 from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.trainer.adapters import Adapters, read_adapters
 from rlavr_hpc.trainer.scoring_model import PREFIX
 
 TAG = "shards"
 """Subfolder of a checkpoint that DeepSpeed's files are in."""
+ADAPTERS = "adapters"
+"""Key of what the model states say of adapters."""
 RANK = re.compile(r"zero_pp_rank_([0-9]+)_")
 WEIGHTS = "fp32_flat_groups"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -42,6 +45,18 @@ def whole_weights(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
         raise CheckpointError(
             f"{checkpoint}: these shards cannot be put together: {error}"
         ) from error
+
+
+def saved_adapters(checkpoint: Path) -> Adapters | None:
+    """What a checkpoint's adapters are; None where it holds all weights.
+
+    Raises:
+        CheckpointError: the shards cannot be read.
+    """
+    try:
+        return read_adapters(_read(checkpoint / TAG, "model_states")[0].get(ADAPTERS))
+    except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise CheckpointError(f"{checkpoint}: these shards cannot be read: {error}") from error
 
 
 def _whole(shards: Path) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,4 +1,4 @@
-"""`python -m tests.support.agreement hf|vllm [--tied] [--skip-sync]`: a small training run.
+"""`python -m tests.support.agreement hf|vllm [--tied] [--skip-sync] [--lora]`: a small run.
 
 Large steps on random advantages; prints the agreement of sampler and trainer per step as JSON.
 """
@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("engine", choices=["hf", "vllm"])
     parser.add_argument("--tied", action="store_true")
     parser.add_argument("--skip-sync", action="store_true")
+    parser.add_argument("--lora", action="store_true", help="beside one of three fused matrices")
     arguments = parser.parse_args()
 
     from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
@@ -42,6 +43,7 @@ def main() -> None:
         f"rollout={arguments.engine}", "model.dtype=bfloat16", "algorithm.batch=16",
         "algorithm.mini_batch=16", "model.pretrain_steps=400", "algorithm.lr=3e-3",
         f"model.tied_embeddings={str(arguments.tied).lower()}",
+        *(["lora=default", "lora.targets=[q_proj]"] if arguments.lora else []),
     )  # fmt: skip
     split = load_inputs(config)
     language = load_language(config, quiet=True)

@@ -27,7 +27,7 @@ LIGHT = (
     "telemetry.examples_table", "telemetry.dashboard", "telemetry.wandb_dashboard",
     "telemetry.tensorboard_files", "telemetry.wandb_identity", "trainer.outcome",
     "plan", "planning.shape", "planning.hardware", "planning.memory", "planning.duration",
-    "planning.fit", "planning.report", "cluster.overrides",
+    "planning.fit", "planning.report", "planning.adapters", "cluster.overrides",
 )  # fmt: skip
 ANALYSIS_VENDORS = {
     "plotly": {"analysis/page.py"},
@@ -48,6 +48,7 @@ ANALYSIS_READS = {
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/deepspeed_policy.py"},
+    "peft": {"rlavr_hpc/trainer/lora.py"},
     "math_verify": {"rlavr_hpc/answers/reading.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb_run.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb_dashboard.py"},

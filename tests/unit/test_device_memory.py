@@ -47,11 +47,14 @@ class Policy:
     """Two buckets of weights, and states that come and go."""
 
     version = 1
+    has_frozen = False
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
 
-    def weights(self, *, bucket_bytes: int) -> Iterator[tuple[str, torch.Tensor]]:
+    def weights(
+        self, *, bucket_bytes: int, moving_only: bool
+    ) -> Iterator[tuple[str, torch.Tensor]]:
         for name in ("a", "b"):
             yield name, torch.zeros(1)
             self.calls.append(f"free {name}")

@@ -102,7 +102,7 @@ class FakeEngine:
         self.asked: list[list[str]] = []
         self.stop, self.stop_after = StopFlag(), 0
 
-    def sync(self, weights: object, *, version: int) -> None:
+    def sync(self, weights: object, *, version: int, partial: bool = False) -> None:
         raise NotImplementedError
 
     def rest(self) -> None:
