@@ -26,6 +26,8 @@ PASSED_ON = (
     "gpus_per_node", "cpus_per_task",
 )  # fmt: skip
 NO_THROTTLE = 1_000_000
+LIMIT_SECONDS = 30
+"""Before the time limit `cluster.slurm.limit` is started."""
 ENDS_TOGETHER = ("--kill-on-bad-exit=1", "--wait=60")
 """One rank that is gone leaves the others in a collective for ever."""
 
@@ -119,17 +121,35 @@ def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]
         *lines,
         *(f"export {key}={shlex.quote(value)}" for key, value in settings.env.items()),
     ]
-    return [*said, *settings.setup]
+    return [*said, *settings.setup, *_limit(submission, settings)]
+
+
+def _limit(submission: Submission, settings: SlurmSettings) -> list[str]:
+    """A process beside srun; the shell itself waits, so that killing it leaves no sleep behind."""
+    if submission.kind == "evaluate":
+        return []
+    begin = max(0, settings.time_seconds - LIMIT_SECONDS)
+    return [
+        "# what still runs when the limit comes is requeued, before Slurm ends it and this script",
+        f"{{ read -rt {begin} <> <(:) || :",
+        f'exec {_outside(settings)} -m rlavr_hpc.cluster.slurm.limit "$RUN" '
+        f"--max-failures {settings.max_failures}; }} &",
+        "limit=$!",
+    ]
+
+
+def _outside(settings: SlurmSettings) -> str:
+    """The Python of what runs beside the ranks, outside of a container."""
+    return (None if settings.container else settings.python) or shlex.quote(sys.executable)
 
 
 def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     if submission.kind == "evaluate":
         return ["code=$?", *settings.teardown, *teardown_lines(), 'exit "$code"']
-    outside = None if settings.container else settings.python
-    python = outside or shlex.quote(sys.executable)
     return [
         "code=$?",
-        f'{python} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '
+        'kill "$limit" 2>/dev/null || :',
+        f'{_outside(settings)} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
