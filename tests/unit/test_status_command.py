@@ -245,6 +245,13 @@ def test_kick_starts_no_job_in_the_second_in_which_it_was_requeued(
     assert told > seen
 
 
+def test_kicking_a_job_that_has_started_meanwhile_is_fine(sweep: Path, slurm: FakeSlurm) -> None:
+    slurm.has(queued("12_0", reason="BeginTime"))
+    slurm.runs("scontrol", 'echo "12_0: Job is no longer pending execution" >&2; exit 1')
+    done = command("rlavr_hpc.kick", str(sweep), environment=slurm.environment)
+    assert done.returncode == 0
+
+
 # --- logs ----------------------------------------------------------------------------------------
 
 
