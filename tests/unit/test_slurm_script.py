@@ -12,6 +12,7 @@ import pytest
 
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
+from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED
 from rlavr_hpc.cluster.slurm.submissions import create_submission, submissions
 from rlavr_hpc.errors import UserError
 
@@ -131,6 +132,23 @@ def test_the_shell_finds_the_run_of_its_index_and_the_code_of_its_snapshot(tmp_p
     )  # fmt: skip
     told = done.stdout.splitlines()[-1]
     assert told == f"{folder}/b|{folder}/code/1:{folder}|it's|{folder}"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_requeued_start_waits_for_slurms_signal_if_that_has_not_come(
+    tmp_path: Path, told: bool
+) -> None:
+    lines = script(tmp_path, python="after").splitlines()
+    end = lines.index("code=$?")
+    says = f"after() {{ {'kill $$; ' if told else ''}return {WAIT_TO_BE_KILLED}; }}"
+    fakes = [says, "sleep() { echo waits; }", "rm() { echo removes; }"]
+    trap = next(line for line in lines if line.startswith("trap "))
+    body = [line for line in lines[end + 1 :] if not line.startswith("kill ")]
+    done = subprocess.run(
+        ["bash", "-uc", "\n".join([trap, *fakes, "RUN=r; code=75", *body])],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (75, "" if told else "waits\n")
 
 
 def test_the_script_is_clean_shell(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]
     work_dir = submission.work_dir
     path = [str(submission.code)] if submission.code else []
     said = [
-        "trap : TERM  # this shell outlives the signal, to say how the run ended",
+        "trap told=yes TERM  # this shell outlives the signal, to say how the run ended",
         f"cd {shlex.quote(str(work_dir))} || exit 1",
         f'RUN=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" '
         f"{shlex.quote(str(submission.folder / 'runs.txt'))})",
@@ -153,7 +153,11 @@ def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
-        f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then trap - TERM; sleep 600; fi',
+        f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then',
+        "  trap - TERM",
+        '  [ -n "${told:-}" ] || sleep 600  # a requeue\'s own TERM comes before scontrol is back',
+        '  exit "$code"',
+        "fi",
         *teardown_lines(),
         'exit "$code"',
     ]
