@@ -147,6 +147,12 @@ def costs(folder: Path) -> Iterator[tuple[float, float]]:
             yield sum(row.get("time/step", 0.0) for row in lost), new[0]["time"] - token
 
 
+def pause(folder: Path) -> None:
+    """The run's process does nothing until Slurm signals it, which wakes it as well."""
+    with suppress(ProcessLookupError):
+        os.kill(read_attempts(folder)[-1].pid, signal.SIGSTOP)
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
     """The run's process hangs: Slurm, which wakes whom it signals, does not get it to go on."""
