@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ of every DIR (a run's folder, a sweep's, or a folder with sweeps in it) start as
 room.
 """
 EPILOG = "Exit codes: 0 done or nothing to do, 1 Slurm refused, 2 there is no run."
+REQUEUE_SECONDS = 2.0
+"""A node refuses to start a job in the clock second in which it was told to end that job's last
+start, and Slurm then fails the job for good ("Job credential revoked")."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +53,8 @@ def _kick(folders: Sequence[Path]) -> int:
 
 def _start(waiting: Sequence[tuple[RunState, QueuedJob]]) -> int:
     code = ExitCode.DONE
+    if any(job.reason == "BeginTime" for _, job in waiting):
+        time.sleep(REQUEUE_SECONDS)
     for run, job in waiting:
         if job.reason != "BeginTime":
             print(f"{run.name}: job {job.name} waits for something else: {why_waiting(job)}")

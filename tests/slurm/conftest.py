@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slurm)
 
 
-def wait_for(what: str, holds: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(what: str, holds: Callable[[], bool], seconds: float = 240) -> None:
     """Until it holds; fails with what was waited for."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -44,7 +44,7 @@ class Cluster:
     def slurm(self, *command: str, check: bool = True) -> str:
         """What one of Slurm's programs prints; jobs write where the cluster lives."""
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=60, cwd=self.folder,
+            command, capture_output=True, text=True, check=False, timeout=120, cwd=self.folder,
             env={**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")},
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
@@ -79,7 +79,7 @@ class Cluster:
     def preempt(self, nodes: str = "n[1-2]") -> None:
         """Have urgent work take these nodes, until it has ended."""
         job = self.ask_for(nodes)
-        wait_for(f"urgent work on {nodes}", lambda: self.is_gone(job), 120)
+        wait_for(f"urgent work on {nodes}", lambda: self.is_gone(job))
 
     def kill_node(self, name: str) -> None:
         """Kill a node's daemon; its jobs go on unwatched."""

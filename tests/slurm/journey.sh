@@ -20,9 +20,9 @@ seen() {
     sed -E 's/.*"state": "(\w+)", "step": ([0-9]+),.*"node": ("(\w+)"|null),.*/\1 \2 \4/'
 }
 
-# until_all DIR PATTERN: every run of it is as the pattern says, within three minutes
+# until_all DIR PATTERN: every run of it is as the pattern says, within five minutes
 until_all() {
-  local states deadline=$((SECONDS + 180))
+  local states deadline=$((SECONDS + 300))
   until states=$(seen "$1") && ! grep -qvE "$2" <<<"$states"; do
     ((SECONDS < deadline)) || { echo "$1 is not $2: $states" >&2 && python -m rlavr_hpc.status "$1" >&2 && exit 1; }
     sleep 0.7

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ LONG = (
     "cluster.threads=1",
 )  # fmt: skip
 """Half a minute of steps: long enough to be preempted several times."""
-OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "")
+OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")
 SHORT_LEAD = "hydra.launcher.signal_seconds=20"
 
 
@@ -43,7 +44,7 @@ def the_run(root: Path) -> Path:
     return config.parent
 
 
-def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 180.0) -> Any:  # noqa: ANN401
+def wait_for(what: str, holds: Callable[[], Any], *, seconds: float = 300.0) -> Any:  # noqa: ANN401
     """Its first true value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -87,21 +88,26 @@ def job_of(folder: Path) -> str:
     return f"{json.loads((newest / 'job.json').read_text())['job']}_{runs.index(str(folder))}"
 
 
-def wait_until_over(folder: Path, *, seconds: float = 240.0) -> None:
-    """Until the run's job has left the queue; a waiting one is made to start now."""
+def wait_until_over(folder: Path, *, seconds: float = 400.0) -> None:
+    """Until the run's job is over; a waiting one is made to start now."""
+    wait_for(f"the end of {folder}", lambda: is_over(folder), seconds=seconds)
 
-    wait_for(
-        f"the end of {folder}", lambda: kicked(folder).get("JobState", "") in OVER, seconds=seconds
-    )
+
+def is_over(folder: Path) -> bool:
+    """Whether the run's job has ended for good; fails when it was to go on and was lost."""
+    said = kicked(folder)
+    if said.get("JobState") not in OVER:
+        return False
+    last = [stop for stop in stops(folder) if stop.job == job_of(folder)][-1:]
+    assert last, f"Slurm has ended the job without a stop on record: {said}"
+    assert not last[0].again, f"the job was to go on and is gone: {said}, {last}"
+    return True
 
 
 def job(folder: Path) -> dict[str, str]:
-    """What Slurm says of the run's newest job; in the moment of a requeue it may say nothing."""
-    said = show_job(job_of(folder))
-    if said.get("JobState", "") in OVER:
-        time.sleep(2)
-        said = show_job(job_of(folder))
-    return said
+    """What Slurm says of the run's newest job; in the moment of a signal it may say nothing."""
+    name = job_of(folder)
+    return dict(wait_for(f"a word on job {name}", lambda: show_job(name), seconds=30))
 
 
 def kicked(folder: Path) -> dict[str, str]:
@@ -141,16 +147,30 @@ def costs(folder: Path) -> Iterator[tuple[float, float]]:
             yield sum(row.get("time/step", 0.0) for row in lost), new[0]["time"] - token
 
 
+def pause(folder: Path) -> None:
+    """The run's process does nothing until Slurm signals it, which wakes it as well."""
+    with suppress(ProcessLookupError):
+        os.kill(read_attempts(folder)[-1].pid, signal.SIGSTOP)
+
+
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """The run's process does nothing meanwhile; what signals it gets, it gets at the end."""
-    pid = read_attempts(folder)[-1].pid
-    os.kill(pid, signal.SIGSTOP)
+    """The run's process hangs: Slurm, which wakes whom it signals, does not get it to go on."""
+    pid, over = read_attempts(folder)[-1].pid, threading.Event()
+
+    def hold() -> None:
+        with suppress(ProcessLookupError):
+            while not over.wait(0.01):
+                os.kill(pid, signal.SIGSTOP)
+            os.kill(pid, signal.SIGCONT)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
     try:
         yield
     finally:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)
+        over.set()
+        holder.join()
 
 
 def log_of(folder: Path) -> str:

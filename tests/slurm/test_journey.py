@@ -39,7 +39,7 @@ def test_a_new_user_comes_through_preemption_a_mistake_and_a_change_of_mind(
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=400, env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)},
+        timeout=1500, env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     told = stages(done.stdout)
     assert done.returncode == 0, f"in {list(told)[-1:]}: {done.stderr}\n{done.stdout}"

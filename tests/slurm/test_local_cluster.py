@@ -110,7 +110,7 @@ def test_jobs_of_a_killed_node_end_with_the_cluster(beside: Cluster, tmp_path: P
 
     stop(beside)
 
-    wait_for("its end", lambda: not _runs(process), 5)
+    wait_for("its end", lambda: not _runs(process))
     assert not beside.folder.exists()
 
 
@@ -127,7 +127,7 @@ def test_an_ordinary_user_has_a_cluster_too(cluster: Cluster) -> None:
     def as_nobody(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", command],
-            capture_output=True, text=True, check=False, timeout=120, cwd=home,
+            capture_output=True, text=True, check=False, timeout=300, cwd=home,
             env={"PATH": os.environ["PATH"], "HOME": str(home)},
         )  # fmt: skip
 

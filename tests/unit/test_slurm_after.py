@@ -108,7 +108,7 @@ def failure(error: str) -> Failure:
 def test_a_crash_is_tried_again_until_it_has_happened_too_often(tmp_path: Path) -> None:
     first = decide(tmp_path, ended(1), failure("ValueError: no"), max_failures=2)
     assert (first.again, first.failures, first.message) == (True, 1, "ValueError: no")
-    write_stop(tmp_path, first)
+    write_stop(tmp_path, replace(first, restart=0))
     second = decide(tmp_path, ended(1, now=5.0), failure("ValueError: no"), max_failures=2)
     assert (second.again, second.failures) == (False, 2)
     assert second.message == "given up after 2 failures without a new checkpoint: ValueError: no"

@@ -12,6 +12,7 @@ import pytest
 
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
+from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED
 from rlavr_hpc.cluster.slurm.submissions import create_submission, submissions
 from rlavr_hpc.errors import UserError
 
@@ -91,6 +92,27 @@ def test_the_command_runs_in_a_container_and_the_bookkeeping_outside(tmp_path: P
     assert after in text, "the image's Python is not there outside of it"
 
 
+def test_a_process_beside_the_run_waits_for_the_time_limit_and_leaves_nothing_when_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    lines = script(tmp_path, time="1:00:00", max_failures=4, python="echo").splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("{ read -rt 3570 "))
+    until = lines.index("limit=$!")
+    assert lines[begin + 1].endswith('slurm.limit "$RUN" --max-failures 4; } &')
+    assert lines.index("code=$?") < lines.index('kill "$limit" 2>/dev/null || :')
+    waiting = [*lines[begin : until + 1], "sleep 0.5; kill $limit; wait $limit"]
+    done = subprocess.run(  # until nobody holds its output any more
+        ["bash", "-c", "\n".join(waiting)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (128 + 15, "")
+    now = [line.replace("3570", "0") for line in lines[begin : until + 1]]
+    done = subprocess.run(
+        ["bash", "-euc", "\n".join(["RUN=r", *now, "wait $limit"])], capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == "-m rlavr_hpc.cluster.slurm.limit r --max-failures 4\n"
+
+
 @pytest.mark.parametrize("name", ["WANDB_API_KEY", "hf_token", "MY_SECRET", "DB_PASSWORD"])
 def test_what_is_secret_does_not_get_into_a_script(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="must not be written into a script"):
@@ -103,13 +125,30 @@ def test_the_shell_finds_the_run_of_its_index_and_the_code_of_its_snapshot(tmp_p
     text = script(folder, env={"NOTE": "it's"}, python="true")
     lines = [line for line in text.splitlines() if not line.startswith("srun")]
     end = lines.index("code=$?")
-    probe = [*lines[:end], 'echo "$RUN|$PYTHONPATH|$NOTE|$PWD"']
+    probe = [*lines[:end], lines[end + 1], 'echo "$RUN|$PYTHONPATH|$NOTE|$PWD"']
     done = subprocess.run(
         ["bash", "-eu", "-c", "\n".join(probe)], capture_output=True, text=True, check=True,
         env={"SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_NODELIST": "n1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     told = done.stdout.splitlines()[-1]
     assert told == f"{folder}/b|{folder}/code/1:{folder}|it's|{folder}"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_requeued_start_waits_for_slurms_signal_if_that_has_not_come(
+    tmp_path: Path, told: bool
+) -> None:
+    lines = script(tmp_path, python="after").splitlines()
+    end = lines.index("code=$?")
+    says = f"after() {{ {'kill $$; ' if told else ''}return {WAIT_TO_BE_KILLED}; }}"
+    fakes = [says, "sleep() { echo waits; }", "rm() { echo removes; }"]
+    trap = next(line for line in lines if line.startswith("trap "))
+    body = [line for line in lines[end + 1 :] if not line.startswith("kill ")]
+    done = subprocess.run(
+        ["bash", "-uc", "\n".join([trap, *fakes, "RUN=r; code=75", *body])],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (75, "" if told else "waits\n")
 
 
 def test_the_script_is_clean_shell(tmp_path: Path) -> None:

@@ -233,6 +233,25 @@ def test_kick_starts_what_waits_for_the_delay_and_leaves_the_rest(
     assert "12_1 waits for something else: Resources" in done.stdout
 
 
+def test_kick_starts_no_job_in_the_second_in_which_it_was_requeued(
+    sweep: Path, slurm: FakeSlurm
+) -> None:
+    slurm.has(queued("12_0", reason="BeginTime"))
+    slurm.runs("squeue", 'date +%s >"$here/seen"; cat "$here/squeue.out"')
+    slurm.runs("scontrol", 'date +%s >"$here/told"')
+    done = command("rlavr_hpc.kick", str(sweep), environment=slurm.environment)
+    assert done.returncode == 0
+    seen, told = (int((slurm.folder / name).read_text()) for name in ("seen", "told"))
+    assert told > seen
+
+
+def test_kicking_a_job_that_has_started_meanwhile_is_fine(sweep: Path, slurm: FakeSlurm) -> None:
+    slurm.has(queued("12_0", reason="BeginTime"))
+    slurm.runs("scontrol", 'echo "12_0: Job is no longer pending execution" >&2; exit 1')
+    done = command("rlavr_hpc.kick", str(sweep), environment=slurm.environment)
+    assert done.returncode == 0
+
+
 # --- logs ----------------------------------------------------------------------------------------
 
 

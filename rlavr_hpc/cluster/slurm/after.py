@@ -82,7 +82,7 @@ def classify(ended: Ended) -> Cause:
         return Cause.time_limit
     if job.get("JobState") in ("COMPLETING", "CANCELLED"):
         return Cause.cancelled
-    if _time(job.get("PreemptTime")) is not None:
+    if seconds(job.get("PreemptTime")) is not None:
         return Cause.preempted
     if code in STOPPED:
         return Cause.time_limit if _near_limit(ended) else Cause.signalled
@@ -90,12 +90,12 @@ def classify(ended: Ended) -> Cause:
 
 
 def _near_limit(ended: Ended) -> bool:
-    end = _time(ended.job.get("EndTime"))
+    end = seconds(ended.job.get("EndTime"))
     return end is not None and end - ended.now < ended.signal_seconds + NEAR_LIMIT_SECONDS
 
 
-def _time(text: str | None) -> float | None:
-    """Seconds since 1970 of Slurm's local time; None for None, N/A and Unknown."""
+def seconds(text: str | None) -> float | None:
+    """Unix time of Slurm's local time; None for None, N/A and Unknown."""
     try:
         return datetime.fromisoformat(text or "").astimezone().timestamp()
     except ValueError:
@@ -119,17 +119,21 @@ def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoi
 
 def decide(run_dir: Path, ended: Ended, failure: Failure | None, *, max_failures: int) -> Stop:
     """The record of this stop, with whether the job goes back into the queue."""
-    marked = stop_path(run_dir, ended.start.job, MARK).exists()
+    start = ended.start
+    stops = {(s.job, s.restart): s for s in _whole(run_dir / "stops", read_stop)}
+    own = stops.pop((start.job, start.restart), None)
+    marked = stop_path(run_dir, start.job, MARK).exists()
     cause = Cause.cancelled if marked else classify(ended)
+    if own is not None and cause is Cause.requeued:
+        cause = own.cause  # `limit` was first, and requeued it
     checkpoint = newest_step(run_dir)
-    stops = _whole(run_dir / "stops", read_stop)
-    before = sorted((s for s in stops if s.restart != MARK), key=lambda stop: stop.time)
-    row = failures_in_a_row(before, cause, job=ended.start.job, checkpoint=checkpoint)
+    before = sorted((s for s in stops.values() if s.restart != MARK), key=lambda stop: stop.time)
+    row = failures_in_a_row(before, cause, job=start.job, checkpoint=checkpoint)
     given_up = row >= max_failures
     again = cause in AGAIN and not given_up
     return Stop(
-        job=ended.start.job, restart=ended.start.restart, cause=cause, again=again,
-        exit_code=ended.exit_code, checkpoint=checkpoint, failures=row, node=ended.start.node,
+        job=start.job, restart=start.restart, cause=cause, again=again, node=start.node,
+        exit_code=ended.exit_code, checkpoint=checkpoint, failures=row,
         message=_message(cause, failure, row if given_up else 0, max_failures), time=ended.now,
     )  # fmt: skip
 
@@ -164,7 +168,7 @@ def _whole(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
     return found
 
 
-def _asked(name: str) -> dict[str, str]:
+def asked(name: str) -> dict[str, str]:
     """Slurm's answer; it may be empty in the moment of a signal, so it is asked twice."""
     for pause in (0.5, 0.0):
         try:
@@ -192,7 +196,7 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     failure = _explaining(run_dir, start) if code else None
     ended = Ended(
         exit_code=failure.exit_code if failure is not None else code, start=start,
-        finished=_finished(run_dir), job=_asked(start.job), signal_seconds=signal_seconds,
+        finished=_finished(run_dir), job=asked(start.job), signal_seconds=signal_seconds,
         now=time.time(),
     )  # fmt: skip
     stop = decide(run_dir, ended, failure, max_failures=max_failures)

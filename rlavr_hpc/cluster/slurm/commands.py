@@ -209,8 +209,16 @@ def requeue(name: str) -> None:
 
 
 def start_now(name: str) -> None:
-    """Have a waiting job start as soon as it can, instead of when its requeue delay is over."""
-    call("scontrol", "update", f"JobId={name}", "StartTime=now")
+    """Have a waiting job start as soon as it can, instead of when its requeue delay is over.
+
+    Raises:
+        SlurmError: Slurm refuses; a job that has started meanwhile is no error.
+    """
+    try:
+        call("scontrol", "update", f"JobId={name}", "StartTime=now")
+    except SlurmError as error:
+        if not re.search("no longer pending|already finished", str(error), re.IGNORECASE):
+            raise
 
 
 def cancel(names: Iterable[str]) -> None:

@@ -26,6 +26,8 @@ PASSED_ON = (
     "gpus_per_node", "cpus_per_task",
 )  # fmt: skip
 NO_THROTTLE = 1_000_000
+LIMIT_SECONDS = 30
+"""Before the time limit `cluster.slurm.limit` is started."""
 ENDS_TOGETHER = ("--kill-on-bad-exit=1", "--wait=60")
 """One rank that is gone leaves the others in a collective for ever."""
 
@@ -106,7 +108,7 @@ def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]
     work_dir = submission.work_dir
     path = [str(submission.code)] if submission.code else []
     said = [
-        "trap : TERM  # this shell outlives the signal, to say how the run ended",
+        "trap told=yes TERM  # this shell outlives the signal, to say how the run ended",
         f"cd {shlex.quote(str(work_dir))} || exit 1",
         f'RUN=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" '
         f"{shlex.quote(str(submission.folder / 'runs.txt'))})",
@@ -119,21 +121,43 @@ def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]
         *lines,
         *(f"export {key}={shlex.quote(value)}" for key, value in settings.env.items()),
     ]
-    return [*said, *settings.setup]
+    return [*said, *settings.setup, *_limit(submission, settings)]
+
+
+def _limit(submission: Submission, settings: SlurmSettings) -> list[str]:
+    """A process beside srun; the shell itself waits, so that killing it leaves no sleep behind."""
+    if submission.kind == "evaluate":
+        return []
+    begin = max(0, settings.time_seconds - LIMIT_SECONDS)
+    return [
+        "# what still runs when the limit comes is requeued, before Slurm ends it and this script",
+        f"{{ read -rt {begin} <> <(:) || :",
+        f'exec {_outside(settings)} -m rlavr_hpc.cluster.slurm.limit "$RUN" '
+        f"--max-failures {settings.max_failures}; }} &",
+        "limit=$!",
+    ]
+
+
+def _outside(settings: SlurmSettings) -> str:
+    """The Python of what runs beside the ranks, outside of a container."""
+    return (None if settings.container else settings.python) or shlex.quote(sys.executable)
 
 
 def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     if submission.kind == "evaluate":
         return ["code=$?", *settings.teardown, *teardown_lines(), 'exit "$code"']
-    outside = None if settings.container else settings.python
-    python = outside or shlex.quote(sys.executable)
     return [
         "code=$?",
-        f'{python} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '
+        'kill "$limit" 2>/dev/null || :',
+        f'{_outside(settings)} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
-        f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then trap - TERM; sleep 600; fi',
+        f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then',
+        "  trap - TERM",
+        '  [ -n "${told:-}" ] || sleep 600  # a requeue\'s own TERM comes before scontrol is back',
+        '  exit "$code"',
+        "fi",
         *teardown_lines(),
         'exit "$code"',
     ]
