@@ -15,10 +15,10 @@ if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-bytearray(64 << 20)
+bytearray(48 << 20)
 before = faults()
 for _ in range(10):
-    bytearray(64 << 20)
+    bytearray(48 << 20)
 print(faults() - before)
 """
 
