@@ -10,7 +10,9 @@ from rlavr_hpc.attempts import read_attempts
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
 from tests.support.commands import TINY, command, metrics, purchases, results, run, summary
 
-ALARMED = (*TINY, "rollout=hf", "steps=14", "eval_every=0", "warning.threshold=0.02")
+COLLAPSING = (*TINY, "algorithm.lr=5e-3")
+"""By step 10, the first that is judged, all responses agree, whatever was drawn."""
+ALARMED = (*COLLAPSING, "rollout=hf", "steps=14", "eval_every=0", "warning.threshold=0.02")
 
 
 def test_a_run_stops_when_collapse_is_feared_and_goes_on_only_when_told_to(tmp_path: Path) -> None:
@@ -56,8 +58,8 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
 ) -> None:
     folder = tmp_path / "run"
     done = run(
-        *TINY, "rollout=vllm", "acquisition=random", "unlabelled=pseudo", "steps=20",
-        "eval_every=0", "save_every=4", "warning.action=rollback", "warning.threshold=0.02",
+        *COLLAPSING, "rollout=vllm", "acquisition=random", "unlabelled=pseudo", "budget=0.06",
+        "steps=20", "eval_every=0", "save_every=4", "warning.action=rollback", "warning.threshold=0.02",
         "warning.healthy=0.01", "warning.max_rollbacks=1", f"run_dir={folder}", ranks=2,
     )  # fmt: skip
     told = summary(folder)
