@@ -82,6 +82,7 @@ def test_a_hostile_run_killed_and_continued_equals_one_that_was_not(
     assert weights_hash(folder, 4) == weights_hash(finished, 4)
 
 
+@pytest.mark.slow
 def test_what_was_given_up_once_stays_given_up_when_a_step_is_done_again(
     hostile: tuple[str, ...], tmp_path: Path
 ) -> None:
