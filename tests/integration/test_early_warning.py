@@ -60,7 +60,8 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
     done = run(
         *COLLAPSING, "rollout=vllm", "acquisition=random", "unlabelled=pseudo", "budget=0.06",
         "steps=20", "eval_every=0", "save_every=4", "warning.action=rollback",
-        "warning.threshold=0.02", "warning.healthy=0.01", "warning.max_rollbacks=1", f"run_dir={folder}", ranks=2,
+        "warning.threshold=0.02", "warning.healthy=0.01", "warning.max_rollbacks=1",
+        f"run_dir={folder}", ranks=2,
     )  # fmt: skip
     told = summary(folder)
     assert told["rollbacks"] == 1, done.stderr
