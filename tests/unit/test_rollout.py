@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from rlavr_hpc.errors import StaleWeightsError
 from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
 from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig
+from rlavr_hpc.rollout.static_batch import Decoder
 from rlavr_hpc.types import Place, Prompt, Rollout
 
 PLACE = Place(seed=1, step=1)
@@ -152,6 +153,32 @@ def test_a_prompt_is_read_once_however_many_responses_it_gets(
     assert read[1][0] <= 10
     assert all(width == 1 for _, width in read[1:])
     assert len(read) <= SAMPLING.max_tokens, "no pass after the last token"
+
+
+def test_layers_with_a_sliding_window_share_prompts_too() -> None:
+    """Their cache is Transformers' own, which is shorter than the sequence."""
+    torch.manual_seed(5)
+    window = MistralForCausalLM(
+        MistralConfig(
+            vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=2, sliding_window=4,
+        )
+    ).eval()  # fmt: skip
+    decoder = Decoder(window, stop_ids={END}, sampling=replace(SAMPLING, max_tokens=9))
+    ids_PT = torch.tensor([[END, 4, 5, 6, 7, 8], [3, 9, 8, 7, 6, 5]])
+    mask_PT = (ids_PT != END).long()
+    prompt_N = torch.tensor([0, 0, 0, 1, 1, 1])
+    uniform_NL = torch.rand(6, 9, dtype=torch.float64)
+    decoded = decoder.decode(ids_PT, mask_PT, prompt_N, uniform_NL, give_up=lambda: False)
+    for row, prompt in enumerate(prompt_N.tolist()):
+        drawn = decoded.token_NL[row].tolist()
+        length = drawn.index(END) + 1 if END in drawn else len(drawn)
+        asked = ids_PT[prompt][mask_PT[prompt] == 1].tolist()
+        with torch.no_grad():
+            logits = window(torch.tensor([asked + drawn[:length]])).logits
+        logp = logits.log_softmax(-1)[0, len(asked) - 1 :]
+        told = [logp[i, token].item() for i, token in enumerate(drawn[:length])]
+        assert decoded.logp_NL[row, :length].tolist() == pytest.approx(told, abs=1e-5)
 
 
 def test_draws_follow_the_models_distribution(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import torch
 
-from rlavr_hpc.learning.loss import RatioLoss
+from rlavr_hpc.learning.loss import GrpoLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CispoLoss(RatioLoss):
+class CispoLoss(GrpoLoss):
     """`gain = sg(clip(r, 1 - low, 1 + high)) A log pi`, averaged over the tokens of the update.
 
     CISPO, arXiv 2506.13585, eqs. 4 and 5; sg holds its argument constant. The paper sets no lower
@@ -22,11 +22,6 @@ class CispoLoss(RatioLoss):
 
     clip_low: float = 1.0
     clip_high: float = 4.0
-
-    def check(self) -> None:
-        """Check the bounds."""
-        if not (0 < self.clip_low <= 1 and self.clip_high > 0):
-            raise ValueError("clip_low must be in (0, 1] and clip_high above 0")
 
     def gain(
         self, logp_R: torch.Tensor, ratio_R: torch.Tensor, advantage_R: torch.Tensor
