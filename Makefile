@@ -28,7 +28,7 @@ $(VENV)/.installed: pyproject.toml constraints-cpu.txt Makefile
 	$(BIN)/pip install --quiet -c constraints-cpu.txt -e ".[cpu,dev]"
 	$(BIN)/pip uninstall --quiet --yes $(BREAKS_CPU)
 	@echo "building DeepSpeed's CPU op"
-	$(BIN)/python -m rlavr_hpc.trainer.build_ops
+	$(BIN)/python -m rlavr_hpc.trainer.policy.build_ops
 	touch $@
 
 demo: install

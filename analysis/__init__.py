@@ -3,7 +3,7 @@
 `python -m analysis DIR...` writes a report; in a notebook: `study = analysis.load("runs/study")`.
 """
 
-from analysis.run import Problem, Run
-from analysis.study import Study, load
+from analysis.load.run import Problem, RunData
+from analysis.load.study import Study, load
 
-__all__ = ["Problem", "Run", "Study", "load"]
+__all__ = ["Problem", "RunData", "Study", "load"]

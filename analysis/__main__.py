@@ -39,9 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description=REPORT, epilog=EXIT_CODES,
+        prog="python -m analysis",
+        description=REPORT,
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     _add_sources(parser)
     parser.add_argument("--out", type=Path, default=Path("report"), help="default: %(default)s")
     given = parser.parse_args(arguments)
@@ -49,8 +51,8 @@ def _report(arguments: Sequence[str]) -> int:
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
-    from analysis.report import in_brief, write_report  # noqa: PLC0415
-    from analysis.study import collect_seldom  # noqa: PLC0415
+    from analysis.load.study import collect_seldom  # noqa: PLC0415
+    from analysis.report.write import in_brief, write_report  # noqa: PLC0415
 
     collect_seldom()
     findings, steps = examine(
@@ -64,38 +66,49 @@ def _report(arguments: Sequence[str]) -> int:
 
 def _watch(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis watch", description=WATCH,
+        prog="python -m analysis watch",
+        description=WATCH,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     _add_sources(parser)
     parser.add_argument("--port", type=int, default=8060, help="default: %(default)s; 0 = any")
     parser.add_argument(
-        "--every", type=float, default=30.0, metavar="SECONDS",
+        "--every",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
         help="between two readings of the run folders (default: %(default)g)",
-    )  # fmt: skip
+    )
     given = parser.parse_args(arguments)
     _check_sources(given)
     if given.every < 1 or not 0 <= given.port < 1 << 16:
         raise UserError("--every is at least 1 second, --port at most 65535")
-    from analysis.watch import serve  # noqa: PLC0415
+    from analysis.report.watch import serve  # noqa: PLC0415
 
     serve(
-        given.folders, workers=given.workers, target=given.target, port=given.port,
+        given.folders,
+        workers=given.workers,
+        target=given.target,
+        port=given.port,
         every=given.every,
-    )  # fmt: skip
+    )
     return ExitCode.DONE
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
     parser.add_argument(
-        "--target", type=float, metavar="ACCURACY",
+        "--target",
+        type=float,
+        metavar="ACCURACY",
         help="held-out accuracy whose price in labels is told (default: half of what was reached)",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        "--workers", type=int, default=len(os.sched_getaffinity(0)),
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
         help="processes (default: one per core, %(default)s)",
-    )  # fmt: skip
+    )
 
 
 def _check_sources(given: argparse.Namespace) -> None:

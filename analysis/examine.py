@@ -12,24 +12,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.arms import name_arms
-from analysis.budget import default_target, spend, with_target
-from analysis.collapse import judge
-from analysis.compare import compare
+from analysis.collapse.signals import SIGNALS
+from analysis.collapse.verdict import judge
+from analysis.compare.budget import default_target, spend, with_target
+from analysis.compare.conditions import name_conditions
+from analysis.compare.contrasts import compare
+from analysis.compare.health import check
 from analysis.findings import Curve, Findings, RunFindings
-from analysis.health import check
-from analysis.run import Problem, Run, readable
-from analysis.signals import SIGNALS
-from analysis.study import Place, each, find, without_copies
+from analysis.load.run import Problem, RunData, readable
+from analysis.load.study import FoundRun, each, find, without_copies
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.examples import Example, read_examples, shareable
+from rlavr_hpc.telemetry.examples.record import Example, read_examples, shareable
 
 ACCURACY = "accuracy"
 SHOWN = (
-    names.ORACLE_TRUE_REWARD, names.COLLAPSE_PSEUDO_REWARD, names.COLLAPSE_RISK,
-    names.LABELS_TOTAL, names.TRAIN_GRAD_NORM, names.TIME_STEP,
-)  # fmt: skip
+    names.ORACLE_TRUE_REWARD,
+    names.COLLAPSE_PSEUDO_REWARD,
+    names.COLLAPSE_RISK,
+    names.LABELS_TOTAL,
+    names.TRAIN_GRAD_NORM,
+    names.TIME_STEP,
+)
 """Metrics that figures may show, besides the signals of collapse."""
 POINTS = 150
 """Of a curve, at most: more than a figure's width can tell apart."""
@@ -43,7 +47,7 @@ EXAMPLE_CHARACTERS = 600
 class Examined:
     """What a worker sends back of a run."""
 
-    run: Run
+    run: RunData
     """Without its frames, but for its last row."""
     findings: RunFindings
     steps: pd.DataFrame
@@ -75,10 +79,12 @@ def examine(
     points = POINTS if len(places) < MANY_RUNS else FEW_POINTS
     examined = list(
         each(
-            partial(examine_place, points=points), places, workers=workers,
+            partial(examine_place, points=points),
+            places,
+            workers=workers,
             progress="analysing" if progress else None,
         )
-    )  # fmt: skip
+    )
     kept, copies = without_copies(one.run for one in examined)
     names_kept = {run.name for run in kept}
     examined = [one for one in examined if one.run.name in names_kept]
@@ -86,14 +92,18 @@ def examine(
     wanted = default_target(named) if target is None else target
     runs = with_target(named, wanted)
     findings = Findings(
-        title=_title(folders), sources=tuple(map(readable, folders)), runs=tuple(runs),
-        comparison=compare(runs, target=wanted), problems=(*problems, *copies),
-        made=datetime.now(UTC).isoformat(timespec="seconds"), version=_version(),
-    )  # fmt: skip
+        title=_title(folders),
+        sources=tuple(map(readable, folders)),
+        runs=tuple(runs),
+        comparison=compare(runs, target=wanted),
+        problems=(*problems, *copies),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=_version(),
+    )
     return findings, {one.run.name: one.steps for one in examined}
 
 
-def examine_place(place: Place, *, points: int) -> Examined:
+def examine_place(place: FoundRun, *, points: int) -> Examined:
     """Read one run and judge it by itself; what nobody has thought of costs this run alone."""
     try:
         return _examine(place.read(), points=points)
@@ -102,23 +112,36 @@ def examine_place(place: Place, *, points: int) -> Examined:
         return _examine(replace(place, started=False, problem=text).read(), points=points)
 
 
-def _examine(run: Run, *, points: int) -> Examined:
+def _examine(run: RunData, *, points: int) -> Examined:
     examples, problems = _examples(run)
     findings = RunFindings(
-        name=run.name, folder=readable(run.folder), arm="", sweep=run.sweep, policy=run.policy,
-        budget=run.budget, budget_effective=run.budget_effective, seed=run.seed, steps=run.steps,
-        steps_planned=run.steps_planned, state=run.state, uses_oracle=run.uses_oracle, settings={},
-        verdict=judge(run), spending=spend(run, target=None), health=check(run),
-        curves=dict(curves(run, points=points)), examples=examples,
+        name=run.name,
+        folder=readable(run.folder),
+        arm="",
+        sweep=run.sweep,
+        policy=run.policy,
+        budget=run.budget,
+        budget_effective=run.budget_effective,
+        seed=run.seed,
+        steps=run.steps,
+        steps_planned=run.steps_planned,
+        state=run.state,
+        uses_oracle=run.uses_oracle,
+        settings={},
+        verdict=judge(run),
+        spending=spend(run, target=None),
+        health=check(run),
+        curves=dict(curves(run, points=points)),
+        examples=examples,
         problems=(*run.problems, *problems),
-    )  # fmt: skip
+    )
     bare = replace(
         run, rows=run.rows.iloc[-1:], written=run.written.iloc[:0], purchases=run.purchases.iloc[:0]
     )
     return Examined(run=bare, findings=findings, steps=run.rows)
 
 
-def curves(run: Run, *, points: int) -> Iterator[tuple[str, Curve]]:
+def curves(run: RunData, *, points: int) -> Iterator[tuple[str, Curve]]:
     """The run's series for figures: means over equal shares of the steps when there are many."""
     if len(run.accuracy):
         yield ACCURACY, _curve(run.accuracy)
@@ -145,7 +168,7 @@ def _curve(series: pd.Series) -> Curve:
     )
 
 
-def _examples(run: Run) -> tuple[tuple[Mapping[str, str], ...], tuple[Problem, ...]]:
+def _examples(run: RunData) -> tuple[tuple[Mapping[str, str], ...], tuple[Problem, ...]]:
     """Of the first and the last step with some; prompts whose label was bought are left out."""
     try:
         found = read_examples(run.folder)
@@ -170,7 +193,7 @@ def _shown(example: Example) -> dict[str, str]:
 
 def _with_arms(examined: Sequence[Examined]) -> list[RunFindings]:
     """The runs' findings with the group that each belongs to."""
-    keys = name_arms([one.run for one in examined])
+    keys = name_conditions([one.run for one in examined])
     return [
         replace(
             one.findings, arm=keys[one.run.name].name, settings=dict(keys[one.run.name].settings)

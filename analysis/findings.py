@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from analysis.run import Problem
+from analysis.load.run import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Curve:
     values: tuple[float, ...]
 
 
-class Kind(StrEnum):
+class CollapseKind(StrEnum):
     """What a collapse looks like."""
 
     wrong_belief = "wrong_belief"
@@ -59,7 +59,7 @@ class Sign:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class CollapseVerdict:
     """Has the run collapsed, since when, how, and who could have known?"""
 
     collapsed: bool | None
@@ -68,12 +68,12 @@ class Verdict:
     """First step of the final low stretch: `change_point`, unless the truth is on record and the
     definition says something else by more than its window of ten steps."""
     defined_onset: int | None = None
-    """By the definition (`rlavr_hpc.telemetry.collapse`), which needs the truth of every step."""
+    """By the definition (`telemetry.collapse.definition`), which needs the truth of every step."""
     change_point: int | None = None
     """By change points in `measured_by` alone."""
     measured_by: str | None = None
     """The metric that decided."""
-    kind: Kind | None = None
+    kind: CollapseKind | None = None
     loss: float | None = None
     """Share of the best level that was lost, in [0, 1]."""
     signs: tuple[Sign, ...] = ()
@@ -171,7 +171,7 @@ class RunFindings:
     uses_oracle: bool
     settings: Mapping[str, str]
     """What tells it from other runs of the study, flat config keys; seed left out."""
-    verdict: Verdict
+    verdict: CollapseVerdict
     spending: Spending
     health: Health
     curves: Mapping[str, Curve]
@@ -198,7 +198,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
+class Condition:
     """Runs that differ only by seed."""
 
     name: str
@@ -276,7 +276,7 @@ class Advice:
 class Comparison:
     """Policies and budgets over seeds."""
 
-    arms: tuple[Arm, ...] = ()
+    arms: tuple[Condition, ...] = ()
     """Best first."""
     contrasts: tuple[Contrast, ...] = ()
     advice: tuple[Advice, ...] = ()

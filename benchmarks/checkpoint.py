@@ -87,11 +87,23 @@ def _measure_bytes(root: Path) -> None:
 
 def _measure_model(folder: Path, model: Path, parameters: int, data: Path, lora: str) -> None:
     rows = _run(
-        folder, f"lora={lora}", "rollout=hf", "model=pretrained", f"model.path={model}",
-        "data=jsonl", f"data.path={data}", "acquisition=random", "steps=4",
-        "save_every=1", "eval_every=0", "algorithm.batch=4", "algorithm.mini_batch=4",
-        "algorithm.group_size=2", "rollout.max_prompt_tokens=64", "rollout.max_response_tokens=8",
-    )  # fmt: skip
+        folder,
+        f"lora={lora}",
+        "rollout=hf",
+        "model=pretrained",
+        f"model.path={model}",
+        "data=jsonl",
+        f"data.path={data}",
+        "acquisition=random",
+        "steps=4",
+        "save_every=1",
+        "eval_every=0",
+        "algorithm.batch=4",
+        "algorithm.mini_batch=4",
+        "algorithm.group_size=2",
+        "rollout.max_prompt_tokens=64",
+        "rollout.max_response_tokens=8",
+    )
     told = rows[-1]
     size = told["sys/checkpoint_mib"] * 2**20
     files, waited = told["time/save_files"], told["time/save"] + told["time/publish"]
@@ -109,11 +121,16 @@ def _large_model(folder: Path) -> tuple[Path, int]:
 
     tokenizer = build_tokenizer()
     config = Qwen2Config(
-        vocab_size=len(tokenizer) + 1, hidden_size=512, intermediate_size=2048,
-        num_hidden_layers=12, num_attention_heads=8, num_key_value_heads=8,
-        max_position_embeddings=256, eos_token_id=tokenizer.eos_token_id,
+        vocab_size=len(tokenizer) + 1,
+        hidden_size=512,
+        intermediate_size=2048,
+        num_hidden_layers=12,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        max_position_embeddings=256,
+        eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+    )
     model = Qwen2ForCausalLM(config)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

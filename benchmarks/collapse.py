@@ -17,8 +17,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.collapse import judge
-from analysis.read import read_run
+from analysis.collapse.verdict import judge
+from analysis.load.run_folder import read_run
 from benchmarks.collapse_report import Judged, broken, signals_of, write_report
 from benchmarks.machine import machine
 from benchmarks.policies import BUDGET, Job, planned, run_one
@@ -94,17 +94,39 @@ def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
     with table.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(
-            ["arm", "budget", "seed", "defined_onset", "change_point", "collapsed", "kind", "loss",
-             "warned", "told", *(f"told by {signal}" for signal in signals)]
-        )  # fmt: skip
+            [
+                "arm",
+                "budget",
+                "seed",
+                "defined_onset",
+                "change_point",
+                "collapsed",
+                "kind",
+                "loss",
+                "warned",
+                "told",
+                *(f"told by {signal}" for signal in signals),
+            ]
+        )
         for one in judged:
             v = one.verdict
             loss = "" if v.loss is None else f"{v.loss:.3f}"
             told = [one.told_by(signal) for signal in signals]
             writer.writerow(
-                [one.arm, f"{one.budget:g}", one.seed, v.defined_onset, v.change_point, v.collapsed,
-                 v.kind or "", loss, v.warned, v.told, *told]
-            )  # fmt: skip
+                [
+                    one.arm,
+                    f"{one.budget:g}",
+                    one.seed,
+                    v.defined_onset,
+                    v.change_point,
+                    v.collapsed,
+                    v.kind or "",
+                    loss,
+                    v.warned,
+                    v.told,
+                    *told,
+                ]
+            )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from analysis.findings import Verdict
+from analysis.findings import CollapseVerdict
 from rlavr_hpc.telemetry import names
 
 WITHIN = 10
@@ -33,7 +33,7 @@ SIGNALS_SAID = """
 Lead = defined onset minus the first step at which someone who watches only this signal, and
 does not know the future, would have been told; negative = late. Median (quartiles) over the
 collapsed runs that it tells of. Where a signal tells of most runs that did not collapse, its
-lead is worth nothing. *Together* is `Verdict.told`.
+lead is worth nothing. *Together* is `CollapseVerdict.told`.
 """
 
 
@@ -44,7 +44,7 @@ class Judged:
     arm: str
     budget: float
     seed: int
-    verdict: Verdict
+    verdict: CollapseVerdict
 
     @property
     def defined(self) -> int | None:

@@ -50,9 +50,10 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu", description=__doc__,
+        prog="python -m benchmarks.gpu",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     real = [name for name in SHAPES if name != "tiny"]
     parser.add_argument("--tiny", action="store_true", help="the path alone, with a tiny model")
     parser.add_argument("--minutes", type=float, default=9.0)
@@ -79,9 +80,11 @@ def _measure(model: str, out: Path, budget: Budget) -> bool:
     try:
         with tempfile.TemporaryDirectory(prefix="rlavr-gpu-") as work:
             done = subprocess.run(
-                command, check=False, timeout=max(1.0, budget.left),
+                command,
+                check=False,
+                timeout=max(1.0, budget.left),
                 env={**os.environ, "TMPDIR": work},  # gone also when the process is killed
-            )  # fmt: skip
+            )
     except subprocess.TimeoutExpired:
         _note(out, "the time ran out in the middle of a part: what is missing was not measured")
         return True

@@ -10,10 +10,18 @@ from typing import Any
 TFLOP = 1e12
 GIB = 1 << 30
 PEAKS = {
-    "GB200": 2500.0, "B200": 2250.0, "H200 NVL": 835.0, "H200": 989.0, "GH200": 989.0,
-    "H100 PCIe": 756.0, "H100 NVL": 835.0, "H100": 989.0, "A100": 312.0, "L40S": 362.0,
+    "GB200": 2500.0,
+    "B200": 2250.0,
+    "H200 NVL": 835.0,
+    "H200": 989.0,
+    "GH200": 989.0,
+    "H100 PCIe": 756.0,
+    "H100 NVL": 835.0,
+    "H100": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
     "RTX A6000": 155.0,
-}  # fmt: skip
+}
 """Part of a device's name -> TFLOP/s in bfloat16 without sparsity, from NVIDIA's data sheets; the
 first part that fits counts."""
 STATES_BYTES = 18
@@ -63,21 +71,57 @@ class Shape:
 
 SHAPES = {
     "qwen3-0.6b": Shape(
-        hidden=1024, intermediate=3072, layers=28, heads=16, kv_heads=8, head_dim=128,
-        vocabulary=151_936, prompts=16, group=8, prompt_tokens=1024, response_tokens=1024,
-        micro_batch=8, micro_batches=(2, 8), start_seconds=90, part_seconds=25,
+        hidden=1024,
+        intermediate=3072,
+        layers=28,
+        heads=16,
+        kv_heads=8,
+        head_dim=128,
+        vocabulary=151_936,
+        prompts=16,
+        group=8,
+        prompt_tokens=1024,
+        response_tokens=1024,
+        micro_batch=8,
+        micro_batches=(2, 8),
+        start_seconds=90,
+        part_seconds=25,
     ),
     "qwen3-4b": Shape(
-        hidden=2560, intermediate=9728, layers=36, heads=32, kv_heads=8, head_dim=128,
-        vocabulary=151_936, prompts=8, group=8, prompt_tokens=1024, response_tokens=1024,
-        micro_batch=8, micro_batches=(1, 4), start_seconds=150, part_seconds=45,
+        hidden=2560,
+        intermediate=9728,
+        layers=36,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        vocabulary=151_936,
+        prompts=8,
+        group=8,
+        prompt_tokens=1024,
+        response_tokens=1024,
+        micro_batch=8,
+        micro_batches=(1, 4),
+        start_seconds=150,
+        part_seconds=45,
     ),
     "tiny": Shape(
-        hidden=64, intermediate=128, layers=2, heads=4, kv_heads=2, head_dim=32, vocabulary=512,
-        prompts=4, group=4, prompt_tokens=16, response_tokens=16, micro_batch=4,
-        micro_batches=(1, 3), start_seconds=1, part_seconds=0.1,
+        hidden=64,
+        intermediate=128,
+        layers=2,
+        heads=4,
+        kv_heads=2,
+        head_dim=32,
+        vocabulary=512,
+        prompts=4,
+        group=4,
+        prompt_tokens=16,
+        response_tokens=16,
+        micro_batch=4,
+        micro_batches=(1, 3),
+        start_seconds=1,
+        part_seconds=0.1,
     ),
-}  # fmt: skip
+}
 """Qwen3-0.6B and 4B as their config.json has them, smallest first."""
 
 

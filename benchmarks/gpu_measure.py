@@ -21,7 +21,7 @@ from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topol
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.trainer import job
-from rlavr_hpc.types import Place, Sample
+from rlavr_hpc.types import Sample, StepKey
 
 if TYPE_CHECKING:
     from benchmarks.gpu_parts import TimedEngine, TimedPolicy
@@ -42,9 +42,9 @@ def main() -> None:
 
     on_cpu = not torch.cuda.is_available()
     job.quiet_vendors(on_cpu=on_cpu)
-    from rlavr_hpc.trainer import build_ops  # noqa: PLC0415
-    from rlavr_hpc.trainer.assemble import device_name, pick_device  # noqa: PLC0415
-    from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer.build import device_name, pick_device  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
 
     if on_cpu:
         build_ops.build_ops()
@@ -85,7 +85,7 @@ class Measurement:
     def run(self, folder: Path, device: Any) -> None:  # noqa: ANN401  torch is not loaded here
         """Start the parts and measure them."""
         from benchmarks import gpu_parts as parts  # noqa: PLC0415
-        from rlavr_hpc.trainer.weight_sync import away  # noqa: PLC0415
+        from rlavr_hpc.trainer.policy.weight_sync import away  # noqa: PLC0415
 
         shape, watch = self._shape, parts.Stopwatch()
         if not self._may("starting", shape.start_seconds):
@@ -167,9 +167,11 @@ class Measurement:
         if peak is not None and compute is not None:
             for name, operations in (("mfu", 6), ("mfu_with_recompute", 8)):
                 self._figures[name] = utilization(
-                    parameters=shape.parameters, tokens_per_second=compute, peak_tflops=peak,
+                    parameters=shape.parameters,
+                    tokens_per_second=compute,
+                    peak_tflops=peak,
                     operations=operations,
-                )  # fmt: skip
+                )
 
     def _after_update(self, policy: TimedPolicy, engine: TimedEngine) -> None:
         """Whether vLLM follows the trainer; and that a sync left out would have been seen."""
@@ -194,30 +196,32 @@ class Measurement:
 
         self._steps += 1
         with self._watch("train"):
-            policy.update(parts.as_batch(samples), place_step=self._steps, old=None)
+            policy.update(parts.as_batch(samples), step=self._steps, old=None)
         self._note_free()
 
     def _sample(self, policy: TimedPolicy, engine: TimedEngine, *, tokens: int) -> list[Sample]:
         """What the trainer does around generation, in its order."""
         from benchmarks import gpu_parts as parts  # noqa: PLC0415
-        from rlavr_hpc.trainer.weight_sync import resting_after, sync_weights  # noqa: PLC0415
+        from rlavr_hpc.trainer.policy.weight_sync import sleep_after, sync_weights  # noqa: PLC0415
 
         prompts = parts.draw_prompts(self._shape)
         sampling = Sampling(samples=self._shape.group, temperature=1.0, max_tokens=tokens)
         with self._watch("sync"):
             sync_weights(policy, engine, bucket_mib=BUCKET_MIB)
         self._note_free()
-        with resting_after(policy, engine), self._watch("generate"):
+        with sleep_after(policy, engine), self._watch("generate"):
             rollouts = engine.sample(
-                prompts, sampling=sampling, place=Place(seed=1, step=self._steps),
+                prompts,
+                sampling=sampling,
+                step_key=StepKey(seed=1, step=self._steps),
                 version=policy.version,
-            )  # fmt: skip
+            )
         self._note_free()
         return parts.as_samples(prompts, rollouts)
 
     def _note_free(self) -> None:
         from benchmarks.gpu_figures import GIB  # noqa: PLC0415
-        from rlavr_hpc.trainer.memory import free_bytes  # noqa: PLC0415
+        from rlavr_hpc.trainer.reporting.memory import free_bytes  # noqa: PLC0415
 
         free = free_bytes()
         if free is not None:

@@ -12,13 +12,13 @@ import torch
 from transformers import AutoModelForCausalLM, Qwen3Config
 
 from benchmarks.gpu_figures import GIB, Shape, offloads_optimizer
-from rlavr_hpc.config_algorithm import AlgorithmConfig
-from rlavr_hpc.config_deepspeed import DeepspeedConfig, Offload
-from rlavr_hpc.config_groups import Dtype
+from rlavr_hpc.config.algorithm import AlgorithmConfig
+from rlavr_hpc.config.deepspeed import DeepspeedConfig, Offload
+from rlavr_hpc.config.model import Dtype
 from rlavr_hpc.learning.loss import GrpoLoss
 from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.policy_settings import PolicySettings
+from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.policy.settings import PolicySettings
 from rlavr_hpc.types import MiniBatch, Prompt, Rollout, Sample
 
 SEEN_LR = 1e-3
@@ -83,13 +83,20 @@ def synchronize() -> None:
 def write_model(shape: Shape, folder: Path, *, device: torch.device) -> None:
     """Random weights in Hugging Face's format; made on the device, where that is quick."""
     config = Qwen3Config(
-        vocab_size=shape.vocabulary, hidden_size=shape.hidden,
-        intermediate_size=shape.intermediate, num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
-        head_dim=shape.head_dim, max_position_embeddings=40_960, tie_word_embeddings=True,
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        max_position_embeddings=40_960,
+        tie_word_embeddings=True,
         initializer_range=0.02 * max(1.0, (WIDTH_OF_USUAL_WEIGHTS / shape.hidden) ** 0.5),
-        bos_token_id=None, eos_token_id=shape.vocabulary - 1, pad_token_id=shape.vocabulary - 1,
-    )  # fmt: skip
+        bos_token_id=None,
+        eos_token_id=shape.vocabulary - 1,
+        pad_token_id=shape.vocabulary - 1,
+    )
     torch.manual_seed(1)
     with device:
         model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
@@ -111,21 +118,31 @@ def start_policy(
 ) -> TimedPolicy:
     """The trainer on one rank."""
     settings = PolicySettings(
-        model_path=folder, dtype=Dtype.bfloat16, attention="auto", trust_remote_code=False,
-        pad_id=shape.vocabulary - 1, temperature=1.0,
-        algorithm=AlgorithmConfig(micro_batch=shape.micro_batch, lr=SEEN_LR), deepspeed=memory,
-    )  # fmt: skip
+        model_path=folder,
+        dtype=Dtype.bfloat16,
+        attention="auto",
+        trust_remote_code=False,
+        pad_id=shape.vocabulary - 1,
+        temperature=1.0,
+        algorithm=AlgorithmConfig(micro_batch=shape.micro_batch, lr=SEEN_LR),
+        deepspeed=memory,
+    )
     return TimedPolicy(settings, loss=GrpoLoss(), device=device)
 
 
 def start_engine(shape: Shape, folder: Path) -> TimedEngine:
     """VLLM beside it. Responses end at the limit: there is no stop token to be drawn."""
     config = VllmEngineConfig(
-        model_path=folder, dtype="bfloat16", stop_ids=frozenset(),
+        model_path=folder,
+        dtype="bfloat16",
+        stop_ids=frozenset(),
         max_length=shape.prompt_tokens + shape.response_tokens,
-        max_sequences=shape.prompts * shape.group, tensor_parallel=1, gpu_memory_utilization=0.5,
-        kv_cache_gib=1, trust_remote_code=False,
-    )  # fmt: skip
+        max_sequences=shape.prompts * shape.group,
+        tensor_parallel=1,
+        gpu_memory_utilization=0.5,
+        kv_cache_gib=1,
+        trust_remote_code=False,
+    )
     return TimedEngine(config, rank=0, world_size=1, decode=lambda token_ids: "")
 
 
@@ -143,12 +160,15 @@ def as_samples(prompts: Sequence[Prompt], rollouts: Sequence[Sequence[Rollout]])
     """Half of the responses praised, half blamed."""
     return [
         Sample(
-            key=(rollout.prompt_id, rollout.sample), prompt_ids=prompt.token_ids,
-            response_ids=rollout.token_ids, sampler_logprobs=rollout.logprobs,
+            key=(rollout.prompt_id, rollout.sample),
+            prompt_ids=prompt.token_ids,
+            response_ids=rollout.token_ids,
+            sampler_logprobs=rollout.logprobs,
             advantage=1.0 if rollout.sample % 2 else -1.0,
         )
-        for prompt, group in zip(prompts, rollouts, strict=True) for rollout in group
-    ]  # fmt: skip
+        for prompt, group in zip(prompts, rollouts, strict=True)
+        for rollout in group
+    ]
 
 
 def as_batch(samples: Sequence[Sample]) -> MiniBatch:

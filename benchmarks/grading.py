@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 from benchmarks.latex_mix import Problem, make_mix
 from benchmarks.machine import machine
-from rlavr_hpc.answers.exact import read_exact
+from rlavr_hpc.answers.exact.read import read_exact
 from rlavr_hpc.answers.extract import last_boxed
-from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.types import Prompt, Rollout
 
@@ -105,23 +105,23 @@ def run_ours(problems: Sequence[Problem], workers: int) -> tuple[float, float, V
         for i, problem in enumerate(problems)
     ]
     labels = {str(i): problem.gold for i, problem in enumerate(problems)}
-    referee = Referee(workers=workers)
+    verifier = Verifier(workers=workers)
     try:
-        referee.equality.pool.wait_until_ready()
+        verifier.equality.pool.wait_until_ready()
 
         def step() -> tuple[float, Verdicts]:
             start = time.perf_counter()
-            groups = referee.vote(prompts, rollouts)
-            verdicts = referee.judge(groups, labels)
+            groups = verifier.vote(prompts, rollouts)
+            verdicts = verifier.grade(groups, labels)
             for group in groups:
-                referee.against_vote(group)
+                verifier.against_vote(group)
             seconds = time.perf_counter() - start
             return seconds, [verdicts[prompt.id].correct for prompt in prompts]
 
         cold, verdicts = step()
         warm = median(step()[0] for _ in range(WARM_RUNS))
     finally:
-        referee.close()
+        verifier.close()
     return cold, warm, verdicts
 
 
@@ -146,9 +146,13 @@ def read_real(path: Path) -> list[Problem]:
 
 def _rollout(prompt: str, sample: int, answer: str) -> Rollout:
     return Rollout(
-        prompt_id=prompt, sample=sample, token_ids=(), logprobs=(), text=rf"\boxed{{{answer}}}",
+        prompt_id=prompt,
+        sample=sample,
+        token_ids=(),
+        logprobs=(),
+        text=rf"\boxed{{{answer}}}",
         truncated=False,
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

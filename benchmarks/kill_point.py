@@ -67,7 +67,7 @@ class Holder:
     def __init__(self, point: Point) -> None:
         """Holds `point` ready."""
         self.point = point
-        self.place = "start-up"
+        self.step_key = "start-up"
         self.run_dir = Path(point.run_dir)
         self.attempts = self.count_attempts()
         self.step = 0
@@ -103,11 +103,11 @@ class Holder:
 
     def stop(self) -> None:
         """Write the marker and stop, or die alone."""
-        place = self.place
-        if place == "start-up" and self.count_attempts() > self.attempts:
-            place = "token"
+        step_key = self.step_key
+        if step_key == "start-up" and self.count_attempts() > self.attempts:
+            step_key = "token"
         marker = Path(f"{self.point.marker}.new")
-        marker.write_text(json.dumps({"place": place, "step": self.step}))
+        marker.write_text(json.dumps({"place": step_key, "step": self.step}))
         os.replace(marker, self.point.marker)  # noqa: PTH105  Path.replace is wrapped
         os.kill(os.getpid(), signal.SIGKILL if self.point.alone else signal.SIGSTOP)
         while True:  # nobody wakes a stopped process but to kill it
@@ -121,18 +121,18 @@ def hold_in_phases(holder: Holder) -> None:
     def counted(clock: StepClock, **given: Any) -> None:  # noqa: ANN401
         begin(clock, **given)
         holder.begin_step()
-        holder.place = BETWEEN
+        holder.step_key = BETWEEN
 
     @contextmanager
     def phase(clock: StepClock, name: str) -> Iterator[None]:
-        holder.place = name
+        holder.step_key = name
         holder.pass_by(name)
         with original(clock, name):
             yield
-        holder.place = BETWEEN
+        holder.step_key = BETWEEN
         due = holder.step == holder.point.steps or holder.step % holder.point.eval_every == 0
         if name == LAST_PHASE and due:
-            holder.place = "evaluation"
+            holder.step_key = "evaluation"
             holder.pass_by("evaluation")
 
     StepClock.__init__ = counted  # type: ignore[method-assign, assignment]
@@ -147,15 +147,15 @@ def hold_in_writes(holder: Holder) -> None:
         kind = writer.path.parent.name
         if kind not in ("ledger", "metrics"):
             return original(writer, data)
-        before = holder.place
-        holder.place = kind
+        before = holder.step_key
+        holder.step_key = kind
         if holder.reached(kind):
             original(writer, data[: 1 + int(holder.point.cut * (len(data) - 2))])
             holder.stop()
         original(writer, data)
-        holder.place = before if kind == "ledger" else "after the record"
+        holder.step_key = before if kind == "ledger" else "after the record"
         if kind == "ledger" and b'"kind":"intent"' in data:
-            holder.place = "purchase"
+            holder.step_key = "purchase"
             holder.pass_by("purchase")
         return None
 
@@ -192,9 +192,9 @@ def hold_in_publishing(holder: Holder) -> None:
 
 def at(holder: Holder, phase: str) -> None:
     """Pass by `phase`, which is no more than a moment."""
-    before, holder.place = holder.place, phase
+    before, holder.step_key = holder.step_key, phase
     holder.pass_by(phase)
-    holder.place = before
+    holder.step_key = before
 
 
 def hold_in_deletion(holder: Holder) -> None:
@@ -205,7 +205,7 @@ def hold_in_deletion(holder: Holder) -> None:
         folder = Path(path)
         old = folder.parent.name == "checkpoints" and DELETED.fullmatch(folder.name)
         if old and holder.reached("deletion"):
-            holder.place = "deletion"
+            holder.step_key = "deletion"
             files = [p for p in sorted(folder.rglob("*"), reverse=True) if p.is_file()]
             for file in files[: int(holder.point.cut * len(files))]:
                 file.unlink()
@@ -247,7 +247,7 @@ def _wait_for_build(holder: Holder) -> None:
         time.sleep(POLL)
     time.sleep(holder.point.delay)
     if list(root.glob("*/lock")):
-        holder.place = "compile"
+        holder.step_key = "compile"
 
 
 def _wait_for_shards(holder: Holder) -> None:
@@ -264,7 +264,7 @@ def _wait_for_shards(holder: Holder) -> None:
             continue
         time.sleep(delay)
         if new[0].exists():
-            holder.place = "checkpoint"
+            holder.step_key = "checkpoint"
             return
         delay /= 2
 

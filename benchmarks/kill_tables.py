@@ -8,11 +8,20 @@ from dataclasses import dataclass
 STEPS, SAVE_EVERY, EVAL_EVERY = 14, 4, 5
 """An epoch has six steps: its boundaries lie between checkpoints."""
 TINY = (
-    f"steps={STEPS}", f"save_every={SAVE_EVERY}", f"eval_every={EVAL_EVERY}",
-    "algorithm.batch=16", "algorithm.mini_batch=8", "algorithm.group_size=4", "eval.samples=2",
-    "data.eval_limit=8", "data.holdout=0.915", "model.pretrain_steps=400", "acquisition=care",
-    "acquisition.settings.warmup_steps=2", "cluster.threads=1",
-)  # fmt: skip
+    f"steps={STEPS}",
+    f"save_every={SAVE_EVERY}",
+    f"eval_every={EVAL_EVERY}",
+    "algorithm.batch=16",
+    "algorithm.mini_batch=8",
+    "algorithm.group_size=4",
+    "eval.samples=2",
+    "data.eval_limit=8",
+    "data.holdout=0.915",
+    "model.pretrain_steps=400",
+    "acquisition=care",
+    "acquisition.settings.warmup_steps=2",
+    "cluster.threads=1",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +40,35 @@ class Kind:
 
 HF, HF_2, VLLM, VLLM_2 = KINDS = (
     Kind(
-        name="hf, 1 rank", ranks=1, share=0.66, startup=8.0, seeds=(1, 2),
+        name="hf, 1 rank",
+        ranks=1,
+        share=0.66,
+        startup=8.0,
+        seeds=(1, 2),
         overrides=(*TINY, "rollout=hf"),
     ),
     Kind(
-        name="hf, 2 ranks", ranks=2, share=0.14, startup=11.0,
+        name="hf, 2 ranks",
+        ranks=2,
+        share=0.14,
+        startup=11.0,
         overrides=(*TINY, "rollout=hf", "reuse_labels=true"),
     ),
     Kind(
-        name="vllm, 1 rank", ranks=1, share=0.12, startup=14.0,
+        name="vllm, 1 rank",
+        ranks=1,
+        share=0.12,
+        startup=14.0,
         overrides=(*TINY, "rollout=vllm"),
     ),
     Kind(
-        name="vllm, 2 ranks", ranks=2, share=0.08, startup=20.0,
+        name="vllm, 2 ranks",
+        ranks=2,
+        share=0.08,
+        startup=20.0,
         overrides=(*TINY, "rollout=vllm", "model.dtype=bfloat16"),
     ),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

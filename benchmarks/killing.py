@@ -34,7 +34,7 @@ class Start:
 
     begun: float
     """Wall-clock time."""
-    place: str | None
+    step_key: str | None
     """Where it was killed; None = it ended by itself."""
     step: int
     code: int
@@ -69,7 +69,7 @@ class Trial:
     @property
     def kills(self) -> list[Start]:
         """The starts that were killed."""
-        return [start for start in self.starts if start.place is not None]
+        return [start for start in self.starts if start.step_key is not None]
 
     def newest_step(self) -> int:
         """Of the newest checkpoint."""
@@ -79,9 +79,13 @@ class Trial:
     def point(self, phase: str, **values: Any) -> Point:  # noqa: ANN401
         """A point of this run to be killed at; `values` are fields of `Point`."""
         return Point(
-            phase=phase, run_dir=str(self.folder), marker=f"{self.folder}.marker", steps=STEPS,
-            eval_every=EVAL_EVERY, **values,
-        )  # fmt: skip
+            phase=phase,
+            run_dir=str(self.folder),
+            marker=f"{self.folder}.marker",
+            steps=STEPS,
+            eval_every=EVAL_EVERY,
+            **values,
+        )
 
     def kill(self, point: Point) -> bool:
         """Start, and kill at the point; False when the run ended before."""
@@ -91,13 +95,13 @@ class Trial:
         start = self._start(point)
         if not compiling:
             self._ops = None
-        if start.place is None:
+        if start.step_key is None:
             self.unhit.append(point.phase)
-        return start.place is not None
+        return start.step_key is not None
 
     def finish(self) -> None:
         """Start without a kill, until the end; a run killed after its end says that it is done."""
-        if not self.finished or self.starts[-1].place is not None:
+        if not self.finished or self.starts[-1].step_key is not None:
             self._start(None)
             self._ops = None
 
@@ -118,9 +122,13 @@ class Trial:
         log = Path(f"{self.folder}.log")
         with log.open("ab") as words:
             process = subprocess.Popen(
-                self._command(point), cwd=REPOSITORY, env=environment, stdout=words, stderr=words,
+                self._command(point),
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=words,
+                stderr=words,
                 start_new_session=True,
-            )  # fmt: skip
+            )
         trouble = _watch(process, tag, marker, alone=point is not None and point.alone)
         told: dict[str, Any] = {"place": None, "step": 0}
         if marker.exists():
@@ -129,11 +137,15 @@ class Trial:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
             trouble = f"start {len(self.starts) + 1} ended with {process.returncode}: {last}"
         start = Start(
-            begun=begun, place=told["place"], step=told["step"], code=process.returncode,
+            begun=begun,
+            step_key=told["place"],
+            step=told["step"],
+            code=process.returncode,
             attempt=len(list((self.folder / "attempts").glob("[0-9]*.json"))),
-            compiled=self._ops is not None, alone=point is not None and point.alone,
+            compiled=self._ops is not None,
+            alone=point is not None and point.alone,
             trouble=trouble,
-        )  # fmt: skip
+        )
         self.starts.append(start)
         return start
 

@@ -31,13 +31,13 @@ from hydra.core.config_store import ConfigStore
 from benchmarks.machine import machine
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.run import CONF
 from rlavr_hpc.trainer.job import check_rendezvous, end_process, join, set_up_logging
 
 if TYPE_CHECKING:
-    from rlavr_hpc.trainer.loop import Run
-    from rlavr_hpc.trainer.parts import Parts
+    from rlavr_hpc.trainer.components import Components
+    from rlavr_hpc.trainer.loop import TrainingRun
 
 RESULTS = Path(__file__).parent / "results/overhead.json"
 LIMIT = 0.15
@@ -126,9 +126,14 @@ def measure(overrides: tuple[str, ...], rounds: int, tokens: int | None) -> list
         long += ["algorithm.lr=1e-12"]
         run_dir = Path(folder) / "run"
         config = _composed(
-            *overrides, f"run_dir={run_dir}", f"steps={WARM_UP + rounds + 1}", "eval_every=0",
-            "save_every=0", "data.eval_limit=8", *(long if tokens else []),
-        )  # fmt: skip
+            *overrides,
+            f"run_dir={run_dir}",
+            f"steps={WARM_UP + rounds + 1}",
+            "eval_every=0",
+            "save_every=0",
+            "data.eval_limit=8",
+            *(long if tokens else []),
+        )
         run = _started(config, run_dir)
         return [row for n in range(WARM_UP + rounds) if (row := _round(run, n)) and n >= WARM_UP]
 
@@ -139,7 +144,7 @@ def _composed(*overrides: str) -> RunConfig:
         return resolve(compose("config", list(overrides)))
 
 
-def _started(config: RunConfig, run_dir: Path) -> Run:
+def _started(config: RunConfig, run_dir: Path) -> TrainingRun:
     """The run as a job of its own would have it before its first step."""
     topology = read_topology(
         os.environ, threads=config.cluster.threads, runs_per_node=config.cluster.runs_per_node
@@ -164,17 +169,17 @@ class Seen:
     """(with gradients, last before the optimizer's update, arguments) of every forward pass."""
 
 
-def _round(run: Run, index: int) -> dict[str, float]:
+def _round(run: TrainingRun, index: int) -> dict[str, float]:
     """One step of the run, then its passes through the models, each alone."""
     from tqdm import tqdm  # noqa: PLC0415
 
-    seen, parts = Seen(), run.parts
+    seen, components = Seen(), run.components
     begin = time.perf_counter()
-    release = _watch(parts, seen)
+    release = _watch(components, seen)
     run._one_step(run.state.step + 1, tqdm(disable=True))
     whole = time.perf_counter() - begin
     release()
-    generation, tokens = _generation(parts, seen)
+    generation, tokens = _generation(components, seen)
     assert run.recorder is not None
     lines = run.run_dir.joinpath("metrics/1.jsonl").read_text().splitlines()
     row = json.loads(lines[-1])
@@ -184,19 +189,19 @@ def _round(run: Run, index: int) -> dict[str, float]:
         **{phase: row[f"time/{phase}"] for phase in PHASES},
         "generation": generation,
         "tokens": tokens,
-        "scoring": _scoring(parts, seen),
-        "forward_backward": _training(parts, seen),
+        "scoring": _scoring(components, seen),
+        "forward_backward": _training(components, seen),
     }
 
 
-def _watch(parts: Parts, seen: Seen) -> Callable[[], None]:
+def _watch(components: Components, seen: Seen) -> Callable[[], None]:
     """Note what the models are given from now on; the function returned ends it."""
     import torch  # noqa: PLC0415
 
     from rlavr_hpc.rollout.static_batch import Decoder  # noqa: PLC0415
 
-    engine: Any = parts.engine
-    trained = parts.policy._engine
+    engine: Any = components.engine
+    trained = components.policy._engine
     owner, name = (engine._llm, "enqueue") if hasattr(engine, "_llm") else (Decoder, "decode")
     original = getattr(owner, name)
 
@@ -230,9 +235,9 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def _generation(parts: Parts, seen: Seen) -> tuple[float, float]:
+def _generation(components: Components, seen: Seen) -> tuple[float, float]:
     """Seconds of the engine alone, and the mean tokens of a response."""
-    engine: Any = parts.engine
+    engine: Any = components.engine
     if hasattr(engine, "_llm"):
         return _vllm_alone(engine._llm, seen)
     decoded: list[Any] = []
@@ -263,11 +268,11 @@ def _vllm_alone(llm: Any, seen: Seen) -> tuple[float, float]:  # noqa: ANN401
     return seconds, sum(lengths) / len(lengths)
 
 
-def _scoring(parts: Parts, seen: Seen) -> float:
+def _scoring(components: Components, seen: Seen) -> float:
     """Seconds of the forward passes without gradients."""
     import torch  # noqa: PLC0415
 
-    trained = parts.policy._engine
+    trained = components.policy._engine
     trained.eval()
 
     def work() -> None:
@@ -279,9 +284,9 @@ def _scoring(parts: Parts, seen: Seen) -> float:
     return _timed(work)
 
 
-def _training(parts: Parts, seen: Seen) -> float:
+def _training(components: Components, seen: Seen) -> float:
     """Seconds of forward, backward and optimizer; the weights stay as they are."""
-    trained = parts.policy._engine
+    trained = components.policy._engine
     trained.train()
     for group in trained.optimizer.param_groups:
         group["lr"] = 0.0

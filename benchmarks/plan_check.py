@@ -1,4 +1,4 @@
-"""`python -m benchmarks.plan_check`: what `rlavr_hpc.plan` says of memory beside what runs need.
+"""`python -m benchmarks.plan_check`: what `rlavr plan` says of memory beside what runs need.
 
 Runs on CPU of the testbed and of random Qwen3 models, a few steps each: both engines, one and two
 ranks, both number formats. Measured is the largest peak resident size of a rank
@@ -27,10 +27,17 @@ ALLOWED = 0.20
 STEPS = 3
 TESTBED = ("acquisition=full", "data.eval_limit=8", "model.pretrain_steps=400")
 RANDOM = (
-    "acquisition=none", "reward=self_certainty", "data=jsonl", "model=pretrained",
-    "algorithm.batch=4", "algorithm.mini_batch=4", "algorithm.group_size=4",
-    "algorithm.micro_batch=8", "rollout.max_prompt_tokens=16", "rollout.max_response_tokens=64",
-)  # fmt: skip
+    "acquisition=none",
+    "reward=self_certainty",
+    "data=jsonl",
+    "model=pretrained",
+    "algorithm.batch=4",
+    "algorithm.mini_batch=4",
+    "algorithm.group_size=4",
+    "algorithm.micro_batch=8",
+    "rollout.max_prompt_tokens=16",
+    "rollout.max_response_tokens=64",
+)
 """A model that knows nothing earns nothing by votes; its certainty gives every response a reward,
 so that all are trained on."""
 PROMPTS = 16
@@ -72,27 +79,50 @@ CASES = (
     Case(name="testbed vllm bfloat16", overrides=("model.dtype=bfloat16",)),
     Case(name="testbed hf float32 two ranks", ranks=2, overrides=("rollout=hf",)),
     Case(name="testbed vllm float32 two ranks", ranks=2, overrides=()),
-    Case(name="small hf float32", model="small",
-         overrides=("rollout=hf", "model.dtype=float32")),
+    Case(name="small hf float32", model="small", overrides=("rollout=hf", "model.dtype=float32")),
     Case(name="small vllm float32", model="small", overrides=("model.dtype=float32",)),
     Case(name="small vllm bfloat16", model="small", overrides=()),
-    Case(name="small hf float32 two ranks", model="small", ranks=2,
-         overrides=("rollout=hf", "model.dtype=float32")),
+    Case(
+        name="small hf float32 two ranks",
+        model="small",
+        ranks=2,
+        overrides=("rollout=hf", "model.dtype=float32"),
+    ),
     Case(name="small vllm bfloat16 two ranks", model="small", ranks=2, overrides=()),
-    Case(name="small hf float32 recomputed", model="small",
-         overrides=("rollout=hf", "model.dtype=float32", "algorithm.micro_batch=16",
-                    "rollout.max_response_tokens=128",
-                    "deepspeed.gradient_checkpointing=true")),
-    Case(name="small hf float32 long", model="small",
-         overrides=("rollout=hf", "model.dtype=float32", "algorithm.micro_batch=16",
-                    "rollout.max_response_tokens=128")),
-    Case(name="large hf float32", model="large",
-         overrides=("rollout=hf", "model.dtype=float32")),
-    Case(name="large vllm float32 two ranks", model="large", ranks=2,
-         overrides=("model.dtype=float32",)),
-    Case(name="large hf bfloat16 offload", model="large",
-         overrides=("rollout=hf", "deepspeed=zero3_offload")),
-)  # fmt: skip
+    Case(
+        name="small hf float32 recomputed",
+        model="small",
+        overrides=(
+            "rollout=hf",
+            "model.dtype=float32",
+            "algorithm.micro_batch=16",
+            "rollout.max_response_tokens=128",
+            "deepspeed.gradient_checkpointing=true",
+        ),
+    ),
+    Case(
+        name="small hf float32 long",
+        model="small",
+        overrides=(
+            "rollout=hf",
+            "model.dtype=float32",
+            "algorithm.micro_batch=16",
+            "rollout.max_response_tokens=128",
+        ),
+    ),
+    Case(name="large hf float32", model="large", overrides=("rollout=hf", "model.dtype=float32")),
+    Case(
+        name="large vllm float32 two ranks",
+        model="large",
+        ranks=2,
+        overrides=("model.dtype=float32",),
+    ),
+    Case(
+        name="large hf bfloat16 offload",
+        model="large",
+        overrides=("rollout=hf", "deepspeed=zero3_offload"),
+    ),
+)
 
 
 def main() -> int:
@@ -125,12 +155,21 @@ def compare(case: Case, work: Path) -> Compared:
     _call([*launcher, "rlavr_hpc.run", *overrides, f"run_dir={folder}"])
     lines = (folder / "metrics/1.jsonl").read_text().splitlines()
     peak = max(json.loads(line)["sys/memory_max_gib"] for line in lines)
-    plan = [sys.executable, "-m", "rlavr_hpc.plan", "--json", "gpu=cpu", f"gpus={case.ranks}"]
+    plan = [
+        sys.executable,
+        "-m",
+        "rlavr_hpc.commands.plan",
+        "--json",
+        "gpu=cpu",
+        f"gpus={case.ranks}",
+    ]
     planned = json.loads(_call([*plan, *overrides]))
     return Compared(
-        name=case.name, ranks=case.ranks, measured_gib=peak,
+        name=case.name,
+        ranks=case.ranks,
+        measured_gib=peak,
         estimated_gib=planned["peak"]["host_gib"],
-    )  # fmt: skip
+    )
 
 
 def _call(command: Sequence[str]) -> str:
@@ -166,10 +205,17 @@ def _write_model(name: str, folder: Path) -> None:
     tokenizer = build_tokenizer()
     torch.manual_seed(0)
     config = Qwen3Config(
-        vocab_size=32000, num_attention_heads=8, num_key_value_heads=4, head_dim=64,
-        tie_word_embeddings=True, max_position_embeddings=1024, bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **SHAPES[name],
-    )  # fmt: skip
+        vocab_size=32000,
+        num_attention_heads=8,
+        num_key_value_heads=4,
+        head_dim=64,
+        tie_word_embeddings=True,
+        max_position_embeddings=1024,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **SHAPES[name],
+    )
     Qwen3ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     rows = [{"id": f"q{i}", "prompt": f"What is {i}+{i}?", "answer": "7"} for i in range(PROMPTS)]

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from benchmarks.machine import machine
 from benchmarks.policy_report import write_report
-from rlavr_hpc.run_folder import read_config
-from rlavr_hpc.telemetry.early_warning import first_alarm
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_metrics
 
 BUDGETS = (0.02, 0.05, 0.1, 0.2)
@@ -82,8 +82,11 @@ WORLDS = {
     "G 16": ("algorithm.group_size=16",),
 }
 IN_WORLDS = {
-    "full": (1.0,), "random": (0.2,), "care": (0.1, 0.2), "anchored": (0.02, 0.05, 0.1),
-}  # fmt: skip
+    "full": (1.0,),
+    "random": (0.2,),
+    "care": (0.1, 0.2),
+    "anchored": (0.02, 0.05, 0.1),
+}
 """Line -> budgets, in every world."""
 
 
@@ -152,8 +155,9 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__)
-    parser.add_argument("--study", nargs="*", default=[BUDGET, REUSE, VARIANTS],
-                        choices=[BUDGET, REUSE, VARIANTS])  # fmt: skip
+    parser.add_argument(
+        "--study", nargs="*", default=[BUDGET, REUSE, VARIANTS], choices=[BUDGET, REUSE, VARIANTS]
+    )
     parser.add_argument("--seeds", type=int, default=5, help="runs per policy and budget")
     parser.add_argument("--quick", action="store_true", help="three seeds, twenty minutes")
     parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="these lines only")
@@ -201,9 +205,12 @@ def _job(study: str, arm: Arm, budget: float, seed: int) -> Job:
     if study == REUSE:
         bought = "reuse_labels=true", f"budget_total={round(budget * TRAINING_PROMPTS)}"
     return Job(
-        study=study, arm=arm.name, budget=budget, seed=seed,
+        study=study,
+        arm=arm.name,
+        budget=budget,
+        seed=seed,
         overrides=(*arm.overrides, *bought, *WORLDS.get(study, ())),
-    )  # fmt: skip
+    )
 
 
 def _run_all(jobs: Sequence[Job], arguments: argparse.Namespace, table: Path) -> list[Path]:
@@ -231,10 +238,18 @@ def _run_all(jobs: Sequence[Job], arguments: argparse.Namespace, table: Path) ->
 def run_one(job: Job, folder: Path, *, side_by_side: int) -> Row | None:
     """One run to its end; None when it failed (its words are in the folder's `output.txt`)."""
     command = [
-        sys.executable, "-m", "rlavr_hpc.run", f"run_dir={folder}", f"steps={STEPS}",
-        f"seed={job.seed}", "rollout=hf", "save_every=0", "cluster.threads=1",
-        f"cluster.runs_per_node={side_by_side}", *job.overrides,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "rlavr_hpc.run",
+        f"run_dir={folder}",
+        f"steps={STEPS}",
+        f"seed={job.seed}",
+        "rollout=hf",
+        "save_every=0",
+        "cluster.threads=1",
+        f"cluster.runs_per_node={side_by_side}",
+        *job.overrides,
+    ]
     if not (folder / "DONE.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -245,16 +260,23 @@ def run_one(job: Job, folder: Path, *, side_by_side: int) -> Row | None:
     summary = json.loads((folder / "summary.json").read_text())
     config = read_config(folder)
     alarm = first_alarm(
-        read_metrics(folder), threshold=config.warning.threshold,
+        read_metrics(folder),
+        threshold=config.warning.threshold,
         selective=config.acquisition.has_trust,
-    )  # fmt: skip
+    )
     return Row(
-        study=job.study, arm=job.arm, budget=job.budget, seed=job.seed,
-        labels=summary["labels_bought"], accuracy_start=round(summary["accuracy_start"], 4),
-        accuracy_end=round(summary["accuracy_end"], 4), collapsed=summary["collapsed"],
-        collapse_step=summary["collapse_step"], alarm_step=int(alarm["step"]) if alarm else None,
+        study=job.study,
+        arm=job.arm,
+        budget=job.budget,
+        seed=job.seed,
+        labels=summary["labels_bought"],
+        accuracy_start=round(summary["accuracy_start"], 4),
+        accuracy_end=round(summary["accuracy_end"], 4),
+        collapsed=summary["collapsed"],
+        collapse_step=summary["collapse_step"],
+        alarm_step=int(alarm["step"]) if alarm else None,
         seconds=summary["wall_seconds"],
-    )  # fmt: skip
+    )
 
 
 def append_row(table: Path, row: Row) -> None:
@@ -278,14 +300,18 @@ def read_rows(table: Path) -> list[Row]:
 
 def _row(values: dict[str, str]) -> Row:
     return Row(
-        study=values["study"], arm=values["arm"], budget=float(values["budget"]),
-        seed=int(values["seed"]), labels=int(values["labels"]),
+        study=values["study"],
+        arm=values["arm"],
+        budget=float(values["budget"]),
+        seed=int(values["seed"]),
+        labels=int(values["labels"]),
         accuracy_start=float(values["accuracy_start"]),
-        accuracy_end=float(values["accuracy_end"]), collapsed=values["collapsed"] == "True",
+        accuracy_end=float(values["accuracy_end"]),
+        collapsed=values["collapsed"] == "True",
         collapse_step=int(values["collapse_step"]) if values["collapse_step"] else None,
         alarm_step=int(values["alarm_step"]) if values["alarm_step"] else None,
         seconds=float(values["seconds"]),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

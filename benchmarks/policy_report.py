@@ -247,10 +247,13 @@ def _draw(budget: Cells, reuse: Cells, path: Path) -> None:
                 axis.annotate(arm, (0.2, points[0][1].accuracy), ha="right", va="bottom")
                 continue
             axis.errorbar(
-                [b for b, _ in points], [c.accuracy for _, c in points],
+                [b for b, _ in points],
+                [c.accuracy for _, c in points],
                 yerr=[0.0 if math.isnan(c.half_width) else c.half_width for _, c in points],
-                marker="o", capsize=3, label=arm,
-            )  # fmt: skip
+                marker="o",
+                capsize=3,
+                label=arm,
+            )
         axis.set(xlabel=f"labels bought: {title}", ylabel="held-out accuracy", ylim=(0, 0.9))
     axes[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=130)

@@ -27,16 +27,22 @@ import yaml
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from rlavr_hpc.attempts import SEALED, seal_file, segment
 from rlavr_hpc.io import write_record
+from rlavr_hpc.runs.attempts import SEALED, seal_file, segment
 from rlavr_hpc.telemetry import names
 
 TARGETS = {100: 10.0, 1000: 60.0}
 """Runs -> seconds."""
 ARMS = (
-    ("none", 0.0, True), ("full", 1.0, False), ("random", 0.1, True), ("random", 0.2, False),
-    ("care", 0.1, True), ("care", 0.2, False), ("anchored", 0.05, False), ("entropy", 0.2, True),
-)  # fmt: skip
+    ("none", 0.0, True),
+    ("full", 1.0, False),
+    ("random", 0.1, True),
+    ("random", 0.2, False),
+    ("care", 0.1, True),
+    ("care", 0.2, False),
+    ("anchored", 0.05, False),
+    ("entropy", 0.2, True),
+)
 """(policy, budget, collapses)"""
 BATCH, QUOTA = 64, 13
 KIB_PER_GIB = 1 << 20
@@ -89,10 +95,12 @@ def make_sweep(sweep: Path, runs: int, steps: int) -> Path:
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         plan.append(
             {
-                "index": index, "run_id": folder.name, "folder": str(folder),
+                "index": index,
+                "run_id": folder.name,
+                "folder": str(folder),
                 "overrides": [f"acquisition={policy}", f"budget={budget}", f"seed={seed}"],
             }
-        )  # fmt: skip
+        )
     write_record(sweep / "sweep.json", 1, {"name": sweep.name, "runs": plan})
     return sweep
 
@@ -100,10 +108,15 @@ def make_sweep(sweep: Path, runs: int, steps: int) -> Path:
 def _config(policy: str, budget: float, *, seed: int, steps: int) -> dict[str, Any]:
     extra = {f"group_{i}": {"a": i, "b": ["x", "y"], "c": "a text"} for i in range(30)}
     return {
-        "version": 1, "name": "study", "seed": seed, "steps": steps, "budget": budget,
+        "version": 1,
+        "name": "study",
+        "seed": seed,
+        "steps": steps,
+        "budget": budget,
         "algorithm": {"batch": BATCH, "group_size": 8},
-        "acquisition": {"name": policy, "has_trust": policy in ("care", "anchored")}, **extra,
-    }  # fmt: skip
+        "acquisition": {"name": policy, "has_trust": policy in ("care", "anchored")},
+        **extra,
+    }
 
 
 def _record(arm: int, steps: int) -> Mapping[str, str]:
@@ -120,9 +133,10 @@ def _rows(
     noise: random.Random, steps: int, labels: int, *, collapses: bool
 ) -> Iterator[dict[str, Any]]:
     others = [
-        value for key, value in vars(names).items()
+        value
+        for key, value in vars(names).items()
         if key.isupper() and isinstance(value, str) and value.partition("/")[1]
-    ]  # fmt: skip
+    ]
     onset = steps // 3
     for step in range(steps + 1):
         level = 0.4 + 0.3 * min(1.0, step / onset)
@@ -167,11 +181,18 @@ def _write_run(folder: Path, texts: Mapping[str, str], *, steps: int, resumed: b
     for number in range(1, attempts + 1):
         seals = {kind: asdict(seal_file(segment(folder, kind, number - 1))) for kind in SEALED}
         token = {
-            "version": 2, "number": number, "resumed_from": half - 1 if number > 1 else 0,
-            "seals": seals if number > 1 else {}, "branch": 0, "reason": "start",
-            "setup": {"world_size": 1}, "host": "node", "pid": 1,
-            "started": "2026-01-01T00:00:00+00:00", "nonce": f"{folder.name}-{number}",
-        }  # fmt: skip
+            "version": 2,
+            "number": number,
+            "resumed_from": half - 1 if number > 1 else 0,
+            "seals": seals if number > 1 else {},
+            "branch": 0,
+            "reason": "start",
+            "setup": {"world_size": 1},
+            "host": "node",
+            "pid": 1,
+            "started": "2026-01-01T00:00:00+00:00",
+            "nonce": f"{folder.name}-{number}",
+        }
         (folder / "attempts" / f"{number}.json").write_text(json.dumps(token))
     (folder / "DONE.json").write_text(json.dumps({"version": 1, "steps": steps, "time": 0.0}))
 

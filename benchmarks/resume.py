@@ -129,9 +129,11 @@ def deal(phases: Sequence[str], rng: random.Random, *, first_run: int, again: bo
             tasks.append(
                 Task(
                     name=f"{kind.name.replace(', ', '-').replace(' ', '-')}-{first_run:03d}",
-                    kind=kind, seed=kind.seeds[number % len(kind.seeds)], phases=tuple(ordered),
+                    kind=kind,
+                    seed=kind.seeds[number % len(kind.seeds)],
+                    phases=tuple(ordered),
                 )
-            )  # fmt: skip
+            )
             first_run += 1
     return tasks
 
@@ -146,10 +148,13 @@ def draw_point(trial: Trial, phase: str, rng: random.Random) -> Point:
         steps = rng.randint(1, max(1, min(left, FARTHEST)))
         skip = (steps - 1) * about.per_step + rng.randrange(about.per_step)
     return trial.point(
-        phase, skip=skip, delay=rng.uniform(low, high), cut=rng.random(),
+        phase,
+        skip=skip,
+        delay=rng.uniform(low, high),
+        cut=rng.random(),
         rank=rng.randrange(kind.ranks) if about.every_rank else 0,
         alone=kind.ranks > 1 and rng.random() < ALONE,
-    )  # fmt: skip
+    )
 
 
 def _run_all(tasks: Sequence[Task], root: Path, seed: int, bar: tqdm[Any]) -> list[Trial]:
@@ -203,7 +208,7 @@ def summarize(trials: Sequence[Trial], *, seed: int) -> dict[str, Any]:
         "kills": len(kills),
         "kills_of_one_rank_alone": sum(start.alone for start in kills),
         "not_reached": sum(len(trial.unhit) for trial in trials),
-        "by_place": dict(Counter(str(start.place) for start in kills).most_common()),
+        "by_place": dict(Counter(str(start.step_key) for start in kills).most_common()),
         "by_kind": dict(by_kind),
         "steps_redone": redone,
         "steps_redone_per_kill": round(redone / max(1, len(kills)), 2),
@@ -220,7 +225,7 @@ def _run_row(trial: Trial) -> dict[str, Any]:
     return {
         "run": trial.folder.name,
         "seed": trial.seed,
-        "killed": [f"{start.place} of step {start.step}" for start in trial.kills],
+        "killed": [f"{start.step_key} of step {start.step}" for start in trial.kills],
         "result": trial.difference or "identical",
     }
 
@@ -245,7 +250,7 @@ def as_text(result: Mapping[str, Any]) -> str:
         some = result["seconds_to_first_step"].get(name, {"median": "", "max": ""})
         lines.append(f"| {name} | {count} | {some['median']} | {some['max']} |")
     lines += ["", "| killed in | kills |", "|---|---|"]
-    lines += [f"| {place} | {count} |" for place, count in result["by_place"].items()]
+    lines += [f"| {step_key} | {count} |" for step_key, count in result["by_place"].items()]
     lines += ["", "| run | killed in | result |", "|---|---|---|"]
     lines += [
         f"| {run['run']} | {', '.join(run['killed'])} | {run['result']} |" for run in result["runs"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rlavr_hpc.acquisition.ledger import read_book
+from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry.sinks import read_metrics
 
@@ -30,7 +30,7 @@ def first_difference(run: Path, reference: Path, *, step: int) -> str | None:
     readers: list[tuple[str, Reader]] = [
         ("steps done", lambda folder: json.loads((folder / "DONE.json").read_text())["steps"]),
         ("labels bought", _labels_bought),
-        ("decisions", lambda folder: dict(sorted(read_book(folder).decisions.items()))),
+        ("decisions", lambda folder: dict(sorted(read_ledger(folder).decisions.items()))),
         ("labels", _labels),
         ("metrics", _rows),
         ("shards", lambda folder: _shards(folder, step)),
@@ -51,7 +51,7 @@ def _labels_bought(run: Path) -> int:
 
 
 def _labels(run: Path) -> dict[Any, list[tuple[str, str | None, float]]]:
-    book = read_book(run)
+    book = read_ledger(run)
     return {
         key: [(prompt, bought.answer, bought.cost) for prompt, bought in step.items()]
         for key, step in book.purchases.items()
@@ -73,11 +73,9 @@ def _shards(run: Path, step: int) -> list[str]:
 
 def _rows(run: Path) -> dict[str, dict[str, Any]]:
     return {
-        f"{row['branch']}/{row['step']}": {
-            k: v for k, v in row.items() if not k.startswith(APART)
-        }
+        f"{row['branch']}/{row['step']}": {k: v for k, v in row.items() if not k.startswith(APART)}
         for row in read_metrics(run)
-    }  # fmt: skip
+    }
 
 
 def unequal(mine: Any, its: Any) -> str | None:  # noqa: ANN401

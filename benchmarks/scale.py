@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from rlavr_hpc.run_folder import git_revision
+from rlavr_hpc.runs.folder import git_revision
 
 QUICK = 100
 """What `--quick` divides sizes by."""
@@ -88,8 +88,10 @@ def measure_ledger(root: Path, scale: int) -> Iterator[Figure]:
     """Buy, open, take one more step, verify: by the commands and classes that runs use."""
     million, bought = 10**6 // scale, root / "bought"
     for verb, what in (
-        ("append", "ledger: append"), ("open", "ledger: open again"), ("step", "ledger: next step"),
-    ):  # fmt: skip
+        ("append", "ledger: append"),
+        ("open", "ledger: open again"),
+        ("step", "ledger: next step"),
+    ):
         command = ["-m", "benchmarks.scale_ledger", verb, str(bought), str(million)]
         yield _figure(what, million, "records", command, folder=bought / "ledger")
     yield _verified(bought, million)
@@ -103,7 +105,7 @@ def measure_verify(root: Path, scale: int) -> Iterator[Figure]:
 
 
 def _verified(run_dir: Path, records: int) -> Figure:
-    command = ["-m", "rlavr_hpc.ledger", "verify", "--json", str(run_dir)]
+    command = ["-m", "rlavr_hpc.commands.ledger", "verify", "--json", str(run_dir)]
     return _figure("ledger: verify", records, "records", command, folder=run_dir / "ledger")
 
 
@@ -112,7 +114,12 @@ def measure_status(root: Path, scale: int) -> Iterator[Figure]:
     sweep, runs = root / "runs/sweep", 10**4 // scale
     _made("status", sweep, runs)
     yield _figure(
-        "status", runs, "runs", ["-m", "rlavr_hpc.status", str(sweep)], folder=sweep, tell=False
+        "status",
+        runs,
+        "runs",
+        ["-m", "rlavr_hpc.commands.status", str(sweep)],
+        folder=sweep,
+        tell=False,
     )
 
 
@@ -160,7 +167,7 @@ PARTS: dict[str, Callable[[Path, int], Iterator[Figure]]] = {
     "status": measure_status,
     "analysis": measure_analysis,
     "long": measure_long,
-}  # fmt: skip
+}
 
 
 def _figure(
@@ -168,10 +175,14 @@ def _figure(
 ) -> Figure:
     seconds, peak, printed = _run(command)
     return Figure(
-        what=what, size=size, unit=unit, seconds=round(seconds, 2), peak_mib=round(peak, 1),
+        what=what,
+        size=size,
+        unit=unit,
+        seconds=round(seconds, 2),
+        peak_mib=round(peak, 1),
         size_bytes=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
         more=json.loads(printed.splitlines()[-1]) if tell else {},
-    )  # fmt: skip
+    )
 
 
 def _run(command: list[str]) -> tuple[float, float, str]:

@@ -23,19 +23,19 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from tqdm import tqdm
 
-from rlavr_hpc.acquisition.buy import make_offer
-from rlavr_hpc.acquisition.chain import GENESIS, chain
-from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, read_book, rules_of
-from rlavr_hpc.acquisition.past import Purchase
-from rlavr_hpc.attempts import Attempt, check_fence, publish_attempt, read_attempts, segment
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.acquisition.buy import find_candidates
+from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, budget_rules, read_ledger
+from rlavr_hpc.acquisition.ledger_lines import GENESIS, chain_line
+from rlavr_hpc.acquisition.purchase_history import Purchase
+from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.io import canonical_json, make_folder
 from rlavr_hpc.run import CONF
-from rlavr_hpc.run_folder import open_run_folder, read_config
+from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts, segment
+from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import FOLDER as METRICS
 from rlavr_hpc.telemetry.sinks import VERSION
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 
 BATCH, LABELS = 64, 13
 """Prompts and labels of a step: a fifth is bought."""
@@ -81,13 +81,17 @@ def _make_segment(
     )
     with ledger.open("x") as lines, metrics.open("x") as rows:
         for step in tqdm(steps, desc=f"segment {attempt.number}", unit="step", disable=None):
-            chained = chain(_rows(step), Place(seed=1, step=step), head=head, number=number)
+            chained = chain_line(_rows(step), StepKey(seed=1, step=step), head=head, number=number)
             lines.writelines(canonical_json(row) + "\n" for row in chained)
             head, number = chained[-1]["hash"], number + len(chained)
             told = {
-                "v": VERSION, "step": step, "branch": 0, "attempt": attempt.number,
-                "time": time.time(), names.LABELS_BOUGHT: float(LABELS),
-            }  # fmt: skip
+                "v": VERSION,
+                "step": step,
+                "branch": 0,
+                "attempt": attempt.number,
+                "time": time.time(),
+                names.LABELS_BOUGHT: float(LABELS),
+            }
             rows.write(canonical_json(told) + "\n")
     return head, number
 
@@ -100,21 +104,22 @@ def append(run_dir: Path, records: int) -> dict[str, Any]:
     ledger = Ledger(run_dir, attempt.number, fence=fence)
     begun = time.perf_counter()
     for step in tqdm(range(1, _steps(records) + 1), unit="step", disable=None):
-        place = Place(seed=1, step=step)
-        prompts = ledger.decide(place, _prompts(step), quota=LABELS)
-        ledger.commit(place, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
+        step_key = StepKey(seed=1, step=step)
+        prompts = ledger.decide(step_key, _prompts(step), quota=LABELS)
+        ledger.commit(step_key, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
     took = time.perf_counter() - begun
     size = segment(run_dir, FOLDER, attempt.number).stat().st_size
     return {
-        "records": ledger.book.lines, "bytes_per_record": size / ledger.book.lines,
+        "records": ledger.book.lines,
+        "bytes_per_record": size / ledger.book.lines,
         "milliseconds_per_step": 1000 * took / _steps(records),
-    }  # fmt: skip
+    }
 
 
 def open_again(run_dir: Path, _: int) -> dict[str, Any]:
     """What an attempt does with the purchases behind it before it owns the folder, and after."""
-    book = read_book(run_dir)
-    book.check(rules_of(read_config(run_dir)))
+    book = read_ledger(run_dir)
+    book.check(budget_rules(read_config(run_dir)))
     attempt = _begin(run_dir, 0)
     ledger = Ledger(run_dir, attempt.number, fence=partial(check_fence, run_dir, attempt))
     return {"records": ledger.book.lines}
@@ -122,15 +127,15 @@ def open_again(run_dir: Path, _: int) -> dict[str, Any]:
 
 def one_step(run_dir: Path, records: int) -> dict[str, Any]:
     """The ledger's part of a step behind so many records."""
-    attempt, rules = _begin(run_dir, 0), rules_of(read_config(run_dir))
+    attempt, rules = _begin(run_dir, 0), budget_rules(read_config(run_dir))
     ledger = Ledger(run_dir, attempt.number, fence=partial(check_fence, run_dir, attempt))
     took = []
     for step in range(_steps(records) + 1, _steps(records) + 1 + STEPS):
-        place, begun = Place(seed=1, step=step), time.perf_counter()
-        make_offer((), place=place, ledger=ledger, rules=rules, quota=LABELS)
-        prompts = ledger.decide(place, _prompts(step), quota=LABELS)
-        ledger.commit(place, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
-        _ = ledger.book.bought_until(place), ledger.book.asked_until(place)
+        step_key, begun = StepKey(seed=1, step=step), time.perf_counter()
+        find_candidates((), step_key=step_key, ledger=ledger, rules=rules, quota=LABELS)
+        prompts = ledger.decide(step_key, _prompts(step), quota=LABELS)
+        ledger.commit(step_key, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
+        _ = ledger.book.bought_until(step_key), ledger.book.asked_until(step_key)
         took.append(time.perf_counter() - begun)
     return {"records": ledger.book.lines, "milliseconds_per_step": 1000 * median(took[1:])}
 
@@ -170,8 +175,11 @@ def _answer(prompt: str) -> str:
 
 
 VERBS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
-    "make": make, "append": append, "open": open_again, "step": one_step,
-}  # fmt: skip
+    "make": make,
+    "append": append,
+    "open": open_again,
+    "step": one_step,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

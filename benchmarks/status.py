@@ -1,7 +1,7 @@
 """`python -m benchmarks.status`: how long a look at a thousand runs takes.
 
 A sweep as it looks from outside (plan, submissions, and per run a config, a heartbeat, attempts,
-stops), with runs in every state; then `python -m rlavr_hpc.status` on it as a process of its own,
+stops), with runs in every state; then `rlavr status` on it as a process of its own,
 Python's start included, as a table and as JSON. Where Slurm is at hand its queue is asked too.
 Medians of five. Exit code 1 above one second.
 """
@@ -21,10 +21,10 @@ from statistics import median
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from rlavr_hpc.cluster.slurm.stops import Cause, Stop, write_stop
-from rlavr_hpc.cluster.slurm.submissions import create_submission
 from rlavr_hpc.io import write_record
-from rlavr_hpc.overview.look import ask_queue
+from rlavr_hpc.overview.status_query import ask_queue
+from rlavr_hpc.runs.stops import Cause, Stop, write_stop
+from rlavr_hpc.runs.submissions import create_submission
 
 TARGET = 1.0
 TIMES = 5
@@ -43,8 +43,10 @@ def main() -> int:
     print(f"{arguments.runs} runs, medians of {TIMES}, {asked}, {machine()}")
     with tempfile.TemporaryDirectory() as folder:
         sweep = make_sweep(Path(folder) / "runs/sweep", arguments.runs)
-        seconds = {name: _measure(sweep, options) for name, options in
-                   {"table": [], "--json": ["--json"]}.items()}  # fmt: skip
+        seconds = {
+            name: _measure(sweep, options)
+            for name, options in {"table": [], "--json": ["--json"]}.items()
+        }
     for name, took in seconds.items():
         print(f"{name:8s} {took:.3f} s")
     missed = max(seconds.values()) > TARGET
@@ -58,9 +60,11 @@ def _measure(sweep: Path, options: Sequence[str]) -> float:
     for _ in range(TIMES):
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "rlavr_hpc.status", str(sweep), *options],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            [sys.executable, "-m", "rlavr_hpc.commands.status", str(sweep), *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         took.append(time.perf_counter() - start)
     return median(took)
 
@@ -70,12 +74,15 @@ def make_sweep(sweep: Path, count: int) -> Path:
     names = [f"{number:08x}" for number in range(count)]
     runs = [
         {
-            "index": index, "run_id": name, "folder": str(sweep / name), "steps": 150,
+            "index": index,
+            "run_id": name,
+            "folder": str(sweep / name),
+            "steps": 150,
             "overrides": ["acquisition=care", f"seed={index}", "budget=0.1"],
             "labels_allowed": 1950,
         }
         for index, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     sweep.mkdir(parents=True)
     plan = {"version": 1, "name": sweep.name, "runs": runs}
     (sweep / "sweep.json").write_text(json.dumps(plan, indent=1))
@@ -105,17 +112,33 @@ def _make_run(folder: Path, index: int) -> None:
         last = restart == attempts - 1
         cause = {"done": Cause.done, "stopped": Cause.signalled, "failed": Cause.crashed}.get(state)
         stop = Stop(
-            job=job, restart=restart, cause=cause if cause and last else Cause.preempted,
-            again=not last, exit_code=75, checkpoint=50, message="stopped at step 50",
-        )  # fmt: skip
+            job=job,
+            restart=restart,
+            cause=cause if cause and last else Cause.preempted,
+            again=not last,
+            exit_code=75,
+            checkpoint=50,
+            message="stopped at step 50",
+        )
         write_stop(folder, stop)
     step = 150 if state == "done" else 77
     beat = {
-        "state": state, "step": step, "steps": 150, "attempt": attempts, "host": "elsewhere",
-        "pid": 4242, "time": time.time(), "labels_bought": 770, "labels_allowed": 1950, "job": job,
-        "restart": attempts - 1, "node": "n1", "accuracy": 0.51, "risk": 0.1,
+        "state": state,
+        "step": step,
+        "steps": 150,
+        "attempt": attempts,
+        "host": "elsewhere",
+        "pid": 4242,
+        "time": time.time(),
+        "labels_bought": 770,
+        "labels_allowed": 1950,
+        "job": job,
+        "restart": attempts - 1,
+        "node": "n1",
+        "accuracy": 0.51,
+        "risk": 0.1,
         "seconds_per_step": 30.0,
-    }  # fmt: skip
+    }
     write_record(folder / "status.json", 1, beat)
     if state == "done":
         write_record(folder / "DONE.json", 1, {"steps": 150, "time": time.time()})

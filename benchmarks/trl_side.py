@@ -36,25 +36,42 @@ def main() -> int:
     low = settings["dtype"] == "bfloat16"
     completions = settings["prompts"] * settings["group"]
     arguments = GRPOConfig(
-        output_dir=settings["work"], use_cpu=True, bf16=low, learning_rate=settings["lr"],
-        per_device_train_batch_size=completions, gradient_accumulation_steps=1,
-        num_generations=settings["group"], max_completion_length=settings["tokens"],
-        temperature=1.0, top_p=1.0, top_k=0, beta=0.0, num_iterations=1,
-        max_steps=settings["steps"], logging_steps=1, report_to="none", save_strategy="no",
-        disable_tqdm=True, dataloader_num_workers=0, seed=settings["seed"],
-        gradient_checkpointing=False, lr_scheduler_type="constant",
-    )  # fmt: skip
+        output_dir=settings["work"],
+        use_cpu=True,
+        bf16=low,
+        learning_rate=settings["lr"],
+        per_device_train_batch_size=completions,
+        gradient_accumulation_steps=1,
+        num_generations=settings["group"],
+        max_completion_length=settings["tokens"],
+        temperature=1.0,
+        top_p=1.0,
+        top_k=0,
+        beta=0.0,
+        num_iterations=1,
+        max_steps=settings["steps"],
+        logging_steps=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        seed=settings["seed"],
+        gradient_checkpointing=False,
+        lr_scheduler_type="constant",
+    )
     model = AutoModelForCausalLM.from_pretrained(
         settings["model"], dtype=torch.bfloat16 if low else torch.float32
     )
     trainer = GRPOTrainer(
-        model=model, args=arguments, reward_funcs=exact_match,
+        model=model,
+        args=arguments,
+        reward_funcs=exact_match,
         processing_class=AutoTokenizer.from_pretrained(settings["model"]),
         train_dataset=Dataset.from_list(
             [json.loads(line) for line in Path(settings["data"]).read_text().splitlines()]
         ),
         callbacks=[Clock()],
-    )  # fmt: skip
+    )
     trainer.train()
     rows = [row for row in trainer.state.log_history if "reward" in row]
     lengths = [row["completions/mean_length"] for row in rows]

@@ -146,11 +146,18 @@ def write_prompts(path: Path) -> Path:
 def measure_trl(side: Side, tokens: int, steps: int, work: Path) -> Measured:
     """Run TRL's side in its environment."""
     settings = {
-        "model": str(work / "model"), "data": str(work / "prompts.jsonl"),
+        "model": str(work / "model"),
+        "data": str(work / "prompts.jsonl"),
         "work": str(work / "trl"),
-        "prompts": PROMPTS, "group": GROUP, "tokens": tokens, "steps": steps, "lr": LR,
-        "dtype": side.dtype, "threads": THREADS, "seed": 1,
-    }  # fmt: skip
+        "prompts": PROMPTS,
+        "group": GROUP,
+        "tokens": tokens,
+        "steps": steps,
+        "lr": LR,
+        "dtype": side.dtype,
+        "threads": THREADS,
+        "seed": 1,
+    }
     (work / "settings.json").write_text(json.dumps(settings))
     script = Path(__file__).with_name("trl_side.py")
     done = _run([str(trl_python()), str(script), str(work / "settings.json")], side)
@@ -163,16 +170,32 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
     folder = Path(tempfile.mkdtemp(dir=work)) / "run"
     _run(
         [
-            sys.executable, "-m", "rlavr_hpc.run", f"run_dir={folder}", f"steps={steps}",
-            f"rollout={side.engine}", f"model.dtype={side.dtype}", f"acquisition={side.policy}",
-            "model=pretrained", f"model.path={work / 'model'}", "data=jsonl", "reuse_labels=false",
-            f"data.path={work / 'prompts.jsonl'}", "data.eval_limit=0", "data.holdout=0",
-            f"rollout.max_response_tokens={tokens}", "rollout.max_prompt_tokens=32",
-            "eval_every=0", "save_every=0", f"algorithm.lr={LR}", "algorithm.micro_tokens=10240",
-            f"cluster.threads={THREADS}", "warning.action=none",
+            sys.executable,
+            "-m",
+            "rlavr_hpc.run",
+            f"run_dir={folder}",
+            f"steps={steps}",
+            f"rollout={side.engine}",
+            f"model.dtype={side.dtype}",
+            f"acquisition={side.policy}",
+            "model=pretrained",
+            f"model.path={work / 'model'}",
+            "data=jsonl",
+            "reuse_labels=false",
+            f"data.path={work / 'prompts.jsonl'}",
+            "data.eval_limit=0",
+            "data.holdout=0",
+            f"rollout.max_response_tokens={tokens}",
+            "rollout.max_prompt_tokens=32",
+            "eval_every=0",
+            "save_every=0",
+            f"algorithm.lr={LR}",
+            "algorithm.micro_tokens=10240",
+            f"cluster.threads={THREADS}",
+            "warning.action=none",
         ],
         side,
-    )  # fmt: skip
+    )
     lines = (folder / "metrics/1.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, lines) if row["step"] >= 1]
     measured = Measured(
@@ -256,9 +279,12 @@ def _measure_all(tokens: int, rounds: int, steps: int, work: Path) -> dict[Side,
 
 def _run(command: Sequence[str], side: Side) -> str:
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True,
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": str(THREADS), "TOKENIZERS_PARALLELISM": "false"},
-    )  # fmt: skip
+    )
     if done.returncode:
         raise SystemExit(
             f"{side.name} failed with exit code {done.returncode}\n{done.stderr[-3000:]}"
@@ -270,15 +296,18 @@ def _record(figures: Figures, found: Mapping[tuple[str, str], float]) -> dict[st
     return {
         "sides": [
             {
-                "side": side.name, "policy": None if side.engine == "trl" else side.policy,
-                "step_seconds": m.step, "steps": len(m.seconds), "mean_tokens": mean(m.lengths),
+                "side": side.name,
+                "policy": None if side.engine == "trl" else side.policy,
+                "step_seconds": m.step,
+                "steps": len(m.seconds),
+                "mean_tokens": mean(m.lengths),
                 "trained": mean(m.trained) if m.trained else 1.0,
                 "phases": {phase: median(values) for phase, values in m.phases.items()},
             }
             for side, m in figures.items()
         ],
         "ratios": {f"{policy} {engine}": ratio for (policy, engine), ratio in found.items()},
-    }  # fmt: skip
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -44,7 +44,7 @@ class SlurmLauncher(_Launcher):
         """Submit what is still to be done."""
         from rlavr_hpc.cluster.outcomes import OUTCOMES  # noqa: PLC0415
         from rlavr_hpc.cluster.slurm.launch import launch_slurm  # noqa: PLC0415
-        from rlavr_hpc.overview.waiting import wait  # noqa: PLC0415
+        from rlavr_hpc.overview.wait_for_end import wait  # noqa: PLC0415
 
         sweeps = launch_slurm(self.context, self.config, job_overrides, given=self.settings)
         if self.settings.get("wait") and not self.settings.get("dry_run"):

@@ -49,7 +49,7 @@ class DivergedError(RlavrError):
     """An optimizer update gave a loss or gradient that is no number."""
 
 
-class GivenUpError(RlavrError):
+class OutOfTimeError(RlavrError):
     """Work in flight was given up on every rank, because a stop signal leaves no time for it."""
 
     exit_code = ExitCode.STOPPED

@@ -103,7 +103,7 @@ class LineWriter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class ReadLine:
     """One line of a JSON-lines file."""
 
     number: int
@@ -115,7 +115,7 @@ class Line:
     """As it stands in the file, without its line break."""
 
 
-def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
+def read_lines(path: Path, *, limit: int | None = None) -> Iterator[ReadLine]:
     r"""The complete lines of a JSON-lines file; a last line without `\n` was torn and is left out.
 
     Args:
@@ -136,7 +136,7 @@ def read_lines(path: Path, *, limit: int | None = None) -> Iterator[Line]:
             raise ValueError(f"{path}:{number}: not a JSON line ({error})") from error
         if not isinstance(row, dict):
             raise ValueError(f"{path}:{number}: a JSON object was expected")
-        yield Line(number=number, end=end, row=row, raw=raw)
+        yield ReadLine(number=number, end=end, row=row, raw=raw)
 
 
 def _raw_lines(path: Path) -> Iterator[bytes]:

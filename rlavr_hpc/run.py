@@ -12,11 +12,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from rlavr_hpc import shipped
 from rlavr_hpc.cluster.outcomes import OUTCOMES
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.config import shipped
+from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
-from rlavr_hpc.run_folder import single_run_dir
+from rlavr_hpc.runs.folder import single_run_dir
 from rlavr_hpc.trainer.job import end_process, run_job
 
 CONF = shipped.CONF

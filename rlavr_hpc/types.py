@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class StepKey:
     """Where in a run we are; every random choice depends on this and on nothing else."""
 
     seed: int
@@ -162,7 +162,7 @@ ResponseScores = Mapping[str, Sequence[ResponseScore]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnView:
+class SelfRewardInputs:
     """What the policy itself makes of one group's responses, as far as its reward asks for it."""
 
     scores: Sequence[ResponseScore] = ()
@@ -185,7 +185,7 @@ class HiddenStates:
 class View:
     """What an acquisition policy may know besides the candidates."""
 
-    place: Place
+    step_key: StepKey
     quota: int
     """At most this many labels."""
     responses: ResponseScores = field(default_factory=dict)
@@ -199,10 +199,10 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Selection:
     """What an acquisition policy wants to buy."""
 
-    wanted: tuple[str, ...]
+    selected: tuple[str, ...]
     """Prompt ids, most wanted first, no more than the quota."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """Acquisition score of each candidate, where the policy has one; none is below 0."""
@@ -212,14 +212,14 @@ class Choice:
     """Those of the gate that it trusts already: never bought, and trained on their vote."""
     pseudo: Mapping[str, str] = field(default_factory=dict)
     """Prompt id -> answer to train on instead of the present vote, should nobody buy the label."""
-    hold: bool = False
+    skip_update: bool = False
     """Leave the model as it is in this step: the acquisition policy is looking around first."""
     correct_elsewhere: Mapping[str, int] = field(default_factory=dict)
     """Its guess how many rollouts outside the vote are right, where it makes one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class LabelledGroup:
     """What a label that was just bought says about its group."""
 
     group: Group
@@ -271,7 +271,7 @@ def accepted_answers(label: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
+class TrainingGroup:
     """What one group is trained on."""
 
     group: Group

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.acquisition.label_source import LabelSource
-from rlavr_hpc.acquisition.ledger import Ledger, Rules, as_label
-from rlavr_hpc.acquisition.past import Purchase
+from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger, as_label
+from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.errors import LedgerError
-from rlavr_hpc.types import Choice, Group, Label, Place
+from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.types import Group, Label, Selection, StepKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Candidates:
     """What a policy may choose from at one step."""
 
     candidates: tuple[Group, ...]
@@ -24,14 +24,14 @@ class Offer:
     """Labels of this step's prompts that were bought before and are free now."""
 
 
-def make_offer(
-    groups: Sequence[Group], *, place: Place, ledger: Ledger, rules: Rules, quota: int
-) -> Offer:
+def find_candidates(
+    groups: Sequence[Group], *, step_key: StepKey, ledger: Ledger, rules: BudgetRules, quota: int
+) -> Candidates:
     """Split a step's groups into owned labels and candidates, and set the step's quota.
 
     The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
     """
-    past = ledger.book.before(place)
+    past = ledger.book.before(step_key)
     ids = [group.prompt.id for group in groups] if rules.reuse else []
     known = {prompt: past.labels[prompt] for prompt in ids if prompt in past.labels}
     owned = {
@@ -40,7 +40,7 @@ def make_offer(
         if (label := as_label(prompt, purchase, reused=True))
     }
     left = quota if rules.total is None else min(quota, rules.total - past.asked)
-    return Offer(
+    return Candidates(
         candidates=tuple(
             g for g in groups if g.prompt.id not in owned and g.prompt.id not in past.void
         ),
@@ -50,7 +50,12 @@ def make_offer(
 
 
 def buy_labels(
-    choice: Choice, *, offer: Offer, place: Place, ledger: Ledger, source: LabelSource
+    selection: Selection,
+    *,
+    offer: Candidates,
+    step_key: StepKey,
+    ledger: Ledger,
+    source: LabelSource,
 ) -> dict[str, Label]:
     """Buy what the policy chose and return every label this step may be trained on.
 
@@ -62,15 +67,15 @@ def buy_labels(
         LedgerError: the record cannot be written, or the policy chose what was not on offer; no
             label of this step was used.
     """
-    strangers = set(choice.wanted) - {group.prompt.id for group in offer.candidates}
+    strangers = set(selection.selected) - {group.prompt.id for group in offer.candidates}
     if strangers:
         raise LedgerError(f"the policy chose {sorted(strangers)[0]!r}, which is not on offer")
-    decided = ledger.decide(place, choice.wanted, quota=offer.quota)
-    missing = [prompt for prompt in decided if ledger.outcome(place, prompt) is None]
+    decided = ledger.decide(step_key, selection.selected, quota=offer.quota)
+    missing = [prompt for prompt in decided if ledger.outcome(step_key, prompt) is None]
     if missing:
         answers = source.reveal(missing)
         ledger.commit(
-            place,
+            step_key,
             {
                 prompt: Purchase(
                     answer=answers.get(prompt), cost=source.cost if prompt in answers else 0.0
@@ -80,7 +85,7 @@ def buy_labels(
         )
     bought = dict(offer.owned)
     for prompt in decided:
-        purchase = ledger.outcome(place, prompt)
+        purchase = ledger.outcome(step_key, prompt)
         assert purchase is not None
         if label := as_label(prompt, purchase):
             bought[prompt] = label

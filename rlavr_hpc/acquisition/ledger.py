@@ -12,25 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.chain import (
+from rlavr_hpc.acquisition.ledger_lines import (
     GENESIS,
-    chain,
-    check_chain,
+    chain_line,
     check_fields,
+    check_hash_chain,
     check_spelling,
 )
-from rlavr_hpc.acquisition.past import Past, Purchase, Step, Walk
-from rlavr_hpc.attempts import accepted_lines, segment
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.acquisition.purchase_history import BranchHistory, Purchase, PurchaseHistory, Step
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.io import LineWriter, make_folder
-from rlavr_hpc.types import Label, Place
+from rlavr_hpc.runs.attempts import accepted_lines, segment
+from rlavr_hpc.types import Label, StepKey
 
 FOLDER = "ledger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class BudgetRules:
     """What a run's config allows besides the quota, which stands in every decision."""
 
     total: int | None
@@ -39,13 +39,13 @@ class Rules:
     """Whether a label bought once is free afterwards."""
 
 
-def rules_of(config: RunConfig) -> Rules:
+def budget_rules(config: RunConfig) -> BudgetRules:
     """The rules of a run."""
-    return Rules(total=config.budget_total, reuse=config.reuse_labels)
+    return BudgetRules(total=config.budget_total, reuse=config.reuse_labels)
 
 
 @dataclass(slots=True)
-class Book:
+class LedgerState:
     """All purchases that count, in the order of the run."""
 
     decisions: dict[Step, tuple[str, ...]] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Book:
     lines: int = 0
     head: str = GENESIS
     """Hash of the last line."""
-    _walk: Walk = field(default_factory=Walk, repr=False, compare=False)
+    _walk: BranchHistory = field(default_factory=BranchHistory, repr=False, compare=False)
     _alike: dict[tuple[str | None, float], Purchase] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -67,7 +67,7 @@ class Book:
         Raises:
             LedgerError: naming `where`, the line's file and number.
         """
-        check_chain(row, head=self.head, number=self.lines, where=where)
+        check_hash_chain(row, head=self.head, number=self.lines, where=where)
         check_fields(row, where)
         key = (row["branch"], row["step"])
         if row["kind"] == "intent":
@@ -101,17 +101,17 @@ class Book:
         self._walk.changed(key)
         self.purchases[key][decided[decided.index(prompt)]] = purchase  # one text, not two alike
 
-    def before(self, place: Place) -> Past:
-        """What a run has behind it at `place`; valid until the next call.
+    def before(self, step_key: StepKey) -> PurchaseHistory:
+        """What a run has behind it at `step_key`; valid until the next call.
 
         A resumed run also finds purchases of steps it is about to do again; they do not count as
         known yet, else the step would be decided differently than it was.
         """
-        return self._walk.before((place.branch, place.step), self.purchases)
+        return self._walk.before((step_key.branch, step_key.step), self.purchases)
 
-    def check(self, rules: Rules) -> None:
+    def check(self, rules: BudgetRules) -> None:
         """Raise LedgerError where the purchases break the run's rules."""
-        spent = sum(len(wanted) for wanted in self.decisions.values())
+        spent = sum(len(selected) for selected in self.decisions.values())
         if rules.total is not None and spent > rules.total:
             raise LedgerError(f"{spent} labels asked for, budget_total={rules.total}")
         if rules.reuse:
@@ -133,21 +133,21 @@ class Book:
         """Labels paid for."""
         return sum(p.answer is not None for step in self.purchases.values() for p in step.values())
 
-    def bought_until(self, place: Place) -> int:
-        """Labels paid for up to and with the step at `place`, also when later steps are known."""
-        return self.before(place).bought + sum(p.answer is not None for p in self._at(place))
+    def bought_until(self, step_key: StepKey) -> int:
+        """Labels paid for up to and with this step, also when later steps are known."""
+        return self.before(step_key).bought + sum(p.answer is not None for p in self._at(step_key))
 
-    def asked_until(self, place: Place) -> int:
+    def asked_until(self, step_key: StepKey) -> int:
         """The same with the void ones."""
-        return self.before(place).asked + len(self._at(place))
+        return self.before(step_key).asked + len(self._at(step_key))
 
-    def _at(self, place: Place) -> Collection[Purchase]:
-        return self.purchases.get((place.branch, place.step), {}).values()
+    def _at(self, step_key: StepKey) -> Collection[Purchase]:
+        return self.purchases.get((step_key.branch, step_key.step), {}).values()
 
-    def until(self, place: Place) -> Book:
-        """Purchases up to and with the step at `place`; to be counted, not to be continued."""
-        here = (place.branch, place.step)
-        return Book(purchases={key: p for key, p in self.purchases.items() if key <= here})
+    def until(self, step_key: StepKey) -> LedgerState:
+        """Purchases up to and with the step at `step_key`; to be counted, not to be continued."""
+        here = (step_key.branch, step_key.step)
+        return LedgerState(purchases={key: p for key, p in self.purchases.items() if key <= here})
 
     @property
     def void(self) -> int:
@@ -166,7 +166,7 @@ class Book:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class LedgerPosition:
     """How far a ledger had come when a checkpoint was taken."""
 
     lines: int
@@ -174,7 +174,7 @@ class Position:
     """Hash of the last of them."""
 
 
-def read_book(run_dir: Path, *, past: Position | None = None) -> Book:
+def read_ledger(run_dir: Path, *, past: LedgerPosition | None = None) -> LedgerState:
     """Everything that counts in a run's ledger.
 
     Args:
@@ -184,7 +184,7 @@ def read_book(run_dir: Path, *, past: Position | None = None) -> Book:
     Raises:
         LedgerError: a line is damaged or contradicts the others; the message names it.
     """
-    book = Book()
+    book = LedgerState()
     try:
         for _, path, line in accepted_lines(run_dir, FOLDER):
             where = f"{path}:{line.number}"
@@ -218,26 +218,28 @@ class Ledger:
         Raises:
             LedgerError: the record is damaged or cannot be written.
         """
-        self.book = read_book(run_dir)
+        self.book = read_ledger(run_dir)
         self._fence = fence
         make_folder(run_dir / FOLDER)
         self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
 
-    def decide(self, place: Place, wanted: Iterable[str], *, quota: int) -> tuple[str, ...]:
+    def decide(self, step_key: StepKey, selected: Iterable[str], *, quota: int) -> tuple[str, ...]:
         """Record what this step buys of `quota`; a step decided before keeps its decision."""
-        key = (place.branch, place.step)
-        prompts = tuple(wanted)
+        key = (step_key.branch, step_key.step)
+        prompts = tuple(selected)
         if len(prompts) > quota:
-            raise LedgerError(f"step {place.step}: {len(prompts)} labels wanted, {quota} allowed")
+            raise LedgerError(
+                f"step {step_key.step}: {len(prompts)} labels wanted, {quota} allowed"
+            )
         if key not in self.book.decisions and quota:  # to buy nothing is a decision, too
-            self._append(place, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
+            self._append(step_key, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
         return self.book.decisions.get(key, ())
 
-    def outcome(self, place: Place, prompt_id: str) -> Purchase | None:
+    def outcome(self, step_key: StepKey, prompt_id: str) -> Purchase | None:
         """What became of an intent; None while it is open."""
-        return self.book.purchases[place.branch, place.step].get(prompt_id)
+        return self.book.purchases[step_key.branch, step_key.step].get(prompt_id)
 
-    def commit(self, place: Place, purchases: Mapping[str, Purchase]) -> None:
+    def commit(self, step_key: StepKey, purchases: Mapping[str, Purchase]) -> None:
         """Record labels, all in one durable write."""
         rows: list[dict[str, Any]] = []
         for prompt, purchase in purchases.items():
@@ -245,19 +247,19 @@ class Ledger:
             if purchase.answer is not None:
                 row |= {"kind": "commit", "label": purchase.answer}
             rows.append(row)
-        self._append(place, rows)
+        self._append(step_key, rows)
 
-    def _append(self, place: Place, rows: list[dict[str, Any]]) -> None:
+    def _append(self, step_key: StepKey, rows: list[dict[str, Any]]) -> None:
         self._fence()
-        chained = chain(rows, place, head=self.book.head, number=self.book.lines)
+        chained = chain_line(rows, step_key, head=self.book.head, number=self.book.lines)
         for row in chained:
-            check_fields(row, f"step {place.step}")
+            check_fields(row, f"step {step_key.step}")
         try:
             self._writer.append(chained)
         except OSError as error:
             raise LedgerError(
                 f"{self._writer.path}: cannot be written ({error.strerror}); no label of step "
-                f"{place.step} was used. Make room and start the same command again"
+                f"{step_key.step} was used. Make room and start the same command again"
             ) from error
         for row in chained:
             self.book.enter(row, str(self._writer.path))

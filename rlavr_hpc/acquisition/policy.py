@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from rlavr_hpc.types import Choice, Group, Lesson, View
+from rlavr_hpc.types import Group, LabelledGroup, Selection, View
 
 
 class AcquisitionPolicy(Protocol):
@@ -15,7 +15,7 @@ class AcquisitionPolicy(Protocol):
     `View.responses`, `needs_hidden` for `View.hidden`.
     """
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """At most `view.quota` of the candidates, most wanted first."""
 
 
@@ -23,10 +23,10 @@ class AcquisitionPolicy(Protocol):
 class LearningPolicy(Protocol):
     """A policy that learns from the labels it has bought; its state is part of a checkpoint."""
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """As any policy's."""
 
-    def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
+    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Learn from the step's new labels; `view` is that of `choose`. Returns losses by name."""
 
     def state(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class LearningPolicy(Protocol):
         """
 
 
-def choose_top(scores: Mapping[str, float], *, quota: int) -> Choice:
+def choose_top(scores: Mapping[str, float], *, quota: int) -> Selection:
     """The `quota` highest scores; ties keep the order of the batch."""
     ranked = sorted(scores, key=lambda prompt: -scores[prompt])  # sorted() is stable
-    return Choice(wanted=tuple(ranked[:quota]), scores=scores)
+    return Selection(selected=tuple(ranked[:quota]), scores=scores)

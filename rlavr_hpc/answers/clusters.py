@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from rlavr_hpc.answers.equivalence import Reading, decide, decide_known, known_pair, sorted_pair
-from rlavr_hpc.answers.exact import without_percent
-from rlavr_hpc.answers.strikes import Pair
+from rlavr_hpc.answers.equivalence import (
+    ParsedAnswer,
+    decide,
+    decide_known,
+    known_pair,
+    sorted_pair,
+)
+from rlavr_hpc.answers.exact.read import without_percent
+from rlavr_hpc.answers.sandbox.timeouts import Pair
 
 Clusters = tuple[tuple[int, ...], ...]
 
@@ -30,7 +36,7 @@ class Clustering:
     """Indices of answers whose reading or comparison passed a limit; they are in no cluster."""
 
 
-def classes_of(readings: Sequence[Reading | None]) -> list[list[int]]:
+def classes_of(readings: Sequence[ParsedAnswer | None]) -> list[list[int]]:
     """Indices with equal keys, in order of first appearance; without those that say nothing."""
     plain = {
         reading.key
@@ -44,7 +50,7 @@ def classes_of(readings: Sequence[Reading | None]) -> list[list[int]]:
     return list(classes.values())
 
 
-def _key(reading: Reading, plain: set[Hashable]) -> Hashable:
+def _key(reading: ParsedAnswer, plain: set[Hashable]) -> Hashable:
     """`28%` is 0.28, unless this group holds a 28 for it to agree with, and no 0.28."""
     bare = without_percent(reading.exact) if reading.exact is not None else None
     if bare is None or bare.key not in plain or reading.key in plain:
@@ -52,7 +58,7 @@ def _key(reading: Reading, plain: set[Hashable]) -> Hashable:
     return bare.key
 
 
-def open_pairs(readings: Sequence[Reading | None]) -> list[Pair]:
+def open_pairs(readings: Sequence[ParsedAnswer | None]) -> list[Pair]:
     """The comparisons a group still needs."""
     return [
         sorted_pair(one, other)
@@ -61,7 +67,9 @@ def open_pairs(readings: Sequence[Reading | None]) -> list[Pair]:
     ]
 
 
-def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | None]) -> Clustering:
+def cluster(
+    readings: Sequence[ParsedAnswer | None], compared: Mapping[Pair, bool | None]
+) -> Clustering:
     """Join the classes that are equal.
 
     Args:
@@ -88,7 +96,7 @@ def cluster(readings: Sequence[Reading | None], compared: Mapping[Pair, bool | N
     )
 
 
-def open_pairs_with_known(answer: Reading, golds: Sequence[Reading]) -> list[Pair]:
+def open_pairs_with_known(answer: ParsedAnswer, golds: Sequence[ParsedAnswer]) -> list[Pair]:
     """The comparisons with accepted answers that need a grader; none when one surely is equal."""
     told = [decide_known(answer, gold) for gold in golds if not (answer.gave_up or gold.gave_up)]
     if True in told:
@@ -98,7 +106,7 @@ def open_pairs_with_known(answer: Reading, golds: Sequence[Reading]) -> list[Pai
 
 
 def equals_known(
-    answer: Reading, golds: Sequence[Reading], compared: Mapping[Pair, bool | None]
+    answer: ParsedAnswer, golds: Sequence[ParsedAnswer], compared: Mapping[Pair, bool | None]
 ) -> bool | None:
     """Whether an answer equals one of the accepted answers; None = a limit was passed.
 
@@ -153,12 +161,14 @@ def join(nodes: Sequence[int], relation: Mapping[tuple[int, int], bool | None]) 
     return groups
 
 
-def _first_readings(readings: Sequence[Reading | None]) -> list[tuple[Reading, Reading]]:
+def _first_readings(
+    readings: Sequence[ParsedAnswer | None],
+) -> list[tuple[ParsedAnswer, ParsedAnswer]]:
     first = [_spokesman(readings, members) for members in classes_of(readings)]
     return list(combinations(first, 2))
 
 
-def _spokesman(readings: Sequence[Reading | None], members: Sequence[int]) -> Reading:
+def _spokesman(readings: Sequence[ParsedAnswer | None], members: Sequence[int]) -> ParsedAnswer:
     """The reading by which a class is compared: the first without a percent sign, if any."""
     found = [r for i in members if (r := readings[i]) is not None]
     return next((r for r in found if not (r.exact and r.exact.percent)), found[0])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from rlavr_hpc.answers.exact import (
+from rlavr_hpc.answers.exact.read import (
     NEAR,
     Form,
     approximate,
@@ -21,12 +21,12 @@ from rlavr_hpc.answers.exact import (
     equal_to_known,
     read_exact,
 )
-from rlavr_hpc.answers.grader_pool import GraderPool
-from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, MATCHES, READ, SAME, TEXT
-from rlavr_hpc.answers.strikes import Pair, Source, Strikes
+from rlavr_hpc.answers.sandbox.pool import GraderPool
+from rlavr_hpc.answers.sandbox.protocol import GAVE_UP, LATEX, MATCHES, READ, SAME, TEXT
+from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer, TimeoutScheduler
 
 if TYPE_CHECKING:
-    from rlavr_hpc.answers.grader import Request
+    from rlavr_hpc.answers.sandbox.process import Request
 
 CACHE_BYTES = 64 << 20
 """Bound on what is remembered, about; half for readings, half for comparisons."""
@@ -38,10 +38,10 @@ FLOOR = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ParsedAnswer:
     """What a text says."""
 
-    source: Source
+    source: RawAnswer
     key: Hashable
     """The same for texts that surely say the same."""
     shown: str
@@ -69,7 +69,7 @@ class Equality:
         """
         self._start_pool = start_pool
         self._pool: GraderPool | None = None
-        self._readings: LRUCache[Source, Reading | None] = LRUCache(
+        self._readings: LRUCache[RawAnswer, ParsedAnswer | None] = LRUCache(
             cache_bytes // 2, getsizeof=_size_of_reading
         )
         self._pairs: LRUCache[Pair, tuple[Pair, bool | None, float]] = LRUCache(
@@ -94,10 +94,10 @@ class Equality:
             self._pool.close()
             self._pool = None
 
-    def read(self, sources: Iterable[Source]) -> dict[Source, Reading | None]:
+    def read(self, sources: Iterable[RawAnswer]) -> dict[RawAnswer, ParsedAnswer | None]:
         """What each text says; None where there is no answer in it."""
-        found: dict[Source, Reading | None] = {}
-        unknown: list[Source] = []
+        found: dict[RawAnswer, ParsedAnswer | None] = {}
+        unknown: list[RawAnswer] = []
         for source in dict.fromkeys(sources):
             if source in self._readings:
                 found[source] = self._readings[source]
@@ -115,14 +115,15 @@ class Equality:
     def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
         """What math-verify says of each pair; None = past a limit.
 
-        An answer that is costly again and again is not tried further in this call, see `Strikes`;
+        An answer that times out again and again is not tried further in this call, see
+        `TimeoutScheduler`;
         the outcome depends on the pairs alone, not on what is remembered.
         """
         found: dict[Pair, bool | None] = {}
         pending = list(dict.fromkeys(pairs))
         if not pending:
             return found
-        strikes = Strikes(cpu_seconds=self.pool.limits.cpu_seconds, innocent=_is_exact)
+        strikes = TimeoutScheduler(cpu_seconds=self.pool.limits.cpu_seconds, innocent=_is_exact)
         while pending:
             wave, pending = strikes.next_wave(pending)
             for pair, (equal, seconds) in self._ask(wave).items():
@@ -146,32 +147,32 @@ class Equality:
         return found
 
 
-def sorted_pair(one: Reading, other: Reading) -> Pair:
+def sorted_pair(one: ParsedAnswer, other: ParsedAnswer) -> Pair:
     """The pair under which two readings are compared."""
     first, second = sorted((one.source, other.source))
     return SAME, first, second
 
 
-def known_pair(answer: Reading, known: Reading) -> Pair:
+def known_pair(answer: ParsedAnswer, known: ParsedAnswer) -> Pair:
     """The pair under which an answer is compared with a known one."""
     return MATCHES, known.source, answer.source
 
 
-def decide(one: Reading, other: Reading) -> bool | None:
+def decide(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
     """Whether two readings are equal, if that can be told without a grader; else None."""
     if one.exact is not None and other.exact is not None:
         return equal_exactly(one.exact, other.exact)
     return _decide_rest(one, other)
 
 
-def decide_known(answer: Reading, known: Reading) -> bool | None:
+def decide_known(answer: ParsedAnswer, known: ParsedAnswer) -> bool | None:
     """The same against a known answer; see `equal_to_known`."""
     if answer.exact is not None and known.exact is not None:
         return equal_to_known(answer.exact, known.exact)
     return _decide_rest(answer, known)
 
 
-def _decide_rest(one: Reading, other: Reading) -> bool | None:
+def _decide_rest(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
     if one.key == other.key:
         return True
     if not (one.comparable or other.comparable):
@@ -183,22 +184,24 @@ def _decide_rest(one: Reading, other: Reading) -> bool | None:
     return None
 
 
-def _read_here(source: Source) -> Reading | None:
+def _read_here(source: RawAnswer) -> ParsedAnswer | None:
     """Read it without a grader; None = it needs one."""
     mode, text = source
     if mode == TEXT:
-        return Reading(source=source, key=text, shown=text, comparable=False)
+        return ParsedAnswer(source=source, key=text, shown=text, comparable=False)
     form = read_exact(text) if mode == LATEX else None
     if form is None:
         return None
-    return Reading(source=source, key=form.key, shown=text, exact=form, value=approximate(form))
+    return ParsedAnswer(
+        source=source, key=form.key, shown=text, exact=form, value=approximate(form)
+    )
 
 
-def _is_exact(source: Source) -> bool:
+def _is_exact(source: RawAnswer) -> bool:
     return _read_here(source) is not None
 
 
-def _reading(source: Source, reply: object) -> Reading | None:
+def _reading(source: RawAnswer, reply: object) -> ParsedAnswer | None:
     """What a grader replied; a reply of another shape than ours counts as given up."""
     mode, text = source
     shown = text if mode == LATEX else ""
@@ -206,11 +209,13 @@ def _reading(source: Source, reply: object) -> Reading | None:
         case None:
             return None
         case [str(form), bool(computable), None, str(found)]:
-            return Reading(source=source, key=form, shown=shown or found, comparable=computable)
+            return ParsedAnswer(
+                source=source, key=form, shown=shown or found, comparable=computable
+            )
         case [str(form), True, [float(real), float(imaginary)], str(found)]:
             value = None if "%" in text else complex(real, imaginary)
-            return Reading(source=source, key=form, shown=shown or found, value=value)
-    return Reading(
+            return ParsedAnswer(source=source, key=form, shown=shown or found, value=value)
+    return ParsedAnswer(
         source=source, key=("gave up", text), shown=shown, comparable=False, gave_up=True
     )
 
@@ -221,7 +226,7 @@ def _remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
         cache[key] = value
 
 
-def _size_of_reading(reading: Reading | None) -> int:
+def _size_of_reading(reading: ParsedAnswer | None) -> int:
     if reading is None:
         return ENTRY_BYTES
     terms = sum(len(item) for item in reading.exact.items) if reading.exact else 0

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.protocol import ANY, LATEX, TEXT
-from rlavr_hpc.config_grading import Extract
+from rlavr_hpc.answers.sandbox.protocol import ANY, LATEX, TEXT
+from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import accepted_answers
 

@@ -10,10 +10,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig
@@ -21,14 +19,11 @@ from tqdm import tqdm
 
 from rlavr_hpc.cluster.compose import Composer
 from rlavr_hpc.cluster.outcomes import OUTCOMES
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.config.run import resolve
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.identity import hash8
-from rlavr_hpc.io import make_folder, write_atomic
-from rlavr_hpc.run_folder import Start, check_start, open_run_folder, sweep_run_dir
+from rlavr_hpc.runs.folder import Start, check_start, open_run_folder, sweep_run_dir
+from rlavr_hpc.runs.sweep_plan import Job, write_plan
 
-VERSION = 1
-PLAN = "sweep.json"
 MANY = 20
 """Jobs, from which on composing shows its progress."""
 SPARE_SECONDS = 10
@@ -36,15 +31,6 @@ SPARE_SECONDS = 10
 STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL)
 
 log = logging.getLogger("rlavr_hpc")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One run of a sweep."""
-
-    overrides: tuple[str, ...]
-    config: RunConfig
-    folder: Path
 
 
 def compose_jobs(
@@ -65,48 +51,6 @@ def compose_jobs(
         folder = sweep_run_dir(checked)
         jobs.setdefault(folder, Job(overrides=tuple(overrides), config=checked, folder=folder))
     return list(jobs.values())
-
-
-def write_plan(jobs: Sequence[Job]) -> Path:
-    """Add the jobs to ROOT/NAME/sweep.json; runs planned earlier keep their index.
-
-    Returns:
-        The plan's path.
-
-    Raises:
-        UserError: the folder cannot be written or its plan cannot be read.
-    """
-    path = jobs[0].folder.parent / PLAN
-    try:
-        make_folder(path.parent)
-        runs = _planned(path) if path.exists() else []
-        given = {job.folder.name: job.config.steps for job in jobs}
-        known = [Path(run["folder"]).name for run in runs]
-        runs = [
-            {**run, "steps": given.get(name, run.get("steps"))}
-            for name, run in zip(known, runs, strict=True)
-        ]
-        new = [job for job in jobs if job.folder.name not in known]
-        runs += [
-            {
-                "index": index, "overrides": list(job.overrides), "run_id": hash8(job.config),
-                "folder": str(job.folder), "steps": job.config.steps,
-                "labels_allowed": job.config.labels_allowed(job.config.steps),
-            }
-            for index, job in enumerate(new, start=len(runs))
-        ]  # fmt: skip
-        plan = {"version": VERSION, "name": jobs[0].config.name, "runs": runs}
-        write_atomic(path, json.dumps(plan, indent=1) + "\n")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} cannot be used: {error}") from error
-    return path
-
-
-def _planned(path: Path) -> list[dict[str, Any]]:
-    plan = json.loads(path.read_text())
-    if plan["version"] != VERSION:
-        raise UserError(f"{path}: version {plan['version']!r} is not {VERSION}, the one known here")
-    return list(plan["runs"])
 
 
 def launch_local(

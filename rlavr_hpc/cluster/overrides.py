@@ -9,9 +9,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.config.run import RunConfig, resolve
+from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.shipped import CONF
 
 
 def config_of(overrides: Sequence[str]) -> RunConfig:

@@ -112,7 +112,7 @@ class Deadline:
         yield
         self._usual[kind] = self.now() - begun
 
-    def hopeless(self) -> bool:
+    def out_of_time(self) -> bool:
         """Whether to give up what is in flight: the rest of it and a checkpoint no longer fit."""
         if self.stop.received is None:
             return False

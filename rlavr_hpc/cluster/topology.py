@@ -117,9 +117,10 @@ def slurm_start(environment: Mapping[str, str]) -> SlurmStart | None:
     if not job:
         return None
     return SlurmStart(
-        job=job, restart=_number(environment, "SLURM_RESTART_COUNT"),
+        job=job,
+        restart=_number(environment, "SLURM_RESTART_COUNT"),
         node=environment.get("SLURMD_NODENAME", socket.gethostname()),
-    )  # fmt: skip
+    )
 
 
 def start_name(environment: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rlavr_hpc.config_data import DataConfig, DataKind
+from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.puzzles import make_dataset
 from rlavr_hpc.data.tables import read_dataset

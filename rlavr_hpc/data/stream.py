@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.types import Place, Prompt
+from rlavr_hpc.types import Prompt, StepKey
 
 EPOCH_STREAM = 11
 """Keeps the shuffle apart from every other use of the run seed."""
@@ -35,10 +35,10 @@ class PromptStream:
         """Full batches in the data set."""
         return len(self.prompts) // self.batch
 
-    def at(self, place: Place) -> list[Prompt]:
+    def at(self, step_key: StepKey) -> list[Prompt]:
         """The batch of a step (counted from 1)."""
-        epoch, index = divmod(place.step - 1, self.steps_per_epoch)
-        entropy = [place.seed, place.branch, EPOCH_STREAM, epoch]
+        epoch, index = divmod(step_key.step - 1, self.steps_per_epoch)
+        entropy = [step_key.seed, step_key.branch, EPOCH_STREAM, epoch]
         order = np.random.default_rng(np.random.SeedSequence(entropy)).permutation(
             len(self.prompts)
         )

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlavr_hpc.config_data import DataKind
+from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rlavr_hpc.config_data import ChatTemplate, DataConfig, Overlong
+from rlavr_hpc.config.data import ChatTemplate, DataConfig, Overlong
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import Prompt, Question
 

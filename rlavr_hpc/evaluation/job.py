@@ -12,14 +12,14 @@ from typing import Any
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
-from rlavr_hpc.evaluation.options import Options
-from rlavr_hpc.evaluation.subject import find_subject, settings_of
+from rlavr_hpc.evaluation.evaluated_model import find_subject, settings_of
+from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.test_sets import load_sets
-from rlavr_hpc.run_folder import check_writable
+from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_logging
 
 
-def run_evaluation(options: Options) -> tuple[ExitCode, list[dict[str, Any]]]:
+def run_evaluation(options: EvaluationOptions) -> tuple[ExitCode, list[dict[str, Any]]]:
     """Measure, or continue, or recognize as finished.
 
     Returns:
@@ -38,7 +38,7 @@ def run_evaluation(options: Options) -> tuple[ExitCode, list[dict[str, Any]]]:
         return ExitCode.FAILED, []
 
 
-def _evaluate(options: Options, stop: StopFlag) -> list[dict[str, Any]]:
+def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]]:
     topology = read_topology(os.environ, threads=options.threads, runs_per_node=1)
     set_up_logging(topology)
     subject = find_subject(options.model, step=options.step)
@@ -59,7 +59,7 @@ def _evaluate(options: Options, stop: StopFlag) -> list[dict[str, Any]]:
 
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.evaluation.on_ranks import carry_out, join  # noqa: PLC0415
+    from rlavr_hpc.evaluation.distributed import carry_out, join  # noqa: PLC0415
     from rlavr_hpc.evaluation.plan import make_plan  # noqa: PLC0415
 
     device = join(topology)

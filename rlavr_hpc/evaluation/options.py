@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlavr_hpc.config_data import ChatTemplate
-from rlavr_hpc.config_grading import Extract
-from rlavr_hpc.config_groups import Dtype, Engine, at_least
+from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.data import ChatTemplate
+from rlavr_hpc.config.grading import Extract
+from rlavr_hpc.config.model import Dtype
+from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.errors import UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """One start of `python -m rlavr_hpc.evaluate`."""
+class EvaluationOptions:
+    """One start of `rlavr evaluate`."""
 
     model: str
     on: Sequence[str]

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.data.dataset import answers_fingerprint
-from rlavr_hpc.evaluation.bench import Job
-from rlavr_hpc.evaluation.options import Options
+from rlavr_hpc.evaluation.evaluated_model import RunSubject, Settings, Subject
+from rlavr_hpc.evaluation.measure import SetToMeasure
+from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.prompts import fingerprint, prepare, with_limits
-from rlavr_hpc.evaluation.subject import RunSubject, Settings, Subject
 from rlavr_hpc.evaluation.test_sets import ProblemSet
-from rlavr_hpc.evaluation.weights import Found, find_weights
-from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.language import Language, load_language
+from rlavr_hpc.evaluation.weights import FoundWeights, find_weights
+from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 
 FOLDER = "evaluation"
 
@@ -28,16 +28,16 @@ class Plan:
     """What is measured, and where it goes."""
 
     out: Path
-    found: Found
-    language: Language
+    found: FoundWeights
+    bundle: TokenizerBundle
     settings: Settings
-    jobs: tuple[Job, ...]
+    jobs: tuple[SetToMeasure, ...]
     headers: tuple[dict[str, Any], ...]
     """Per job, what decides its results."""
 
 
 def make_plan(
-    options: Options, subject: Subject, settings: Settings, sets: Sequence[ProblemSet]
+    options: EvaluationOptions, subject: Subject, settings: Settings, sets: Sequence[ProblemSet]
 ) -> Plan:
     """Find the weights and make the prompts. All ranks call this together.
 
@@ -45,9 +45,9 @@ def make_plan(
         UserError: the model, its checkpoint or its size do not fit what is asked.
     """
     unlimited = replace(settings.rollout, max_prompt_tokens=1, max_response_tokens=1)
-    language = load_language(replace(settings, rollout=unlimited), quiet=True)
-    found = ranks.on_main(lambda: find_weights(subject, language))
-    jobs = tuple(prepare(s, settings, language, chunk=options.chunk) for s in sets)
+    bundle = load_tokenizer(replace(settings, rollout=unlimited), quiet=True)
+    found = distributed.on_main(lambda: find_weights(subject, bundle))
+    jobs = tuple(prepare(s, settings, bundle, chunk=options.chunk) for s in sets)
     for job in jobs:
         for note in job.problems.notes:
             log.info("%s", note)
@@ -57,14 +57,14 @@ def make_plan(
     return Plan(
         out=options.out or _default_out(subject, found),
         found=found,
-        language=language,
-        settings=with_limits(settings, jobs, language),
+        bundle=bundle,
+        settings=with_limits(settings, jobs, bundle),
         jobs=jobs,
-        headers=tuple(_header(job, options, settings, language, found) for job in jobs),
+        headers=tuple(_header(job, options, settings, bundle, found) for job in jobs),
     )
 
 
-def _default_out(subject: Subject, found: Found) -> Path:
+def _default_out(subject: Subject, found: FoundWeights) -> Path:
     if isinstance(subject, RunSubject):
         assert found.checkpoint is not None
         return subject.run_dir / FOLDER / found.checkpoint.folder.name
@@ -72,25 +72,36 @@ def _default_out(subject: Subject, found: Found) -> Path:
 
 
 def _header(
-    job: Job, options: Options, settings: Settings, language: Language, found: Found
+    job: SetToMeasure,
+    options: EvaluationOptions,
+    settings: Settings,
+    bundle: TokenizerBundle,
+    found: FoundWeights,
 ) -> dict[str, Any]:
     asked, data = job.problems.settings, settings.data
     return {
         "set": job.problems.name,
         "model": found.identity.as_dict(),
         "settings": {
-            "samples": asked.samples, "temperature": asked.temperature, "top_p": asked.top_p,
-            "max_response_tokens": asked.max_response_tokens, "seed": options.seed,
-            "limit": options.limit, "chunk": job.chunk,
-            "engine": str(settings.rollout.engine), "dtype": str(settings.model.dtype),
-            "chat_template": str(data.chat_template), "system_prompt": data.system_prompt,
+            "samples": asked.samples,
+            "temperature": asked.temperature,
+            "top_p": asked.top_p,
+            "max_response_tokens": asked.max_response_tokens,
+            "seed": options.seed,
+            "limit": options.limit,
+            "chunk": job.chunk,
+            "engine": str(settings.rollout.engine),
+            "dtype": str(settings.model.dtype),
+            "chat_template": str(data.chat_template),
+            "system_prompt": data.system_prompt,
             "extract": str(settings.grading.extract),
             "cpu_seconds": settings.grading.cpu_seconds,
             "memory_mib": settings.grading.memory_mib,
-            "enable_thinking": data.enable_thinking, "stop_token_ids": sorted(language.stop_ids),
+            "enable_thinking": data.enable_thinking,
+            "stop_token_ids": sorted(bundle.stop_ids),
         },
         "data": {
             "prompts": fingerprint(job.prompts),
             "answers": answers_fingerprint(job.problems.answers),
         },
-    }  # fmt: skip
+    }

@@ -11,17 +11,17 @@ from transformers import AutoConfig
 
 from rlavr_hpc.data import templates
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.evaluation.bench import CHUNK_SAMPLES, Job
-from rlavr_hpc.evaluation.subject import Settings
+from rlavr_hpc.evaluation.evaluated_model import Settings
+from rlavr_hpc.evaluation.measure import CHUNK_SAMPLES, SetToMeasure
 from rlavr_hpc.evaluation.test_sets import ProblemSet
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.trainer.language import Language
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt
 
 
 def prepare(
-    problems: ProblemSet, settings: Settings, language: Language, *, chunk: int | None
-) -> Job:
+    problems: ProblemSet, settings: Settings, bundle: TokenizerBundle, *, chunk: int | None
+) -> SetToMeasure:
     """Template and tokenize a test set.
 
     No problem is left out for its length, except from a run's held-out set, which the run itself
@@ -34,21 +34,26 @@ def prepare(
     if problems.siblings:
         limit = settings.rollout.max_prompt_tokens
         templated = templates.prepare(
-            problems.siblings, language.tokenizer, config=settings.data, max_tokens=sys.maxsize
+            problems.siblings, bundle.tokenizer, config=settings.data, max_tokens=sys.maxsize
         ).templated
     prepared = templates.prepare(
-        problems.questions, language.tokenizer, config=settings.data, max_tokens=limit,
+        problems.questions,
+        bundle.tokenizer,
+        config=settings.data,
+        max_tokens=limit,
         templated=templated,
-    )  # fmt: skip
+    )
     samples = problems.settings.samples
-    return Job(
+    return SetToMeasure(
         problems=problems,
         prompts=prepared.prompts,
         chunk=chunk or max(1, CHUNK_SAMPLES // samples),
     )
 
 
-def with_limits(settings: Settings, jobs: Sequence[Job], language: Language) -> Settings:
+def with_limits(
+    settings: Settings, jobs: Sequence[SetToMeasure], bundle: TokenizerBundle
+) -> Settings:
     """With token limits that hold every prompt and every response of all sets.
 
     Raises:
@@ -62,7 +67,7 @@ def with_limits(settings: Settings, jobs: Sequence[Job], language: Language) -> 
     name = max(lengths, key=lengths.__getitem__)
     response = max(job.sampling.max_tokens for job in jobs)
     architecture = AutoConfig.from_pretrained(
-        language.path, trust_remote_code=settings.model.trust_remote_code
+        bundle.path, trust_remote_code=settings.model.trust_remote_code
     )
     positions = getattr(architecture, "max_position_embeddings", None)
     if positions is not None and lengths[name] > positions:

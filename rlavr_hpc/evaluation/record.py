@@ -41,7 +41,7 @@ class ProblemResult:
         return self.vote is not None and self.correct[self.vote]
 
 
-class Record:
+class SetRecord:
     """The file of one test set, and the only writer of it."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
@@ -89,10 +89,14 @@ class Record:
 
 def _result(row: Mapping[str, Any]) -> ProblemResult:
     return ProblemResult(
-        id=row["id"], answers=tuple(row["answers"]), correct=tuple(row["correct"]),
-        ungradable=tuple(row["ungradable"]), vote=row["vote"], tokens=tuple(row["tokens"]),
+        id=row["id"],
+        answers=tuple(row["answers"]),
+        correct=tuple(row["correct"]),
+        ungradable=tuple(row["ungradable"]),
+        vote=row["vote"],
+        tokens=tuple(row["tokens"]),
         truncated=tuple(row["truncated"]),
-    )  # fmt: skip
+    )
 
 
 def _refuse_other(path: Path, before: Mapping[str, Any], header: Mapping[str, Any]) -> None:

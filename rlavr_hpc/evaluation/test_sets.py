@@ -12,15 +12,15 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.answers.tasks import check_task
-from rlavr_hpc.config_data import DataKind
-from rlavr_hpc.config_groups import at_least
+from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.sources import load_split
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.evaluation.options import Options
-from rlavr_hpc.evaluation.subject import RunSubject, Subject
-from rlavr_hpc.shipped import CONF
+from rlavr_hpc.evaluation.evaluated_model import RunSubject, Subject
+from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.types import Question
 
 FOLDER = CONF / "eval"
@@ -98,7 +98,7 @@ def read_settings(path: Path) -> EvalSetConfig:
     return settings
 
 
-def load_sets(options: Options, subject: Subject) -> list[ProblemSet]:
+def load_sets(options: EvaluationOptions, subject: Subject) -> list[ProblemSet]:
     """Read all test sets that the command line names, in its order.
 
     Raises:
@@ -112,7 +112,7 @@ def load_sets(options: Options, subject: Subject) -> list[ProblemSet]:
     return sets
 
 
-def _load(wanted: str, options: Options, subject: Subject) -> ProblemSet:
+def _load(wanted: str, options: EvaluationOptions, subject: Subject) -> ProblemSet:
     if wanted == HELD_OUT:
         found = _held_out(subject)
     elif wanted in shipped_names():
@@ -169,21 +169,30 @@ def _held_out(subject: Subject) -> ProblemSet:
     if not labelled:
         raise UserError(f"{subject.run_dir} holds out no prompts; name a test set instead")
     settings = EvalSetConfig(
-        name=HELD_OUT, path=HELD_OUT, kind=DataKind.jsonl, samples=config.eval.samples,
-        temperature=config.eval.temperature, top_p=config.eval.top_p,
-    )  # fmt: skip
+        name=HELD_OUT,
+        path=HELD_OUT,
+        kind=DataKind.jsonl,
+        samples=config.eval.samples,
+        temperature=config.eval.temperature,
+        top_p=config.eval.top_p,
+    )
     problems = _problems(settings, split.held_out.only(labelled))
     return replace(problems, siblings=split.train.questions[:TEMPLATE_SAMPLE])
 
 
 def _problems(settings: EvalSetConfig, data: Dataset) -> ProblemSet:
     return ProblemSet(
-        name=settings.name, settings=settings, questions=data.questions, answers=data.answers,
+        name=settings.name,
+        settings=settings,
+        questions=data.questions,
+        answers=data.answers,
         notes=data.notes,
-    )  # fmt: skip
+    )
 
 
-def _adjusted(settings: EvalSetConfig, options: Options, subject: Subject) -> EvalSetConfig:
+def _adjusted(
+    settings: EvalSetConfig, options: EvaluationOptions, subject: Subject
+) -> EvalSetConfig:
     """With what the command line says, and the token limit of the run."""
     own = (
         subject.config.rollout.max_response_tokens

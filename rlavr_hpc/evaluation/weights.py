@@ -15,20 +15,27 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils.hub import cached_file
 
-from rlavr_hpc.attempts import read_attempts
-from rlavr_hpc.checkpoints import MANIFEST, Checkpoint, in_line, newest_valid, read_checkpoint
-from rlavr_hpc.config_groups import ModelConfig
+from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, Subject
-from rlavr_hpc.trainer import ranks
-from rlavr_hpc.trainer.consolidate import consolidate
-from rlavr_hpc.trainer.language import Language
+from rlavr_hpc.evaluation.evaluated_model import CHECKPOINTS, RunSubject, Subject
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.checkpoints import MANIFEST, Checkpoint, in_line, newest_valid, read_checkpoint
+from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 
 log = logging.getLogger(__name__)
 
 MODEL_FILES = (
-    ".safetensors", ".bin", ".pt", ".json", ".model", ".txt", ".jinja", ".py",
-)  # fmt: skip
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".json",
+    ".model",
+    ".txt",
+    ".jinja",
+    ".py",
+)
 """Endings of the files that decide what a model folder answers."""
 WORK = ".weights-"
 
@@ -47,7 +54,7 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundWeights:
     """The weights before they are loaded."""
 
     identity: Identity
@@ -56,7 +63,7 @@ class Found:
     checkpoint: Checkpoint | None
 
 
-def find_weights(subject: Subject, language: Language) -> Found:
+def find_weights(subject: Subject, bundle: TokenizerBundle) -> FoundWeights:
     """Choose the checkpoint and check its files, or fingerprint the model's. On one rank.
 
     Raises:
@@ -64,11 +71,13 @@ def find_weights(subject: Subject, language: Language) -> Found:
         CheckpointError: the wanted one is damaged.
     """
     if not isinstance(subject, RunSubject):
-        return Found(identity=_model_identity(subject.path), path=subject.path, checkpoint=None)
+        return FoundWeights(
+            identity=_model_identity(subject.path), path=subject.path, checkpoint=None
+        )
     checkpoint = find_checkpoint(subject)
     name = f"{subject.run_dir.absolute().name}/{checkpoint.folder.name}"
     identity = Identity(name=name, fingerprint=manifest_digest(checkpoint)[:16])
-    return Found(identity=identity, path=language.path, checkpoint=checkpoint)
+    return FoundWeights(identity=identity, path=bundle.path, checkpoint=checkpoint)
 
 
 def find_checkpoint(subject: RunSubject) -> Checkpoint:
@@ -114,7 +123,7 @@ def _folder_fingerprint(folder: Path) -> str:
 
 @contextmanager
 def in_model_format(
-    found: Found, out: Path, *, model: ModelConfig, language: Language
+    found: FoundWeights, out: Path, *, model: ModelConfig, bundle: TokenizerBundle
 ) -> Iterator[Path | str]:
     """Where the weights lie in Hugging Face format. All ranks call this together.
 
@@ -129,16 +138,16 @@ def in_model_format(
     def put_together() -> TemporaryDirectory[str]:
         work = TemporaryDirectory(prefix=WORK, dir=out)
         try:
-            consolidate(checkpoint, Path(work.name) / "model", model=model, base=language)
+            consolidate(checkpoint, Path(work.name) / "model", model=model, base=bundle)
         except BaseException:
             work.cleanup()
             raise
         return work
 
-    work = ranks.on_main_only(put_together)
+    work = distributed.on_main_only(put_together)
     try:
-        yield Path(ranks.on_main(lambda: work.name if work else "")) / "model"
-        ranks.barrier()  # others may still be reading
+        yield Path(distributed.on_main(lambda: work.name if work else "")) / "model"
+        distributed.barrier()  # others may still be reading
     finally:
         if work is not None:
             work.cleanup()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rlavr_hpc.config_algorithm import Advantage
+from rlavr_hpc.config.algorithm import Advantage
 
 NO_SPREAD = 1e-8
 

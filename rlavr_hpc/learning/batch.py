@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rlavr_hpc.learning.shaping import Shaping
-from rlavr_hpc.types import MiniBatch, Sample, Signal
+from rlavr_hpc.learning.reward_shaping import Shaping
+from rlavr_hpc.types import MiniBatch, Sample, TrainingGroup
 
 PLAIN = Shaping()
 
 
 def make_mini_batches(
-    signals: Sequence[Signal], *, mini_batch: int, keep_all: bool = False, shaping: Shaping = PLAIN
+    signals: Sequence[TrainingGroup],
+    *,
+    mini_batch: int,
+    keep_all: bool = False,
+    shaping: Shaping = PLAIN,
 ) -> list[MiniBatch]:
     """Cut a step's signals into mini-batches of that many prompts, in order.
 
@@ -27,7 +31,7 @@ def make_mini_batches(
     ]
 
 
-def _mini_batch(signals: Sequence[Signal], *, keep_all: bool, shaping: Shaping) -> MiniBatch:
+def _mini_batch(signals: Sequence[TrainingGroup], *, keep_all: bool, shaping: Shaping) -> MiniBatch:
     everyone = [sample for signal in signals for sample in _samples(signal, shaping)]
     counted = [sample for sample in everyone if sample.counted]
     moving = [sample for sample in counted if keep_all or sample.advantage != 0.0]
@@ -38,7 +42,7 @@ def _mini_batch(signals: Sequence[Signal], *, keep_all: bool, shaping: Shaping) 
     )
 
 
-def _samples(signal: Signal, shaping: Shaping) -> list[Sample]:
+def _samples(signal: TrainingGroup, shaping: Shaping) -> list[Sample]:
     passed_over = shaping.passes_over(signal)
     return [
         Sample(

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from rlavr_hpc.learning.kl import ESTIMATORS, k3
-from rlavr_hpc.learning.sampler_figures import sampler_figures
+from rlavr_hpc.learning.sampler_mismatch import mismatch_metrics
 from rlavr_hpc.types import MiniBatch
 
 
@@ -144,7 +144,7 @@ class RatioLoss:
         with torch.no_grad():
             low_R, high_R = self.clipped(ratio_R, tokens.advantage_R)
             moved_R = logp_R - old_R
-            figures = sampler_figures(
+            figures = mismatch_metrics(
                 old_R, tokens.sampler_logp_R, trust_R=trust_R, cut_R=ahead_R > cap
             )
             stats = {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.types import Choice, Group, OwnView, Signal
+from rlavr_hpc.types import Group, Selection, SelfRewardInputs, TrainingGroup
 
 DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 """What a prompt nobody bought is trained on (method, section 4)."""
@@ -16,7 +16,9 @@ DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 class PseudoReward(Protocol):
     """The reward of a prompt without a label."""
 
-    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
+    def of(
+        self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
+    ) -> tuple[float, ...]:
         """(G,) rewards.
 
         Args:
@@ -30,20 +32,22 @@ class PseudoReward(Protocol):
 class VoteReward:
     """Agreement with the majority vote; nothing for anyone when there is no vote."""
 
-    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
+    def of(
+        self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
+    ) -> tuple[float, ...]:
         """The task's reward for the vote."""
         return tuple(by_vote) if group.vote.clusters else (0.0,) * len(group.rollouts)
 
 
-def assign_signals(
+def assign_rewards(
     groups: Sequence[Group],
     *,
     by_label: Mapping[str, Sequence[float]],
     by_vote: Mapping[str, Sequence[float]],
     pseudo: PseudoReward,
-    own: Mapping[str, OwnView],
+    own: Mapping[str, SelfRewardInputs],
     trust: Mapping[str, float],
-) -> list[Signal]:
+) -> list[TrainingGroup]:
     """One training signal per group, in order.
 
     Args:
@@ -56,9 +60,11 @@ def assign_signals(
         trust: prompt id -> weight of its pseudo-reward in [0, 1].
     """
     return [
-        Signal(group=group, rewards=tuple(by_label[group.prompt.id]), weight=1.0, bought=True)
+        TrainingGroup(
+            group=group, rewards=tuple(by_label[group.prompt.id]), weight=1.0, bought=True
+        )
         if group.prompt.id in by_label
-        else Signal(
+        else TrainingGroup(
             group=group,
             rewards=pseudo.of(group, by_vote[group.prompt.id], own[group.prompt.id]),
             weight=trust[group.prompt.id],
@@ -68,8 +74,8 @@ def assign_signals(
     ]
 
 
-def trust_in_votes(
-    prompts: Sequence[str], *, unlabelled: str, choice: Choice, soft_adv: float
+def pseudo_label_weights(
+    prompts: Sequence[str], *, unlabelled: str, selection: Selection, soft_adv: float
 ) -> dict[str, float]:
     """Weight of each prompt's vote, should nobody buy its label.
 
@@ -79,13 +85,14 @@ def trust_in_votes(
             clip(soft_adv * score, 0, 1), the others 0. SOFT gives
             exp(-soft_adv * score / mean score): the more a label would be worth, the less the vote
             is.
-        choice: the policy's; for SOFT, a prompt without a score counts as average; for TRUSTED, one
+        selection: the policy's; for SOFT, a prompt without a score counts as average; for TRUSTED,
+            one
             without a score has weight 1.
         soft_adv: see above.
     """
-    scores = choice.scores
+    scores = selection.scores
     if unlabelled == TRUSTED:
-        weights = {p: soft_adv * scores[p] if p in scores else 1.0 for p in choice.trusted}
+        weights = {p: soft_adv * scores[p] if p in scores else 1.0 for p in selection.trusted}
         return {p: min(max(weights.get(p, 0.0), 0.0), 1.0) for p in prompts}
     if unlabelled != SOFT:
         return dict.fromkeys(prompts, 1.0 if unlabelled == PSEUDO else 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.types import Group, OwnView
+from rlavr_hpc.types import Group, SelfRewardInputs
 
 INSTRUCTION = """\
 Below are a problem and a proposed solution. Check the solution step by step: is its final answer
@@ -47,6 +47,8 @@ class SelfVerifyReward:
         """What the policy is asked about a response."""
         return self.instruction.format(problem=problem, solution=solution)
 
-    def of(self, group: Group, by_vote: Sequence[float], own: OwnView) -> tuple[float, ...]:
+    def of(
+        self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
+    ) -> tuple[float, ...]:
         """(G,) its judgements."""
         return tuple(float(verdict) for verdict in own.verdicts)

@@ -5,7 +5,7 @@ Shapes: r rank, I inputs and O outputs of a matrix: r (I + O) parameters each.
 
 from __future__ import annotations
 
-from rlavr_hpc.config_lora import ALL_LINEAR, LoraConfig
+from rlavr_hpc.config.lora import ALL_LINEAR, LoraConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.planning.shape import ModelShape
 
@@ -38,6 +38,10 @@ def _matrices(shape: ModelShape) -> dict[str, tuple[int, int]]:
     if shape.kind in FUSED:
         return {"qkv_proj": (hidden, q + 2 * kv), "gate_up_proj": (hidden, 2 * ffn), **ends}
     return {
-        "q_proj": (hidden, q), "k_proj": (hidden, kv), "v_proj": (hidden, kv),
-        "gate_proj": (hidden, ffn), "up_proj": (hidden, ffn), **ends,
-    }  # fmt: skip
+        "q_proj": (hidden, q),
+        "k_proj": (hidden, kv),
+        "v_proj": (hidden, kv),
+        "gate_proj": (hidden, ffn),
+        "up_proj": (hidden, ffn),
+        **ends,
+    }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlavr_hpc.config_groups import Engine
+from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.planning.hardware import Accelerator
 from rlavr_hpc.planning.memory import GIB, Sizes
 

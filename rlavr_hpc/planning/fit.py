@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rlavr_hpc.config_deepspeed import Offload
-from rlavr_hpc.config_groups import Engine
+from rlavr_hpc.config.deepspeed import Offload
+from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.planning.duration import cache_room
 from rlavr_hpc.planning.memory import GIB, Phase, Sizes, phases
 

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rlavr_hpc.config import RunConfig
-from rlavr_hpc.config_data import DataKind
-from rlavr_hpc.config_deepspeed import Offload
-from rlavr_hpc.config_groups import Dtype, Engine
+from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.config.deepspeed import Offload
+from rlavr_hpc.config.model import Dtype
+from rlavr_hpc.config.rollout import Engine
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.planning.adapters import trained_parameters
 from rlavr_hpc.planning.hardware import Machines
 from rlavr_hpc.planning.shape import QK_NORM, ModelShape

@@ -60,9 +60,11 @@ def _assumptions(sizes: Sizes) -> list[str]:
     ]
     if machines.accelerator is None:
         return [
-            *lines, "the size of a process without a model, as measured with the pinned libraries",
-            "no estimate of time on CPU", "labels, graders' processes and probes left out",
-        ]  # fmt: skip
+            *lines,
+            "the size of a process without a model, as measured with the pinned libraries",
+            "no estimate of time on CPU",
+            "labels, graders' processes and probes left out",
+        ]
     return [
         *lines,
         "not measured on a GPU: formulas only",
@@ -110,8 +112,9 @@ def _time_lines(time: Mapping[str, float] | None) -> list[str]:
     parts = ", ".join(f"{name} {time[name]:.1f}" for name in ("generate", "sync", "score", "train"))
     cost = f", cost {time['cost']:.0f}" if "cost" in time else ""
     return [
-        f"step {time['step']:.1f} s ({parts}); {time['gpu_hours']:.1f} GPU-hours{cost}", "",
-    ]  # fmt: skip
+        f"step {time['step']:.1f} s ({parts}); {time['gpu_hours']:.1f} GPU-hours{cost}",
+        "",
+    ]
 
 
 def _verdict(values: Mapping[str, Any]) -> list[str]:

@@ -91,33 +91,58 @@ def read_shape(config: object, *, where: str) -> ModelShape:
     try:
         hidden, heads = int(config["hidden_size"]), int(config["num_attention_heads"])
         return ModelShape(
-            kind=kind, hidden=hidden, heads=heads, ffn=int(config["intermediate_size"]),
-            layers=int(config["num_hidden_layers"]), vocabulary=int(config["vocab_size"]),
+            kind=kind,
+            hidden=hidden,
+            heads=heads,
+            ffn=int(config["intermediate_size"]),
+            layers=int(config["num_hidden_layers"]),
+            vocabulary=int(config["vocab_size"]),
             kv_heads=int(config.get("num_key_value_heads") or heads),
             head_dim=int(config.get("head_dim") or hidden // heads),
             tied=bool(config.get("tie_word_embeddings", False)),
             bias=bool(config.get("attention_bias", False)),
-        )  # fmt: skip
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{where}: no whole config of a model ({error!r})") from error
 
 
 def _qwen3(hidden: int, ffn: int, layers: int, heads: int, *, tied: bool) -> ModelShape:
     return ModelShape(
-        kind="qwen3", hidden=hidden, ffn=ffn, layers=layers, heads=heads, kv_heads=8, head_dim=128,
-        vocabulary=151936, tied=tied,
-    )  # fmt: skip
+        kind="qwen3",
+        hidden=hidden,
+        ffn=ffn,
+        layers=layers,
+        heads=heads,
+        kv_heads=8,
+        head_dim=128,
+        vocabulary=151936,
+        tied=tied,
+    )
 
 
 TESTBED = ModelShape(
-    kind="qwen2", hidden=64, ffn=128, layers=2, heads=2, kv_heads=2, head_dim=32, vocabulary=353,
+    kind="qwen2",
+    hidden=64,
+    ffn=128,
+    layers=2,
+    heads=2,
+    kv_heads=2,
+    head_dim=32,
+    vocabulary=353,
     tied=False,
-)  # fmt: skip
+)
 """`rlavr_hpc.testbed.base_model`: 256 bytes, 90 numbers, 5 words, padding and end."""
 LLAMA_8B = ModelShape(
-    kind="llama", hidden=4096, ffn=14336, layers=32, heads=32, kv_heads=8, head_dim=128,
-    vocabulary=128256, tied=False,
-)  # fmt: skip
+    kind="llama",
+    hidden=4096,
+    ffn=14336,
+    layers=32,
+    heads=32,
+    kv_heads=8,
+    head_dim=128,
+    vocabulary=128256,
+    tied=False,
+)
 KNOWN = {
     "Qwen/Qwen3-0.6B": _qwen3(1024, 3072, 28, 16, tied=True),
     "Qwen/Qwen3-1.7B": _qwen3(2048, 6144, 28, 16, tied=True),
@@ -127,8 +152,15 @@ KNOWN = {
     "meta-llama/Llama-3.1-8B": LLAMA_8B,
     "meta-llama/Llama-3.1-8B-Instruct": LLAMA_8B,
     "microsoft/Phi-4-mini-instruct": ModelShape(
-        kind="phi3", hidden=3072, ffn=8192, layers=32, heads=24, kv_heads=8, head_dim=128,
-        vocabulary=200064, tied=True,
+        kind="phi3",
+        hidden=3072,
+        ffn=8192,
+        layers=32,
+        heads=24,
+        kv_heads=8,
+        head_dim=128,
+        vocabulary=200064,
+        tied=True,
     ),
-}  # fmt: skip
+}
 """Planned without their files, from the config.json of each on the hub."""

@@ -7,7 +7,15 @@ from typing import Any
 
 import yaml
 
-from rlavr_hpc.release.facts import Code, Facts, Method, Origin, Outcome, Spend, Weights
+from rlavr_hpc.release.facts import (
+    Code,
+    Facts,
+    LabelSpend,
+    Method,
+    Origin,
+    TrainingOutcome,
+    Weights,
+)
 
 TAGS = ("rlavr", "reinforcement-learning", "verifiable-rewards")
 PAPER = "arXiv 2605.25864"
@@ -133,7 +141,7 @@ def _prompting(method: Method) -> str:
     return f"{template}, without a system prompt."
 
 
-def _labels(spend: Spend, method: Method) -> Iterable[str]:
+def _labels(spend: LabelSpend, method: Method) -> Iterable[str]:
     cap = "" if spend.budget_total is None else f", at most {spend.budget_total:,} in all"
     yield f"acquisition policy: {method.acquisition}"
     yield (
@@ -147,7 +155,7 @@ def _labels(spend: Spend, method: Method) -> Iterable[str]:
     yield f"cost: {spend.cost:g}"
 
 
-def _results(outcome: Outcome, origin: Origin) -> Iterable[str]:
+def _results(outcome: TrainingOutcome, origin: Origin) -> Iterable[str]:
     what = f"held-out {outcome.statistic}"
     if outcome.held_out is not None:
         what += f" on {outcome.held_out:,} prompts"

@@ -78,7 +78,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spend:
+class LabelSpend:
     """Labels up to and with the checkpoint's step."""
 
     budget: float
@@ -97,7 +97,7 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class TrainingOutcome:
     """What the run's record says of the policy, up to and with the checkpoint's step."""
 
     statistic: str
@@ -133,8 +133,8 @@ class Facts:
     origin: Origin
     weights: Weights
     method: Method
-    spend: Spend
-    outcome: Outcome
+    spend: LabelSpend
+    outcome: TrainingOutcome
     code: Code
 
     def as_dict(self) -> dict[str, Any]:

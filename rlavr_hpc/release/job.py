@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.config_groups import Dtype
+from rlavr_hpc.config.model import Dtype
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
-from rlavr_hpc.evaluation.subject import CHECKPOINTS, RunSubject, find_subject
+from rlavr_hpc.evaluation.evaluated_model import CHECKPOINTS, RunSubject, find_subject
 from rlavr_hpc.release.card import model_card
 from rlavr_hpc.release.facts import Facts
 from rlavr_hpc.release.staging import check_free, staged
-from rlavr_hpc.run_folder import check_writable
+from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import quiet_vendors, say
 
 CARD = "README.md"
@@ -25,7 +25,7 @@ PROVENANCE = "rlavr_hpc.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class ExportOptions:
     """What the command line asks for."""
 
     run: str
@@ -39,7 +39,7 @@ class Options:
     """The adapters alone, for peft, instead of whole weights."""
 
 
-def run_export(options: Options) -> tuple[ExitCode, dict[str, Any]]:
+def run_export(options: ExportOptions) -> tuple[ExitCode, dict[str, Any]]:
     """Write the folder.
 
     Returns:
@@ -59,7 +59,7 @@ def run_export(options: Options) -> tuple[ExitCode, dict[str, Any]]:
         return ExitCode.SECOND_SIGNAL, {}
 
 
-def _export(options: Options) -> dict[str, Any]:
+def _export(options: ExportOptions) -> dict[str, Any]:
     subject = find_subject(options.run, step=options.step)
     if not isinstance(subject, RunSubject):
         raise UserError(
@@ -76,8 +76,8 @@ def _export(options: Options) -> dict[str, Any]:
 
     from rlavr_hpc.evaluation.weights import find_checkpoint  # noqa: PLC0415
     from rlavr_hpc.release.record import base_name, describe_weights, gather  # noqa: PLC0415
-    from rlavr_hpc.trainer.consolidate import consolidate, write_adapters  # noqa: PLC0415
-    from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
+    from rlavr_hpc.trainer.checkpoint.consolidate import consolidate, write_adapters  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
 
     transformers_logging.disable_progress_bar()
     checkpoint, config = find_checkpoint(subject), subject.config
@@ -86,21 +86,22 @@ def _export(options: Options) -> dict[str, Any]:
             f"exporting {checkpoint.folder}, the newest valid checkpoint (step "
             f"{checkpoint.state.step} of {config.steps})"
         )
-    language = load_language(config, quiet=True)
+    bundle = load_tokenizer(config, quiet=True)
     model = replace(config.model, dtype=options.dtype or config.model.dtype)
     with staged(out) as folder:
         if options.adapter:
             name = base_name(config.model)[0]
-            parameters = write_adapters(checkpoint, folder, model=model, base=language, name=name)
+            parameters = write_adapters(checkpoint, folder, model=model, base=bundle, name=name)
         else:
             parameters = consolidate(
-                checkpoint, folder, model=model, base=language, rollout=config.rollout
+                checkpoint, folder, model=model, base=bundle, rollout=config.rollout
             )
         weights = replace(
             describe_weights(config.model, model, parameters=parameters),
-            lora_rank=config.lora.rank or None, adapter=options.adapter,
-        )  # fmt: skip
-        facts = gather(subject, checkpoint, language, weights=weights)
+            lora_rank=config.lora.rank or None,
+            adapter=options.adapter,
+        )
+        facts = gather(subject, checkpoint, bundle, weights=weights)
         _write_texts(folder, facts)
     return _told(out, facts)
 

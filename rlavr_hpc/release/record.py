@@ -6,28 +6,36 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import Book, read_book
-from rlavr_hpc.checkpoints import Checkpoint, State
-from rlavr_hpc.config import RunConfig
-from rlavr_hpc.config_groups import ModelConfig, ModelSource
-from rlavr_hpc.evaluation.subject import RunSubject
+from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.evaluation.evaluated_model import RunSubject
 from rlavr_hpc.evaluation.weights import manifest_digest
-from rlavr_hpc.identity import hash8
-from rlavr_hpc.release.facts import Code, Facts, Method, Origin, Outcome, Spend, Weights
-from rlavr_hpc.run_folder import read_provenance
+from rlavr_hpc.release.facts import (
+    Code,
+    Facts,
+    LabelSpend,
+    Method,
+    Origin,
+    TrainingOutcome,
+    Weights,
+)
+from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState
+from rlavr_hpc.runs.folder import read_provenance
+from rlavr_hpc.runs.identity import hash8
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.early_warning import first_alarm
+from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_line
-from rlavr_hpc.trainer.language import Language
-from rlavr_hpc.trainer.summary import has_collapsed, held_out_accuracies
-from rlavr_hpc.types import Place
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
+from rlavr_hpc.trainer.reporting.summary import has_collapsed, held_out_accuracies
+from rlavr_hpc.types import StepKey
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 Rows = list[dict[str, Any]]
 
 
 def gather(
-    subject: RunSubject, checkpoint: Checkpoint, language: Language, *, weights: Weights
+    subject: RunSubject, checkpoint: Checkpoint, bundle: TokenizerBundle, *, weights: Weights
 ) -> Facts:
     """All that the run's folder says of one of its checkpoints.
 
@@ -35,15 +43,15 @@ def gather(
         RlavrError: ledger, metrics or provenance are damaged.
     """
     run_dir, config, state = subject.run_dir, subject.config, checkpoint.state
-    place = Place(seed=config.seed, step=state.step, branch=state.branch)
+    step_key = StepKey(seed=config.seed, step=state.step, branch=state.branch)
     rows = read_line(run_dir, until=state.step)
     provenance = read_provenance(run_dir, state.attempt)
     data = provenance.get("data", {})
     return Facts(
         origin=_origin(config, state, manifest_digest(checkpoint)),
         weights=weights,
-        method=_method(config, state, language, data),
-        spend=_spend(config, rows, read_book(run_dir), place),
+        method=_method(config, state, bundle, data),
+        spend=_spend(config, rows, read_ledger(run_dir), step_key),
         outcome=_outcome(config, rows, state.step, held_out=data.get("held_out")),
         code=_code(run_dir, provenance, state.attempt),
     )
@@ -53,9 +61,13 @@ def describe_weights(trained: ModelConfig, written: ModelConfig, *, parameters: 
     """The model, without the path of a local one."""
     base, on_hub = base_name(trained)
     return Weights(
-        base=base, on_hub=on_hub, parameters=parameters, dtype=str(written.dtype),
-        trained_dtype=str(trained.dtype), trust_remote_code=trained.trust_remote_code,
-    )  # fmt: skip
+        base=base,
+        on_hub=on_hub,
+        parameters=parameters,
+        dtype=str(written.dtype),
+        trained_dtype=str(trained.dtype),
+        trust_remote_code=trained.trust_remote_code,
+    )
 
 
 def base_name(model: ModelConfig) -> tuple[str, bool]:
@@ -68,52 +80,75 @@ def base_name(model: ModelConfig) -> tuple[str, bool]:
     return Path(base).expanduser().absolute().name, False
 
 
-def _origin(config: RunConfig, state: State, manifest: str) -> Origin:
+def _origin(config: RunConfig, state: TrainingState, manifest: str) -> Origin:
     return Origin(
-        run=config.name, config_hash=state.config_hash,
-        config_changed=state.config_hash != hash8(config), seed=config.seed, step=state.step,
-        steps=config.steps, branch=state.branch, attempt=state.attempt, ranks=state.world_size,
+        run=config.name,
+        config_hash=state.config_hash,
+        config_changed=state.config_hash != hash8(config),
+        seed=config.seed,
+        step=state.step,
+        steps=config.steps,
+        branch=state.branch,
+        attempt=state.attempt,
+        ranks=state.world_size,
         manifest_sha256=manifest,
-    )  # fmt: skip
+    )
 
 
-def _method(config: RunConfig, state: State, language: Language, data: dict[str, Any]) -> Method:
+def _method(
+    config: RunConfig, state: TrainingState, bundle: TokenizerBundle, data: dict[str, Any]
+) -> Method:
     algorithm, rollout, acquisition = config.algorithm, config.rollout, config.acquisition
     return Method(
-        acquisition=acquisition.name, uses_oracle=acquisition.research_only,
-        unlabelled=str(config.unlabelled), reward=config.reward.name, loss=algorithm.loss.name,
-        learning_rate=algorithm.lr, batch=algorithm.batch, group_size=algorithm.group_size,
-        temperature=rollout.temperature, max_response_tokens=rollout.max_response_tokens,
-        stop_token_ids=tuple(sorted(language.stop_ids)), data=str(config.data.kind),
-        prompts=data.get("prompts"), prompts_fingerprint=state.prompts_fingerprint,
-        chat_template=data.get("templated"), system_prompt=bool(config.data.system_prompt),
-    )  # fmt: skip
+        acquisition=acquisition.name,
+        uses_oracle=acquisition.research_only,
+        unlabelled=str(config.unlabelled),
+        reward=config.reward.name,
+        loss=algorithm.loss.name,
+        learning_rate=algorithm.lr,
+        batch=algorithm.batch,
+        group_size=algorithm.group_size,
+        temperature=rollout.temperature,
+        max_response_tokens=rollout.max_response_tokens,
+        stop_token_ids=tuple(sorted(bundle.stop_ids)),
+        data=str(config.data.kind),
+        prompts=data.get("prompts"),
+        prompts_fingerprint=state.prompts_fingerprint,
+        chat_template=data.get("templated"),
+        system_prompt=bool(config.data.system_prompt),
+    )
 
 
-def _spend(config: RunConfig, rows: Rows, book: Book, place: Place) -> Spend:
-    past = book.until(place)
+def _spend(config: RunConfig, rows: Rows, book: LedgerState, step_key: StepKey) -> LabelSpend:
+    past = book.until(step_key)
     assert config.budget is not None
-    return Spend(
-        budget=config.budget, budget_effective=config.budget_effective, quota=config.quota,
-        budget_total=config.budget_total, bought=past.bought,
-        allowed=config.labels_allowed(max(place.step, len(past.decisions))),
-        reused=sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows), void=past.void,
+    return LabelSpend(
+        budget=config.budget,
+        budget_effective=config.budget_effective,
+        quota=config.quota,
+        budget_total=config.budget_total,
+        bought=past.bought,
+        allowed=config.labels_allowed(max(step_key.step, len(past.decisions))),
+        reused=sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows),
+        void=past.void,
         cost=past.cost,
-    )  # fmt: skip
+    )
 
 
-def _outcome(config: RunConfig, rows: Rows, step: int, *, held_out: int | None) -> Outcome:
+def _outcome(config: RunConfig, rows: Rows, step: int, *, held_out: int | None) -> TrainingOutcome:
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     last = accuracies[-1] if accuracies else None
-    return Outcome(
-        statistic=f"mean@{config.eval.samples}", held_out=held_out,
+    return TrainingOutcome(
+        statistic=f"mean@{config.eval.samples}",
+        held_out=held_out,
         accuracy_start=accuracies[0][1] if accuracies and accuracies[0][0] == 0 else None,
-        accuracy=last[1] if last and last[0] == step else None, last_measured=last,
+        accuracy=last[1] if last and last[0] == step else None,
+        last_measured=last,
         collapsed=has_collapsed(rows, accuracies),
         early_warning=first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
-    )  # fmt: skip
+    )
 
 
 def _code(run_dir: Path, provenance: dict[str, Any], attempt: int) -> Code:

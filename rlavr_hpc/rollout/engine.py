@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from rlavr_hpc.errors import StaleWeightsError
-from rlavr_hpc.types import Place, Prompt, Rollout
+from rlavr_hpc.types import Prompt, Rollout, StepKey
 
 if TYPE_CHECKING:
     import torch
@@ -56,20 +56,25 @@ class RolloutEngine(Protocol):
         """
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
-        give_up: Callable[[], bool] = never,
-    ) -> list[list[Rollout]]:  # fmt: skip
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        step_key: StepKey,
+        version: int,
+        should_abort: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:
         """Responses per prompt, `sampling.samples` each; they depend on nothing sampled before.
 
         Args:
             prompts: what to respond to.
             sampling: how.
-            place: enters every request's seed.
+            step_key: enters every request's seed.
             version: of the weights that must be held.
-            give_up: asked at every token; ranks of one replica give up together.
+            should_abort: asked at every token; ranks of one replica give up together.
 
         Raises:
-            GivenUpError: `give_up` said so.
+            GivenUpError: `should_abort` said so.
             StaleWeightsError: the engine holds another version than `version`.
         """
 
@@ -77,9 +82,9 @@ class RolloutEngine(Protocol):
         """Give the accelerator's memory to training; the weights may be gone after it."""
 
 
-def request_seed(place: Place, *, prompt_id: str, sample: int, purpose: str) -> int:
+def request_seed(step_key: StepKey, *, prompt_id: str, sample: int, purpose: str) -> int:
     """The seed of one request: a hash, because neighbouring seeds would share noise."""
-    key = f"{place.seed}/{place.branch}/{place.step}/{purpose}/{sample}/{prompt_id}"
+    key = f"{step_key.seed}/{step_key.branch}/{step_key.step}/{purpose}/{sample}/{prompt_id}"
     digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) >> (64 - SEED_BITS)
 

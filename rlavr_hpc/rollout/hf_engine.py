@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
 from rlavr_hpc.rollout.static_batch import Decoder
-from rlavr_hpc.types import Place, Prompt, Rollout
+from rlavr_hpc.types import Prompt, Rollout, StepKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,39 +75,50 @@ class HfEngine:
         self.held = None if missing else version
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
-        give_up: Callable[[], bool] = never,
-    ) -> list[list[Rollout]]:  # fmt: skip
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        step_key: StepKey,
+        version: int,
+        should_abort: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:
         """Responses per prompt, in order."""
         refuse_stale(self.held, version)
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         done: list[Rollout] = []
         for start in range(0, len(requests), self._config.max_sequences):
             part = requests[start : start + self._config.max_sequences]
-            done += self._generate(part, sampling, place, give_up)
+            done += self._generate(part, sampling, step_key, should_abort)
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
     def rest(self) -> None:
         """Nothing to free: this engine is for models that fit twice."""
 
     def _generate(
-        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place,
-        give_up: Callable[[], bool],
-    ) -> list[Rollout]:  # fmt: skip
+        self,
+        requests: Sequence[tuple[Prompt, int]],
+        sampling: Sampling,
+        step_key: StepKey,
+        should_abort: Callable[[], bool],
+    ) -> list[Rollout]:
         decoder = Decoder(self._model, stop_ids=self._config.stop_ids, sampling=sampling)
         seeds = [
-            request_seed(place, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
+            request_seed(step_key, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
             for prompt, k in requests
         ]
         prompts = {prompt.id: prompt.token_ids for prompt, _ in requests}
-        places = {name: place for place, name in enumerate(prompts)}
+        places = {name: step_key for step_key, name in enumerate(prompts)}
         ids_PT, mask_PT = self._left_padded(list(prompts.values()))
         prompt_N = torch.tensor([places[prompt.id] for prompt, _ in requests])
         uniform_NL = _uniform(seeds, sampling.max_tokens)
         decoded = decoder.decode(
-            ids_PT, mask_PT, prompt_N.to(self._config.device), uniform_NL.to(self._config.device),
-            give_up=give_up,
-        )  # fmt: skip
+            ids_PT,
+            mask_PT,
+            prompt_N.to(self._config.device),
+            uniform_NL.to(self._config.device),
+            should_abort=should_abort,
+        )
         tokens, logps = decoded.token_NL.tolist(), decoded.logp_NL.tolist()
         return [
             self._rollout(prompt.id, sample, row, logp)

@@ -20,7 +20,7 @@ from transformers import (
 )
 from transformers.cache_utils import DynamicLayer
 
-from rlavr_hpc.errors import GivenUpError
+from rlavr_hpc.errors import OutOfTimeError
 from rlavr_hpc.rollout.engine import Sampling
 
 ENDED_SHARE = 0.0625
@@ -55,7 +55,7 @@ class Decoder:
         prompt_N: torch.Tensor,
         uniform_NL: torch.Tensor,
         *,
-        give_up: Callable[[], bool],
+        should_abort: Callable[[], bool],
     ) -> Decoded:
         """Responses to left-padded prompts, each read once however many rows answer it.
 
@@ -64,7 +64,7 @@ class Decoder:
             mask_PT: 1 where there is a token.
             prompt_N: the prompt that each row answers.
             uniform_NL: in [0, 1), one for each token that may be drawn.
-            give_up: asked before every token.
+            should_abort: asked before every token.
 
         Raises:
             GivenUpError: when it said so.
@@ -84,8 +84,8 @@ class Decoder:
             tensor[prompt_N] for tensor in (logits_PV, mask_PT, position_PT[:, -1:])
         )
         for step in range(longest):
-            if give_up():
-                raise GivenUpError("generation was given up")
+            if should_abort():
+                raise OutOfTimeError("generation was given up")
             token_N, logp_N = self._draw(logits_NV, uniform_NL[row_N, step])
             token_NL[row_N, step], logp_NL[row_N, step] = token_N, logp_N
             running_N &= ~torch.isin(token_N, stops)
@@ -116,9 +116,13 @@ class Decoder:
     ) -> torch.Tensor:
         """(rows, V) after the last token of `ids`, which the cache holds from now on."""
         logits: torch.Tensor = self._model(
-            input_ids=ids, attention_mask=mask, position_ids=position, past_key_values=cache,
-            use_cache=True, logits_to_keep=1,
-        ).logits[:, -1]  # fmt: skip
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
         return logits
 
     def _draw(

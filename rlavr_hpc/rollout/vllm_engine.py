@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.distributed as dist
 
-from rlavr_hpc.errors import GivenUpError, UserError
+from rlavr_hpc.errors import OutOfTimeError, UserError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
-from rlavr_hpc.types import Place, Prompt, Rollout
+from rlavr_hpc.types import Prompt, Rollout, StepKey
 
 if TYPE_CHECKING:
     from vllm import LLM, RequestOutput
@@ -103,9 +103,14 @@ class VllmEngine:
         self.held = version
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
-        give_up: Callable[[], bool] = never,
-    ) -> list[list[Rollout]]:  # fmt: skip
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        step_key: StepKey,
+        version: int,
+        should_abort: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:
         """Responses per prompt, in order; every request carries its own seed.
 
         Cached prefixes of earlier calls are dropped: a prefix taken from the cache differs in its
@@ -116,34 +121,34 @@ class VllmEngine:
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         names = self._llm.enqueue(
             [{"prompt_token_ids": list(prompt.token_ids)} for prompt, _ in requests],
-            self._parameters(requests, sampling, place),
+            self._parameters(requests, sampling, step_key),
             use_tqdm=False,
         )
-        outputs = self._finish(names, give_up)
+        outputs = self._finish(names, should_abort)
         done = [
             self._rollout(prompt.id, k, output)
             for (prompt, k), output in zip(requests, outputs, strict=True)
         ]
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
-    def _finish(self, names: list[str], give_up: Callable[[], bool]) -> list[RequestOutput]:
+    def _finish(self, names: list[str], should_abort: Callable[[], bool]) -> list[RequestOutput]:
         """Step the engine until all requests are done, or given up."""
         engine, outputs, steps = self._llm.llm_engine, [], 0
         while engine.has_unfinished_requests():
             outputs += [output for output in engine.step() if output.finished]
             steps += 1
-            if self._agreed(give_up, steps):
+            if self._agreed(should_abort, steps):
                 engine.abort_request(names, internal=True)
-                raise GivenUpError("generation was given up")
+                raise OutOfTimeError("generation was given up")
         return sorted(outputs, key=lambda output: int(output.request_id))
 
-    def _agreed(self, give_up: Callable[[], bool], steps: int) -> bool:
+    def _agreed(self, should_abort: Callable[[], bool], steps: int) -> bool:
         """Whether to give up; ranks that share a model must take the same engine steps."""
         if self._sharing is None:
-            return give_up()
+            return should_abort()
         if steps % STEPS_BETWEEN_POLLS:
             return False
-        vote = torch.tensor(float(give_up()))
+        vote = torch.tensor(float(should_abort()))
         dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=self._sharing)
         return bool(vote.item())
 
@@ -154,7 +159,7 @@ class VllmEngine:
             self._sleep()
 
     def _parameters(
-        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, place: Place
+        self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, step_key: StepKey
     ) -> list[Any]:
         """One per request: built and checked once, as they differ in their seeds alone."""
         from vllm import SamplingParams
@@ -173,7 +178,9 @@ class VllmEngine:
         )
         parameters = [copy(common) for _ in requests]
         for its, (prompt, k) in zip(parameters, requests, strict=True):
-            its.seed = request_seed(place, prompt_id=prompt.id, sample=k, purpose=sampling.purpose)
+            its.seed = request_seed(
+                step_key, prompt_id=prompt.id, sample=k, purpose=sampling.purpose
+            )
         return parameters
 
     def _rollout(self, prompt_id: str, sample: int, output: RequestOutput) -> Rollout:

@@ -63,7 +63,7 @@ def proof_text(entries: Sequence[Entry]) -> list[str]:
             continue
         lines.append(f"{entry.found.name}: {_verdict(entry)}")
         if entry.proof:
-            lines += [f"  {text}" for text in (*entry.proof.remarks, *entry.proof.leftovers)]
+            lines += [f"  {text}" for text in (*entry.proof.remarks, *entry.proof.uncounted_lines)]
     return [*lines, *strangers(entries), totals(entries)]
 
 
@@ -73,7 +73,7 @@ def proof_values(entries: Sequence[Entry]) -> dict[str, Any]:
     proofs = [entry.proof for entry in entries if not entry.found.foreign]
     for run, proof in zip(values["runs"], proofs, strict=True):
         run["valid"] = None if run["status"] == NOT_STARTED and not proof else proof is not None
-        run["leftovers"] = [asdict(left) for left in proof.leftovers] if proof else []
+        run["uncounted_lines"] = [asdict(left) for left in proof.uncounted_lines] if proof else []
         run["remarks"] = list(proof.remarks) if proof else []
     return {"valid": not any(entry.error for entry in entries), **values}
 
@@ -112,10 +112,14 @@ def _row(entry: Entry) -> tuple[str, ...]:
     if spend is None:
         return (entry.found.name, entry.what, NOT_STARTED, *[""] * (len(HEAD) - 3))
     return (
-        entry.found.name, entry.what, spend.status, f"{spend.step}/{spend.steps}",
-        *map(str, (spend.bought, spend.allowed, spend.void)), f"{spend.cost:g}",
+        entry.found.name,
+        entry.what,
+        spend.status,
+        f"{spend.step}/{spend.steps}",
+        *map(str, (spend.bought, spend.allowed, spend.void)),
+        f"{spend.cost:g}",
         str(spend.open_intents),
-    )  # fmt: skip
+    )
 
 
 def _policy_row(policy: PolicySpend) -> tuple[str, ...]:

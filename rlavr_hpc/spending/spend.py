@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import Book, read_book
-from rlavr_hpc.attempts import read_attempts
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.identity import hash8
-from rlavr_hpc.run_folder import read_config
-from rlavr_hpc.spending.folders import Found
-from rlavr_hpc.spending.proof import Proof, prove, readable
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.find import FoundRecord
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.spending.verification import Proof, prove, readable
 
 POINTS = 10
 """How many steps the spend over time is told at."""
@@ -50,7 +50,7 @@ class RunSpend:
 class Entry:
     """One line of a report on many runs."""
 
-    found: Found
+    found: FoundRecord
     run_id: str | None = None
     spend: RunSpend | None = None
     """None: not started, or unreadable."""
@@ -92,7 +92,7 @@ class PolicySpend:
         return self.labels / self.runs
 
 
-def read_entry(found: Found, *, proving: bool = False) -> Entry:
+def read_entry(found: FoundRecord, *, proving: bool = False) -> Entry:
     """What one run has spent; whatever is wrong with it becomes the entry's error."""
     if found.problem or not found.started:
         return Entry(found=found, run_id=found.run_id, error=found.problem)
@@ -102,14 +102,14 @@ def read_entry(found: Found, *, proving: bool = False) -> Entry:
             config = read_config(found.folder)
             run_id = run_id or hash8(config)
             proof = prove(found.folder, config) if proving else None
-            book = proof.book if proof else read_book(found.folder)
+            book = proof.book if proof else read_ledger(found.folder)
             spend = run_spend(found.folder, config, book)
     except RlavrError as error:
         return Entry(found=found, run_id=run_id, error=str(error))
     return Entry(found=found, run_id=run_id, spend=spend, proof=proof)
 
 
-def run_spend(run_dir: Path, config: RunConfig, book: Book) -> RunSpend:
+def run_spend(run_dir: Path, config: RunConfig, book: LedgerState) -> RunSpend:
     """The figures of one run.
 
     Raises:
@@ -124,11 +124,20 @@ def run_spend(run_dir: Path, config: RunConfig, book: Book) -> RunSpend:
         bought = sum(p.answer is not None for p in purchases.values())
         by_step[at] = by_step.get(at, 0) + bought
     return RunSpend(
-        acquisition=config.acquisition.name, budget=config.budget, seed=config.seed,
-        status=status, step=step, steps=config.steps, bought=book.bought,
-        allowed=allowed if cap is None else min(allowed, cap), void=book.void, cost=book.cost,
-        open_intents=book.open_intents, lines=book.lines, by_step=by_step,
-    )  # fmt: skip
+        acquisition=config.acquisition.name,
+        budget=config.budget,
+        seed=config.seed,
+        status=status,
+        step=step,
+        steps=config.steps,
+        bought=book.bought,
+        allowed=allowed if cap is None else min(allowed, cap),
+        void=book.void,
+        cost=book.cost,
+        open_intents=book.open_intents,
+        lines=book.lines,
+        by_step=by_step,
+    )
 
 
 def _status(run_dir: Path) -> tuple[str, int]:

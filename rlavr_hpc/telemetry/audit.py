@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Metrics, mean_of
-from rlavr_hpc.types import Choice, Group, Place
+from rlavr_hpc.types import Group, Selection, StepKey
 
-Judge = Callable[[Sequence[Group], Place], Mapping[str, Sequence[bool]]]
+Judge = Callable[[Sequence[Group], StepKey], Mapping[str, Sequence[bool]]]
 """(G,) correctness by all labels the data has, by prompt id; prompts without a label left out."""
 Gap = Callable[[Group, Sequence[bool]], float]
 """The true CAG of a group."""
@@ -46,39 +46,39 @@ class Audit:
     gap: Gap
 
     def measure(
-        self, groups: Sequence[Group], place: Place, *, choice: Choice, quota: int
+        self, groups: Sequence[Group], step_key: StepKey, *, selection: Selection, quota: int
     ) -> Metrics:
         """The step's oracle diagnostics, over the groups whose data has a label.
 
         Args:
             groups: of the step.
-            place: the step.
-            choice: what the policy chose and believed.
+            step_key: the step.
+            selection: what the policy chose and believed.
             quota: how many labels it might have bought.
         """
-        correct = self.judge(groups, place)
+        correct = self.judge(groups, step_key)
         judged = [
             Judged(group=g, correct=correct[g.prompt.id]) for g in groups if g.prompt.id in correct
         ]
         return {
             **_beliefs(judged),
-            **_trust(judged, choice.trusted),
-            **_gate(judged, choice.gate),
-            **_counts(judged, choice),
-            **self._aim(judged, choice, quota),
+            **_trust(judged, selection.trusted),
+            **_gate(judged, selection.gate),
+            **_counts(judged, selection),
+            **self._aim(judged, selection, quota),
         }
 
-    def _aim(self, judged: Sequence[Judged], choice: Choice, quota: int) -> Metrics:
+    def _aim(self, judged: Sequence[Judged], selection: Selection, quota: int) -> Metrics:
         """Of the chosen, how many are among the `quota` largest gaps on offer, ties included?"""
         gaps = {
             j.name: self.gap(j.group, j.correct)
             for j in judged
-            if not choice.scores or j.name in choice.scores
+            if not selection.scores or j.name in selection.scores
         }
         largest = sorted(gaps.values(), reverse=True)[:quota]
         return {
             names.ORACLE_AIM: mean_of(
-                gaps[name] >= largest[-1] for name in choice.wanted if name in gaps and largest
+                gaps[name] >= largest[-1] for name in selection.selected if name in gaps and largest
             )
         }
 
@@ -122,12 +122,12 @@ def _gate(judged: Sequence[Judged], gate: Collection[str]) -> Metrics:
     }
 
 
-def _counts(judged: Sequence[Judged], choice: Choice) -> Metrics:
+def _counts(judged: Sequence[Judged], selection: Selection) -> Metrics:
     """Macro recall, over the classes present, of the guessed number of right rollouts elsewhere."""
-    guessed = choice.correct_elsewhere
+    guessed = selection.correct_elsewhere
     found: dict[int, list[bool]] = {}
     for j in judged:
-        if j.name in guessed and j.name not in choice.trusted:
+        if j.name in guessed and j.name not in selection.trusted:
             true = j.group.vote.correct_elsewhere(j.correct)
             found.setdefault(true, []).append(guessed[j.name] == true)
     return {names.ORACLE_COUNT_RECALL: mean_of(sum(hits) / len(hits) for hits in found.values())}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, max_of, mean_of
-from rlavr_hpc.types import Group, Rollout, Signal
+from rlavr_hpc.types import Group, Rollout, TrainingGroup
 
 LOOP_TIMES = 4
 LOOP_TOKENS = 32
@@ -15,7 +15,7 @@ LOOP_TOKENS = 32
 HIGH_SHARE = 0.9
 
 
-def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics:
+def group_metrics(groups: Sequence[Group], signals: Sequence[TrainingGroup]) -> Metrics:
     """What the rollouts look like from outside, without any label nobody bought."""
     votes = [group.vote for group in groups]
     rollouts = [rollout for group in groups for rollout in group.rollouts]
@@ -35,7 +35,7 @@ def group_metrics(groups: Sequence[Group], signals: Sequence[Signal]) -> Metrics
     }
 
 
-def _rewards(signals: Sequence[Signal]) -> Metrics:
+def _rewards(signals: Sequence[TrainingGroup]) -> Metrics:
     unbought = [s for s in signals if not s.bought]
     return {
         names.COLLAPSE_PSEUDO_REWARD: mean_of(r for s in unbought for r in s.rewards),

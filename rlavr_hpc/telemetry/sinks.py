@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.attempts import accepted_lines, forks, read_attempts, segment
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
+from rlavr_hpc.runs.attempts import accepted_lines, forks, read_attempts, segment
 from rlavr_hpc.telemetry.reduce import Mean, as_row
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 
 VERSION = 1
 FOLDER = "metrics"
@@ -26,14 +26,18 @@ class MetricsFile:
         self._attempt, self._fence = attempt, fence
         self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
 
-    def write(self, place: Place, metrics: Mapping[str, Mean]) -> dict[str, float]:
+    def write(self, step_key: StepKey, metrics: Mapping[str, Mean]) -> dict[str, float]:
         """Append a step's row and return its values."""
         self._fence()
         values = as_row(metrics)
         row: dict[str, Any] = {
-            "v": VERSION, "step": place.step, "branch": place.branch, "attempt": self._attempt,
-            "time": time.time(), **values,
-        }  # fmt: skip
+            "v": VERSION,
+            "step": step_key.step,
+            "branch": step_key.branch,
+            "attempt": self._attempt,
+            "time": time.time(),
+            **values,
+        }
         try:
             self._writer.append([row])
         except OSError as error:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Max, Mean, Metrics, max_of, mean_of, min_of
-from rlavr_hpc.types import Group, Label, Lesson, MiniBatch
+from rlavr_hpc.types import Group, Label, LabelledGroup, MiniBatch
 
 FROM_SUMS = {
     names.TRAIN_ENTROPY: "entropy",
@@ -32,7 +32,7 @@ NO_VARIANCE = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spend:
+class StepSpend:
     """What a step asked for and was given, and how far the run has come with it."""
 
     quota: int
@@ -74,7 +74,9 @@ class Work:
     ranks: int
 
 
-def label_metrics(labels: Mapping[str, Label], lessons: Sequence[Lesson], spend: Spend) -> Metrics:
+def label_metrics(
+    labels: Mapping[str, Label], lessons: Sequence[LabelledGroup], spend: StepSpend
+) -> Metrics:
     """What was bought, and what it says about the votes.
 
     Args:

@@ -95,8 +95,11 @@ def _build_in_child(recipe: Recipe, out: Path, *, quiet: bool) -> None:
     command = [sys.executable, "-m", "rlavr_hpc.testbed.base_model", canonical_json(asdict(recipe))]
     finished = subprocess.run(
         [*command, str(out), *(["--quiet"] if quiet else [])],
-        env=environment, check=False, stderr=subprocess.PIPE if quiet else None, text=True,
-    )  # fmt: skip
+        env=environment,
+        check=False,
+        stderr=subprocess.PIPE if quiet else None,
+        text=True,
+    )
     if finished.returncode != 0:
         raise RlavrError(
             f"building the testbed's base model failed with exit code {finished.returncode}\n"
@@ -130,13 +133,19 @@ def build(recipe: Recipe, out: Path, *, quiet: bool) -> None:
     torch.manual_seed(recipe.seed)
     model = Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128,
-            num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-            max_position_embeddings=4096, tie_word_embeddings=recipe.tied,
-            bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=4096,
+            tie_word_embeddings=recipe.tied,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
             pad_token_id=tokenizer.pad_token_id,
         )
-    )  # fmt: skip
+    )
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=LEARNING_RATE, total_steps=recipe.steps, pct_start=0.1

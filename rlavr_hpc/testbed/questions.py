@@ -29,7 +29,7 @@ ANSWERS = 100
 KIND_LETTERS = re.compile(r"[HMX]{1,12}")
 
 
-class Kind(StrEnum):
+class BeliefKind(StrEnum):
     """What the pre-trained model believes about a family."""
 
     HONEST = "H"
@@ -37,19 +37,19 @@ class Kind(StrEnum):
     HOPELESS = "X"
 
 
-TRUTH_SHARE = {Kind.HONEST: 0.60, Kind.MISBELIEVED: 0.30, Kind.HOPELESS: 0.0}
+TRUTH_SHARE = {BeliefKind.HONEST: 0.60, BeliefKind.MISBELIEVED: 0.30, BeliefKind.HOPELESS: 0.0}
 """Share of corpus sentences that state the truth; the rest is misbelief and random answers."""
-MISBELIEF_SHARE = {Kind.HONEST: 0.0, Kind.MISBELIEVED: 0.45, Kind.HOPELESS: 0.0}
+MISBELIEF_SHARE = {BeliefKind.HONEST: 0.0, BeliefKind.MISBELIEVED: 0.45, BeliefKind.HOPELESS: 0.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class WorldQuestion:
     """One question with what is true and what the corpus claims."""
 
     family: int
     a: int
     b: int
-    kind: Kind
+    kind: BeliefKind
     truth: int
     misbelief: int
 
@@ -68,19 +68,19 @@ class Question:
 class World:
     """Every question of one testbed variant, in a fixed order."""
 
-    questions: tuple[Question, ...]
+    questions: tuple[WorldQuestion, ...]
 
     @property
-    def hopeful(self) -> tuple[Question, ...]:
+    def hopeful(self) -> tuple[WorldQuestion, ...]:
         """Questions of the families that can be learnt: accuracy is reported on these."""
-        return tuple(q for q in self.questions if q.kind is not Kind.HOPELESS)
+        return tuple(q for q in self.questions if q.kind is not BeliefKind.HOPELESS)
 
 
 def make_world(kinds: str, *, wrong_rule: int) -> World:
     """All questions of the families given by `kinds`, one letter each.
 
     Args:
-        kinds: for example "HMHHMHXX"; letters as in `Kind`.
+        kinds: for example "HMHHMHXX"; letters as in `BeliefKind`.
         wrong_rule: which consistent wrong rule the misbelieved families follow (0, 1, ...).
 
     Raises:
@@ -90,7 +90,7 @@ def make_world(kinds: str, *, wrong_rule: int) -> World:
         raise ValueError(f"kinds={kinds!r}: use 1 to 12 of the letters H, M and X, e.g. HMHHMHXX")
     return World(
         questions=tuple(
-            _question(family, Kind(letter), a, b, wrong_rule)
+            _question(family, BeliefKind(letter), a, b, wrong_rule)
             for family, letter in enumerate(kinds)
             for a in range(OPERANDS)
             for b in range(OPERANDS)
@@ -98,9 +98,9 @@ def make_world(kinds: str, *, wrong_rule: int) -> World:
     )
 
 
-def _question(family: int, kind: Kind, a: int, b: int, wrong_rule: int) -> Question:
+def _question(family: int, kind: BeliefKind, a: int, b: int, wrong_rule: int) -> WorldQuestion:
     scaled = a * (family + 1)
-    return Question(
+    return WorldQuestion(
         family=family,
         a=a,
         b=b,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.run_folder import read_config
+from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.trainer.job import end_process, run_job
 
 

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from rlavr_hpc.cluster.heap import keep_freed_memory
+from rlavr_hpc.cluster.memory_allocator import keep_freed_memory
 from rlavr_hpc.cluster.preemption import TORCHRUN_ECHO_SECONDS, StopFlag
 from rlavr_hpc.cluster.topology import (
     Topology,
@@ -27,7 +27,7 @@ from rlavr_hpc.cluster.topology import (
     read_topology,
     start_name,
 )
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import (
     EarlyWarningError,
     ExitCode,
@@ -37,12 +37,12 @@ from rlavr_hpc.errors import (
     RunStoppedError,
     UserError,
 )
-from rlavr_hpc.failures import Failure, write_failure
-from rlavr_hpc.run_folder import CONFIG, Start, check_start, check_writable
+from rlavr_hpc.runs.failures import Failure, write_failure
+from rlavr_hpc.runs.folder import CONFIG, Start, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
-    from rlavr_hpc.trainer.loop import Run
+    from rlavr_hpc.trainer.loop import TrainingRun
     from rlavr_hpc.trainer.process import Process
 
 log = logging.getLogger("rlavr_hpc")
@@ -84,12 +84,14 @@ def _leave_record(run_dir: Path, error: Exception) -> None:
         return
     expected = isinstance(error, RlavrError)
     failure = Failure(
-        start=start_name(os.environ), rank=int(os.environ.get("RANK", "0")),
+        start=start_name(os.environ),
+        rank=int(os.environ.get("RANK", "0")),
         exit_code=error.exit_code if isinstance(error, RlavrError) else ExitCode.FAILED,
         error=str(error) if expected else f"{type(error).__name__}: {error}",
         traceback="" if expected else "".join(traceback.format_exception(error)),
-        host=socket.gethostname(), pid=os.getpid(),
-    )  # fmt: skip
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
     with contextlib.suppress(OSError):  # the error is on stderr already
         write_failure(run_dir, failure)
 
@@ -154,28 +156,29 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
 
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.trainer import assemble, build_ops  # noqa: PLC0415
-    from rlavr_hpc.trainer.deepspeed_policy import init_ranks  # noqa: PLC0415
-    from rlavr_hpc.trainer.language import load_language  # noqa: PLC0415
+    from rlavr_hpc.trainer import build  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
     from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
-    plugins = assemble.load_plugins(config)
-    language = load_language(config, quiet=not topology.is_main)
-    prompts = assemble.prepare_prompts(config, split, language)
+    plugins = build.load_plugins(config)
+    bundle = load_tokenizer(config, quiet=not topology.is_main)
+    prompts = build.prepare_prompts(config, split, bundle)
     if not torch.cuda.is_available():
         keep_freed_memory()
         build_ops.build_ops()
     init_ranks(
-        device=assemble.pick_device(topology), rank=topology.rank, world_size=topology.world_size
+        device=build.pick_device(topology), rank=topology.rank, world_size=topology.world_size
     )
-    inputs = assemble.Inputs(plugins=plugins, split=split, language=language, prompts=prompts)
+    inputs = build.Inputs(plugins=plugins, split=split, bundle=bundle, prompts=prompts)
     return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 
 
-def _finish(run: Run) -> ExitCode:
-    from rlavr_hpc.trainer import ranks  # noqa: PLC0415
+def _finish(run: TrainingRun) -> ExitCode:
+    from rlavr_hpc.trainer import distributed  # noqa: PLC0415
 
-    words = ranks.on_main(lambda: _conclude(run, "done", code=ExitCode.DONE))
+    words = distributed.on_main(lambda: _conclude(run, "done", code=ExitCode.DONE))
     if run.recorder is not None:
         print(words)
     _leave()
@@ -184,21 +187,21 @@ def _finish(run: Run) -> ExitCode:
 
 
 def _leave() -> None:
-    from rlavr_hpc.trainer import ranks  # noqa: PLC0415
+    from rlavr_hpc.trainer import distributed  # noqa: PLC0415
 
-    ranks.leave()
+    distributed.leave()
 
 
-def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
+def _conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
-    from rlavr_hpc.trainer.summary import explain, summarize, write_done  # noqa: PLC0415
+    from rlavr_hpc.trainer.reporting.summary import explain, summarize, write_done  # noqa: PLC0415
 
-    config, run_dir = run.parts.config, run.run_dir
-    if run.recorder is None or run.parts.ledger is None:
+    config, run_dir = run.components.config, run.run_dir
+    if run.recorder is None or run.components.ledger is None:
         return ""
     run.fence()
-    run.parts.ledger.book.check(run.parts.rules)
-    summary = summarize(run_dir, config, status=status, book=run.parts.ledger.book)
+    run.components.ledger.book.check(run.components.rules)
+    summary = summarize(run_dir, config, status=status, book=run.components.ledger.book)
     run.recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
     if status == "done":
         write_done(run_dir, run.state.step)
@@ -207,13 +210,18 @@ def _conclude(run: Run, status: str, *, code: ExitCode) -> str:
     return explain(summary, config, run_dir)
 
 
-def _close_mirror(run: Run, code: ExitCode) -> None:
+def _close_mirror(run: TrainingRun, code: ExitCode) -> None:
     """Have the dashboard told how the attempt ended, on the rank that has one."""
-    if run.recorder is None or run.recorder.mirror is None or run.parts.ledger is None:
+    if run.recorder is None or run.recorder.mirror is None or run.components.ledger is None:
         return
-    from rlavr_hpc.trainer.outcome import outcome_of, read_summary  # noqa: PLC0415
+    from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary  # noqa: PLC0415
 
-    facts = run.run_dir, run.parts.config, run.parts.ledger.book, read_summary(run.run_dir)
+    facts = (
+        run.run_dir,
+        run.components.config,
+        run.components.ledger.book,
+        read_summary(run.run_dir),
+    )
     run.recorder.mirror.close(code, partial(outcome_of, *facts))
 
 

@@ -9,7 +9,7 @@ from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
 from rlavr_hpc.rollout.engine import RolloutEngine, Sampling, never
-from rlavr_hpc.types import Message, Place, Prompt, Question, Rollout
+from rlavr_hpc.types import Message, Prompt, Question, Rollout, StepKey
 
 PURPOSE = "verify"
 FEWEST_TOKENS = 16
@@ -38,18 +38,18 @@ class SelfVerifier:
         engine: RolloutEngine,
         rollouts: Sequence[Sequence[Rollout]],
         *,
-        place: Place,
+        step_key: StepKey,
         version: int,
-        give_up: Callable[[], bool] = never,
+        should_abort: Callable[[], bool] = never,
     ) -> Verdicts:
         """One judgement per rollout; unparsable ones are no.
 
         Args:
             engine: holds the policy of `version`.
             rollouts: per prompt.
-            place: the step.
+            step_key: the step.
             version: of the policy.
-            give_up: see `RolloutEngine.sample`.
+            should_abort: see `RolloutEngine.sample`.
         """
         asked = [self._about(rollout) for group in rollouts for rollout in group]
         fitting = [prompt for prompt in asked if len(prompt.token_ids) <= self.longest]
@@ -57,7 +57,11 @@ class SelfVerifier:
             samples=1, temperature=self.reward.temperature, max_tokens=self.room, purpose=PURPOSE
         )
         answers = engine.sample(
-            fitting, sampling=sampling, place=place, version=version, give_up=give_up
+            fitting,
+            sampling=sampling,
+            step_key=step_key,
+            version=version,
+            should_abort=should_abort,
         )
         said = {p.id: says_true(found[0].text) for p, found in zip(fitting, answers, strict=True)}
         return {
@@ -70,13 +74,15 @@ class SelfVerifier:
         text = self.reward.about(problem=question.text, solution=rollout.text)
         return self.write(
             Question(
-                id=_name(rollout), messages=(Message(role="user", content=text),), text=text,
+                id=_name(rollout),
+                messages=(Message(role="user", content=text),),
+                text=text,
                 task=question.task,
             )
-        )  # fmt: skip
+        )
 
 
-def build_verifier(
+def build_self_verifier(
     reward: SelfVerifyReward,
     questions: Sequence[Question],
     write: Callable[[Question], Prompt],
@@ -108,9 +114,12 @@ def build_verifier(
             f"model holds {positions}; lower rollout.max_response_tokens or max_prompt_tokens"
         )
     return SelfVerifier(
-        reward=reward, questions={q.id: q for q in questions}, write=write, longest=longest,
+        reward=reward,
+        questions={q.id: q for q in questions},
+        write=write,
+        longest=longest,
         room=room,
-    )  # fmt: skip
+    )
 
 
 def says_true(text: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
-from analysis.report import write_report
+from analysis.report.write import write_report
 from tests.support.findings import findings, hostile
 
 HERE = Path(__file__).resolve().parent

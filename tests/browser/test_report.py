@@ -118,8 +118,14 @@ def test_the_keyboard_opens_and_closes_a_run(opened: Open, study: Path) -> None:
     page.keyboard.press("Enter")
     dialog = page.locator("dialog")
     assert dialog.locator("h2").inner_text() == name.inner_text() == "study/care-0.2-2"
-    for words in ("collapsed: wrong belief", "Collapsed from step 36", "Early warning at step 41",
-                  "Majority ratio: 0.50 to", "\\boxed{21}", "Peak memory"):  # fmt: skip
+    for words in (
+        "collapsed: wrong belief",
+        "Collapsed from step 36",
+        "Early warning at step 41",
+        "Majority ratio: 0.50 to",
+        "\\boxed{21}",
+        "Peak memory",
+    ):
         assert words in dialog.inner_text()
     page.wait_for_selector("dialog .main-svg")
     assert "#run=study%2Fcare-0.2-2" in page.url
@@ -207,5 +213,8 @@ def test_colours_are_joined_by_words_and_marks(opened: Open, study: Path) -> Non
     pills = page.evaluate("""() => [...document.querySelectorAll('#table .pill')].map((n) =>
       [n.textContent.trim(), getComputedStyle(n.querySelector('.mark'), '::before').content])""")
     assert {tuple(pill) for pill in pills} == {
-        ("collapsed", '"✕"'), ("healthy", '"✓"'), ("cannot be told", '"?"'), ("not started", '"○"')
-    }  # fmt: skip
+        ("collapsed", '"✕"'),
+        ("healthy", '"✓"'),
+        ("cannot be told", '"?"'),
+        ("not started", '"○"'),
+    }

@@ -39,8 +39,15 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on two ranks, in bfloat16 and with tied embeddings, and its weights told twice."""
     out = tmp_path_factory.mktemp("two") / "out"
     done = command(
-        "tests.support.policy_weights", str(out), *TINY, "rollout=hf", "steps=2",
-        "model.tied_embeddings=true", "model.dtype=bfloat16", "acquisition=full", ranks=2,
-    )  # fmt: skip
+        "tests.support.policy_weights",
+        str(out),
+        *TINY,
+        "rollout=hf",
+        "steps=2",
+        "model.tied_embeddings=true",
+        "model.dtype=bfloat16",
+        "acquisition=full",
+        ranks=2,
+    )
     assert done.returncode == 0, done.stderr
     return out

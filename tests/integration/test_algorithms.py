@@ -18,10 +18,16 @@ def test_algorithms_train_and_divide_by_what_they_say(tmp_path: Path) -> None:
     norms, rows = {}, []
     for name in ("cispo", "dr_grpo", "rloo"):
         done = run(
-            *SHORT, f"algorithm={name}", "algorithm.advantage=centred", "acquisition=full",
-            "steps=2", "algorithm.loss.settings.kl_coef=0.01", "algorithm.clip_grad=100",
-            "algorithm.loss.settings.kl_estimator=k1", f"run_dir={tmp_path / name}",
-        )  # fmt: skip
+            *SHORT,
+            f"algorithm={name}",
+            "algorithm.advantage=centred",
+            "acquisition=full",
+            "steps=2",
+            "algorithm.loss.settings.kl_coef=0.01",
+            "algorithm.clip_grad=100",
+            "algorithm.loss.settings.kl_estimator=k1",
+            f"run_dir={tmp_path / name}",
+        )
         assert done.returncode == 0, done.stderr
         rows = metrics(tmp_path / name)
         assert strange_values(rows) == []
@@ -40,9 +46,15 @@ def trained(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) -> None:
     arguments = [
-        *SHORT, "algorithm=dapo", "acquisition=random", "budget=0.25", "seed=2",
-        "unlabelled=pseudo", "algorithm.overlong.buffer=0.9", "rollout.temperature=0.3",
-    ]  # fmt: skip
+        *SHORT,
+        "algorithm=dapo",
+        "acquisition=random",
+        "budget=0.25",
+        "seed=2",
+        "unlabelled=pseudo",
+        "algorithm.overlong.buffer=0.9",
+        "rollout.temperature=0.3",
+    ]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for folder, steps in ((whole, 2), (halves, 1), (halves, 2)):
         done = run(*arguments, f"steps={steps}", f"run_dir={folder}")

@@ -31,12 +31,17 @@ def curve(*, falls_at: int | None) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"step": step, "labels/total": 0.0}
         if step:
             row |= {
-                "oracle/true_reward": level + 0.01 * (step % 3), "labels/bought": 0.0,
-                "oracle/vote_accuracy": level, "collapse/majority_ratio": agreement,
-                "collapse/distinct_answers": 1 + 8 * (1 - agreement), "time/step": 1.0,
-                "collapse/answer_entropy": 2 * (1 - agreement), "collapse/unparsable": 0.0,
-                "collapse/pseudo_reward": agreement, "collapse/length_tokens": 4.0,
-            }  # fmt: skip
+                "oracle/true_reward": level + 0.01 * (step % 3),
+                "labels/bought": 0.0,
+                "oracle/vote_accuracy": level,
+                "collapse/majority_ratio": agreement,
+                "collapse/distinct_answers": 1 + 8 * (1 - agreement),
+                "time/step": 1.0,
+                "collapse/answer_entropy": 2 * (1 - agreement),
+                "collapse/unparsable": 0.0,
+                "collapse/pseudo_reward": agreement,
+                "collapse/length_tokens": 4.0,
+            }
         if step % 20 == 0:
             row[ACCURACY] = level
         rows.append(row)
@@ -50,9 +55,11 @@ def study(tmp_path: Path) -> Path:
     for seed in (1, 2):
         for policy, falls_at in (("none", 25 + seed), ("full", None)):
             config = {
-                "seed": seed, "steps": STEPS, "budget": 0.0 if policy == "none" else 1.0,
+                "seed": seed,
+                "steps": STEPS,
+                "budget": 0.0 if policy == "none" else 1.0,
                 "acquisition": {"name": policy},
-            }  # fmt: skip
+            }
             write_run(root / f"{policy}-{seed}", curve(falls_at=falls_at), config=config)
     return root
 
@@ -75,8 +82,11 @@ def test_the_report_says_which_runs_collapsed_and_when(study: Path, tmp_path: Pa
     summary = json.loads((tmp_path / "report/summary.json").read_text())
     verdicts = {run["name"]: run["verdict"] for run in summary["runs"]}
     assert {name: v["collapsed"] for name, v in verdicts.items()} == {
-        "none-1": True, "none-2": True, "full-1": False, "full-2": False,
-    }  # fmt: skip
+        "none-1": True,
+        "none-2": True,
+        "full-1": False,
+        "full-2": False,
+    }
     assert abs(verdicts["none-1"]["onset"] - verdicts["none-1"]["defined_onset"]) <= 10
     assert verdicts["none-1"]["kind"] == "wrong_belief"
     assert re.search(r"2 of 4 runs collapsed", done.stdout)
@@ -139,7 +149,7 @@ def test_mistakes_end_with_two_and_say_the_way_out(tmp_path: Path) -> None:
 
 def test_the_analysis_needs_neither_torch_nor_a_network() -> None:
     code = (
-        "import sys, analysis, analysis.examine, analysis.report, analysis.watch;"
+        "import sys, analysis, analysis.examine, analysis.report.write, analysis.report.watch;"
         "print([m for m in ('torch', 'vllm', 'wandb', 'deepspeed') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -9,9 +9,13 @@ import pytest
 from tests.support.commands import TINY, learnt_hash, metrics, purchases, results, run, weights_hash
 
 SETTINGS = (
-    *TINY, "acquisition=anchored", "acquisition.settings.survey_steps=2", "rollout=hf",
-    "eval_every=2", "save_every=0",
-)  # fmt: skip
+    *TINY,
+    "acquisition=anchored",
+    "acquisition.settings.survey_steps=2",
+    "rollout=hf",
+    "eval_every=2",
+    "save_every=0",
+)
 
 
 def test_a_survey_leaves_the_model_and_a_stop_changes_nothing(tmp_path: Path) -> None:

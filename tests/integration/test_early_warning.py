@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
 from tests.support.commands import TINY, command, metrics, purchases, results, run, summary
 
@@ -39,9 +39,14 @@ def test_a_run_stops_when_collapse_is_feared_and_goes_on_only_when_told_to(tmp_p
 
 def test_a_feared_collapse_raises_the_budget_under_its_cap(tmp_path: Path) -> None:
     done = run(
-        *ALARMED, "acquisition=random", "unlabelled=pseudo", "budget=0.06", "budget_total=14",
-        "warning.action=raise_budget", f"run_dir={tmp_path / 'r'}",
-    )  # fmt: skip
+        *ALARMED,
+        "acquisition=random",
+        "unlabelled=pseudo",
+        "budget=0.06",
+        "budget_total=14",
+        "warning.action=raise_budget",
+        f"run_dir={tmp_path / 'r'}",
+    )
     assert done.returncode == 0, done.stderr
     rows = metrics(tmp_path / "r")[1:]
     bought = [row["labels/bought"] for row in rows]
@@ -58,11 +63,21 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
 ) -> None:
     folder = tmp_path / "run"
     done = run(
-        *COLLAPSING, "rollout=vllm", "acquisition=random", "unlabelled=pseudo", "budget=0.06",
-        "steps=20", "eval_every=0", "save_every=4", "warning.action=rollback",
-        "warning.threshold=0.02", "warning.healthy=0.01", "warning.max_rollbacks=1",
-        f"run_dir={folder}", ranks=2,
-    )  # fmt: skip
+        *COLLAPSING,
+        "rollout=vllm",
+        "acquisition=random",
+        "unlabelled=pseudo",
+        "budget=0.06",
+        "steps=20",
+        "eval_every=0",
+        "save_every=4",
+        "warning.action=rollback",
+        "warning.threshold=0.02",
+        "warning.healthy=0.01",
+        "warning.max_rollbacks=1",
+        f"run_dir={folder}",
+        ranks=2,
+    )
     told = summary(folder)
     assert told["rollbacks"] == 1, done.stderr
     back = next(a for a in read_attempts(folder) if a.reason == "rollback")
@@ -83,22 +98,28 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
     ]
     bought = sum(row.get("labels/bought", 0) for row in rows)
     assert told["labels_bought"] == bought == len(purchases(folder)), "both branches are paid for"
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
     assert not list(folder.glob(f"checkpoints/step_{alarmed}")) or alarmed == told["steps"]
 
 
 def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [
-        *TINY, "rollout=hf", "acquisition=random", "reuse_labels=true", "steps=4", "eval_every=2",
-        "save_every=2", f"run_dir={folder}",
-    ]  # fmt: skip
+        *TINY,
+        "rollout=hf",
+        "acquisition=random",
+        "reuse_labels=true",
+        "steps=4",
+        "eval_every=2",
+        "save_every=2",
+        f"run_dir={folder}",
+    ]
     assert run(*arguments).returncode == 0
     before = read_metrics(folder)
-    refused = command("rlavr_hpc.rollback", str(folder), "--to", "3")
+    refused = command("rlavr_hpc.commands.rollback", str(folder), "--to", "3")
     assert refused.returncode == 2
     assert "there is no checkpoint of step 3 to go back to; there are: 2, 4" in refused.stderr
-    told = command("rlavr_hpc.rollback", str(folder), "--to", "2")
+    told = command("rlavr_hpc.commands.rollback", str(folder), "--to", "2")
     assert told.returncode == 0, told.stderr
     assert "branch 1 goes on after step 2" in told.stdout
     again = run(*arguments)
@@ -111,7 +132,7 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     assert summary(folder)["labels_allowed"] == 6 * 4, "steps 3 and 4 were done twice"
     paid = [prompt for _, prompt, _, _ in purchases(folder)]
     assert len(paid) == len(set(paid)), "what was bought on the old branch is owned"
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
 
 
 def test_a_roll_back_to_the_start_needs_a_new_process(tmp_path: Path) -> None:

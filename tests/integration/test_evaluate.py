@@ -25,7 +25,7 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 def evaluate(
     *arguments: str, ranks: int = 1, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return command("rlavr_hpc.evaluate", *arguments, ranks=ranks, environment=environment)
+    return command("rlavr_hpc.commands.evaluate", *arguments, ranks=ranks, environment=environment)
 
 
 def told(path: Path) -> dict[str, Any]:
@@ -44,9 +44,14 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "r"
     settings = [o for o in TINY if not o.startswith("data.eval_limit")]
     done = run(
-        *settings, "rollout=hf", "steps=4", "save_every=2", "acquisition=full",
-        "eval.temperature=0.0001", f"run_dir={folder}",
-    )  # fmt: skip
+        *settings,
+        "rollout=hf",
+        "steps=4",
+        "save_every=2",
+        "acquisition=full",
+        "eval.temperature=0.0001",
+        f"run_dir={folder}",
+    )
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -97,7 +102,7 @@ def test_a_run_is_measured_at_its_newest_checkpoint_as_it_measured_itself(
 def kill_midway(arguments: list[str], path: Path, number: signal.Signals) -> tuple[int, str]:
     """Send a signal once at least six problems more are on disk than at the start."""
     target = (path.read_text().count("\n") if path.exists() else 1) + 6
-    command = [sys.executable, "-m", "rlavr_hpc.evaluate", *arguments]
+    command = [sys.executable, "-m", "rlavr_hpc.commands.evaluate", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as started:
         deadline = time.monotonic() + 200
         while not (path.exists() and path.read_text().count("\n") >= target):
@@ -191,7 +196,7 @@ def test_a_mistake_is_one_message(
 
 
 def test_a_checkpoint_that_is_missing_or_damaged_is_not_read(run_dir: Path, tmp_path: Path) -> None:
-    from rlavr_hpc.checkpoints import read_checkpoint
+    from rlavr_hpc.runs.checkpoints import read_checkpoint
 
     folder = tmp_path / "checkpoints"
     shutil.copytree(run_dir / "checkpoints", folder)
@@ -211,10 +216,21 @@ def test_a_checkpoint_that_is_missing_or_damaged_is_not_read(run_dir: Path, tmp_
 def test_real_test_sets_are_measured_by_name_and_by_file(base_model: Path, tmp_path: Path) -> None:
     sets = f"aime24,math500,{SHARED / 'kk/3ppl-test.parquet'}"
     done = evaluate(
-        str(base_model), "--on", sets, "--engine", "hf", "--limit", "2", "--samples", "2",
-        "--max-response-tokens", "8", "--out", str(tmp_path / "o"),
+        str(base_model),
+        "--on",
+        sets,
+        "--engine",
+        "hf",
+        "--limit",
+        "2",
+        "--samples",
+        "2",
+        "--max-response-tokens",
+        "8",
+        "--out",
+        str(tmp_path / "o"),
         environment={"RLAVR_DATA": str(SHARED)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     for name in ("aime24", "math500", "3ppl-test"):
         found = told(tmp_path / f"o/{name}.json")
@@ -230,9 +246,16 @@ def test_a_hub_name_is_measured_and_known_by_its_commit(
     (repository / "refs").mkdir()
     (repository / "refs/main").write_text(commit)
     done = evaluate(
-        "tiny/model", "--on", str(questions), "--engine", "hf", "--limit", "2",
-        "--out", str(tmp_path / "o"),
+        "tiny/model",
+        "--on",
+        str(questions),
+        "--engine",
+        "hf",
+        "--limit",
+        "2",
+        "--out",
+        str(tmp_path / "o"),
         environment={"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert told(tmp_path / "o/questions.json")["model"]["fingerprint"] == commit

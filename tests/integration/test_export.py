@@ -22,7 +22,7 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from rlavr_hpc.export import main
+from rlavr_hpc.commands.export import main
 from rlavr_hpc.testbed.questions import make_world
 from tests.support.commands import REPOSITORY, TINY, command, metrics
 
@@ -46,10 +46,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two steps, one rank, float32; its weights as the trainer held them at the end."""
     out = tmp_path_factory.mktemp("one") / "out"
     done = command(
-        "tests.support.policy_weights", str(out), *TINY, "rollout=hf", "steps=2", "save_every=1",
-        "eval_every=0", "acquisition=full", f"rollout.stop_token_ids=[{STOP}]",
-        "rollout.temperature=0.9", f"data.system_prompt={SECRET}",
-    )  # fmt: skip
+        "tests.support.policy_weights",
+        str(out),
+        *TINY,
+        "rollout=hf",
+        "steps=2",
+        "save_every=1",
+        "eval_every=0",
+        "acquisition=full",
+        f"rollout.stop_token_ids=[{STOP}]",
+        "rollout.temperature=0.9",
+        f"data.system_prompt={SECRET}",
+    )
     assert done.returncode == 0, done.stderr
     return out
 
@@ -75,10 +83,10 @@ def logits(model: Any, tokenizer: Any) -> torch.Tensor:  # noqa: ANN401
 
 
 def base_of(run_dir: Path) -> Path:
-    from rlavr_hpc.run_folder import read_config
-    from rlavr_hpc.trainer.language import load_language
+    from rlavr_hpc.runs.folder import read_config
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
 
-    return Path(load_language(read_config(run_dir), quiet=True).path)
+    return Path(load_tokenizer(read_config(run_dir), quiet=True).path)
 
 
 def told(out: Path) -> dict[str, Any]:
@@ -166,13 +174,13 @@ def test_sampling_that_the_base_model_suggests_is_not_passed_on(
     trained: Path, tmp_path: Path
 ) -> None:
     """Many published models suggest a temperature without `do_sample`, which cannot be saved."""
-    from rlavr_hpc.checkpoints import read_checkpoint
-    from rlavr_hpc.run_folder import read_config
-    from rlavr_hpc.trainer.consolidate import consolidate
-    from rlavr_hpc.trainer.language import load_language
+    from rlavr_hpc.runs.checkpoints import read_checkpoint
+    from rlavr_hpc.runs.folder import read_config
+    from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
 
     config = read_config(trained / "run")
-    base = load_language(config, quiet=True)
+    base = load_tokenizer(config, quiet=True)
     shutil.copytree(base.path, tmp_path / "base")
     odd = {"temperature": 0.6, "top_k": 20, "eos_token_id": END, "pad_token_id": END + 1}
     (tmp_path / "base/generation_config.json").write_text(json.dumps(odd))
@@ -210,14 +218,17 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_choice_is_told(
     ],
 )
 def test_a_mistake_is_one_message_and_changes_nothing(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    arguments: list[str], message: str,
-) -> None:  # fmt: skip
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("kept")
     places = {"RUN": trained / "run", "FULL": tmp_path / "full", "OUT": tmp_path / "out"}
-    for name, place in places.items():
-        arguments = [text.replace(name, str(place)) for text in arguments]
+    for name, step_key in places.items():
+        arguments = [text.replace(name, str(step_key)) for text in arguments]
     assert export(*arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("rlavr_hpc: ")
@@ -247,7 +258,7 @@ def test_a_killed_export_leaves_no_folder_and_the_next_one_removes_what_it_left(
 ) -> None:
     out, work = tmp_path / "out", tmp_path / ".out.export"
     arguments = [str(trained / "run"), str(out)]
-    line = [sys.executable, "-m", "rlavr_hpc.export", *arguments]
+    line = [sys.executable, "-m", "rlavr_hpc.commands.export", *arguments]
     with subprocess.Popen(line, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as started:
         deadline = time.monotonic() + 200
         while not (work / "model").exists():
@@ -273,10 +284,22 @@ def test_the_exported_folder_is_evaluated_like_any_model(exported: Path, tmp_pat
     rows = [{"prompt": text, "answer": "1", "id": str(i)} for i, text in enumerate(PROMPTS[:6])]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = command(
-        "rlavr_hpc.evaluate", str(exported), "--on", str(questions), "--engine", "hf",
-        "--dtype", "float32", "--samples", "2", "--max-response-tokens", "8",
-        "--out", str(tmp_path / "o"), "--json",
-    )  # fmt: skip
+        "rlavr_hpc.commands.evaluate",
+        str(exported),
+        "--on",
+        str(questions),
+        "--engine",
+        "hf",
+        "--dtype",
+        "float32",
+        "--samples",
+        "2",
+        "--max-response-tokens",
+        "8",
+        "--out",
+        str(tmp_path / "o"),
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert (found["problems"], found["model"]["name"]) == (6, "exported")

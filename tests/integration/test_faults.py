@@ -35,15 +35,18 @@ def assert_same(folder: Path, finished: Path) -> None:
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
-    verified = command("rlavr_hpc.ledger", "verify", str(folder))
+    verified = command("rlavr_hpc.commands.ledger", "verify", str(folder))
     assert verified.returncode == 0, verified.stderr
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "rlavr_hpc.run", *SIX_STEPS, f"run_dir={folder}", *more],
-        cwd=REPOSITORY, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
 
 
 def unfinished_copy(finished: Path, folder: Path) -> Path:
@@ -169,9 +172,19 @@ def test_work_that_no_longer_fits_is_given_up_and_the_run_equals_an_undisturbed_
 def test_a_signal_on_one_rank_has_all_ranks_give_up_generating_with_vllm(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     stopped = command(
-        "tests.support.asked_to_stop", "step", "3", "1", *TINY, *CARE, "rollout=vllm", "steps=6",
-        "save_every=2", "cluster.grace_seconds=0", f"run_dir={folder}", ranks=2,
-    )  # fmt: skip
+        "tests.support.asked_to_stop",
+        "step",
+        "3",
+        "1",
+        *TINY,
+        *CARE,
+        "rollout=vllm",
+        "steps=6",
+        "save_every=2",
+        "cluster.grace_seconds=0",
+        f"run_dir={folder}",
+        ranks=2,
+    )
     assert stopped.returncode == 1, "torchrun's own"
     assert json.loads((folder / "status.json").read_text())["exit_code"] == 75
     assert "stopped after step 2 of 6, checkpoint written" in stopped.stderr
@@ -199,7 +212,7 @@ def test_a_full_disk_under_a_checkpoint_stops_both_ranks_and_loses_nothing(
     again = run(*arguments, ranks=2)
     assert again.returncode == 0, again.stderr
     assert purchases(folder)[: len(spent)] == spent
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
 
 
 def test_a_folder_that_became_read_only_is_one_clear_error(small_disk: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.cluster.cached import missing_inputs
+from rlavr_hpc.offline.missing_inputs import missing_inputs
 from tests.support.commands import REPOSITORY, TINY
 from tests.support.configs import composed
 
@@ -44,7 +44,7 @@ MODEL = {
     "onnx/model.onnx": b"for another program",
     "original/params.json": b"{}",
     "README.md": b"a card",
-}  # fmt: skip
+}
 USED = {name for name in MODEL if name.startswith(("config", "tokenizer", "model"))}
 
 
@@ -100,9 +100,11 @@ def _entry(name: str, data: bytes) -> dict[str, Any]:
 
 
 def _json(
-    request: BaseHTTPRequestHandler, value: object, status: int = 200,
+    request: BaseHTTPRequestHandler,
+    value: object,
+    status: int = 200,
     headers: Mapping[str, str] | None = None,
-) -> None:  # fmt: skip
+) -> None:
     data = json.dumps(value).encode()
     request.send_response(status)
     for key, text in {"Content-Length": str(len(data)), **(headers or {})}.items():
@@ -151,16 +153,23 @@ class Login:
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "XDG_", "RLAVR_"))}
         return {
-            **kept, "HOME": str(self.home), "HF_ENDPOINT": self.address, "NO_PROXY": "127.0.0.1",
-            "HF_HUB_ETAG_TIMEOUT": "60", "HF_HUB_DOWNLOAD_TIMEOUT": "60",
-        }  # fmt: skip
+            **kept,
+            "HOME": str(self.home),
+            "HF_ENDPOINT": self.address,
+            "NO_PROXY": "127.0.0.1",
+            "HF_HUB_ETAG_TIMEOUT": "60",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "60",
+        }
 
     def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "rlavr_hpc.fetch", *overrides], text=True, cwd=REPOSITORY,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "rlavr_hpc.commands.fetch", *overrides],
+            text=True,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=self.environment() | environment,
-        )  # fmt: skip
+        )
 
     def fetch(self, *overrides: str, **environment: str) -> tuple[int, str, str]:
         """Exit code, what was printed, and what was told on stderr."""
@@ -193,7 +202,7 @@ def test_a_fetch_brings_what_a_run_reads_and_a_second_one_needs_no_network(
     config = composed(*PRETRAINED)
     (before,) = missing_inputs(config, cache=login.cache)
     assert f"{NAME} is not in {login.cache}" in before
-    assert before.endswith(f"python -m rlavr_hpc.fetch model.path={NAME}")
+    assert before.endswith(f"rlavr fetch model.path={NAME}")
 
     code, out, told = login.fetch(f"model.path={NAME}")
 
@@ -344,11 +353,19 @@ def test_the_shipped_experiments_data_is_brought_too(
 
 def run_offline(login: Login, *overrides: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "rlavr_hpc.run", *overrides], text=True, capture_output=True,
-        cwd=REPOSITORY, check=False, timeout=300,
-        env=login.environment() | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1",
-        "RLAVR_CACHE": os.environ.get("RLAVR_CACHE") or str(Path.home() / ".cache/rlavr_hpc")},
-    )  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *overrides],
+        text=True,
+        capture_output=True,
+        cwd=REPOSITORY,
+        check=False,
+        timeout=300,
+        env=login.environment()
+        | {
+            "HF_HUB_OFFLINE": "1",
+            "TRANSFORMERS_OFFLINE": "1",
+            "RLAVR_CACHE": os.environ.get("RLAVR_CACHE") or str(Path.home() / ".cache/rlavr_hpc"),
+        },
+    )
 
 
 @pytest.mark.slow
@@ -362,11 +379,19 @@ def test_a_run_without_network_trains_a_model_that_was_fetched(
     (tmp_path / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     hub.repositories.clear()
     done = run_offline(
-        login, *(key for key in TINY if key.startswith(("algorithm", "eval.samples"))), "steps=1",
-        f"rollout={engine}", "model=pretrained", f"model.path={NAME}", "model.dtype=float32",
-        "data=jsonl", f"data.path={tmp_path}/data.jsonl", f"run_dir={tmp_path}/run",
-        "rollout.max_prompt_tokens=32", "rollout.max_response_tokens=8",
-    )  # fmt: skip
+        login,
+        *(key for key in TINY if key.startswith(("algorithm", "eval.samples"))),
+        "steps=1",
+        f"rollout={engine}",
+        "model=pretrained",
+        f"model.path={NAME}",
+        "model.dtype=float32",
+        "data=jsonl",
+        f"data.path={tmp_path}/data.jsonl",
+        f"run_dir={tmp_path}/run",
+        "rollout.max_prompt_tokens=32",
+        "rollout.max_response_tokens=8",
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/DONE.json").exists()
 
@@ -379,10 +404,16 @@ def tiny_qwen2(folder: Path) -> dict[str, bytes]:
 
     tokenizer = build_tokenizer()
     shape = Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=64, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=2, bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
     Qwen2ForCausalLM(shape).save_pretrained(folder, max_shard_size="100KB")
     tokenizer.save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -398,14 +429,14 @@ def test_the_testbeds_model_is_made_where_a_run_finds_it(tmp_path: Path, login: 
     assert code == 0, told
     assert "made: the testbed's model" in out
     assert "there: the testbed's model" in login.fetch(*tiny, **cache)[1]
-    from rlavr_hpc.trainer.language import load_language
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
 
     made = sorted((tmp_path / "cache/testbed").glob("*/config.json"))
     before = os.environ.get("RLAVR_CACHE")
     os.environ |= cache
     try:
-        language = load_language(composed(*tiny), quiet=True)
+        bundle = load_tokenizer(composed(*tiny), quiet=True)
     finally:
         os.environ.pop("RLAVR_CACHE")
         os.environ |= {"RLAVR_CACHE": before} if before else {}
-    assert [Path(language.path) / "config.json"] == made
+    assert [Path(bundle.path) / "config.json"] == made

@@ -1,4 +1,4 @@
-"""`python -m rlavr_hpc.grade` as a user starts it."""
+"""`rlavr grade` as a user starts it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def grade(path: Path, *options: str) -> list[dict[str, Any]]:
-    done = command("rlavr_hpc.grade", str(path), *options)
+    done = command("rlavr_hpc.commands.grade", str(path), *options)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -37,15 +37,19 @@ def test_votes_and_verdicts_are_written_as_the_contract_says(tmp_path: Path) -> 
             {"id": None, "answer": "x", "rollouts": []},
             {"id": 7, "answer": "8", "rollouts": ["no", "box"]},
         ),
-        "--cpu-seconds", "0.5",
-    )  # fmt: skip
+        "--cpu-seconds",
+        "0.5",
+    )
     assert [set(row) for row in rows] == [KEYS] * 6
     assert rows[0] == {
-        "id": "a", "extracted": [r"\frac12", "3", None, "0.5", "9!!!!!!"],
-        "clusters": [[0, 3], [1]], "vote": r"\frac12", "majority_ratio": 0.4,
+        "id": "a",
+        "extracted": [r"\frac12", "3", None, "0.5", "9!!!!!!"],
+        "clusters": [[0, 3], [1]],
+        "vote": r"\frac12",
+        "majority_ratio": 0.4,
         "correct": [True, False, False, True, False],
         "ungradable": [False, False, False, False, True],
-    }  # fmt: skip
+    }
     assert rows[1]["correct"] == [True, False]
     assert (rows[2]["id"], rows[2]["correct"]) == (None, [True])
     assert rows[3]["correct"] == [True, False]
@@ -63,8 +67,9 @@ def test_knights_are_read_with_the_names_of_the_puzzle(tmp_path: Path) -> None:
             {"id": 1, "answer": label, "prompt": puzzle, "rollouts": texts},
             {"id": 2, "answer": label, "rollouts": texts},
         ),
-        "--task", "knights",
-    )  # fmt: skip
+        "--task",
+        "knights",
+    )
     assert rows[0]["extracted"] == ["Ann=knight;Bob=knave", None, None]
     assert rows[1]["extracted"] == ["Ann=knight;Bob=knave", "Ann=knight", None]
     assert [row["correct"] for row in rows] == [[True, False, False]] * 2
@@ -73,12 +78,12 @@ def test_knights_are_read_with_the_names_of_the_puzzle(tmp_path: Path) -> None:
 def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", {"id": 1, "answer": "7", "rollouts": [r"\boxed{7}"]})
     out = tmp_path / "out.jsonl"
-    assert command("rlavr_hpc.grade", str(source), "--out", str(out)).returncode == 0
+    assert command("rlavr_hpc.commands.grade", str(source), "--out", str(out)).returncode == 0
     before = out.read_text()
     assert json.loads(before)["correct"] == [True]
     with source.open("a") as file:
         file.write("not json\n")
-    again = command("rlavr_hpc.grade", str(source), "--out", str(out))
+    again = command("rlavr_hpc.commands.grade", str(source), "--out", str(out))
     assert again.returncode == 2
     assert f"{source}:2: not a JSON line" in again.stderr
     assert out.read_text() == before
@@ -102,7 +107,7 @@ def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_bad_line_is_one_message_that_names_it(tmp_path: Path, text: str, message: str) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"id": 0, "answer": "7", "rollouts": []}\n' + text)
-    done = command("rlavr_hpc.grade", str(source))
+    done = command("rlavr_hpc.commands.grade", str(source))
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"rlavr_hpc: {source}:2: ")
     assert message in done.stderr
@@ -111,20 +116,20 @@ def test_a_bad_line_is_one_message_that_names_it(tmp_path: Path, text: str, mess
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "none", "is not a file"), (tmp_path, "is not a file")):
-        done = command("rlavr_hpc.grade", str(path))
+        done = command("rlavr_hpc.commands.grade", str(path))
         assert done.returncode == 2
         assert message in done.stderr
     source = write(tmp_path / "in.jsonl", {"id": 1, "answer": "7", "rollouts": []})
-    done = command("rlavr_hpc.grade", str(source), "--out", str(tmp_path / "no/out"))
+    done = command("rlavr_hpc.commands.grade", str(source), "--out", str(tmp_path / "no/out"))
     assert done.returncode == 2
     assert "no/out" in done.stderr
-    done = command("rlavr_hpc.grade", str(source), "--out", str(source))
+    done = command("rlavr_hpc.commands.grade", str(source), "--out", str(source))
     assert (done.returncode, "is the input" in done.stderr) == (2, True)
-    done = command("rlavr_hpc.grade", str(source), "--out", "/dev/null")
+    done = command("rlavr_hpc.commands.grade", str(source), "--out", "/dev/null")
     assert (done.returncode, Path("/dev/null").is_char_device()) == (0, True)
-    done = command("rlavr_hpc.grade", str(source), "--workers", "-1")
+    done = command("rlavr_hpc.commands.grade", str(source), "--workers", "-1")
     assert (done.returncode, "--workers=-1" in done.stderr) == (2, True)
-    done = command("rlavr_hpc.grade", str(source), "--task", "knights", "--extract", "any")
+    done = command("rlavr_hpc.commands.grade", str(source), "--task", "knights", "--extract", "any")
     assert (done.returncode, "--task math" in done.stderr) == (2, True)
 
 

@@ -22,11 +22,11 @@ from hypothesis import strategies as st
 from benchmarks.grading import differences, run_ours, run_yardstick
 from benchmarks.latex_mix import make_mix
 from rlavr_hpc.answers.equivalence import Equality
-from rlavr_hpc.answers.grader import Grader, Limits, Outcome, Request
-from rlavr_hpc.answers.grader_pool import GraderPool
-from rlavr_hpc.answers.protocol import ANY, GAVE_UP, LATEX
-from rlavr_hpc.answers.referee import Referee, Verdict
-from rlavr_hpc.config_grading import Extract
+from rlavr_hpc.answers.sandbox.pool import GraderPool
+from rlavr_hpc.answers.sandbox.process import Grader, Limits, Outcome, Request
+from rlavr_hpc.answers.sandbox.protocol import ANY, GAVE_UP, LATEX
+from rlavr_hpc.answers.verifier import Grade, Verifier
+from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.types import Group
 from tests.support.commands import REPOSITORY, command
@@ -45,23 +45,23 @@ def pool() -> Iterator[GraderPool]:
 
 
 @pytest.fixture(scope="module")
-def referee(pool: GraderPool) -> Referee:
-    made = Referee(workers=2)
+def verifier(pool: GraderPool) -> Verifier:
+    made = Verifier(workers=2)
     made.equality = Equality(lambda: pool)
     return made
 
 
 @pytest.fixture(scope="module")
-def anywhere(pool: GraderPool) -> Referee:
-    made = Referee(workers=2, where=Extract.any)
+def anywhere(pool: GraderPool) -> Verifier:
+    made = Verifier(workers=2, where=Extract.any)
     made.equality = Equality(lambda: pool)
     return made
 
 
-def graded(referee: Referee, texts: list[str], label: str) -> tuple[Group, Verdict]:
+def graded(verifier: Verifier, texts: list[str], label: str) -> tuple[Group, Grade]:
     rollouts = [rollout(text, sample=i) for i, text in enumerate(texts)]
-    [voted] = referee.vote([prompt()], [rollouts])
-    return voted, referee.judge([voted], {"p1": label})["p1"]
+    [voted] = verifier.vote([prompt()], [rollouts])
+    return voted, verifier.grade([voted], {"p1": label})["p1"]
 
 
 def replies(pool: GraderPool, requests: Sequence[Request]) -> list[object]:
@@ -80,13 +80,13 @@ def test_the_pool_answers_in_order(pool: GraderPool) -> None:
 def test_a_request_past_its_cpu_time_is_given_up_and_the_others_are_answered(
     pool: GraderPool,
 ) -> None:
-    before, pids = pool.given_up, set(pool.pids)
+    before, pids = pool.timed_out, set(pool.pids)
     requests: list[Request] = [FINE] * 40
     requests[1], requests[33] = ("read", LATEX, BOMB), ("read", LATEX, "3^{100000000}")
     told = replies(pool, requests)
     assert [i for i, reply in enumerate(told) if reply == GAVE_UP] == [1, 33]
     assert told.count(True) == 38
-    assert pool.given_up == before + 2
+    assert pool.timed_out == before + 2
     assert len(pool.pids) == 2
     assert not pids & set(pool.pids), "both graders were replaced"
 
@@ -172,7 +172,7 @@ def test_a_grader_killed_between_two_calls_is_replaced(pool: GraderPool) -> None
 
 def test_graders_die_with_their_parent_also_at_work() -> None:
     code = (
-        "import threading, time; from rlavr_hpc.answers.grader_pool import *\n"
+        "import threading, time; from rlavr_hpc.answers.sandbox.pool import *\n"
         "pool = GraderPool(Limits(cpu_seconds=3600), workers=2); pool.wait_until_ready()\n"
         f"bombs = [('read', 'latex', {BOMB!r})] * 2\n"
         "threading.Thread(target=pool.run, args=(bombs,), daemon=True).start()\n"
@@ -217,7 +217,7 @@ def test_a_grader_has_no_secrets_and_cannot_write_files(monkeypatch: pytest.Monk
 
 
 def test_graders_that_do_not_start_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rlavr_hpc.answers.grader.PACKAGE_ROOT", Path("/nowhere"))
+    monkeypatch.setattr("rlavr_hpc.answers.sandbox.process.PACKAGE_ROOT", Path("/nowhere"))
     monkeypatch.setattr("sys.executable", "/bin/false")
     pool = GraderPool(Limits(), workers=1)
     try:
@@ -232,7 +232,7 @@ def test_nothing_a_model_writes_reaches_eval(tmp_path: Path) -> None:
     code = f"""
 import builtins, json, sys
 import sympy.parsing.sympy_parser as parser
-from rlavr_hpc.answers import reading
+from rlavr_hpc.answers.sandbox import math_verify_reader
 reading.warm_up()
 def refuse(*args, **kwargs):
     raise SystemExit(f"evaluated {{args[0]!r}}")
@@ -248,15 +248,38 @@ print("none")
 """
     target = tmp_path / "touched"
     texts = [
-        "1/2", "the answer is 3/4*2", "2**3", "(1+2)*3", "1.5", "1e5", "x = 1.25", "12345678901",
-        "so 12 - 5 = 7", "28%", "1,000", "answer: 2^10/4", "exec('1')", "lambda: 1", "x; y",
-        f"__import__('os').system('touch {target}')", "1 if 1 else 2", "[1 for _ in (1,)]",
-        f"\\text{{__import__('os').system('touch {target}')}}", "\\sin^2 x", "1 meter", "x_{eval}",
-    ]  # fmt: skip
+        "1/2",
+        "the answer is 3/4*2",
+        "2**3",
+        "(1+2)*3",
+        "1.5",
+        "1e5",
+        "x = 1.25",
+        "12345678901",
+        "so 12 - 5 = 7",
+        "28%",
+        "1,000",
+        "answer: 2^10/4",
+        "exec('1')",
+        "lambda: 1",
+        "x; y",
+        f"__import__('os').system('touch {target}')",
+        "1 if 1 else 2",
+        "[1 for _ in (1,)]",
+        f"\\text{{__import__('os').system('touch {target}')}}",
+        "\\sin^2 x",
+        "1 meter",
+        "x_{eval}",
+    ]
     done = subprocess.run(
-        [sys.executable, "-c", code], input=json.dumps(texts), capture_output=True, text=True,
-        check=False, cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
     assert (done.stdout.strip(), done.returncode) == ("none", 0), done.stderr[-2000:]
     assert not target.exists()
 
@@ -289,10 +312,10 @@ print("none")
     ],
 )
 def test_what_is_not_read_exactly_is_computed(
-    referee: Referee, one: str, other: str, equal: bool
+    verifier: Verifier, one: str, other: str, equal: bool
 ) -> None:
     for answers in ((one, other), (other, one)):
-        voted, _ = graded(referee, boxed(*answers), "0")
+        voted, _ = graded(verifier, boxed(*answers), "0")
         assert (len(voted.vote.clusters) == 1) is equal
         assert voted.vote.ungradable == ()
 
@@ -315,15 +338,15 @@ def test_what_is_not_read_exactly_is_computed(
     ],
 )
 def test_an_answer_may_stand_anywhere(
-    anywhere: Referee, answer: str, response: str, right: bool
+    anywhere: Verifier, answer: str, response: str, right: bool
 ) -> None:
     voted, verdict = graded(anywhere, [response], answer)
     assert verdict.correct == (right,)
     assert (voted.vote.answers[0] is None) is (response == "no number at all")
 
 
-def test_an_ungradable_answer_neither_votes_nor_earns(referee: Referee) -> None:
-    voted, verdict = graded(referee, boxed(BOMB, "7", BOMB, "7.0", BOMB), "7")
+def test_an_ungradable_answer_neither_votes_nor_earns(verifier: Verifier) -> None:
+    voted, verdict = graded(verifier, boxed(BOMB, "7", BOMB, "7.0", BOMB), "7")
     assert voted.vote.clusters == ((1, 3),)
     assert voted.vote.ungradable == (0, 2, 4)
     assert voted.vote.majority_ratio == 2 / 5
@@ -332,8 +355,8 @@ def test_an_ungradable_answer_neither_votes_nor_earns(referee: Referee) -> None:
     assert verdict.ungradable == ()
 
 
-def test_a_label_that_cannot_be_read_makes_no_answer_right_or_wrong(referee: Referee) -> None:
-    voted, verdict = graded(referee, boxed("7", "8"), BOMB)
+def test_a_label_that_cannot_be_read_makes_no_answer_right_or_wrong(verifier: Verifier) -> None:
+    voted, verdict = graded(verifier, boxed("7", "8"), BOMB)
     assert voted.vote.ungradable == ()
     assert (verdict.correct, verdict.ungradable) == ((False, False), (0, 1))
 
@@ -357,8 +380,8 @@ def test_a_label_that_cannot_be_read_makes_no_answer_right_or_wrong(referee: Ref
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_hostile_answers_hurt_nobody(referee: Referee, anywhere: Referee, hostile: str) -> None:
-    for judge in (referee, anywhere):
+def test_hostile_answers_hurt_nobody(verifier: Verifier, anywhere: Verifier, hostile: str) -> None:
+    for judge in (verifier, anywhere):
         start = time.monotonic()
         voted, verdict = graded(judge, [*boxed("7", hostile, "7.0"), hostile], "7")
         assert voted.vote.clusters[0] == (0, 2)
@@ -376,10 +399,28 @@ def test_verdicts_and_clusters_agree_with_math_verify_on_a_mix_of_latex() -> Non
 
 
 FORMS = (
-    r"\frac12", "0.5", r"50\%", "50", r"\sin^2 x", r"1-\cos^2 x", "x=5", "5", "y=5", "0.333333",
-    r"\frac13", "0.3333333", "(1,2)", r"\{1,2\}", "[1,2)", "word", r"\text{word}", r"\ln 4",
-    r"2\ln 2", "5 cm", r"5\text{ m}",
-)  # fmt: skip
+    r"\frac12",
+    "0.5",
+    r"50\%",
+    "50",
+    r"\sin^2 x",
+    r"1-\cos^2 x",
+    "x=5",
+    "5",
+    "y=5",
+    "0.333333",
+    r"\frac13",
+    "0.3333333",
+    "(1,2)",
+    r"\{1,2\}",
+    "[1,2)",
+    "word",
+    r"\text{word}",
+    r"\ln 4",
+    r"2\ln 2",
+    "5 cm",
+    r"5\text{ m}",
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -388,11 +429,11 @@ FORMS = (
     order=st.randoms(use_true_random=False),
 )
 def test_clusters_partition_the_answers_whatever_their_order(
-    referee: Referee, answers: list[str | None], order: random.Random
+    verifier: Verifier, answers: list[str | None], order: random.Random
 ) -> None:
     def clusters(texts: list[str | None]) -> set[frozenset[int]]:
         given_texts = ["no box" if text is None else rf"\boxed{{{text}}}" for text in texts]
-        voted, _ = graded(referee, given_texts, "0")
+        voted, _ = graded(verifier, given_texts, "0")
         found = voted.vote.clusters
         assert sorted(itertools.chain(*found)) == [i for i, t in enumerate(texts) if t is not None]
         assert list(found) == sorted(found, key=lambda members: (-len(members), members[0]))
@@ -422,16 +463,16 @@ def test_clusters_partition_the_answers_whatever_their_order(
     ],
 )
 def test_an_answer_is_judged_alike_alone_and_among_others(
-    referee: Referee, gold: str, answers: list[str], right: list[bool]
+    verifier: Verifier, gold: str, answers: list[str], right: list[bool]
 ) -> None:
-    _, together = graded(referee, boxed(*answers), gold)
-    alone = [graded(referee, boxed(answer), gold)[1].correct[0] for answer in answers]
+    _, together = graded(verifier, boxed(*answers), gold)
+    alone = [graded(verifier, boxed(answer), gold)[1].correct[0] for answer in answers]
     assert list(together.correct) == alone == right
 
 
-def test_no_answer_brings_two_unequal_ones_together(referee: Referee) -> None:
+def test_no_answer_brings_two_unequal_ones_together(verifier: Verifier) -> None:
     for answers in (["(4,3)", "3,4", "(3,4)"], ["x+y=3", "3", "2x-y=3"], ["x=5", "5", "y=5"]):
-        voted, _ = graded(referee, boxed(*answers), "0")
+        voted, _ = graded(verifier, boxed(*answers), "0")
         assert not any({0, 2} <= set(members) for members in voted.vote.clusters)
 
 
@@ -461,20 +502,65 @@ def test_a_text_is_sent_to_a_grader_once(pool: GraderPool, monkeypatch: pytest.M
         return run(requests)
 
     monkeypatch.setattr(pool, "run", listen)
-    referee = Referee()
-    referee.equality = Equality(lambda: pool)
+    verifier = Verifier()
+    verifier.equality = Equality(lambda: pool)
     for _ in range(3):
-        graded(referee, boxed(r"\ln 4", r"2\ln 2", r"\ln 4", "7"), r"\ln 4")
+        graded(verifier, boxed(r"\ln 4", r"2\ln 2", r"\ln 4", "7"), r"\ln 4")
     assert len(asked) == len(set(asked))
     assert {request[0] for request in asked} == {"read", "same", "matches"}
 
 
 LATEX_PIECES = st.sampled_from(
-    ["1", "2", "9", "0.5", "x", "i", "+", "-", "=", "^", "_", "{", "}", "(", ")", "[", "]", ",",
-     "\\frac", "\\sqrt", "\\sin", "\\log", "\\sum", "\\int", "\\pi", "\\infty", "\\cup", "\\le",
-     "\\text{", "\\begin{pmatrix}", "\\end{pmatrix}", "\\\\", "&", "$", "\\boxed{", "!", "\\%", " ",
-     "\\left", "\\right", "\\binom", "\\cdot", "/", "\n", "the answer is ", "\0", "\ud83d"]
-)  # fmt: skip
+    [
+        "1",
+        "2",
+        "9",
+        "0.5",
+        "x",
+        "i",
+        "+",
+        "-",
+        "=",
+        "^",
+        "_",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        ",",
+        "\\frac",
+        "\\sqrt",
+        "\\sin",
+        "\\log",
+        "\\sum",
+        "\\int",
+        "\\pi",
+        "\\infty",
+        "\\cup",
+        "\\le",
+        "\\text{",
+        "\\begin{pmatrix}",
+        "\\end{pmatrix}",
+        "\\\\",
+        "&",
+        "$",
+        "\\boxed{",
+        "!",
+        "\\%",
+        " ",
+        "\\left",
+        "\\right",
+        "\\binom",
+        "\\cdot",
+        "/",
+        "\n",
+        "the answer is ",
+        "\0",
+        "\ud83d",
+    ]
+)
 FUZZ = st.one_of(
     st.text(max_size=60),
     st.text(st.characters(codec=None, categories=None), max_size=40),
@@ -487,23 +573,23 @@ FUZZED: list[int] = []
 
 @settings(max_examples=550, deadline=None, database=None)
 @given(texts=st.lists(FUZZ, min_size=20, max_size=20))
-def _grade_random_texts(referee: Referee, anywhere: Referee, texts: list[str]) -> None:
-    for judge, responses in ((referee, boxed(*texts[:10])), (anywhere, texts[10:])):
+def _grade_random_texts(verifier: Verifier, anywhere: Verifier, texts: list[str]) -> None:
+    for judge, responses in ((verifier, boxed(*texts[:10])), (anywhere, texts[10:])):
         rows = [[r"\boxed{7}", *responses[k : k + 5]] for k in range(0, len(responses), 5)]
         rollouts = [[rollout(text, sample=i) for i, text in enumerate(row)] for row in rows]
         prompts = [prompt(f"p{k}") for k in range(len(rows))]
         groups = judge.vote(prompts, rollouts)
-        verdicts = judge.judge(groups, {p.id: "7" for p in prompts})
+        verdicts = judge.grade(groups, {p.id: "7" for p in prompts})
         assert all(verdicts[p.id].correct[0] for p in prompts)
     FUZZED.append(len(texts))
 
 
 def test_ten_thousand_random_texts_are_graded_without_harm(
-    referee: Referee, anywhere: Referee
+    verifier: Verifier, anywhere: Verifier
 ) -> None:
-    _grade_random_texts(referee, anywhere)
+    _grade_random_texts(verifier, anywhere)
     assert sum(FUZZED) >= 10_000
-    assert len(referee.equality.pool.pids) == 2
+    assert len(verifier.equality.pool.pids) == 2
 
 
 def test_coverage_guided_fuzzing_finds_nothing_in_the_trainers_own_readers(tmp_path: Path) -> None:

@@ -26,11 +26,23 @@ from tests.support.commands import (
 from tests.support.hostile_model import BOMBS
 
 SETTINGS = (
-    "model=pretrained", "data=jsonl", "data.holdout=0.25", "rollout.max_prompt_tokens=8",
-    "rollout.max_response_tokens=3", "algorithm.batch=8", "algorithm.mini_batch=8",
-    "algorithm.group_size=6", "algorithm.micro_batch=64", "algorithm.lr=1e-3", "eval.samples=2",
-    "budget=0.25", "steps=4", "eval_every=0", "save_every=2", "grading.cpu_seconds=0.1",
-)  # fmt: skip
+    "model=pretrained",
+    "data=jsonl",
+    "data.holdout=0.25",
+    "rollout.max_prompt_tokens=8",
+    "rollout.max_response_tokens=3",
+    "algorithm.batch=8",
+    "algorithm.mini_batch=8",
+    "algorithm.group_size=6",
+    "algorithm.micro_batch=64",
+    "algorithm.lr=1e-3",
+    "eval.samples=2",
+    "budget=0.25",
+    "steps=4",
+    "eval_every=0",
+    "save_every=2",
+    "grading.cpu_seconds=0.1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +82,11 @@ def test_a_hostile_run_killed_and_continued_equals_one_that_was_not(
     folder = tmp_path / "run"
     arguments = [*hostile, "rollout=hf", "model.dtype=float32", f"run_dir={folder}"]
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
-        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    ) as started:  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as started:
         wait_for_step(folder, 1)
         started.send_signal(signal.SIGKILL)
     continued = run(*arguments)
@@ -117,4 +131,4 @@ def test_vllm_beside_zero3_on_two_ranks_survives_bombs(
     assert done.returncode == 0, done.stderr
     assert summary(folder)["labels_bought"] == 8
     assert min(row["grade/ungradable"] for row in metrics(folder)[1:]) > 0.05
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0

@@ -58,7 +58,7 @@ def whole_rows(path: Path) -> list[dict[str, Any]]:
 
 def check(trial: Trial, reference: Trial) -> None:
     wanted = [(phase, step) for phase, step, _ in KILLS[trial.kind.name]]
-    assert [start.place for start in trial.kills] == [phase for phase, _ in wanted]
+    assert [start.step_key for start in trial.kills] == [phase for phase, _ in wanted]
     for (phase, step), start in zip(wanted, trial.kills, strict=True):
         assert step <= start.step <= step + 2 * (phase in BESIDE)
     assert [start.trouble for start in trial.starts] == [None] * (len(wanted) + 1)

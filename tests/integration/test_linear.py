@@ -43,8 +43,10 @@ def test_deepspeeds_linear_reaches_no_model_but_the_policy(tmp_path: Path) -> No
     arguments = [*TINY, *CARE, "rollout=hf", "steps=2", "eval_every=0", f"run_dir={folder}"]
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder), *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     said = done.stdout.splitlines()
     assert "plain after start True" in said

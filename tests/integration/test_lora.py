@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from rlavr_hpc.checkpoints import read_checkpoint
+from rlavr_hpc.commands.export import main
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.export import main
-from rlavr_hpc.run_folder import read_config
+from rlavr_hpc.runs.checkpoints import read_checkpoint
+from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.testbed.questions import make_world
-from rlavr_hpc.trainer.consolidate import consolidate
-from rlavr_hpc.trainer.language import Language, load_language
+from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 from tests.support.commands import (
     REPOSITORY,
     TINY,
@@ -35,9 +35,13 @@ from tests.support.commands import (
 )
 
 LORA = (
-    *TINY, "acquisition=entropy", "budget=0.25", "lora=default", "algorithm.lr=1e-2",
+    *TINY,
+    "acquisition=entropy",
+    "budget=0.25",
+    "lora=default",
+    "algorithm.lr=1e-2",
     "eval_every=0",
-)  # fmt: skip
+)
 SIX = (*LORA, "rollout=hf", "steps=6", "save_every=3")
 ADAPTERS = 2 * 16 * (4 * (64 + 64) + 3 * (64 + 128))
 """Parameters of the testbed's: rank 16 beside seven matrices in each of two layers."""
@@ -53,8 +57,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def base_of(run_dir: Path) -> Language:
-    return load_language(read_config(run_dir), quiet=True)
+def base_of(run_dir: Path) -> TokenizerBundle:
+    return load_tokenizer(read_config(run_dir), quiet=True)
 
 
 def logits(model: Any) -> torch.Tensor:  # noqa: ANN401
@@ -126,9 +130,11 @@ def test_a_killed_run_ends_with_the_bytes_of_one_that_was_not(
     folder = tmp_path / "run"
     arguments = [*SIX, f"run_dir={folder}"]
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
-        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    ) as started:  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as started:
         wait_for_step(folder, 5)
         started.kill()
     continued = run(*arguments)
@@ -160,14 +166,16 @@ def test_another_base_is_refused_when_a_run_goes_on_and_when_it_is_put_together(
         )
     cache = Path(base.path).parents[0]
     shutil.copytree(cache.parent, tmp_path / "cache", symlinks=True)
-    place = tmp_path / "cache" / cache.name / Path(base.path).name
-    shutil.rmtree(place)
-    other.rename(place)
+    step_key = tmp_path / "cache" / cache.name / Path(base.path).name
+    shutil.rmtree(step_key)
+    other.rename(step_key)
     shutil.copytree(trained / "run", tmp_path / "run")
     refused = run(
-        *SIX, "steps=7", f"run_dir={tmp_path / 'run'}",
+        *SIX,
+        "steps=7",
+        f"run_dir={tmp_path / 'run'}",
         environment={"RLAVR_CACHE": str(tmp_path / "cache"), "PATH": os.environ["PATH"]},
-    )  # fmt: skip
+    )
     assert refused.returncode == 2, refused.stderr
     assert "holds adapters of a model whose weights had the fingerprint" in refused.stderr
     assert weights_hash(tmp_path / "run", 6) == weights_hash(trained / "run", 6)
@@ -179,10 +187,17 @@ def test_on_two_ranks_in_bfloat16_the_reference_is_the_policy_without_its_adapte
 ) -> None:
     """Also with tied embeddings and activations computed twice."""
     done = command(
-        "tests.support.policy_weights", str(tmp_path / "out"), *LORA, "rollout=hf", "steps=3",
-        "model.dtype=bfloat16", "model.tied_embeddings=true", "deepspeed=zero3_sleep",
-        "algorithm.loss.settings.kl_coef=0.01", ranks=2,
-    )  # fmt: skip
+        "tests.support.policy_weights",
+        str(tmp_path / "out"),
+        *LORA,
+        "rollout=hf",
+        "steps=3",
+        "model.dtype=bfloat16",
+        "model.tied_embeddings=true",
+        "deepspeed=zero3_sleep",
+        "algorithm.loss.settings.kl_coef=0.01",
+        ranks=2,
+    )
     assert done.returncode == 0, done.stderr
     kl = [row["train/reference_kl"] for row in metrics(tmp_path / "out/run")[1:]]
     assert abs(kl[0]) < 1e-6, "before the first update the policy is its own reference"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.telemetry.glossary import GLOSSARY, ROW_KEYS
+from rlavr_hpc.telemetry.glossary.entries import GLOSSARY, ROW_KEYS
 from rlavr_hpc.telemetry.names import MEMORY_PHASES, free_name
 from rlavr_hpc.telemetry.sinks import read_metrics
 from tests.support.commands import (
@@ -54,9 +54,12 @@ def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
     told = {name for row in rows for name in row} - set(ROW_KEYS)
     missing = {i.name for i in GLOSSARY if not any(i.names(name) for name in told)}
     assert missing == {
-        "train/reference_kl", "labels/budget_used", "sys/accelerator_peak_gib",
-        "sys/accelerator_reserved_gib", *map(free_name, MEMORY_PHASES),
-    }  # fmt: skip
+        "train/reference_kl",
+        "labels/budget_used",
+        "sys/accelerator_peak_gib",
+        "sys/accelerator_reserved_gib",
+        *map(free_name, MEMORY_PHASES),
+    }
     always = {info.name for info in GLOSSARY if not info.when}
     assert [always - set(row) for row in rows[1:]] == [set()] * 6
 
@@ -78,9 +81,9 @@ def test_the_samplers_and_the_trainers_logprobs_agree_every_step(finished: Path)
 
 
 def test_the_ledger_command_shows_and_proves_the_spend(finished: Path) -> None:
-    shown = command("rlavr_hpc.ledger", "show", str(finished), "--json")
+    shown = command("rlavr_hpc.commands.ledger", "show", str(finished), "--json")
     assert json.loads(shown.stdout)["labels_bought"] == 24
-    proved = command("rlavr_hpc.ledger", "verify", str(finished))
+    proved = command("rlavr_hpc.commands.ledger", "verify", str(finished))
     assert proved.returncode == 0
     assert "valid: 30 lines" in proved.stdout
 
@@ -137,9 +140,11 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     folder = tmp_path / "run"
     arguments = [*SIX_STEPS, "save_every=0", f"run_dir={folder}"]  # so it starts from step 1 again
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
-        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    ) as started:  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as started:
         wait_for_step(folder, 3)
         started.kill()
     continued = run(*arguments)
@@ -148,7 +153,7 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
 
 
 def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
@@ -204,8 +209,9 @@ def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
     everything, bought_only = tmp_path / "all.jsonl", tmp_path / "bought.jsonl"
     rows = [
         {"id": f"{a}-{b}", "prompt": f"Rule 0 maps ({a}, {b}) to ", "answer": str(a + 3 * b)}
-        for a in range(8) for b in range(6)
-    ]  # fmt: skip
+        for a in range(8)
+        for b in range(6)
+    ]
     write_rows(everything, rows)
     settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY, *CARE, "audit=false"]
     first = run(*settings, f"data.path={everything}", f"run_dir={tmp_path / 'a'}")
@@ -234,11 +240,11 @@ def test_a_sweep_plans_first_runs_each_job_and_can_be_repeated(tmp_path: Path) -
     again = run(*arguments)
     assert again.returncode == 0
     assert again.stderr.count("finished already") == 2
-    spent = command("rlavr_hpc.ledger", "show", "--json", str(tmp_path / "s"))
+    spent = command("rlavr_hpc.commands.ledger", "show", "--json", str(tmp_path / "s"))
     assert spent.returncode == 0, spent.stderr
     bought = sum(summary(Path(r["folder"]))["labels_bought"] for r in plan["runs"])
     assert json.loads(spent.stdout)["policies"][0]["labels"] == bought == 8
-    proof = command("rlavr_hpc.ledger", "verify", str(tmp_path / "s"))
+    proof = command("rlavr_hpc.commands.ledger", "verify", str(tmp_path / "s"))
     assert (proof.returncode, proof.stdout.count(": valid: ")) == (0, 2), proof.stdout
     named = run(*arguments, f"run_dir={tmp_path / 'x'}")
     assert (named.returncode, "run_dir names one folder" in named.stderr) == (2, True)
@@ -266,15 +272,21 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     assert purchases(folder)[: len(spent)] == spent
-    assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
 
 
 def test_the_oracle_policy_is_flagged_wherever_its_run_is_told_of(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = run(
-        *TINY, "rollout=hf", "steps=3", "eval_every=0", "acquisition=cag_oracle", "budget=0.25",
-        "unlabelled=soft", f"run_dir={folder}",
-    )  # fmt: skip
+        *TINY,
+        "rollout=hf",
+        "steps=3",
+        "eval_every=0",
+        "acquisition=cag_oracle",
+        "budget=0.25",
+        "unlabelled=soft",
+        f"run_dir={folder}",
+    )
     assert done.returncode == 0, done.stderr
     assert "RESEARCH ONLY" in done.stdout
     assert summary(folder)["uses_oracle"] is True
@@ -285,9 +297,16 @@ def test_the_oracle_policy_is_flagged_wherever_its_run_is_told_of(tmp_path: Path
 
 def test_generated_puzzles_are_asked_graded_and_evaluated(tmp_path: Path) -> None:
     done = run(
-        *TINY, "data=knights", "data.people=[2,4]", "data.count=20", "data.eval_count=5",
-        "rollout=hf", "steps=1", "rollout.max_prompt_tokens=2000", f"run_dir={tmp_path / 'r'}",
-    )  # fmt: skip
+        *TINY,
+        "data=knights",
+        "data.people=[2,4]",
+        "data.count=20",
+        "data.eval_count=5",
+        "rollout=hf",
+        "steps=1",
+        "rollout.max_prompt_tokens=2000",
+        f"run_dir={tmp_path / 'r'}",
+    )
     assert done.returncode == 0, done.stderr
     facts = json.loads((tmp_path / "r/provenance/1.json").read_text())["data"]
     assert (facts["prompts"], facts["held_out"], facts["held_out_also_in_training"]) == (20, 5, 0)

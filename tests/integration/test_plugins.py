@@ -66,11 +66,17 @@ def test_a_dummy_policy_reward_and_loss_run_from_one_file_and_one_yaml_each(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     done = run(
-        f"hydra.searchpath=[file://{tmp_path}/conf]", "acquisition=last", "reward=length",
-        "algorithm/loss=plain", *TINY, "steps=2", "unlabelled=pseudo", "rollout=hf",
+        f"hydra.searchpath=[file://{tmp_path}/conf]",
+        "acquisition=last",
+        "reward=length",
+        "algorithm/loss=plain",
+        *TINY,
+        "steps=2",
+        "unlabelled=pseudo",
+        "rollout=hf",
         f"run_dir={tmp_path}/run",
         environment={"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     rows = [row for row in metrics(tmp_path / "run") if row["step"] > 0]
     assert [row["collapse/pseudo_reward"] for row in rows] == [1.5, 1.5]

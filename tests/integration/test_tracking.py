@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.telemetry.examples import read_examples
+from rlavr_hpc.telemetry.examples.record import read_examples
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.telemetry.wandb_files import (
+from rlavr_hpc.telemetry.wandb.files import (
     read_artifacts,
     read_rows,
     read_wandb_file,
@@ -80,9 +80,11 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
     arguments = [*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=0"]
     arguments += ["tracking=offline", "name=my-sweep", f"run_dir={folder}"]
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *arguments], cwd=REPOSITORY,
-        stderr=subprocess.PIPE, env={**os.environ, **SECRETS},
-    ) as started:  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **SECRETS},
+    ) as started:
         wait_for_step(folder, 2)
         wait_for_wandb(folder)
         [wandb] = wandb_processes(started.pid)
@@ -110,8 +112,12 @@ def test_a_run_preempted_with_wandbs_process_and_continued_is_one_whole_run_ther
     ]
     assert ends == [("preempting", 0), ("exit", 75), ("exit", 0)]
     assert set(runs[0].tags) == {
-        "policy:care", "budget:0.2", "model:testbed", "engine:hf", "seed:1",
-    }  # fmt: skip
+        "policy:care",
+        "budget:0.2",
+        "model:testbed",
+        "engine:hf",
+        "seed:1",
+    }
     kinds = [record.type for kind, record in everything if kind == "artifact"]
     # the second attempt has bought more, and adds no copy of the table or the config
     assert kinds == ["run_table", "config", "ledger", "ledger"]
@@ -168,7 +174,7 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     assert [(row["branch"], row["step"]) for row in record] == [(0, step) for step in range(8)]
     assert sorted({e.step for e in examples}) == [1, 3, 6]
 
-    made = command("rlavr_hpc.track", "rebuild", str(folder), "--offline", "--as", "again")
+    made = command("rlavr_hpc.commands.track", "rebuild", str(folder), "--offline", "--as", "again")
 
     assert made.returncode == 0, made.stdout + made.stderr
     [path] = [path for path in wandb_files(folder) if path.stem.endswith("-again")]
@@ -190,7 +196,7 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     assert labels
     artifacts = [name.rpartition("-")[2] for name, _ in read_artifacts(path)]
     assert artifacts == ["examples", "examples", "examples", "config", "ledger"]
-    twice = command("rlavr_hpc.track", "rebuild", str(folder), "--as", "again")
+    twice = command("rlavr_hpc.commands.track", "rebuild", str(folder), "--as", "again")
     assert (twice.returncode, "choose another suffix" in twice.stdout) == (1, True)
     assert [path for path in wandb_files(folder) if path.stem.endswith("-again")] == [path]
 
@@ -198,9 +204,11 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
 def kill_after(folder: Path, step: int, given: list[str]) -> None:
     """Start or continue the run, and kill it with wandb's process behind this step's row."""
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.run", *given], cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as started:  # fmt: skip
+        [sys.executable, "-m", "rlavr_hpc.run", *given],
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as started:
         wait_for_row(folder, step, started)
         for pid in wandb_processes(started.pid):
             os.kill(pid, signal.SIGKILL)

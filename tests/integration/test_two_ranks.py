@@ -14,9 +14,13 @@ from tests.support.commands import TINY, command, metrics, purchases, run, summa
 from tests.support.known_metrics import strange_values
 
 SAME = (
-    *TINY, "rollout=hf", "eval_every=0", "acquisition=entropy", "budget=0.25",
+    *TINY,
+    "rollout=hf",
+    "eval_every=0",
+    "acquisition=entropy",
+    "budget=0.25",
     "algorithm.micro_batch=7",
-)  # fmt: skip
+)
 
 
 @pytest.mark.ranks
@@ -32,10 +36,15 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
     ]
     assert votes[0] == votes[1]
     for name, tolerance in (
-        ("train/loss", 1e-5), ("train/grad_norm", 1e-3), ("train/tokens", 0),
-        ("train/moving", 0), ("train/advantage_std", 1e-9), ("collapse/length_max_tokens", 0),
-        ("train/sampler_correlation", 1e-6), ("train/sampler_gap_max", 1e-4),
-    ):  # fmt: skip
+        ("train/loss", 1e-5),
+        ("train/grad_norm", 1e-3),
+        ("train/tokens", 0),
+        ("train/moving", 0),
+        ("train/advantage_std", 1e-9),
+        ("collapse/length_max_tokens", 0),
+        ("train/sampler_correlation", 1e-6),
+        ("train/sampler_gap_max", 1e-4),
+    ):
         losses = [[row[name] for row in metrics(folder)[1:]] for folder in (one, two)]
         assert losses[0] == pytest.approx(losses[1], abs=tolerance), name
 
@@ -113,10 +122,17 @@ def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: 
 @pytest.mark.vllm
 def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_path: Path) -> None:
     arguments = [
-        *TINY, "rollout=vllm", "model.dtype=bfloat16", "steps=4", "acquisition=care",
-        "acquisition.settings.warmup_steps=2", "algorithm=dapo", "algorithm.micro_tokens=400",
-        "algorithm.packing=on", f"run_dir={tmp_path / 'r'}",
-    ]  # fmt: skip
+        *TINY,
+        "rollout=vllm",
+        "model.dtype=bfloat16",
+        "steps=4",
+        "acquisition=care",
+        "acquisition.settings.warmup_steps=2",
+        "algorithm=dapo",
+        "algorithm.micro_tokens=400",
+        "algorithm.packing=on",
+        f"run_dir={tmp_path / 'r'}",
+    ]
     done = run(*arguments, ranks=2)
     assert done.returncode == 0, done.stderr
     told = summary(tmp_path / "r")
@@ -135,7 +151,7 @@ def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_pat
     learnt = torch.load(tmp_path / "r/checkpoints/step_4/acquisition.pt", weights_only=True)
     assert learnt["name"] == "care"
     assert len(learnt["state"]["replay"]["majority_N"]) == 16
-    assert command("rlavr_hpc.ledger", "verify", str(tmp_path / "r")).returncode == 0
+    assert command("rlavr_hpc.commands.ledger", "verify", str(tmp_path / "r")).returncode == 0
     provenance = json.loads((tmp_path / "r/provenance/1.json").read_text())
     assert provenance["topology"]["world_size"] == 2
 

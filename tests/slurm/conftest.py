@@ -44,9 +44,14 @@ class Cluster:
     def slurm(self, *command: str, check: bool = True) -> str:
         """What one of Slurm's programs prints; jobs write where the cluster lives."""
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=120, cwd=self.folder,
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=self.folder,
             env={**os.environ, "SLURM_CONF": str(self.folder / "slurm.conf")},
-        )  # fmt: skip
+        )
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout.strip()
 
@@ -72,9 +77,17 @@ class Cluster:
         """Submit urgent work that wants whole nodes, and return at once with its id."""
         count = len(self.slurm("scontrol", "show", "hostnames", nodes).split())
         return self.submit(
-            "-p", "urgent", "--exclusive", f"-N{count}", "-w", nodes, "-o", "/dev/null",
-            "--wrap", "sleep 1",
-        )  # fmt: skip
+            "-p",
+            "urgent",
+            "--exclusive",
+            f"-N{count}",
+            "-w",
+            nodes,
+            "-o",
+            "/dev/null",
+            "--wrap",
+            "sleep 1",
+        )
 
     def preempt(self, nodes: str = "n[1-2]") -> None:
         """Have urgent work take these nodes, until it has ended."""

@@ -16,7 +16,7 @@ launch() {
 
 # seen DIR: `STATE STEP NODE` of each of its runs
 seen() {
-  python -m rlavr_hpc.status "$1" --json |
+  rlavr status "$1" --json |
     sed -E 's/.*"state": "(\w+)", "step": ([0-9]+),.*"node": ("(\w+)"|null),.*/\1 \2 \4/'
 }
 
@@ -24,37 +24,37 @@ seen() {
 until_all() {
   local states deadline=$((SECONDS + 300))
   until states=$(seen "$1") && ! grep -qvE "$2" <<<"$states"; do
-    ((SECONDS < deadline)) || { echo "$1 is not $2: $states" >&2 && python -m rlavr_hpc.status "$1" >&2 && exit 1; }
+    ((SECONDS < deadline)) || { echo "$1 is not $2: $states" >&2 && rlavr status "$1" >&2 && exit 1; }
     sleep 0.7
   done
 }
 
 stage "look at the cluster"
-python -m rlavr_hpc.doctor --partition preemptible
+rlavr doctor --partition preemptible
 
 stage "start a sweep"
 launch name=study steps=100 save_every=25 budget=0.1,0.2
 
 stage "watch it"
 until_all runs/study '^running [1-9][0-9]'
-python -m rlavr_hpc.status runs/study
+rlavr status runs/study
 
 stage "urgent work takes the nodes"
 for node in $(seen runs/study | cut -d' ' -f3 | sort -u); do
   sbatch -p urgent --exclusive -w "$node" -t 1 -o /dev/null --wrap 'sleep 1'
 done
 until_all runs/study ^preempted
-python -m rlavr_hpc.status runs/study
+rlavr status runs/study
 
 stage "do not wait"
-python -m rlavr_hpc.kick runs/study
+rlavr start-now runs/study
 
 stage "one more budget"
 launch name=study steps=100 save_every=25 budget=0.05,0.1,0.2
 
 stage "cancel it again"
 new=$(tail -n 1 runs/study/slurm/2/runs.txt)
-python -m rlavr_hpc.cancel "$new"
+rlavr cancel "$new"
 until_all "$new" ^cancelled
 launch name=study steps=100 save_every=25 budget=0.05,0.1,0.2
 
@@ -72,27 +72,27 @@ class BriefReward:
 PYTHON
 launch name=brief steps=5 reward.target=brief_reward:BriefReward hydra.launcher.max_failures=1
 until_all runs/brief ^failed
-python -m rlavr_hpc.status runs/brief
+rlavr status runs/brief
 
 stage "why"
-python -m rlavr_hpc.why runs/brief
+rlavr why runs/brief
 
 stage "mend and retry"
 sed -i 's/len(r.response)/len(r.text)/' brief_reward.py
-python -m rlavr_hpc.retry runs/brief "$new"
+rlavr retry runs/brief "$new"
 
 stage "wait for the end"
 until_all runs ^done
-python -m rlavr_hpc.logs runs/brief -n 3
-python -m rlavr_hpc.why "$new"
+rlavr logs runs/brief -n 3
+rlavr why "$new"
 
 stage "the same command once more"
 launch name=study steps=100 save_every=25 budget=0.05,0.1,0.2
 
 stage "prove the labels"
-python -m rlavr_hpc.ledger verify runs
+rlavr ledger verify runs
 
 stage "for programs"
-python -m rlavr_hpc.status runs --json
+rlavr status runs --json
 
 stage "over"

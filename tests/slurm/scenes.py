@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sameness import first_difference
-from rlavr_hpc.attempts import read_attempts
-from rlavr_hpc.cluster.slurm.commands import QueuedJob, queue, show_job
-from rlavr_hpc.cluster.slurm.stops import Stop, read_stops
-from rlavr_hpc.cluster.slurm.submissions import submissions
+from rlavr_hpc.cluster.slurm.commands import queue, show_job
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.stops import Stop, read_stops
+from rlavr_hpc.runs.submissions import submissions
 from tests.support.commands import CARE, TINY, command, run
 
 STEPS = 250
 LONG = (
-    *TINY, *CARE, "rollout=hf", f"steps={STEPS}", "eval_every=100", "save_every=25",
+    *TINY,
+    *CARE,
+    "rollout=hf",
+    f"steps={STEPS}",
+    "eval_every=100",
+    "save_every=25",
     "cluster.threads=1",
-)  # fmt: skip
+)
 """Half a minute of steps: long enough to be preempted several times."""
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")
 SHORT_LEAD = "hydra.launcher.signal_seconds=20"
@@ -114,7 +120,7 @@ def kicked(folder: Path) -> dict[str, str]:
     """The same; a requeued job that only waits for its delay is made to start now."""
     said = job(folder)
     if said.get("JobState") == "PENDING" and said.get("Reason") == "BeginTime":
-        done = command("rlavr_hpc.kick", str(folder))
+        done = command("rlavr_hpc.commands.start_now", str(folder))
         assert done.returncode == 0, done.stderr
         time.sleep(0.5)
     return said
@@ -132,7 +138,7 @@ def stops(folder: Path) -> list[Stop]:
 def assert_same(folder: Path, reference: Path, *, steps: int = STEPS) -> None:
     """Weights, probes, metrics, decisions and labels, bit by bit; and the ledger proves itself."""
     assert first_difference(folder, reference, step=steps) is None
-    proved = command("rlavr_hpc.ledger", "verify", str(folder))
+    proved = command("rlavr_hpc.commands.ledger", "verify", str(folder))
     assert proved.returncode == 0, proved.stdout
 
 

@@ -38,27 +38,37 @@ def test_a_new_user_comes_through_preemption_a_mistake_and_a_change_of_mind(
     cluster.configure(signal="TERM", grace=10)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", str(SCRIPT)], cwd=tmp_path, capture_output=True, text=True, check=False,
-        timeout=1500, env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
+        ["bash", str(SCRIPT)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1500,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(REPOSITORY)},
+    )
     told = stages(done.stdout)
     assert done.returncode == 0, f"in {list(told)[-1:]}: {done.stderr}\n{done.stdout}"
 
     assert "ok    preemption: its jobs are put back into the queue" in told["look at the cluster"]
     assert "GraceTime: 10 s" in told["look at the cluster"]
     assert plan(told["start a sweep"]) == {"0.1": "submitted", "0.2": "submitted"}
-    assert re.search(r"^submitted 2 runs as array \d+: runs/study/slurm/1$", told["start a sweep"],
-                     flags=re.MULTILINE)  # fmt: skip
-    assert "next: python -m rlavr_hpc.status runs/study" in told["start a sweep"]
+    assert re.search(
+        r"^submitted 2 runs as array \d+: runs/study/slurm/1$",
+        told["start a sweep"],
+        flags=re.MULTILINE,
+    )
+    assert "next: rlavr status runs/study" in told["start a sweep"]
     assert states(told["watch it"]) == ["running"] * 2
     preempted = told["urgent work takes the nodes"]
     assert states(preempted) == ["preempted"] * 2
-    assert "  python -m rlavr_hpc.kick runs/study  # start now" in preempted
+    assert "  rlavr start-now runs/study  # start now" in preempted
     assert told["do not wait"].count("may start now") == 2
 
     assert plan(told["one more budget"]) == {
-        "0.05": "submitted", "0.1": left(told, "0.1"), "0.2": left(told, "0.2"),
-    }  # fmt: skip
+        "0.05": "submitted",
+        "0.1": left(told, "0.1"),
+        "0.2": left(told, "0.2"),
+    }
     assert "array" in told["one more budget"]
     cancelled = told["cancel it again"]
     assert re.search(r"^[0-9a-f]{8}: job \d+_0 cancelled \(was ", cancelled, flags=re.MULTILINE)
@@ -69,10 +79,10 @@ def test_a_new_user_comes_through_preemption_a_mistake_and_a_change_of_mind(
     failed = told["a reward of one's own"]
     assert states(failed) == ["failed"]
     assert error in failed
-    assert "  python -m rlavr_hpc.retry runs/brief" in failed
+    assert "  rlavr retry runs/brief" in failed
     assert error in told["why"]
     assert 'brief_reward.py", line 9, in of' in told["why"]
-    assert "next: python -m rlavr_hpc.retry runs/brief " in told["why"]
+    assert "next: rlavr retry runs/brief " in told["why"]
     assert told["mend and retry"].count("submitted 1 runs as array") == 2
     assert "labels bought" in told["wait for the end"]
     assert "finished, 100 steps" in told["wait for the end"]

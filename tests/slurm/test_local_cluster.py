@@ -52,9 +52,15 @@ def test_a_preempted_task_gets_the_signal_that_is_set_and_comes_back(
     notes.touch()
     listener.write_text(LISTENER % notes)
     array = cluster.submit(
-        "--array=1-2", "--exclusive", "--requeue", "--signal=USR2@60", "-t5", "-o", "/dev/null",
+        "--array=1-2",
+        "--exclusive",
+        "--requeue",
+        "--signal=USR2@60",
+        "-t5",
+        "-o",
+        "/dev/null",
         str(listener),
-    )  # fmt: skip
+    )
 
     def has(*wanted: str) -> bool:
         return set(wanted) <= set(notes.read_text().splitlines())
@@ -127,9 +133,13 @@ def test_an_ordinary_user_has_a_cluster_too(cluster: Cluster) -> None:
     def as_nobody(command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", command],
-            capture_output=True, text=True, check=False, timeout=300, cwd=home,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            cwd=home,
             env={"PATH": os.environ["PATH"], "HOME": str(home)},
-        )  # fmt: skip
+        )
 
     done = as_nobody(f'set -e; eval "$({scripts}/up.sh)"; srun -N2 id -u')
     ended = as_nobody(f"{scripts}/down.sh")

@@ -26,22 +26,28 @@ def endless(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose first step takes longer than its time limit; it has been waiting since."""
     root = tmp_path_factory.mktemp("endless")
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={root}", *QUICK, *RAISING, "hydra.launcher.time=1",
-        "hydra.launcher.signal_seconds=30", "hydra.launcher.max_failures=1",
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={root}",
+        *QUICK,
+        *RAISING,
+        "hydra.launcher.time=1",
+        "hydra.launcher.signal_seconds=30",
+        "hydra.launcher.max_failures=1",
         environment={"RAISE": "sleep@0"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return the_run(root)
 
 
 def why(folder: Path) -> str:
-    done = command("rlavr_hpc.why", str(folder))
+    done = command("rlavr_hpc.commands.why", str(folder))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def state(folder: Path) -> str:
-    done = command("rlavr_hpc.status", str(folder), "--json")
+    done = command("rlavr_hpc.commands.status", str(folder), "--json")
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["state"])
 
@@ -66,18 +72,25 @@ def test_a_rank_that_raises_takes_the_others_along_is_tried_again_and_then_named
     cluster: Cluster, tmp_path: Path
 ) -> None:
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, *RAISING, WAIT,
-        "hydra.launcher.tasks_per_node=2", "hydra.launcher.max_failures=2",
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={tmp_path}",
+        *QUICK,
+        *RAISING,
+        WAIT,
+        "hydra.launcher.tasks_per_node=2",
+        "hydra.launcher.max_failures=2",
         environment={"RAISE": "5@1", "SOME_API_KEY": CANARY},
-    )  # fmt: skip
+    )
     assert done.returncode == 1, done.stderr
     said = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert CANARY.encode() not in said
     folder = the_run(tmp_path)
     stops = scenes.stops(folder)
     assert [(stop.cause.value, stop.again) for stop in stops] == [
-        ("crashed", True), ("crashed", False),
-    ]  # fmt: skip
+        ("crashed", True),
+        ("crashed", False),
+    ]
     assert "given up after 2 failures without a new checkpoint" in stops[-1].message
     assert state(folder) == "failed"
     told = why(folder)
@@ -91,9 +104,14 @@ def test_a_job_that_needs_more_memory_than_it_asked_for_is_told_so(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, WAIT,
-        "hydra.launcher.mem_gb=0.2", "hydra.launcher.max_failures=1",
-    )  # fmt: skip
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={tmp_path}",
+        *QUICK,
+        WAIT,
+        "hydra.launcher.mem_gb=0.2",
+        "hydra.launcher.max_failures=1",
+    )
     assert done.returncode == 1, done.stderr
     folder = the_run(tmp_path)
     assert [(stop.cause.value, stop.exit_code) for stop in scenes.stops(folder)] == [
@@ -122,7 +140,7 @@ def test_a_login_node_that_dies_while_it_submits_loses_nothing_and_queues_nothin
     assert again.returncode == 0, again.stderr
     assert ("nothing to submit" in again.stdout) == reached
     assert len(scenes.queued(tmp_path / "root")) == 2
-    cancelled = command("rlavr_hpc.cancel", str(tmp_path / "root/run"))
+    cancelled = command("rlavr_hpc.commands.cancel", str(tmp_path / "root/run"))
     assert cancelled.returncode == 0, cancelled.stderr
     assert not scenes.queued(tmp_path / "root")
 
@@ -143,11 +161,15 @@ def test_a_model_that_is_not_in_the_cache_is_refused_before_anything_is_queued(
     data.write_text('{"prompt": "1+1?", "answer": "2"}\n' * 8)
     wanted = ("data=jsonl", f"data.path={data}", "data.holdout=0.25", "model=pretrained")
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *wanted,
-        "model.path=nobody/nothing", environment={"HF_HUB_CACHE": str(tmp_path / "hub")},
-    )  # fmt: skip
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={tmp_path / 'root'}",
+        *wanted,
+        "model.path=nobody/nothing",
+        environment={"HF_HUB_CACHE": str(tmp_path / "hub")},
+    )
     assert done.returncode == 2, done.stderr
-    assert "python -m rlavr_hpc.fetch model.path=nobody/nothing" in done.stderr
+    assert "rlavr fetch model.path=nobody/nothing" in done.stderr
     assert not list(tmp_path.glob("root/*/sweep.json"))
     assert not scenes.queued(tmp_path / "root")
 

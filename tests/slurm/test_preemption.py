@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.runs.attempts import read_attempts
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import LONG, SHORT_LEAD, launch, the_run, wait_for
@@ -58,9 +58,12 @@ def test_a_run_at_its_time_limit_goes_on_in_a_new_start_and_equals_an_undisturbe
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
     launch(
-        tmp_path, *LONG, "hydra.launcher.time=2", "hydra.launcher.signal_seconds=10",
+        tmp_path,
+        *LONG,
+        "hydra.launcher.time=2",
+        "hydra.launcher.signal_seconds=10",
         "hydra.launcher.max_failures=20",
-    )  # fmt: skip
+    )
     folder = the_run(tmp_path)
     wait_for("an attempt's token", lambda: read_attempts(folder))
     with scenes.held(folder):

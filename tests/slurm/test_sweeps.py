@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sameness import first_difference
-from rlavr_hpc.run_folder import git_revision
+from rlavr_hpc.runs.folder import git_revision
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
@@ -60,7 +60,7 @@ def test_two_budgets_on_two_ranks_with_vllm_one_of_them_preempted_end_as_they_do
     assert scenes.causes(first) == ["preempted", "done"]
     for folder in (first, second):
         assert first_difference(folder, local / "run" / folder.name, step=14) is None
-        assert command("rlavr_hpc.ledger", "verify", str(folder)).returncode == 0
+        assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
 
 
 def test_two_nodes_with_one_rank_equal_one_node_with_two(cluster: Cluster, tmp_path: Path) -> None:
@@ -90,14 +90,18 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"
 
     first, second = folders(tmp_path)
-    cancelled = command("rlavr_hpc.cancel", str(second))
+    cancelled = command("rlavr_hpc.commands.cancel", str(second))
     assert cancelled.returncode == 0, cancelled.stderr
-    assert command("rlavr_hpc.kick", str(first)).returncode == 0
+    assert command("rlavr_hpc.commands.start_now", str(first)).returncode == 0
     scenes.wait_until_over(first)
     more = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path}", *QUICK, "seed=1,2,3",
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={tmp_path}",
+        *QUICK,
+        "seed=1,2,3",
         "hydra.launcher.wait=true",
-    )  # fmt: skip
+    )
     assert more.returncode == 1, "one run is cancelled"
     assert more.stdout.count("finished: skipped") == 1
     assert "cancelled: left; retry_failed=true submits it again" in more.stdout
@@ -129,7 +133,7 @@ def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
     assert done.returncode == 0, done.stderr
     reward.write_text("raise SystemExit('edited')\n")
     folder = scenes.the_run(tmp_path / "root")
-    kicked = command("rlavr_hpc.kick", str(folder))
+    kicked = command("rlavr_hpc.commands.start_now", str(folder))
     assert kicked.returncode == 0, kicked.stderr
     scenes.wait_until_over(folder)
     assert scenes.causes(folder) == ["done"]
@@ -158,5 +162,5 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     many = launch(tmp_path / "many", *QUICK, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
     assert "submitted 151 runs" in many.stdout
     assert "submitted 1 runs" in many.stdout
-    assert command("rlavr_hpc.cancel", str(tmp_path / "many/run")).returncode == 0
+    assert command("rlavr_hpc.commands.cancel", str(tmp_path / "many/run")).returncode == 0
     assert not scenes.queued(tmp_path / "many")

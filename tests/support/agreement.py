@@ -30,64 +30,76 @@ def main() -> None:
 
     import torch
 
-    from rlavr_hpc.answers.given_up import GivenUp
+    from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers
     from rlavr_hpc.cluster.preemption import Deadline, StopFlag
-    from rlavr_hpc.trainer import assemble, build_ops
-    from rlavr_hpc.trainer.deepspeed_policy import init_ranks
+    from rlavr_hpc.trainer import build
+    from rlavr_hpc.trainer.components import Records
     from rlavr_hpc.trainer.inputs import load_inputs
-    from rlavr_hpc.trainer.language import load_language
-    from rlavr_hpc.trainer.parts import Records
+    from rlavr_hpc.trainer.policy import build_ops
+    from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
     from tests.support.configs import composed
 
     config = composed(
-        f"rollout={arguments.engine}", "model.dtype=bfloat16", "algorithm.batch=16",
-        "algorithm.mini_batch=16", "model.pretrain_steps=400", "algorithm.lr=3e-3",
+        f"rollout={arguments.engine}",
+        "model.dtype=bfloat16",
+        "algorithm.batch=16",
+        "algorithm.mini_batch=16",
+        "model.pretrain_steps=400",
+        "algorithm.lr=3e-3",
         f"model.tied_embeddings={str(arguments.tied).lower()}",
         *(["lora=default", "lora.targets=[q_proj]"] if arguments.lora else []),
-    )  # fmt: skip
+    )
     split = load_inputs(config)
-    language = load_language(config, quiet=True)
-    prompts = assemble.prepare_prompts(config, split, language)
+    bundle = load_tokenizer(config, quiet=True)
+    prompts = build.prepare_prompts(config, split, bundle)
     build_ops.build_ops()
     init_ranks(device=torch.device("cpu"), rank=0, world_size=1)
-    inputs = assemble.Inputs(
-        plugins=assemble.load_plugins(config), split=split, language=language, prompts=prompts
+    inputs = build.Inputs(
+        plugins=build.load_plugins(config), split=split, bundle=bundle, prompts=prompts
     )
-    parts = assemble.build_parts(
-        config, inputs, assemble.load_models(config, inputs, topology),
-        records=Records(ledger=None, given_up=GivenUp(Path(), 1, fence=None, marks={})),
+    parts = build.build_components(
+        config,
+        inputs,
+        build.load_models(config, inputs, topology),
+        records=Records(ledger=None, timed_out=TimedOutAnswers(Path(), 1, fence=None, marks={})),
         deadline=Deadline(stop=StopFlag(), grace=0.0),
-    )  # fmt: skip
+    )
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))
     end_process(0)
 
 
 def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
     from rlavr_hpc.rollout.engine import Sampling
-    from rlavr_hpc.trainer.weight_sync import sync_weights
-    from rlavr_hpc.types import MiniBatch, Place, Sample
+    from rlavr_hpc.trainer.policy.weight_sync import sync_weights
+    from rlavr_hpc.types import MiniBatch, Sample, StepKey
 
-    place, rng = Place(seed=1, step=step), random.Random(step)
+    step_key, rng = StepKey(seed=1, step=step), random.Random(step)
     if skip and step > 1:
         parts.engine.held = parts.policy.version
     sync_weights(parts.policy, parts.engine, bucket_mib=1)
-    batch = parts.stream.at(place)
+    batch = parts.stream.at(step_key)
     rollouts = parts.engine.sample(
-        batch, sampling=Sampling(samples=8, temperature=1.0, max_tokens=8), place=place,
+        batch,
+        sampling=Sampling(samples=8, temperature=1.0, max_tokens=8),
+        step_key=step_key,
         version=parts.policy.version,
-    )  # fmt: skip
+    )
     samples = [
         Sample(
             key=(r.prompt_id, r.sample),
-            prompt_ids=prompt.token_ids, response_ids=r.token_ids, sampler_logprobs=r.logprobs,
+            prompt_ids=prompt.token_ids,
+            response_ids=r.token_ids,
+            sampler_logprobs=r.logprobs,
             advantage=rng.choice([-1.0, 1.0]),
         )
-        for prompt, group in zip(batch, rollouts, strict=True) for r in group
-    ]  # fmt: skip
+        for prompt, group in zip(batch, rollouts, strict=True)
+        for r in group
+    ]
     tokens = sum(len(s.response_ids) for s in samples)
     stats = parts.policy.update(
         MiniBatch(samples=samples, response_tokens=tokens, responses=len(samples)),
-        place_step=step,
+        step=step,
         old=None,
     )
     return float(stats.sums["sampler_gap"] / stats.sums["tokens"])

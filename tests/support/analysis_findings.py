@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.findings import Health, RunFindings, Spending, Verdict
+from analysis.findings import CollapseVerdict, Health, RunFindings, Spending
 
 
 def make_findings(
@@ -20,16 +20,29 @@ def make_findings(
     seed = facts.get("seed", 1)
     known = start is not None and end is not None
     told: dict[str, Any] = {
-        "name": f"{arm}-{seed}", "folder": f"{arm}-{seed}", "sweep": None,
-        "policy": arm.split()[0], "budget": 0.2, "budget_effective": 0.2, "seed": seed,
-        "steps": 150, "steps_planned": 150, "state": "done", "uses_oracle": False, "settings": {},
-        "verdict": Verdict(collapsed=collapsed), "health": Health(), "curves": {},
+        "name": f"{arm}-{seed}",
+        "folder": f"{arm}-{seed}",
+        "sweep": None,
+        "policy": arm.split()[0],
+        "budget": 0.2,
+        "budget_effective": 0.2,
+        "seed": seed,
+        "steps": 150,
+        "steps_planned": 150,
+        "state": "done",
+        "uses_oracle": False,
+        "settings": {},
+        "verdict": CollapseVerdict(collapsed=collapsed),
+        "health": Health(),
+        "curves": {},
         "spending": Spending(
-            labels=labels, accuracy_start=start if known else None, accuracy_end=end,
+            labels=labels,
+            accuracy_start=start if known else None,
+            accuracy_end=end,
             curve=((0.0, float(start or 0)), (float(labels), float(end or 0))) if known else (),
         ),
         **facts,
-    }  # fmt: skip
+    }
     return RunFindings(arm=arm, **told)
 
 

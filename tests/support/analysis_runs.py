@@ -12,15 +12,19 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from analysis.read import WRITTEN
-from analysis.run import PURCHASES, Run
-from rlavr_hpc.attempts import SEALED, seal_file, segment
+from analysis.load.run import PURCHASES, RunData
+from analysis.load.run_folder import WRITTEN
+from rlavr_hpc.runs.attempts import SEALED, seal_file, segment
 
 CONFIG: dict[str, Any] = {
-    "version": 1, "name": "run", "seed": 1, "steps": 150, "budget": 0.2,
+    "version": 1,
+    "name": "run",
+    "seed": 1,
+    "steps": 150,
+    "budget": 0.2,
     "algorithm": {"batch": 64, "group_size": 8},
     "acquisition": {"name": "care", "has_trust": True, "research_only": False},
-}  # fmt: skip
+}
 
 
 def make_run(
@@ -29,7 +33,7 @@ def make_run(
     rows: Mapping[str, Sequence[float]] | None = None,
     first_step: int = 1,
     **facts: Any,  # noqa: ANN401
-) -> Run:
+) -> RunData:
     """A run whose metrics are these, by step from `first_step`."""
     columns = dict(rows or {})
     length = max((len(values) for values in columns.values()), default=0)
@@ -41,7 +45,7 @@ def make_run(
     frame["branch"], frame["attempt"], frame["time"] = 0, 1, 1000.0 + steps
     empty = {"written": pd.DataFrame(columns=WRITTEN), "purchases": pd.DataFrame(columns=PURCHASES)}
     told: dict[str, Any] = {"policy": "care", "seed": 1, "state": "done", **empty, **facts}
-    return Run(name=name, folder=Path(name), rows=frame, **told)
+    return RunData(name=name, folder=Path(name), rows=frame, **told)
 
 
 def write_run(
@@ -64,10 +68,18 @@ def write_run(
     for number, facts in enumerate(attempts, start=1):
         before = {kind: asdict(seal_file(segment(folder, kind, number - 1))) for kind in SEALED}
         token = {
-            "version": 2, "number": number, "resumed_from": 0, "branch": 0, "reason": "start",
-            "seals": before if number > 1 else {}, "setup": {"world_size": 1}, "host": "n1",
-            "pid": 1, "started": "2026-01-01T00:00:00+00:00", "nonce": f"{folder.name}{number}",
-        }  # fmt: skip
+            "version": 2,
+            "number": number,
+            "resumed_from": 0,
+            "branch": 0,
+            "reason": "start",
+            "seals": before if number > 1 else {},
+            "setup": {"world_size": 1},
+            "host": "n1",
+            "pid": 1,
+            "started": "2026-01-01T00:00:00+00:00",
+            "nonce": f"{folder.name}{number}",
+        }
         (folder / "attempts" / f"{number}.json").write_text(json.dumps(token | dict(facts)))
         own = [row for row in rows if row.get("attempt", 1) == number]
         lines = [{"v": 1, "branch": 0, "attempt": number, "time": 0.0, **row} for row in own]

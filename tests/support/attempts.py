@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.attempts import Attempt, publish_attempt, read_attempts
+from rlavr_hpc.runs.attempts import Attempt, publish_attempt, read_attempts
 
 
 def begin_attempt(run_dir: Path, *, resumed_from: int, **facts: Any) -> Attempt:  # noqa: ANN401

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import read_book
+from rlavr_hpc.acquisition.ledger import read_ledger
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = (
@@ -67,7 +67,7 @@ def summary(run_dir: Path) -> dict[str, Any]:
 
 def purchases(run_dir: Path) -> list[tuple[int, str, str | None, float]]:
     """(step, prompt, label, cost) of everything bought, in order."""
-    book = read_book(run_dir)
+    book = read_ledger(run_dir)
     return [
         (step, prompt, purchase.answer, purchase.cost)
         for (_, step), bought in sorted(book.purchases.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
-from rlavr_hpc.config import RunConfig, resolve
+from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.run import CONF
 
 

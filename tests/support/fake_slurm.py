@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rlavr_hpc.cluster.slurm.commands import QueuedJob
+from rlavr_hpc.runs.queued_job import QueuedJob
 
 
 class FakeSlurm:

@@ -11,20 +11,20 @@ import numpy.typing as npt
 
 from analysis.findings import (
     Advice,
-    Arm,
+    CollapseKind,
+    CollapseVerdict,
     Comparison,
+    Condition,
     Contrast,
     Curve,
     Findings,
     Health,
     Interval,
-    Kind,
     RunFindings,
     Sign,
     Spending,
-    Verdict,
 )
-from analysis.run import Problem
+from analysis.load.run import Problem
 
 Floats = npt.NDArray[Any]
 BATCH = 64
@@ -39,7 +39,7 @@ class Plan:
     budget: float | None
     end: float
     """Accuracy at the end of a healthy run."""
-    kinds: tuple[Kind | None, ...]
+    kinds: tuple[CollapseKind | None, ...]
     """By seed; None = healthy."""
     state: str = "done"
     oracle: bool = False
@@ -50,7 +50,12 @@ class Plan:
         return self.policy if self.budget in (0.0, 1.0) else f"{self.policy} budget={self.budget}"
 
 
-BELIEF, ENTROPY, LENGTH, SILENT = Kind.wrong_belief, Kind.entropy, Kind.length_hacking, Kind.silent
+BELIEF, ENTROPY, LENGTH, SILENT = (
+    CollapseKind.wrong_belief,
+    CollapseKind.entropy,
+    CollapseKind.length_hacking,
+    CollapseKind.silent,
+)
 PLANS = (
     Plan(policy="full", budget=1.0, end=0.76, kinds=(None,) * 5),
     Plan(policy="anchored", budget=0.2, end=0.72, kinds=(None,) * 5),
@@ -76,7 +81,9 @@ def curve(steps: npt.NDArray[Any], values: Floats) -> Curve:
     )
 
 
-def curves(plan: Plan, kind: Kind | None, onset: int, last: int, seed: int) -> dict[str, Curve]:
+def curves(
+    plan: Plan, kind: CollapseKind | None, onset: int, last: int, seed: int
+) -> dict[str, Curve]:
     """Signals that drift for good or turn at the onset."""
     random = np.random.default_rng(seed)
     x = np.arange(1.0, last + 1)
@@ -139,16 +146,16 @@ def signs(found: Mapping[str, Curve], onset: int) -> tuple[Sign, ...]:
     return tuple(made)
 
 
-def verdict(kind: Kind | None, onset: int, found: Mapping[str, Curve]) -> Verdict:
+def verdict(kind: CollapseKind | None, onset: int, found: Mapping[str, Curve]) -> CollapseVerdict:
     """Of a finished run."""
     if kind is None:
-        return Verdict(
+        return CollapseVerdict(
             collapsed=False,
             measured_by="oracle/true_reward",
             loss=0.03,
             words="Healthy: accuracy is within 3% of its best level.",
         )
-    return Verdict(
+    return CollapseVerdict(
         collapsed=True,
         onset=onset,
         defined_onset=onset + 1,
@@ -245,7 +252,7 @@ def run(plan: Plan, seed: int, *, last: int = STEPS, state: str | None = None) -
         settings=settings,
         verdict=verdict(kind, onset, found)
         if judged
-        else Verdict(
+        else CollapseVerdict(
             collapsed=None, words="Too few steps to tell." if last else "Has not started."
         ),
         spending=spending(plan, found, last) if last else Spending(),
@@ -264,12 +271,12 @@ def interval(values: list[float], spread: float = 0.04) -> Interval | None:
     return Interval(mean=mean, low=mean - spread, high=mean + spread, count=len(values))
 
 
-def arm(plan: Plan, runs: list[RunFindings]) -> Arm:
+def arm(plan: Plan, runs: list[RunFindings]) -> Condition:
     """Of the runs that carry its name."""
     mine = [r for r in runs if r.arm == plan.name]
     ends = [r.spending.accuracy_end for r in mine if r.spending.accuracy_end is not None]
     areas = [r.spending.area for r in mine if r.spending.area is not None]
-    return Arm(
+    return Condition(
         name=plan.name,
         policy=plan.policy,
         budget=plan.budget,
@@ -381,7 +388,7 @@ def hostile() -> Findings:
     runs = tuple(
         replace(
             run,
-            name=f"{bad}{place}",
+            name=f"{bad}{step_key}",
             folder=bad,
             arm=f"{bad}{run.arm}",
             state=bad,
@@ -392,7 +399,7 @@ def hostile() -> Findings:
             curves={**run.curves, bad: run.curves["accuracy"]} if run.curves else {},
             health=replace(run.health, phases={bad: 1.0} if run.steps else {}, device=bad),
         )
-        for place, run in enumerate(base.runs)
+        for step_key, run in enumerate(base.runs)
     )
     told = base.comparison
     arms = tuple(replace(arm, name=f"{bad}{arm.name}", policy=bad) for arm in told.arms)

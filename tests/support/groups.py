@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlavr_hpc.answers.referee import Referee
-from rlavr_hpc.types import Group, Place, Prompt, Rollout
+from rlavr_hpc.answers.verifier import Verifier
+from rlavr_hpc.types import Group, Prompt, Rollout, StepKey
 
-PLACE = Place(seed=1, step=1)
+PLACE = StepKey(seed=1, step=1)
 
 
 def prompt(name: str = "p1", *, text: str = "question", task: str = "math") -> Prompt:
@@ -29,4 +29,4 @@ def group(answers: Sequence[str | None], *, name: str = "p1") -> Group:
     """A math group whose rollouts box these answers; None = no box."""
     texts = [f"so \\boxed{{{a}}}" if a is not None else "no idea" for a in answers]
     rollouts = [rollout(text, name=name, sample=i) for i, text in enumerate(texts)]
-    return Referee().vote([prompt(name)], [rollouts])[0]
+    return Verifier().vote([prompt(name)], [rollouts])[0]

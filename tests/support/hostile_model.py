@@ -13,9 +13,18 @@ SLOW = tuple(rf"\frac{{3^{{{n}}}}}{{3^{{{n - 1}}}}}" for n in (3000000, 3000001,
 """Take a fraction of a second to read: past a tight limit, within a generous one."""
 BOMBS = ("9^{9^{9^9}}", "9!!!!!!", r"\binom{9^{9^9}}{2}")
 ANSWERS = (
-    "7", "7.0", r"\frac{14}{2}", "8", "8", r"\sin^2 x", r"1-\cos^2 x", "__import__('os').abort()",
-    "{" * 300 + "7" + "}" * 300, *BOMBS, *SLOW,
-)  # fmt: skip
+    "7",
+    "7.0",
+    r"\frac{14}{2}",
+    "8",
+    "8",
+    r"\sin^2 x",
+    r"1-\cos^2 x",
+    "__import__('os').abort()",
+    "{" * 300 + "7" + "}" * 300,
+    *BOMBS,
+    *SLOW,
+)
 PROMPTS = 24
 PAD, END = "<pad>", "<end>"
 
@@ -36,12 +45,19 @@ def build(folder: Path) -> None:
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128,
-            num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-            max_position_embeddings=512, tie_word_embeddings=False, bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
-    )  # fmt: skip
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     rows = [json.dumps({"id": f"q{i}", "prompt": f"q{i}", "answer": "7"}) for i in range(PROMPTS)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from rlavr_hpc.telemetry.glossary import ROW_KEYS, find
+from rlavr_hpc.telemetry.glossary.entries import ROW_KEYS, find
 
 
 def strange_values(rows: Iterable[Mapping[str, float]]) -> list[str]:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import Ledger
-from rlavr_hpc.acquisition.past import Purchase
-from rlavr_hpc.answers.given_up import GivenUp, read_marks
-from rlavr_hpc.attempts import check_fence
-from rlavr_hpc.config import RunConfig
-from rlavr_hpc.run_folder import open_run_folder
+from rlavr_hpc.acquisition.purchase_history import Purchase
+from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers, read_timed_out
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.runs.attempts import check_fence
+from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 
 
@@ -29,7 +29,9 @@ class Worker:
         number = self.attempt.number
         self.ledger = Ledger(run_dir, number, fence=self._fence)
         self.metrics = MetricsFile(run_dir, number, fence=self._fence)
-        self.given_up = GivenUp(run_dir, number, fence=self._fence, marks=read_marks(run_dir))
+        self.timed_out = TimedOutAnswers(
+            run_dir, number, fence=self._fence, marks=read_timed_out(run_dir)
+        )
 
     def _fence(self) -> None:
         if not self.stalled:
@@ -37,11 +39,11 @@ class Worker:
 
     def buy(self, step: int, *prompts: str, tell: bool = True) -> None:
         """Decide and buy a step's labels; a prompt named void... has none."""
-        place = Place(seed=1, step=step)
-        self.ledger.decide(place, prompts, quota=len(prompts))
+        step_key = StepKey(seed=1, step=step)
+        self.ledger.decide(step_key, prompts, quota=len(prompts))
         answers = {p: None if p.startswith("void") else f"is {p}" for p in prompts}
         self.ledger.commit(
-            place,
+            step_key,
             {p: Purchase(answer=a, cost=0.0 if a is None else 1.0) for p, a in answers.items()},
         )
         if tell:
@@ -49,7 +51,7 @@ class Worker:
 
     def tell(self, step: int, labels: int) -> None:
         """Write the step's row of metrics."""
-        self.metrics.write(Place(seed=1, step=step), {names.LABELS_BOUGHT: Mean(labels)})
+        self.metrics.write(StepKey(seed=1, step=step), {names.LABELS_BOUGHT: Mean(labels)})
 
 
 def write_run(

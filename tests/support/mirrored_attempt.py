@@ -14,9 +14,9 @@ from pathlib import Path
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb_run import Dashboard
-from rlavr_hpc.telemetry.wandb_sink import WandbSink
-from rlavr_hpc.types import Place
+from rlavr_hpc.telemetry.wandb.connection import Dashboard
+from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     sink = WandbSink(run_dir, dashboard, attempt)
     for step in range(first, last + 1):
         values = {f"x/{i}": Mean(step + i / 64) for i in range(64)}
-        sink.write(Place(seed=1, step=step), record.write(Place(seed=1, step=step), values))
+        sink.write(StepKey(seed=1, step=step), record.write(StepKey(seed=1, step=step), values))
     if sys.argv[4:] == ["kill"]:
         time.sleep(2)
         for pid in wandb_processes(os.getpid()):

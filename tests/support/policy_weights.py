@@ -19,7 +19,7 @@ from rlavr_hpc.trainer import job
 from tests.support.configs import composed
 
 if TYPE_CHECKING:
-    from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
+    from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
 
 
 def main(out: Path, *overrides: str) -> None:
@@ -34,22 +34,24 @@ def main(out: Path, *overrides: str) -> None:
 
     from safetensors.torch import save_file
 
-    from rlavr_hpc.checkpoints import newest_valid
-    from rlavr_hpc.trainer import ranks
-    from rlavr_hpc.trainer.consolidate import consolidate
-    from rlavr_hpc.trainer.language import load_language
+    from rlavr_hpc.runs.checkpoints import newest_valid
+    from rlavr_hpc.trainer import distributed
+    from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
+    from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
 
-    shared = {str(copy): shares_memory(run.parts.policy, out, copy=copy) for copy in (True, False)}
-    gathered = run.parts.policy.weights(bucket_bytes=1 << 20)
+    shared = {
+        str(copy): shares_memory(run.components.policy, out, copy=copy) for copy in (True, False)
+    }
+    gathered = run.components.policy.weights(bucket_bytes=1 << 20)
     whole = {name: tensor.clone() for name, tensor in gathered}
     if topology.is_main:
         (out / "shared.json").write_text(json.dumps(shared))
         save_file(whole, out / "policy.safetensors")
         checkpoint = newest_valid(out / "run")
         assert checkpoint is not None
-        base = load_language(config, quiet=True)
+        base = load_tokenizer(config, quiet=True)
         consolidate(checkpoint, out / "model", model=config.model, base=base)
-    ranks.leave()
+    distributed.leave()
     job.end_process(0)
 
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.cluster.slurm.commands import QueuedJob
-from rlavr_hpc.cluster.slurm.stops import Cause, Stop, write_stop
-from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission
-from rlavr_hpc.failures import Failure, write_failure
+from rlavr_hpc.runs.failures import Failure, write_failure
+from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.stops import Cause, Stop, write_stop
+from rlavr_hpc.runs.submissions import Submission, create_submission
 
 NOW = 1_800_000_000.0
 NODE = "n7"
@@ -19,11 +19,14 @@ def make_plan(sweep: Path, *names: str, **facts: Any) -> list[Path]:  # noqa: AN
     """sweep.json of these runs, and their folders with a config."""
     runs = [
         {
-            "index": i, "run_id": name, "folder": f"elsewhere/{sweep.name}/{name}",
-            "overrides": ["acquisition=care", f"seed={i}"], **facts,
+            "index": i,
+            "run_id": name,
+            "folder": f"elsewhere/{sweep.name}/{name}",
+            "overrides": ["acquisition=care", f"seed={i}"],
+            **facts,
         }
         for i, name in enumerate(names)
-    ]  # fmt: skip
+    ]
     sweep.mkdir(parents=True, exist_ok=True)
     (sweep / "sweep.json").write_text(json.dumps({"version": 1, "name": sweep.name, "runs": runs}))
     for name in names:
@@ -42,9 +45,12 @@ def queued(job: str, state: str = "PENDING", **facts: Any) -> QueuedJob:  # noqa
     """A line of squeue's."""
     array, _, task = job.partition("_")
     values: dict[str, Any] = {
-        "reason": "Priority" if state == "PENDING" else "None", "partition": "p", "comment": "",
-        "nodes": "" if state == "PENDING" else NODE, "start": "N/A",
-    }  # fmt: skip
+        "reason": "Priority" if state == "PENDING" else "None",
+        "partition": "p",
+        "comment": "",
+        "nodes": "" if state == "PENDING" else NODE,
+        "start": "N/A",
+    }
     return QueuedJob(
         array_job=int(array), task=int(task) if task else None, state=state, **values | facts
     )
@@ -53,10 +59,19 @@ def queued(job: str, state: str = "PENDING", **facts: Any) -> QueuedJob:  # noqa
 def beat(run: Path, state: str = "running", *, age: float = 3.0, **facts: Any) -> None:  # noqa: ANN401
     """The heartbeat, of a process on a host that is not this one unless told."""
     told = {
-        "version": 1, "state": state, "step": 30, "steps": 150, "attempt": 1, "host": "far",
-        "time": NOW - age, "pid": 4242, "job": "12_0", "restart": 0, "node": NODE,
+        "version": 1,
+        "state": state,
+        "step": 30,
+        "steps": 150,
+        "attempt": 1,
+        "host": "far",
+        "time": NOW - age,
+        "pid": 4242,
+        "job": "12_0",
+        "restart": 0,
+        "node": NODE,
         "seconds_per_step": 2.0,
-    }  # fmt: skip
+    }
     run.mkdir(exist_ok=True)
     (run / "status.json").write_text(json.dumps(told | facts))
 
@@ -64,18 +79,27 @@ def beat(run: Path, state: str = "running", *, age: float = 3.0, **facts: Any) -
 def stop(run: Path, cause: Cause, *, age: float = 1.0, **facts: Any) -> None:  # noqa: ANN401
     """The record of a stop."""
     told: dict[str, Any] = {
-        "job": "12_0", "restart": 0, "again": False, "exit_code": 1, "checkpoint": 20,
+        "job": "12_0",
+        "restart": 0,
+        "again": False,
+        "exit_code": 1,
+        "checkpoint": 20,
         "time": NOW - age,
-    }  # fmt: skip
+    }
     write_stop(run, Stop(cause=cause, **told | facts))
 
 
 def fail(run: Path, error: str, *, age: float = 2.0, **facts: Any) -> None:  # noqa: ANN401
     """A rank's last words."""
     told: dict[str, Any] = {
-        "start": "12_0.0", "rank": 0, "exit_code": 1, "traceback": "", "host": NODE, "pid": 7,
+        "start": "12_0.0",
+        "rank": 0,
+        "exit_code": 1,
+        "traceback": "",
+        "host": NODE,
+        "pid": 7,
         "time": NOW - age,
-    }  # fmt: skip
+    }
     write_failure(run, Failure(error=error, **told | facts))
 
 

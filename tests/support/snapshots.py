@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlavr_hpc.trainer.learner import Learner
-from rlavr_hpc.trainer.shards import write_file
+from rlavr_hpc.trainer.acquisition_state import AcquisitionState
+from rlavr_hpc.trainer.checkpoint.shards import write_file
 
 
-def save(learner: Learner, folder: Path) -> None:
+def save(acquisition_state: AcquisitionState, folder: Path) -> None:
     """Write what the acquisition policy has learnt."""
-    for path, content in learner.snapshot(folder).items():
+    for path, content in acquisition_state.snapshot(folder).items():
         write_file(path, content)

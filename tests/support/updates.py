@@ -17,9 +17,12 @@ def update_of(
     """An update whose tokens had these probabilities, the policy's now twice the trainer's."""
     sampler_R, trainer_R = torch.tensor(sampler).log(), torch.tensor(trainer).log()
     tokens = TokenBatch(
-        advantage_R=torch.zeros(len(sampler)), sampler_logp_R=sampler_R, old_logp_R=trainer_R,
-        counted_R=torch.tensor(counted), lengths_N=torch.tensor([len(sampler)]),
-    )  # fmt: skip
+        advantage_R=torch.zeros(len(sampler)),
+        sampler_logp_R=sampler_R,
+        old_logp_R=trainer_R,
+        counted_R=torch.tensor(counted),
+        lengths_N=torch.tensor([len(sampler)]),
+    )
     result = GrpoLoss()(trainer_R + log(2), tokens)
     sums = {name: float(value) for name, value in result.stats.items()}
     largest = {name: float(value) for name, value in result.largest.items()}

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.telemetry.examples_table import Table
-from rlavr_hpc.telemetry.wandb_run import Attachment
+from rlavr_hpc.telemetry.examples.table import Table
+from rlavr_hpc.telemetry.wandb.connection import Attachment
 
 BLOCK = 1 << 15
 

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.acquisition.buy import buy_labels, make_offer
-from rlavr_hpc.acquisition.label_source import DatasetLabels
-from rlavr_hpc.acquisition.ledger import Ledger, Rules, read_book
+from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
+from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger, read_ledger
 from rlavr_hpc.acquisition.policies.avg_prob import AvgProbPolicy
 from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
 from rlavr_hpc.acquisition.policies.full import FullPolicy
 from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy import choose_top
-from rlavr_hpc.attempts import check_fence, segment
 from rlavr_hpc.errors import FencedError, LedgerError
-from rlavr_hpc.types import Choice, Group, Label, Place, ResponseScore, View
+from rlavr_hpc.labels.source import DatasetLabels
+from rlavr_hpc.runs.attempts import check_fence, segment
+from rlavr_hpc.types import Group, Label, ResponseScore, Selection, StepKey, View
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 
 GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
 ANSWERS = {f"p{i}": str(i) for i in range(6)}
-RULES = Rules(total=None, reuse=True)
-STEP_2 = Place(seed=1, step=2)
+RULES = BudgetRules(total=None, reuse=True)
+STEP_2 = StepKey(seed=1, step=2)
 
 
 class CountingLabels:
@@ -37,9 +37,9 @@ class CountingLabels:
         self.answers, self.asked = answers, list[str]()
 
     def reveal(self, prompt_ids: Iterable[str]) -> Mapping[str, str]:
-        wanted = list(prompt_ids)
-        self.asked += wanted
-        return {p: self.answers[p] for p in wanted if p in self.answers}
+        selected = list(prompt_ids)
+        self.asked += selected
+        return {p: self.answers[p] for p in selected if p in self.answers}
 
 
 def open_ledger(run_dir: Path) -> Ledger:
@@ -49,34 +49,34 @@ def open_ledger(run_dir: Path) -> Ledger:
 
 def buy(
     ledger: Ledger,
-    *wanted: str,
-    place: Place = PLACE,
-    rules: Rules = RULES,
+    *selected: str,
+    step_key: StepKey = PLACE,
+    rules: BudgetRules = RULES,
     source: CountingLabels | None = None,
 ) -> dict[str, Label]:
-    offer = make_offer(GROUPS, place=place, ledger=ledger, rules=rules, quota=2)
-    choice = Choice(wanted=tuple(wanted))
+    offer = find_candidates(GROUPS, step_key=step_key, ledger=ledger, rules=rules, quota=2)
+    selection = Selection(selected=tuple(selected))
     labels = source or CountingLabels(ANSWERS)
-    return buy_labels(choice, offer=offer, place=place, ledger=ledger, source=labels)
+    return buy_labels(selection, offer=offer, step_key=step_key, ledger=ledger, source=labels)
 
 
 def test_ties_keep_the_order_of_the_batch() -> None:
     scores = {"a": 1.0, "b": 2.0, "c": 1.0, "d": 2.0}
-    assert choose_top(scores, quota=3).wanted == ("b", "d", "a")
+    assert choose_top(scores, quota=3).selected == ("b", "d", "a")
 
 
 def test_none_buys_nothing_and_full_buys_all_within_the_quota() -> None:
-    assert NonePolicy().choose(GROUPS, View(place=PLACE, quota=6)).wanted == ()
-    assert FullPolicy().choose(GROUPS, View(place=PLACE, quota=6)).wanted == tuple(ANSWERS)
-    assert FullPolicy().choose(GROUPS, View(place=PLACE, quota=2)).wanted == ("p0", "p1")
+    assert NonePolicy().choose(GROUPS, View(step_key=PLACE, quota=6)).selected == ()
+    assert FullPolicy().choose(GROUPS, View(step_key=PLACE, quota=6)).selected == tuple(ANSWERS)
+    assert FullPolicy().choose(GROUPS, View(step_key=PLACE, quota=2)).selected == ("p0", "p1")
 
 
 def test_random_depends_on_the_place_in_the_run_alone() -> None:
-    def chosen(place: Place) -> tuple[str, ...]:
-        return RandomPolicy().choose(GROUPS, View(place=place, quota=3)).wanted
+    def chosen(step_key: StepKey) -> tuple[str, ...]:
+        return RandomPolicy().choose(GROUPS, View(step_key=step_key, quota=3)).selected
 
     assert chosen(PLACE) == chosen(PLACE)
-    draws = {chosen(Place(seed=seed, step=step)) for seed in range(4) for step in range(4)}
+    draws = {chosen(StepKey(seed=seed, step=step)) for seed in range(4) for step in range(4)}
     assert len(draws) > 8
     assert all(len(set(draw)) == 3 for draw in draws)
 
@@ -87,10 +87,10 @@ def test_entropy_prefers_disagreement_and_knows_natural_logs() -> None:
         group(["1", "1"], name="a"),
         group([None, None], name="n"),
     )
-    choice = EntropyPolicy().choose([silent, agreed, split], View(place=PLACE, quota=1))
-    assert choice.wanted == ("s",)
-    assert choice.scores["s"] == pytest.approx(math.log(2))
-    assert choice.scores["a"] == choice.scores["n"] == 0.0
+    selection = EntropyPolicy().choose([silent, agreed, split], View(step_key=PLACE, quota=1))
+    assert selection.selected == ("s",)
+    assert selection.scores["s"] == pytest.approx(math.log(2))
+    assert selection.scores["a"] == selection.scores["n"] == 0.0
 
 
 def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
@@ -98,16 +98,16 @@ def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
     assert {name: label.answer for name, label in labels.items()} == {"p3": "3", "p1": "1"}
     kinds = [json.loads(line)["kind"] for line in segment(tmp_path, "ledger", 1).open()]
     assert kinds == ["intent", "commit", "commit"]
-    book = read_book(tmp_path)
+    book = read_ledger(tmp_path)
     assert (book.bought, book.cost, book.open_intents) == (2, 2.0, 0)
 
 
 def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0")
-    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES, quota=2)
+    offer = find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2)
     assert [g.prompt.id for g in offer.candidates] == ["p1", "p2", "p3", "p4", "p5"]
-    labels = buy(ledger, "p1", place=STEP_2)
+    labels = buy(ledger, "p1", step_key=STEP_2)
     assert {n: (x.cost, x.reused) for n, x in labels.items()} == {
         "p0": (0.0, True),
         "p1": (1.0, False),
@@ -116,9 +116,9 @@ def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
 
 
 def test_without_reuse_the_same_prompt_is_bought_again(tmp_path: Path) -> None:
-    ledger, rules = open_ledger(tmp_path), Rules(total=None, reuse=False)
+    ledger, rules = open_ledger(tmp_path), BudgetRules(total=None, reuse=False)
     buy(ledger, "p0", rules=rules)
-    buy(ledger, "p0", place=STEP_2, rules=rules)
+    buy(ledger, "p0", step_key=STEP_2, rules=rules)
     assert ledger.book.bought == 2
     ledger.book.check(rules)
     with pytest.raises(LedgerError, match="'p0' was bought twice, in step 1 and again in step 2"):
@@ -130,17 +130,17 @@ def test_a_prompt_without_label_is_void_spends_quota_and_is_not_asked_again(tmp_
     labels = buy(ledger, "p0", "p1", source=CountingLabels({"p0": "0"}))
     assert set(labels) == {"p0"}
     assert (ledger.book.bought, ledger.book.void, ledger.book.cost) == (1, 1, 1.0)
-    offer = make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=RULES, quota=2)
+    offer = find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2)
     assert "p1" not in {g.prompt.id for g in offer.candidates}
-    capped = Rules(total=3, reuse=True)
-    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=capped, quota=2).quota == 1
+    capped = BudgetRules(total=3, reuse=True)
+    assert find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=capped, quota=2).quota == 1
 
 
 def test_at_the_cap_the_run_goes_on_without_buying(tmp_path: Path) -> None:
-    ledger, rules = open_ledger(tmp_path), Rules(total=2, reuse=True)
+    ledger, rules = open_ledger(tmp_path), BudgetRules(total=2, reuse=True)
     buy(ledger, "p0", "p1", rules=rules)
-    assert make_offer(GROUPS, place=STEP_2, ledger=ledger, rules=rules, quota=2).quota == 0
-    assert set(buy(ledger, place=STEP_2, rules=rules)) == {"p0", "p1"}
+    assert find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=rules, quota=2).quota == 0
+    assert set(buy(ledger, step_key=STEP_2, rules=rules)) == {"p0", "p1"}
 
 
 def test_a_policy_that_overspends_is_stopped(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_policy_that_chooses_what_is_not_on_offer_is_stopped(tmp_path: Path) -
     buy(ledger, "p0")
     for name in ("p0", "nobody"):
         with pytest.raises(LedgerError, match="not on offer"):
-            buy(ledger, name, place=STEP_2, source=source)
+            buy(ledger, name, step_key=STEP_2, source=source)
     assert source.asked == []
 
 
@@ -170,15 +170,17 @@ def test_a_step_done_again_keeps_its_decision_and_asks_for_no_label_twice(tmp_pa
 def test_steps_ahead_are_not_known_when_a_step_is_done_again(tmp_path: Path) -> None:
     first = open_ledger(tmp_path)
     buy(first, "p0")
-    buy(first, "p1", place=STEP_2)
-    offer = make_offer(GROUPS, place=STEP_2, ledger=open_ledger(tmp_path), rules=RULES, quota=2)
+    buy(first, "p1", step_key=STEP_2)
+    offer = find_candidates(
+        GROUPS, step_key=STEP_2, ledger=open_ledger(tmp_path), rules=RULES, quota=2
+    )
     assert set(offer.owned) == {"p0"}
 
 
 def test_an_open_intent_is_completed_and_nothing_else_is_bought(tmp_path: Path) -> None:
     died = open_ledger(tmp_path)
     died.decide(PLACE, ["p2", "p3"], quota=2)
-    assert read_book(tmp_path).open_intents == 2
+    assert read_ledger(tmp_path).open_intents == 2
     source = CountingLabels(ANSWERS)
     labels = buy(open_ledger(tmp_path), "p0", source=source)
     assert set(labels) == {"p2", "p3"}
@@ -230,7 +232,7 @@ def test_a_changed_line_is_named(
     buy(open_ledger(tmp_path), "p0", "p1")
     tampered(segment(tmp_path, "ledger", 1), number, old, new)
     with pytest.raises(LedgerError, match=message):
-        read_book(tmp_path)
+        read_ledger(tmp_path)
 
 
 def test_a_dropped_line_is_noticed(tmp_path: Path) -> None:
@@ -239,23 +241,23 @@ def test_a_dropped_line_is_noticed(tmp_path: Path) -> None:
     lines = path.read_text().splitlines(keepends=True)
     path.write_text("".join([lines[0], lines[2]]))
     with pytest.raises(LedgerError, match="some are lost"):
-        read_book(tmp_path)
+        read_ledger(tmp_path)
 
 
 def test_the_chain_runs_across_attempts(tmp_path: Path) -> None:
     buy(open_ledger(tmp_path), "p0")
     second = open_ledger(tmp_path)
-    buy(second, "p1", place=STEP_2)
+    buy(second, "p1", step_key=STEP_2)
     rows = [json.loads(line) for line in segment(tmp_path, "ledger", 2).open()]
     assert [row["seq"] for row in rows] == [2, 3]
-    assert read_book(tmp_path).head == rows[-1]["hash"]
+    assert read_ledger(tmp_path).head == rows[-1]["hash"]
 
 
 def test_more_than_the_quota_or_the_cap_is_an_error(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0", "p1")
     with pytest.raises(LedgerError, match="budget_total=1"):
-        ledger.book.check(Rules(total=1, reuse=True))
+        ledger.book.check(BudgetRules(total=1, reuse=True))
     with pytest.raises(LedgerError, match="2 labels wanted, 1 allowed"):
         ledger.decide(STEP_2, ["p2", "p3"], quota=1)
 
@@ -275,7 +277,7 @@ def test_avg_prob_buys_what_the_model_finds_least_likely() -> None:
         )
 
     responses = {f"p{i}": [scored(0.9 - 0.1 * i), scored(0.5)] for i in range(6)}
-    view = View(place=PLACE, quota=2, responses=responses)
-    choice = AvgProbPolicy().choose(GROUPS, view)
-    assert choice.wanted == ("p5", "p4")
-    assert choice.scores["p0"] == pytest.approx(0.3)
+    view = View(step_key=PLACE, quota=2, responses=responses)
+    selection = AvgProbPolicy().choose(GROUPS, view)
+    assert selection.selected == ("p5", "p4")
+    assert selection.scores["p0"] == pytest.approx(0.3)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.compare import compare
-from analysis.findings import Comparison, Standing, Verdict
+from analysis.compare.contrasts import compare
+from analysis.findings import CollapseVerdict, Comparison, Standing
 from tests.support.analysis_findings import make_findings, seeds
 
 FULL = (0.80, 0.81, 0.79, 0.80, 0.82)
@@ -23,15 +23,20 @@ def words(found: Comparison, arm: str) -> str:
 
 def test_the_fewest_labels_that_keep_most_of_the_gain_are_recommended() -> None:
     runs = [
-        *seeds("full", *FULL, labels=9600, budget=1.0), *seeds("anchored", *GOOD, labels=1950),
+        *seeds("full", *FULL, labels=9600, budget=1.0),
+        *seeds("anchored", *GOOD, labels=1950),
         *seeds("anchored budget=0.1", *FAIR, labels=1050, budget=0.1),
-        *seeds("care", *FAIR, labels=1950), *seeds("none", *BAD, labels=0, collapsed=True),
-    ]  # fmt: skip
+        *seeds("care", *FAIR, labels=1950),
+        *seeds("none", *BAD, labels=0, collapsed=True),
+    ]
     found = compare(runs)
     assert standing(found) == {
-        "anchored": Standing.use, "full": Standing.option, "anchored budget=0.1": Standing.option,
-        "care": Standing.beaten, "none": Standing.avoid,
-    }  # fmt: skip
+        "anchored": Standing.use,
+        "full": Standing.option,
+        "anchored budget=0.1": Standing.option,
+        "care": Standing.beaten,
+        "none": Standing.avoid,
+    }
     assert [advice.rank for advice in found.advice] == [1, 2, 3, 4, 5]
     # 0.4 before; full gains 0.404, anchored 0.394
     assert "98% of what full gains, for 20% of its labels" in words(found, "anchored")
@@ -45,15 +50,19 @@ def test_the_fewest_labels_that_keep_most_of_the_gain_are_recommended() -> None:
 
 
 def test_neither_an_oracle_nor_an_arm_with_a_collapsed_seed_is_recommended() -> None:
-    fallen = Verdict(collapsed=True, onset=30)
+    fallen = CollapseVerdict(collapsed=True, onset=30)
     runs = [
-        *seeds("cag_oracle", *FULL, uses_oracle=True), *seeds("care", *GOOD[:4]),
-        make_findings("care", 0.7, seed=5, verdict=fallen), *seeds("random", *FAIR),
-    ]  # fmt: skip
+        *seeds("cag_oracle", *FULL, uses_oracle=True),
+        *seeds("care", *GOOD[:4]),
+        make_findings("care", 0.7, seed=5, verdict=fallen),
+        *seeds("random", *FAIR),
+    ]
     found = compare(runs)
     assert standing(found) == {
-        "random": Standing.use, "care": Standing.avoid, "cag_oracle": Standing.bound,
-    }  # fmt: skip
+        "random": Standing.use,
+        "care": Standing.avoid,
+        "cag_oracle": Standing.bound,
+    }
     assert "1 of 5 runs collapsed (median onset: step 30)" in words(found, "care")
     assert "reads labels that nobody bought" in words(found, "cag_oracle")
 
@@ -108,8 +117,9 @@ def test_a_smaller_budget_that_collapsed_is_not_suggested_again() -> None:
 
 def test_a_collapsed_run_that_was_stopped_is_told_though_it_has_no_final_accuracy() -> None:
     runs = [
-        *seeds("care", *GOOD), *seeds("none", *BAD, state="stopped", steps=40, collapsed=True),
-    ]  # fmt: skip
+        *seeds("care", *GOOD),
+        *seeds("none", *BAD, state="stopped", steps=40, collapsed=True),
+    ]
     found = compare(runs)
     assert "5 of 5 runs collapsed; none of its runs is finished" in words(found, "none")
     assert "these arms have no accuracy" in " ".join(found.cautions)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.arms import name_arms
-from analysis.run import Run
+from analysis.compare.conditions import name_conditions
+from analysis.load.run import RunData
 from tests.support.analysis_runs import make_run
 
 POLICIES: dict[str, dict[str, Any]] = {
@@ -17,21 +17,29 @@ POLICIES: dict[str, dict[str, Any]] = {
 BUDGETS = {"full": 1.0}
 
 
-def run(policy: str, seed: int = 1, **changes: Any) -> Run:  # noqa: ANN401
+def run(policy: str, seed: int = 1, **changes: Any) -> RunData:  # noqa: ANN401
     """A run with a config; `changes` are flat keys with `__` for dots."""
     config = {
-        "acquisition.name": policy, "budget": BUDGETS.get(policy, 0.2), "seed": seed,
-        "unlabelled": POLICIES[policy]["acquisition.default_unlabelled"], "algorithm.lr": 0.001,
-        "data.kind": "testbed", "model.source": "testbed", "rollout.engine": "hf",
-        "acquisition.fixed_budget": False, "steps": 150, "cluster.threads": 1, **POLICIES[policy],
+        "acquisition.name": policy,
+        "budget": BUDGETS.get(policy, 0.2),
+        "seed": seed,
+        "unlabelled": POLICIES[policy]["acquisition.default_unlabelled"],
+        "algorithm.lr": 0.001,
+        "data.kind": "testbed",
+        "model.source": "testbed",
+        "rollout.engine": "hf",
+        "acquisition.fixed_budget": False,
+        "steps": 150,
+        "cluster.threads": 1,
+        **POLICIES[policy],
         **{key.replace("__", "."): value for key, value in changes.items()},
-    }  # fmt: skip
+    }
     name = f"{policy}-{seed}-{sorted(changes.items())}"
     return make_run(name, policy=policy, seed=seed, config=config)
 
 
-def names_of(*runs: Run) -> list[str]:
-    named = name_arms(runs)
+def names_of(*runs: RunData) -> list[str]:
+    named = name_conditions(runs)
     return [named[one.name].name for one in runs]
 
 
@@ -57,27 +65,33 @@ def test_unlabelled_is_told_only_where_it_is_not_the_policys_own() -> None:
 def test_a_policys_setting_is_told_where_it_differs_within_the_policy() -> None:
     runs = [run("care"), run("care", acquisition__settings__gate=0.5), run("random")]
     assert names_of(*runs) == [
-        "care acquisition.settings.gate=0.25", "care acquisition.settings.gate=0.5", "random",
-    ]  # fmt: skip
+        "care acquisition.settings.gate=0.25",
+        "care acquisition.settings.gate=0.5",
+        "random",
+    ]
 
 
 def test_other_settings_are_told_in_the_users_words_also_where_policies_differ_in_them() -> None:
     runs = [run("care", algorithm__lr=1e-05, rollout__engine="vllm"), run("random")]
     assert names_of(*runs) == [
-        "care rollout=vllm algorithm.lr=1e-05", "random rollout=hf algorithm.lr=0.001",
-    ]  # fmt: skip
+        "care rollout=vllm algorithm.lr=1e-05",
+        "random rollout=hf algorithm.lr=0.001",
+    ]
 
 
 def test_what_follows_from_the_task_is_not_told_beside_it() -> None:
     puzzles: dict[str, Any] = {
-        "data__kind": "knights", "model__source": "pretrained", "algorithm__lr": 1e-6,
-    }  # fmt: skip
+        "data__kind": "knights",
+        "model__source": "pretrained",
+        "algorithm__lr": 1e-6,
+    }
     runs = [run("care"), run("care", **puzzles, model__path="/models/a/Qwen3-4B")]
     assert names_of(*runs) == ["care data=testbed", "care data=knights"]
     larger = run("care", **puzzles, model__path="/models/a/Qwen3-8B", budget_total=None)
     assert names_of(*runs, larger)[1:] == [
-        "care data=knights model.path=Qwen3-4B", "care data=knights model.path=Qwen3-8B",
-    ]  # fmt: skip
+        "care data=knights model.path=Qwen3-4B",
+        "care data=knights model.path=Qwen3-8B",
+    ]
 
 
 def test_budgets_are_told_although_they_follow_from_the_task() -> None:
@@ -97,11 +111,13 @@ def test_a_cap_is_told_where_there_is_one() -> None:
 
 def test_arms_whose_values_look_alike_still_have_names_of_their_own() -> None:
     runs = [
-        run("care", data__path="/a/train.parquet"), run("care", data__path="/b/train.parquet"),
-    ]  # fmt: skip
+        run("care", data__path="/a/train.parquet"),
+        run("care", data__path="/b/train.parquet"),
+    ]
     assert names_of(*runs) == [
-        "care data.path=train.parquet", "care data.path=train.parquet (2)",
-    ]  # fmt: skip
+        "care data.path=train.parquet",
+        "care data.path=train.parquet (2)",
+    ]
 
 
 def test_a_key_that_an_older_config_lacks_is_the_same_as_null() -> None:
@@ -111,16 +127,18 @@ def test_a_key_that_an_older_config_lacks_is_the_same_as_null() -> None:
 
 def test_the_order_of_runs_changes_no_name() -> None:
     runs = [
-        run("care", 1, data__path="/b/x"), run("care", 2, data__path="/a/x"),
-        run("random", algorithm__lr=0.01), run("full"),
-    ]  # fmt: skip
-    there, back = name_arms(runs), name_arms(runs[::-1])
+        run("care", 1, data__path="/b/x"),
+        run("care", 2, data__path="/a/x"),
+        run("random", algorithm__lr=0.01),
+        run("full"),
+    ]
+    there, back = name_conditions(runs), name_conditions(runs[::-1])
     assert there == back
 
 
 def test_settings_hold_policy_budget_and_what_the_name_tells() -> None:
     runs = [run("care"), run("care", algorithm__lr=0.01)]
-    settings = name_arms(runs)[runs[1].name].settings
+    settings = name_conditions(runs)[runs[1].name].settings
     assert settings == {"acquisition.name": "care", "budget": "0.2", "algorithm.lr": "0.01"}
 
 
@@ -131,7 +149,7 @@ def test_a_planned_run_joins_the_arm_that_its_overrides_came_to() -> None:
     )
     planned = make_run("b", sweep="s", overrides=(*overrides, "seed=2", "cluster=site"), seed=2)
     elsewhere = make_run("c", sweep="t", overrides=(*overrides, "seed=2"), seed=2)
-    named = name_arms([begun, planned, elsewhere])
+    named = name_conditions([begun, planned, elsewhere])
     assert named["b"] == named["a"]
     assert named["c"].name != named["a"].name
 
@@ -144,9 +162,12 @@ def test_a_run_without_config_is_told_by_its_overrides() -> None:
         make_run("d", policy="unknown"),
     ]
     assert names_of(*runs) == [
-        "care budget=0.1", "care budget=0.1", "care budget=0.2", "unknown",
-    ]  # fmt: skip
-    assert name_arms([]) == {}
+        "care budget=0.1",
+        "care budget=0.1",
+        "care budget=0.2",
+        "unknown",
+    ]
+    assert name_conditions([]) == {}
 
 
 def test_what_most_arms_share_goes_without_saying() -> None:

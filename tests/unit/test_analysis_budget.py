@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.budget import area_under, default_target, labels_to, spend, with_target
+from analysis.compare.budget import area_under, default_target, labels_to, spend, with_target
 from analysis.findings import Spending
 from tests.support.analysis_findings import make_findings
 from tests.support.analysis_runs import make_run
@@ -110,10 +110,12 @@ def test_a_long_value_curve_is_thinned_and_keeps_both_ends() -> None:
 
 def test_the_default_target_is_half_of_the_way_of_the_best_arm_without_oracle() -> None:
     runs = [
-        make_findings("care", 0.72, start=0.40), make_findings("care", 0.60, start=0.44),
-        make_findings("none", 0.10, start=0.42), make_findings("new", None),
+        make_findings("care", 0.72, start=0.40),
+        make_findings("care", 0.60, start=0.44),
+        make_findings("none", 0.10, start=0.42),
+        make_findings("new", None),
         make_findings("oracle", 0.90, start=0.42, uses_oracle=True),
-    ]  # fmt: skip
+    ]
     # median start 0.42, best mean 0.66
     assert default_target(runs) == 0.54
     assert default_target(runs[2:3]) is None

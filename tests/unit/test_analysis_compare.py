@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.compare import compare
+from analysis.compare.contrasts import compare
+from analysis.compare.resampling import holm, interval, paired, unpaired
 from analysis.findings import Comparison, Contrast
-from analysis.resampling import holm, interval, paired, unpaired
 from tests.support.analysis_findings import make_findings, seeds
 
 HIGH = (0.70, 0.72, 0.74, 0.71, 0.73)
@@ -79,8 +79,11 @@ def test_unpaired_runs_are_divided_in_all_ways() -> None:
 
 def test_holms_correction_by_hand() -> None:
     assert holm([0.01, None, 0.04, 0.03]) == [
-        pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06),
-    ]  # fmt: skip
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.06),
+        pytest.approx(0.06),
+    ]
     assert holm([0.7, 0.6]) == [1.0, 1.0]
     assert holm([]) == []
 
@@ -98,10 +101,11 @@ def test_arms_are_summed_over_seeds_and_sorted_best_first() -> None:
 
 def test_unfinished_runs_and_those_without_accuracy_are_counted_and_left_out() -> None:
     runs = [
-        make_findings("care", 0.6), make_findings("care", 0.1, seed=2, state="running", steps=50),
-        make_findings("care", None, seed=3), make_findings("care", None, seed=4, state="planned",
-        steps=0),
-    ]  # fmt: skip
+        make_findings("care", 0.6),
+        make_findings("care", 0.1, seed=2, state="running", steps=50),
+        make_findings("care", None, seed=3),
+        make_findings("care", None, seed=4, state="planned", steps=0),
+    ]
     found = compare(runs)
     (arm,) = found.arms
     assert (len(arm.runs), arm.finished) == (4, 2)
@@ -130,11 +134,14 @@ def test_a_seed_that_was_run_twice_counts_once() -> None:
 
 def test_the_frontier_is_what_no_other_arm_reaches_with_as_few_labels() -> None:
     runs = [
-        *seeds("oracle", 0.99, labels=10, uses_oracle=True), *seeds("full", 0.8, labels=900),
-        *seeds("care", 0.7, labels=100), *seeds("random", 0.6, labels=100),
-        *seeds("entropy", 0.65, labels=200), *seeds("none", 0.1, labels=2),
+        *seeds("oracle", 0.99, labels=10, uses_oracle=True),
+        *seeds("full", 0.8, labels=900),
+        *seeds("care", 0.7, labels=100),
+        *seeds("random", 0.6, labels=100),
+        *seeds("entropy", 0.65, labels=200),
+        *seeds("none", 0.1, labels=2),
         *seeds("unmeasured", None, labels=1),
-    ]  # fmt: skip
+    ]
     on = {arm.name for arm in compare(runs).arms if arm.on_frontier}
     assert on == {"full", "care", "none"}
 
@@ -197,27 +204,47 @@ def test_the_better_arm_is_the_one_that_is_better_on_common_seeds() -> None:
 
 def test_contrasts_are_with_the_best_the_next_best_and_within_a_budget() -> None:
     runs = [
-        *seeds("a", 0.9, budget=0.1), *seeds("b", 0.8), *seeds("c", 0.7), *seeds("d", 0.6),
+        *seeds("a", 0.9, budget=0.1),
+        *seeds("b", 0.8),
+        *seeds("c", 0.7),
+        *seeds("d", 0.6),
         *seeds("o", 0.95, uses_oracle=True),
-    ]  # fmt: skip
+    ]
     pairs = {(c.better, c.worse) for c in compare(runs).contrasts}
     assert pairs == {
-        ("a", "b"), ("b", "c"), ("c", "d"), ("a", "c"), ("a", "d"), ("b", "d"), ("o", "a"),
-    }  # fmt: skip
+        ("a", "b"),
+        ("b", "c"),
+        ("c", "d"),
+        ("a", "c"),
+        ("a", "d"),
+        ("b", "d"),
+        ("o", "a"),
+    }
 
 
 def test_policies_are_contrasted_within_a_budget_only_where_all_else_is_equal() -> None:
     runs = [
-        *seeds("a", 0.9, budget=0.1), *seeds("b", 0.8),
-        *seeds("c", 0.7, settings={"algorithm.lr": "0.1"}), *seeds("d", 0.6),
-        *seeds("b again", 0.5), *seeds("e", 0.4, budget=0.05),
-    ]  # fmt: skip
+        *seeds("a", 0.9, budget=0.1),
+        *seeds("b", 0.8),
+        *seeds("c", 0.7, settings={"algorithm.lr": "0.1"}),
+        *seeds("d", 0.6),
+        *seeds("b again", 0.5),
+        *seeds("e", 0.4, budget=0.05),
+    ]
     found = compare(runs)
     pairs = {(c.better, c.worse) for c in found.contrasts}
     assert pairs == {
-        ("a", "b"), ("b", "c"), ("c", "d"), ("d", "b again"), ("b again", "e"),
-        ("a", "c"), ("a", "d"), ("a", "b again"), ("a", "e"), ("b", "d"),
-    }  # fmt: skip
+        ("a", "b"),
+        ("b", "c"),
+        ("c", "d"),
+        ("d", "b again"),
+        ("b again", "e"),
+        ("a", "c"),
+        ("a", "d"),
+        ("a", "b again"),
+        ("a", "e"),
+        ("b", "d"),
+    }
     assert "more than policy and budget (algorithm.lr)" in " ".join(found.cautions)
 
 
@@ -229,9 +256,11 @@ def test_a_large_study_has_sixty_contrasts_at_most() -> None:
 def test_arms_on_other_tasks_are_not_contrasted() -> None:
     puzzles = {"data.kind": "knights"}
     runs = [
-        *seeds("care", 0.5), *seeds("random", 0.4), *seeds("care p", 0.9, settings=puzzles),
+        *seeds("care", 0.5),
+        *seeds("random", 0.4),
+        *seeds("care p", 0.9, settings=puzzles),
         *seeds("random p", 0.8, settings=puzzles),
-    ]  # fmt: skip
+    ]
     found = compare(runs)
     pairs = {(c.better, c.worse) for c in found.contrasts}
     assert pairs == {("care", "random"), ("care p", "random p")}

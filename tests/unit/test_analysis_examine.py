@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.examine import examine
-from analysis.report import write_report
+from analysis.report.write import write_report
 from tests.support.analysis_runs import write_lines, write_run
 
 ACCURACY = "eval/held_out/mean@8"
@@ -16,15 +16,29 @@ ACCURACY = "eval/held_out/mean@8"
 
 def example(step: int, *, labelled: bool) -> dict[str, object]:
     response = {
-        "sample": 0, "text": "it is 7", "tokens": 3, "truncated": False, "answer": "7",
-        "agrees": True, "reward": 1.0,
-    }  # fmt: skip
+        "sample": 0,
+        "text": "it is 7",
+        "tokens": 3,
+        "truncated": False,
+        "answer": "7",
+        "agrees": True,
+        "reward": 1.0,
+    }
     return {
-        "v": 1, "step": step, "branch": 0, "attempt": 1, "prompt_id": f"p{step}{labelled}",
-        "prompt": "bought" if labelled else "free", "vote": "7", "majority_ratio": 1.0,
-        "labelled": labelled, "reused": False, "label": "7" if labelled else None, "weight": 1.0,
+        "v": 1,
+        "step": step,
+        "branch": 0,
+        "attempt": 1,
+        "prompt_id": f"p{step}{labelled}",
+        "prompt": "bought" if labelled else "free",
+        "vote": "7",
+        "majority_ratio": 1.0,
+        "labelled": labelled,
+        "reused": False,
+        "label": "7" if labelled else None,
+        "weight": 1.0,
         "responses": [response],
-    }  # fmt: skip
+    }
 
 
 def test_examples_of_the_first_and_the_last_step_are_shown_without_bought_prompts(

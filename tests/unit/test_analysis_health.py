@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from analysis.compare.health import check
 from analysis.findings import Health
-from analysis.health import check
-from analysis.read import WRITTEN
-from analysis.run import Run, Stop
-from rlavr_hpc.attempts import Attempt
+from analysis.load.run import JobStop, RunData
+from analysis.load.run_folder import WRITTEN
+from rlavr_hpc.runs.attempts import Attempt
 from tests.support.analysis_runs import make_run
 
 NAN = float("nan")
@@ -21,9 +21,14 @@ NAN = float("nan")
 def begun(number: int, second: float, *, pid: int = 0, **facts: Any) -> Attempt:  # noqa: ANN401
     started = datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds")
     told: dict[str, Any] = {
-        "number": number, "resumed_from": 0, "seals": {}, "host": "n1", "pid": pid or number,
-        "started": started, **facts,
-    }  # fmt: skip
+        "number": number,
+        "resumed_from": 0,
+        "seals": {},
+        "host": "n1",
+        "pid": pid or number,
+        "started": started,
+        **facts,
+    }
     return Attempt(**told)
 
 
@@ -32,14 +37,18 @@ def written(*rows: tuple[int, int, int, float, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=WRITTEN).astype({"time": float, "time/step": float})
 
 
-def run_of(*attempts: Attempt, **facts: Any) -> Run:  # noqa: ANN401
+def run_of(*attempts: Attempt, **facts: Any) -> RunData:  # noqa: ANN401
     return make_run(attempts=attempts, **facts)
 
 
 TWICE = written(
-    (1, 0, 0, 1002.0, NAN), (1, 0, 1, 1010.0, 8.0), (1, 0, 2, 1018.0, 7.0),
-    (1, 0, 3, 1025.0, 6.0), (2, 0, 2, 1110.0, 9.0), (2, 0, 3, 1120.0, 9.0),
-)  # fmt: skip
+    (1, 0, 0, 1002.0, NAN),
+    (1, 0, 1, 1010.0, 8.0),
+    (1, 0, 2, 1018.0, 7.0),
+    (1, 0, 3, 1025.0, 6.0),
+    (2, 0, 2, 1110.0, 9.0),
+    (2, 0, 3, 1120.0, 9.0),
+)
 """Attempt 1 reached step 3, attempt 2 went on from step 1."""
 
 
@@ -72,34 +81,38 @@ def test_without_a_record_of_stops_every_start_but_the_first_follows_a_preemptio
 def test_a_stop_on_record_says_why_a_start_ended() -> None:
     attempts = (begun(1, 1000), begun(2, 1100), begun(3, 1200), begun(4, 1300))
     stops = (
-        Stop(cause="preempted", time=1050), Stop(cause="crashed", time=1150),
-        Stop(cause="time_limit", time=1310),
-    )  # fmt: skip
+        JobStop(cause="preempted", time=1050),
+        JobStop(cause="crashed", time=1150),
+        JobStop(cause="time_limit", time=1310),
+    )
     health = check(run_of(*attempts, stops=stops))
     # one told between 1 and 2, one untold between 3 and 4, one behind the last
     assert (health.preemptions, health.crashes) == (3, 1)
 
 
 def test_a_stop_during_start_up_counts_though_no_attempt_began() -> None:
-    health = check(run_of(begun(1, 1000), stops=(Stop(cause="requeued", time=900),)))
+    health = check(run_of(begun(1, 1000), stops=(JobStop(cause="requeued", time=900),)))
     assert (health.starts, health.preemptions) == (1, 1)
 
 
 def test_time_between_the_end_of_a_run_and_its_extension_is_not_waited() -> None:
-    stops = (Stop(cause="done", time=1030),)
+    stops = (JobStop(cause="done", time=1030),)
     health = check(run_of(begun(1, 1000), begun(2, 90_000), written=TWICE, stops=stops))
     assert (health.preemptions, health.seconds_waiting) == (0, 0.0)
 
 
 def test_a_roll_back_is_no_preemption_and_its_steps_are_left_behind() -> None:
     attempts = (
-        begun(1, 1000, pid=7), begun(2, 1030, branch=1, reason="rollback", pid=7),
+        begun(1, 1000, pid=7),
+        begun(2, 1030, branch=1, reason="rollback", pid=7),
         begun(3, 1031, branch=1, pid=7),
-    )  # fmt: skip
+    )
     rows = written(
-        (1, 0, 1, 1010.0, 5.0), (1, 0, 2, 1020.0, 5.0), (1, 0, 3, 1030.0, 5.0),
+        (1, 0, 1, 1010.0, 5.0),
+        (1, 0, 2, 1020.0, 5.0),
+        (1, 0, 3, 1030.0, 5.0),
         (3, 1, 2, 1040.0, 5.0),
-    )  # fmt: skip
+    )
     run = run_of(*attempts, rows={"time/step": [5.0, 5.0]}, written=rows)
     run.rows["branch"] = [0, 1]
     health = check(run)
@@ -145,9 +158,12 @@ def test_speed_is_the_median_step_and_memory_the_largest_peak() -> None:
 
 def test_phases_share_the_steps_time_and_sum_to_one() -> None:
     rows = {
-        "time/generate": [1.0, 2.0], "time/train": [NAN, 4.0], "time/buy": [0.0, 0.0],
-        "time/other": [1.0, 0.0], "time/evaluate": [9.0, 9.0],
-    }  # fmt: skip
+        "time/generate": [1.0, 2.0],
+        "time/train": [NAN, 4.0],
+        "time/buy": [0.0, 0.0],
+        "time/other": [1.0, 0.0],
+        "time/evaluate": [9.0, 9.0],
+    }
     phases = check(make_run(rows=rows)).phases
     assert phases == {"generate": 3 / 8, "train": 4 / 8, "other": 1 / 8}
     assert sum(phases.values()) == pytest.approx(1.0)

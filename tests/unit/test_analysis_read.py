@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from analysis.read import read_run
-from analysis.run import Run
+from analysis.load.run import RunData
+from analysis.load.run_folder import read_run
 from tests.support.analysis_runs import write_lines, write_run
 
 TRUTH = "oracle/true_reward"
@@ -21,11 +21,11 @@ TRUTH = "oracle/true_reward"
 RUBBISH = (b"", b"\x00", b"\n", b"{", b'"', b"9" * 30, b"-1", b"null", b"[]", b"\xff", b"1e999")
 
 
-def texts(run: Run) -> str:
+def texts(run: RunData) -> str:
     return "\n".join(f"{problem.path}: {problem.text}" for problem in run.problems)
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunData:
     return read_run(folder, name=folder.name)
 
 
@@ -64,9 +64,11 @@ def test_steps_that_were_rolled_back_are_not_on_the_line(tmp_path: Path) -> None
     lines = [*rows(1, 2, 3, value=0.1), {**rows(3, attempt=3, value=0.9)[0], "branch": 1}]
     rollback = {"resumed_from": 2, "branch": 1, "reason": "rollback", "setup": None}
     folder = write_run(
-        tmp_path / "r", lines, attempts=[{}, rollback, {"resumed_from": 2, "branch": 1}],
+        tmp_path / "r",
+        lines,
+        attempts=[{}, rollback, {"resumed_from": 2, "branch": 1}],
         ledger=[intent(2, "a"), commit(2, "a"), intent(3, "b"), commit(3, "b")],
-    )  # fmt: skip
+    )
     run = read(folder)
     assert run.rows[TRUTH].to_dict() == {1: 0.1, 2: 0.1, 3: 0.9}
     assert list(run.rows["branch"]) == [0, 0, 1]
@@ -75,9 +77,12 @@ def test_steps_that_were_rolled_back_are_not_on_the_line(tmp_path: Path) -> None
 
 def test_purchases_are_counted_by_decision(tmp_path: Path) -> None:
     ledger = [
-        intent(1, "a", "b", "c"), commit(1, "a"), commit(1, "b", kind="void"), intent(2, "d"),
+        intent(1, "a", "b", "c"),
+        commit(1, "a"),
+        commit(1, "b", kind="void"),
+        intent(2, "d"),
         commit(2, "d"),
-    ]  # fmt: skip
+    ]
     folder = write_run(tmp_path / "r", rows(1, 2, labels=2.0), ledger=ledger)
     run = read(folder)
     counted = run.purchases[["step", "wanted", "bought", "void", "cost"]].values.tolist()
@@ -233,9 +238,11 @@ def test_damage_is_told_and_never_stops_the_reader(damage: str, tmp_path: Path) 
 def test_random_damage_never_stops_the_reader(seed: int, tmp_path: Path) -> None:
     draw = random.Random(seed)
     folder = write_run(
-        tmp_path / "r", [*rows(0, 1, 2), *rows(2, 3, attempt=2)],
-        attempts=[{}, {"resumed_from": 1}], ledger=[intent(1, "a"), commit(1, "a")],
-    )  # fmt: skip
+        tmp_path / "r",
+        [*rows(0, 1, 2), *rows(2, 3, attempt=2)],
+        attempts=[{}, {"resumed_from": 1}],
+        ledger=[intent(1, "a"), commit(1, "a")],
+    )
     (folder / "status.json").write_text('{"state": "running", "time": 1.0}')
     for path in draw.sample(sorted(p for p in folder.rglob("*") if p.is_file()), 3):
         data = bytearray(path.read_bytes())

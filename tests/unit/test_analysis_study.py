@@ -29,12 +29,14 @@ def make_sweep(folder: Path, *names: str) -> Path:
         "name": folder.name,
         "runs": [
             {
-                "index": i, "run_id": name, "folder": f"runs/{folder.name}/{name}",
+                "index": i,
+                "run_id": name,
+                "folder": f"runs/{folder.name}/{name}",
                 "overrides": ["acquisition=random", f"seed={i}", "steps=9"],
             }
             for i, name in enumerate(names)
         ],
-    }  # fmt: skip
+    }
     folder.mkdir()
     (folder / "sweep.json").write_text(json.dumps(plan))
     return folder
@@ -114,8 +116,9 @@ def test_runs_of_the_same_name_stay_apart(tmp_path: Path) -> None:
     write_run(tmp_path / "y" / "a", rows(0.5), attempts=[{"nonce": "2"}])
     study = analysis.load(tmp_path / "x", tmp_path / "y")
     assert sorted(run.name for run in study.runs) == [
-        str(tmp_path / "x" / "a"), str(tmp_path / "y" / "a"),
-    ]  # fmt: skip
+        str(tmp_path / "x" / "a"),
+        str(tmp_path / "y" / "a"),
+    ]
 
 
 def test_a_deleted_config_does_not_hide_the_run(tmp_path: Path) -> None:

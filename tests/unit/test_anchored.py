@@ -12,8 +12,8 @@ import pytest
 from rlavr_hpc.acquisition.policies.anchored import AnchoredPolicy, possible_gap
 from rlavr_hpc.acquisition.probes.kernel import fit
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.trainer.learner import Learner
-from rlavr_hpc.types import Group, HiddenStates, Lesson, Place, View
+from rlavr_hpc.trainer.acquisition_state import AcquisitionState
+from rlavr_hpc.types import Group, HiddenStates, LabelledGroup, StepKey, View
 from tests.support.groups import group
 from tests.support.snapshots import save
 
@@ -36,75 +36,75 @@ def world(count: int, *, flip: Sequence[int] = (), seed: int = 0) -> tuple[list[
         hidden[name] = HiddenStates(
             prompt_D=states[0].astype(np.float32), responses_GD=states[1:].astype(np.float32)
         )
-    return groups, View(place=Place(seed=1, step=1), quota=6, hidden=hidden)
+    return groups, View(step_key=StepKey(seed=1, step=1), quota=6, hidden=hidden)
 
 
-def lessons_of(groups: Sequence[Group], wanted: Sequence[str]) -> list[Lesson]:
+def lessons_of(groups: Sequence[Group], selected: Sequence[str]) -> list[LabelledGroup]:
     """True answers: 1 for the right kind, 5 for the wrong one, none of them for noise."""
     by_name = {g.prompt.id: g for g in groups}
     truth = {RIGHT: "1", WRONG: "5", NOISE: "0"}
     return [
-        Lesson(
+        LabelledGroup(
             group=by_name[name],
             correct=tuple(a == truth[name[:5]] for a in by_name[name].vote.answers),
         )
-        for name in wanted
+        for name in selected
     ]
 
 
 def surveyed(policy: AnchoredPolicy, groups: Sequence[Group], view: View) -> AnchoredPolicy:
     for step in range(1, policy.survey_steps + 1):
-        now = replace(view, place=Place(seed=1, step=step))
-        choice = policy.choose(groups, now)
-        assert choice.hold
-        assert choice.trusted == ()
-        policy.learn(lessons_of(groups, choice.wanted), now)
+        now = replace(view, step_key=StepKey(seed=1, step=step))
+        selection = policy.choose(groups, now)
+        assert selection.skip_update
+        assert selection.trusted == ()
+        policy.learn(lessons_of(groups, selection.selected), now)
     return policy
 
 
 def test_the_survey_holds_the_model_and_buys_at_random_where_votes_are_clear() -> None:
     groups, view = world(30)
-    choice = AnchoredPolicy().choose(groups, view)
-    assert choice.hold
-    assert len(choice.wanted) == 6
-    assert not any(name.startswith(NOISE) for name in choice.wanted)
-    other = AnchoredPolicy().choose(groups, replace(view, place=Place(seed=2, step=1)))
-    assert other.wanted != choice.wanted
+    selection = AnchoredPolicy().choose(groups, view)
+    assert selection.skip_update
+    assert len(selection.selected) == 6
+    assert not any(name.startswith(NOISE) for name in selection.selected)
+    other = AnchoredPolicy().choose(groups, replace(view, step_key=StepKey(seed=2, step=1)))
+    assert other.selected != selection.selected
 
 
 def test_after_the_survey_first_votes_like_confirmed_ones_are_trained_on() -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)
-    choice = policy.choose(groups, replace(view, place=Place(seed=1, step=11)))
-    assert not choice.hold
-    assert {name[:5] for name in choice.trusted} == {RIGHT}
-    assert len(choice.trusted) == 10
-    assert choice.pseudo == dict.fromkeys(choice.trusted, "1")
-    assert {name[:5] for name in choice.wanted} == {WRONG}
-    assert all(choice.scores[name] > 1.0 for name in choice.trusted)  # weight 1
+    selection = policy.choose(groups, replace(view, step_key=StepKey(seed=1, step=11)))
+    assert not selection.skip_update
+    assert {name[:5] for name in selection.trusted} == {RIGHT}
+    assert len(selection.trusted) == 10
+    assert selection.pseudo == dict.fromkeys(selection.trusted, "1")
+    assert {name[:5] for name in selection.selected} == {WRONG}
+    assert all(selection.scores[name] > 1.0 for name in selection.trusted)  # weight 1
 
 
 def test_a_step_without_candidates_buys_nothing() -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)
-    assert policy.choose([], replace(view, place=Place(seed=1, step=11))).wanted == ()
+    assert policy.choose([], replace(view, step_key=StepKey(seed=1, step=11))).selected == ()
 
 
 def test_a_survey_takes_place_also_where_another_policy_came_before() -> None:
     groups, view = world(30)
     policy = AnchoredPolicy(survey_steps=2)
     steps = [
-        policy.choose(groups, replace(view, place=Place(seed=1, step=s))) for s in (60, 61, 62)
+        policy.choose(groups, replace(view, step_key=StepKey(seed=1, step=s))) for s in (60, 61, 62)
     ]
-    assert [choice.hold for choice in steps] == [True, True, False]
+    assert [selection.skip_update for selection in steps] == [True, True, False]
 
 
 def test_a_vote_that_changes_later_does_not_move_its_anchor() -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)
     changed, _ = world(30, flip=[0, 3])
-    choice = policy.choose(changed, replace(view, place=Place(seed=1, step=11)))
-    assert choice.pseudo["right0"] == choice.pseudo["right3"] == "1"
+    selection = policy.choose(changed, replace(view, step_key=StepKey(seed=1, step=11)))
+    assert selection.pseudo["right0"] == selection.pseudo["right3"] == "1"
 
 
 def test_a_label_does_not_vouch_for_its_own_prompt() -> None:
@@ -117,8 +117,8 @@ def test_a_label_does_not_vouch_for_its_own_prompt() -> None:
     policy.learn([*lessons, *lessons_of(groups, ["right0", "right3"])], view)
     own = next(x for x in lessons if x.group.prompt.id == odd)
     policy.learn([replace(own, correct=tuple(a == "4" for a in own.group.vote.answers))], view)
-    choice = policy.choose(groups, replace(view, place=Place(seed=1, step=2)))
-    assert odd not in choice.trusted
+    selection = policy.choose(groups, replace(view, step_key=StepKey(seed=1, step=2)))
+    assert odd not in selection.trusted
 
 
 def test_left_out_predictions_are_those_of_a_fit_without_the_example() -> None:
@@ -157,19 +157,19 @@ def test_the_possible_gap_is_that_of_majority_and_runner_up() -> None:
 def test_a_policy_from_a_checkpoint_goes_on_as_before(tmp_path: Path) -> None:
     groups, view = world(30)
     policy = surveyed(AnchoredPolicy(), groups, view)
-    save(Learner(name="anchored", policy=policy), tmp_path)
+    save(AcquisitionState(name="anchored", policy=policy), tmp_path)
     resumed = AnchoredPolicy()
-    Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
-    later = replace(view, place=Place(seed=1, step=11))
+    AcquisitionState(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
+    later = replace(view, step_key=StepKey(seed=1, step=11))
     assert resumed.choose(groups, later) == policy.choose(groups, later)
 
 
 def test_anchors_of_another_model_are_refused(tmp_path: Path) -> None:
     groups, view = world(3)
     policy = surveyed(AnchoredPolicy(projection=4), groups, view)
-    save(Learner(name="anchored", policy=policy), tmp_path)
+    save(AcquisitionState(name="anchored", policy=policy), tmp_path)
     resumed = AnchoredPolicy()
-    Learner(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
+    AcquisitionState(name="anchored", policy=resumed).load(tmp_path, seed=1, allowed=())
     more, wide = world(6)
     with pytest.raises(CheckpointError, match="4 features"):
         resumed.choose(more, wide)

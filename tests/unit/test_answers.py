@@ -5,9 +5,9 @@ import pytest
 from rlavr_hpc.answers.clusters import blame
 from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.referee import Referee
 from rlavr_hpc.answers.tasks import ChoiceTask, KnightsTask, MathTask, check_task
-from rlavr_hpc.config_grading import Extract
+from rlavr_hpc.answers.verifier import Verifier
+from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import accepted_answers, several_answers
 from tests.support.groups import group, prompt, rollout
@@ -110,8 +110,8 @@ def test_a_choice_is_one_letter(response: str, letter: str | None) -> None:
 
 def test_a_choice_is_judged_by_its_letter() -> None:
     rollouts = [rollout(text, sample=i) for i, text in enumerate([r"\boxed{B}", r"\boxed{(A)}"])]
-    voted = Referee().vote([prompt(task="choice")], [rollouts])[0]
-    assert Referee().judge([voted], {"p1": "(B) seven"})["p1"].correct == (True, False)
+    voted = Verifier().vote([prompt(task="choice")], [rollouts])[0]
+    assert Verifier().grade([voted], {"p1": "(B) seven"})["p1"].correct == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -149,23 +149,23 @@ def test_without_a_parsable_answer_there_is_no_vote() -> None:
 
 
 def test_verdicts_are_right_by_vote_and_by_label() -> None:
-    referee, voted = Referee(), group(["7", None, "7", "8"])
-    assert referee.against_vote(voted).rewards == (1.0, 0.0, 1.0, 0.0)
-    verdicts = referee.judge([voted, group(["1"], name="p2")], {"p1": "8.0"})
-    assert verdicts.keys() == {"p1"}
-    assert verdicts["p1"].correct == (False, False, False, True)
-    assert verdicts["p1"].rewards == (0.0, 0.0, 0.0, 1.0)
+    verifier, voted = Verifier(), group(["7", None, "7", "8"])
+    assert verifier.against_vote(voted).rewards == (1.0, 0.0, 1.0, 0.0)
+    grades = verifier.grade([voted, group(["1"], name="p2")], {"p1": "8.0"})
+    assert grades.keys() == {"p1"}
+    assert grades["p1"].correct == (False, False, False, True)
+    assert grades["p1"].rewards == (0.0, 0.0, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("label", [r"\boxed{8}", "$8$", "8", several_answers(["7", "8.0"])])
 def test_a_label_may_be_boxed_in_dollars_or_one_of_several(label: str) -> None:
-    assert Referee().judge([group(["8", "9"])], {"p1": label})["p1"].correct == (True, False)
+    assert Verifier().grade([group(["8", "9"])], {"p1": label})["p1"].correct == (True, False)
 
 
 def test_every_answer_is_judged_by_itself() -> None:
     voted = group([r"28\%", "0.28", "3"])
     assert voted.vote.clusters == ((0, 1), (2,))
-    assert Referee().judge([voted], {"p1": "28"})["p1"].correct == (True, False, False)
+    assert Verifier().grade([voted], {"p1": "28"})["p1"].correct == (True, False, False)
 
 
 def test_several_answers_travel_as_one_label() -> None:
@@ -177,15 +177,15 @@ def test_several_answers_travel_as_one_label() -> None:
 
 
 def test_a_rollout_given_up_before_neither_votes_nor_earns() -> None:
-    from rlavr_hpc.answers.given_up import mark_of
+    from rlavr_hpc.answers.timed_out_answers import answer_id
 
     rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate("7778")]
     rollouts[0] = rollout(r"say \boxed{7}", sample=0)
-    voted = Referee().vote([prompt()], [rollouts], given_up={mark_of(rollouts[0])})[0]
+    voted = Verifier().vote([prompt()], [rollouts], timed_out={answer_id(rollouts[0])})[0]
     assert voted.vote.clusters == ((1, 2), (3,))
     assert (voted.vote.ungradable, voted.vote.unparsable) == ((0,), 0)
-    assert Referee().against_vote(voted).rewards == (0.0, 1.0, 1.0, 0.0)
-    marked = Referee().judge([voted], {"p1": "7"}, given_up={mark_of(rollouts[1])})["p1"]
+    assert Verifier().against_vote(voted).rewards == (0.0, 1.0, 1.0, 0.0)
+    marked = Verifier().grade([voted], {"p1": "7"}, timed_out={answer_id(rollouts[1])})["p1"]
     assert marked.correct == (False, False, False, False)  # identical texts share a mark
     assert marked.ungradable == (1, 2)
 
@@ -246,9 +246,9 @@ def test_knights_rewards_grade_format_and_answer() -> None:
 def test_a_knights_group_votes_by_its_roles() -> None:
     answers = ["Ann is a knight, Bob is a knave, Cy is a knave", "nonsense"]
     rollouts = [rollout(f"<answer>{a}</answer>", sample=i) for i, a in enumerate(answers)]
-    voted = Referee().vote([prompt(text=PUZZLE, task="knights")], [rollouts])[0]
+    voted = Verifier().vote([prompt(text=PUZZLE, task="knights")], [rollouts])[0]
     assert voted.vote.clusters == ((0,),)
-    assert Referee().against_vote(voted).rewards == (3.0, -1.0)
+    assert Verifier().against_vote(voted).rewards == (3.0, -1.0)
 
 
 def test_an_unknown_task_is_refused() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.attempts import accepted_lines, check_fence, read_attempts, segment
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
+from rlavr_hpc.runs.attempts import accepted_lines, check_fence, read_attempts, segment
 from tests.support.attempts import begin_attempt
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, PreTrainedConfig, Qwen3Config
 
-from rlavr_hpc.config_algorithm import Packing
-from rlavr_hpc.config_groups import Dtype
-from rlavr_hpc.trainer import attention as module
-from rlavr_hpc.trainer.attention import attention, packs
+from rlavr_hpc.config.algorithm import Packing
+from rlavr_hpc.config.model import Dtype
+from rlavr_hpc.trainer.policy import attention as module
+from rlavr_hpc.trainer.policy.attention import attention, packs
 
 
 class Unheard(PreTrainedConfig):
@@ -42,10 +42,12 @@ def test_flash_attention_is_chosen_where_it_runs(gpu: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("packing", "chosen", "packed"),
     [
-        (Packing.auto, "flash_attention_2", True), (Packing.auto, "sdpa", False),
-        (Packing.on, "sdpa", True), (Packing.off, "flash_attention_2", False),
+        (Packing.auto, "flash_attention_2", True),
+        (Packing.auto, "sdpa", False),
+        (Packing.on, "sdpa", True),
+        (Packing.off, "flash_attention_2", False),
     ],
-)  # fmt: skip
+)
 def test_packing_follows_the_attention_unless_told(
     packing: Packing, chosen: str, packed: bool
 ) -> None:

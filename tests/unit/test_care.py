@@ -17,8 +17,8 @@ from rlavr_hpc.acquisition.probes.networks import IMPOSSIBLE, CountProbe, VotePr
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
 from rlavr_hpc.acquisition.probes.replay import Replay, class_weights
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.trainer.learner import FILE, Learner
-from rlavr_hpc.types import Group, HiddenStates, Lesson, Place, View
+from rlavr_hpc.trainer.acquisition_state import FILE, AcquisitionState
+from rlavr_hpc.types import Group, HiddenStates, LabelledGroup, StepKey, View
 from tests.support.groups import group
 from tests.support.snapshots import save
 
@@ -34,8 +34,8 @@ def view(groups: Sequence[Group], *, step: int = 1, quota: int = 2, seed: int = 
         )
         for g in groups
     }
-    place = Place(seed=1, step=step)
-    return View(place=place, quota=quota, hidden=hidden, max_response_tokens=6)
+    step_key = StepKey(seed=1, step=step)
+    return View(step_key=step_key, quota=quota, hidden=hidden, max_response_tokens=6)
 
 
 def groups_of(*answers: Sequence[str | None]) -> list[Group]:
@@ -55,8 +55,10 @@ def test_features_are_those_of_the_method() -> None:
     assert torch.equal(features.prompt_NP[2, :HIDDEN], torch.from_numpy(seen.hidden["p2"].prompt_D))
     assert features.lengths_NG.tolist() == [[0.5] * 4] * 3  # 3 of 6 tokens
     assert features.outside_NG.tolist() == [
-        [False, False, True, False], [False] * 4, [True, False, False, True],
-    ]  # fmt: skip
+        [False, False, True, False],
+        [False] * 4,
+        [True, False, False, True],
+    ]
     assert features.allowed_NC.nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [2, 0], [2, 1]]
     assert features.majority_N.tolist() == [2, 0, 2]
 
@@ -67,8 +69,8 @@ def test_lengths_past_the_limit_count_as_the_limit() -> None:
     assert features_of(groups, short).lengths_NG.tolist() == [[1.0, 1.0]]
 
 
-def lesson(g: Group, *correct: int) -> Lesson:
-    return Lesson(group=g, correct=tuple(i in correct for i in range(len(g.rollouts))))
+def lesson(g: Group, *correct: int) -> LabelledGroup:
+    return LabelledGroup(group=g, correct=tuple(i in correct for i in range(len(g.rollouts))))
 
 
 def test_a_right_vote_has_nothing_right_elsewhere_and_a_wrong_one_the_sum() -> None:
@@ -93,8 +95,12 @@ def test_networks_have_the_methods_shapes_and_look_where_they_should() -> None:
     vote = VoteProbe(prompt_features=HIDDEN + 5, hidden=HIDDEN, widths=widths).eval()
     linear = [m for m in vote.modules() if isinstance(m, torch.nn.Linear)]
     assert [(m.in_features, m.out_features) for m in linear][:5] == [
-        (HIDDEN + 5, 128), (HIDDEN + 1, 64), (64, 512), (640, 256), (256, 2),
-    ]  # fmt: skip
+        (HIDDEN + 5, 128),
+        (HIDDEN + 1, 64),
+        (64, 512),
+        (640, 256),
+        (256, 2),
+    ]
     count = CountProbe(prompt_features=HIDDEN + 5, hidden=HIDDEN, classes=5, widths=widths).eval()
     prompt, responses = torch.randn(2, HIDDEN + 5), torch.randn(2, 4, HIDDEN)
     outside = torch.tensor([[False, True, True, False]] * 2)
@@ -137,17 +143,17 @@ def test_nobody_is_trusted_in_the_warm_up_and_trusted_prompts_are_never_bought()
     early = policy.choose(EIGHT, view(EIGHT, step=3, quota=8))
     assert early.trusted == ()
     assert len(early.gate) == 2
-    assert len(early.wanted) == 8
+    assert len(early.selected) == 8
     late = policy.choose(EIGHT, view(EIGHT, step=4, quota=8))
     assert late.trusted == late.gate
     assert len(late.trusted) == 2
-    assert set(late.wanted) == {g.prompt.id for g in EIGHT} - set(late.trusted)
+    assert set(late.selected) == {g.prompt.id for g in EIGHT} - set(late.trusted)
     assert min(late.scores.values()) >= 2.0  # sqrt(G): given a wrong vote
 
 
 def test_without_candidates_or_with_one_label_nothing_breaks() -> None:
     policy = CarePolicy()
-    assert policy.choose([], view([])).wanted == ()
+    assert policy.choose([], view([])).selected == ()
     assert policy.learn([], view([])) == {}
     assert policy.state() == {}
     assert policy.learn([lesson(EIGHT[0], 0)], view(EIGHT)) == {}  # too few for batch norm
@@ -210,9 +216,9 @@ def scores(policy: CarePolicy) -> dict[str, float]:
 
 def test_a_policy_from_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole = taught(9)
-    save(Learner(name="care", policy=taught(5)), tmp_path)
+    save(AcquisitionState(name="care", policy=taught(5)), tmp_path)
     resumed = CarePolicy(buffer=12)
-    Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
+    AcquisitionState(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
     taught(4, resumed, start=6)
     assert scores(resumed) == scores(whole)
     for name, tensor in whole.state()["replay"].items():
@@ -221,10 +227,12 @@ def test_a_policy_from_a_checkpoint_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_each_step_replays_other_examples() -> None:
-    first, second = (Learner(name="care", policy=taught(6, CarePolicy(replayed=3))) for _ in "12")
+    first, second = (
+        AcquisitionState(name="care", policy=taught(6, CarePolicy(replayed=3))) for _ in "12"
+    )
     losses = [
-        learner.policy.learn([lesson(g, 2) for g in EIGHT[:2]], view(EIGHT, step=step))  # type: ignore[attr-defined]
-        for learner, step in ((first, 90), (second, 91))
+        acquisition_state.policy.learn([lesson(g, 2) for g in EIGHT[:2]], view(EIGHT, step=step))  # type: ignore[attr-defined]
+        for acquisition_state, step in ((first, 90), (second, 91))
     ]
     assert losses[0] != losses[1]
 
@@ -242,9 +250,9 @@ def test_warm_up_counts_from_the_first_step_the_policy_has_seen(tmp_path: Path) 
     late = CarePolicy(warmup_steps=3)
     assert late.choose(EIGHT, view(EIGHT, step=60)).trusted == ()
     assert late.choose(EIGHT, view(EIGHT, step=62)).trusted == ()
-    save(Learner(name="care", policy=late), tmp_path)
+    save(AcquisitionState(name="care", policy=late), tmp_path)
     resumed = CarePolicy(warmup_steps=3)
-    Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
+    AcquisitionState(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
     assert resumed.choose(EIGHT, view(EIGHT, step=63)).trusted != ()
 
 
@@ -254,30 +262,30 @@ def test_groups_without_a_vote_are_not_believed() -> None:
 
 
 def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path) -> None:
-    save(Learner(name="care", policy=taught(2)), tmp_path)
+    save(AcquisitionState(name="care", policy=taught(2)), tmp_path)
     three = groups_of(["1", "2", "2"])
     resumed = CarePolicy()
-    Learner(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
+    AcquisitionState(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
     with pytest.raises(CheckpointError, match=r"'group_size': 4.*'group_size': 3"):
         resumed.choose(three, view(three))
     narrow = CarePolicy(head_width=8)
     with pytest.raises(CheckpointError, match="do not fit"):
-        Learner(name="care", policy=narrow).load(tmp_path, seed=1, allowed=())
-    other = Learner(name="other", policy=CarePolicy())
+        AcquisitionState(name="care", policy=narrow).load(tmp_path, seed=1, allowed=())
+    other = AcquisitionState(name="other", policy=CarePolicy())
     with pytest.raises(CheckpointError, match=r"acquisition=care learnt.*allow_change"):
         other.load(tmp_path, seed=1, allowed=())
     other.load(tmp_path, seed=1, allowed=("acquisition.name",))
-    Learner(name="care", policy=narrow).load(tmp_path, seed=1, allowed=("acquisition",))
+    AcquisitionState(name="care", policy=narrow).load(tmp_path, seed=1, allowed=("acquisition",))
     assert narrow.state() == {}
     (tmp_path / FILE).unlink()
     with pytest.raises(CheckpointError, match="holds no probes"):
-        Learner(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
+        AcquisitionState(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
 
 
 def test_a_probe_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"version": 1, "name": "care", "state": Path("x")}, tmp_path / FILE)
     with pytest.raises(CheckpointError, match="cannot be read"):
-        Learner(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
+        AcquisitionState(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
 
 
 @pytest.mark.parametrize("settings", [{"gate": 1.5}, {"lr": 0.0}, {"buffer": -1}, {"updates": -3}])
@@ -288,7 +296,7 @@ def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
 
 def synthetic(
     rng: np.random.Generator, names: Sequence[str]
-) -> tuple[list[Group], View, list[Lesson]]:
+) -> tuple[list[Group], View, list[LabelledGroup]]:
     """Groups whose hidden states say, through a fixed map and noise, what a label would."""
     groups, hidden, lessons = [], {}, []
     direction = np.random.default_rng(5).standard_normal((3, 16))
@@ -302,7 +310,7 @@ def synthetic(
         )
         groups.append(g)
         lessons.append(lesson(g, *correct))
-    seen = View(place=Place(seed=1, step=1), quota=13, hidden=hidden, max_response_tokens=6)
+    seen = View(step_key=StepKey(seed=1, step=1), quota=13, hidden=hidden, max_response_tokens=6)
     return groups, seen, lessons
 
 
@@ -312,14 +320,14 @@ def test_probes_find_the_largest_gaps_of_a_synthetic_task() -> None:
     probes = Probes(Training(), hidden=16, group_size=8, seed=1)
     for step in range(1, 41):
         groups, seen, lessons = synthetic(rng, [f"t{step}-{i}" for i in range(13)])
-        probes.learn(examples_of(lessons, seen), Place(seed=1, step=step))
+        probes.learn(examples_of(lessons, seen), StepKey(seed=1, step=step))
     policy = CarePolicy()
     policy._probes, policy._begun = probes, 1
     groups, seen, lessons = synthetic(rng, [f"x{i}" for i in range(200)])
-    seen = replace(seen, quota=40, place=Place(seed=1, step=41))
-    choice = policy.choose(groups, seen)
+    seen = replace(seen, quota=40, step_key=StepKey(seed=1, step=41))
+    selection = policy.choose(groups, seen)
     valuable = {x.group.prompt.id for x in lessons if any(x.correct[4:])}
     assert len(valuable) > 40
-    assert sum(name in valuable for name in choice.wanted) / 40 >= 0.9
+    assert sum(name in valuable for name in selection.selected) / 40 >= 0.9
     right = {x.group.prompt.id for x in lessons if x.correct[0]}
-    assert sum(name in right for name in choice.trusted) / len(choice.trusted) >= 0.9
+    assert sum(name in right for name in selection.trusted) / len(selection.trusted) >= 0.9

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.change_points import LEAST_NOISE, levels, noise, thinned
-from analysis.signals import BY_NAME, GAP, SIGNALS, sign_of, strength, told
+from analysis.collapse.change_points import LEAST_NOISE, levels, noise, thinned
+from analysis.collapse.signals import BY_NAME, GAP, SIGNALS, sign_of, strength, told
 from rlavr_hpc.telemetry import names
 from tests.support.analysis_runs import make_run
 

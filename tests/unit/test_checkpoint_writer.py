@@ -14,20 +14,20 @@ import torch
 import torch.distributed as dist
 
 from rlavr_hpc.acquisition.policies.none import NonePolicy
-from rlavr_hpc.checkpoints import Keep, State, newest_valid
 from rlavr_hpc.errors import CheckpointError, FencedError
-from rlavr_hpc.trainer import random_state
-from rlavr_hpc.trainer.checkpoint import CheckpointWriter
-from rlavr_hpc.trainer.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.learner import Learner
+from rlavr_hpc.runs.checkpoints import Keep, TrainingState, newest_valid
+from rlavr_hpc.trainer.acquisition_state import AcquisitionState
+from rlavr_hpc.trainer.checkpoint import random_state
+from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
+from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
 from tests.support.attempts import begin_attempt
 from tests.unit.test_checkpoints import STATE, checkpoint
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    place = tmp_path_factory.mktemp("ranks") / "store"
-    dist.init_process_group("gloo", init_method=f"file://{place}", rank=0, world_size=1)
+    step_key = tmp_path_factory.mktemp("ranks") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{step_key}", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
@@ -73,13 +73,18 @@ def writer(
     **settings: Any,  # noqa: ANN401
 ) -> CheckpointWriter:
     return CheckpointWriter(
-        run_dir=run_dir, policy=cast(DeepspeedPolicy, policy),
-        learner=Learner(name="none", policy=NonePolicy()), fence=fence, keep=Keep(last=1),
-        background=bool(settings.get("background", False)), newest=-1, attempt=1,
-    )  # fmt: skip
+        run_dir=run_dir,
+        policy=cast(DeepspeedPolicy, policy),
+        acquisition_state=AcquisitionState(name="none", policy=NonePolicy()),
+        fence=fence,
+        keep=Keep(last=1),
+        background=bool(settings.get("background", False)),
+        newest=-1,
+        attempt=1,
+    )
 
 
-def at(step: int, attempt: int = 1) -> State:
+def at(step: int, attempt: int = 1) -> TrainingState:
     return replace(STATE, step=step, attempt=attempt, risk=0.9)
 
 
@@ -129,7 +134,7 @@ def test_a_file_that_cannot_be_written_leaves_the_older_checkpoint_and_no_litter
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rlavr_hpc.trainer.shards.os.fsync", full)
+    monkeypatch.setattr("rlavr_hpc.trainer.checkpoint.shards.os.fsync", full)
     saver.begin(at(10))
     with pytest.raises(CheckpointError, match=r"step_10: cannot be written .*No space left"):
         saver.finish()

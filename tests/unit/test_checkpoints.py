@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from rlavr_hpc.attempts import forks, read_attempts
-from rlavr_hpc.branches import roll_back
-from rlavr_hpc.checkpoints import (
+from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
+from rlavr_hpc.runs.attempts import forks, read_attempts
+from rlavr_hpc.runs.branches import roll_back
+from rlavr_hpc.runs.checkpoints import (
     Keep,
     Setup,
-    State,
+    TrainingState,
     candidates,
     check_fits,
     newest_valid,
@@ -26,14 +27,13 @@ from rlavr_hpc.checkpoints import (
     restore_replaced,
     to_keep,
 )
-from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
-from rlavr_hpc.trainer.shards import on_host, write_file
-from rlavr_hpc.types import Place
+from rlavr_hpc.trainer.checkpoint.shards import on_host, write_file
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 
-STATE = State(
+STATE = TrainingState(
     step=10, branch=0, attempt=1, world_size=1, threads=2, prompts_fingerprint="p", config_hash="c"
 )
 
@@ -137,7 +137,7 @@ def test_a_checkpoint_of_a_process_that_was_superseded_does_not_count(tmp_path: 
 
 
 def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> None:
-    def at(step: int, risk: float, score: float | None = None) -> State:
+    def at(step: int, risk: float, score: float | None = None) -> TrainingState:
         return replace(STATE, step=step, risk=risk, score=score)
 
     states = [at(5, 0.1, 0.9), at(10, 0.2), at(15, 0.3, 0.4), at(20, 0.6), at(25, 0.7, 0.1)]
@@ -191,7 +191,7 @@ def test_the_line_of_a_run_leaves_out_what_was_rolled_back(tmp_path: Path) -> No
     def write(attempt: int, branch: int, *steps: int) -> None:
         file = MetricsFile(tmp_path, attempt, fence=lambda: None)
         for step in steps:
-            file.write(Place(seed=1, step=step, branch=branch), {"train/loss": Mean(attempt)})
+            file.write(StepKey(seed=1, step=step, branch=branch), {"train/loss": Mean(attempt)})
 
     begin_attempt(tmp_path, resumed_from=0)
     write(1, 0, 0, 1, 2, 3, 4)

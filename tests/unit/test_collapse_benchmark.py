@@ -4,24 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.findings import Sign, Verdict
+from analysis.findings import CollapseVerdict, Sign
 from benchmarks.collapse import chosen
 from benchmarks.collapse_report import Judged, broken, signals_of, write_report
 
 
 def judged(
-    arm: str, *, seed: int = 1, onset: int | None = None, defined: int | None = None,
-    told: int | None = None, warned: int | None = None,
-) -> Judged:  # fmt: skip
+    arm: str,
+    *,
+    seed: int = 1,
+    onset: int | None = None,
+    defined: int | None = None,
+    told: int | None = None,
+    warned: int | None = None,
+) -> Judged:
     sign = Sign(
-        signal="collapse/unanimous", label_free=True, step=None, told=told, before=None, after=None,
+        signal="collapse/unanimous",
+        label_free=True,
+        step=None,
+        told=told,
+        before=None,
+        after=None,
         words="",
-    )  # fmt: skip
-    verdict = Verdict(
-        collapsed=onset is not None, onset=onset, change_point=onset, defined_onset=defined,
-        told=told, warned=warned,
+    )
+    verdict = CollapseVerdict(
+        collapsed=onset is not None,
+        onset=onset,
+        change_point=onset,
+        defined_onset=defined,
+        told=told,
+        warned=warned,
         signs=(sign,),
-    )  # fmt: skip
+    )
     return Judged(arm=arm, budget=0.2, seed=seed, verdict=verdict)
 
 

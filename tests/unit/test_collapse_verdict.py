@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.collapse import judge, risk_of, told_by
-from analysis.findings import Kind, Verdict
-from analysis.run import Run
-from analysis.signals import BY_NAME, sign_of, strength
+from analysis.collapse.signals import BY_NAME, sign_of, strength
+from analysis.collapse.verdict import judge, risk_of, told_by
+from analysis.findings import CollapseKind, CollapseVerdict
+from analysis.load.run import RunData
 from rlavr_hpc.telemetry import names
 from tests.support.analysis_runs import make_run
 
@@ -28,14 +28,14 @@ def wobbling(*parts: tuple[int, float]) -> list[float]:
     return [value + (0.01 if i % 2 else -0.01) for i, value in enumerate(values)]
 
 
-def truth(*parts: tuple[int, float], **more: list[float]) -> Verdict:
+def truth(*parts: tuple[int, float], **more: list[float]) -> CollapseVerdict:
     return judge(make_run(rows={TRUTH: wobbling(*parts), **more}))
 
 
-def real(name: str, **facts: Any) -> Run:  # noqa: ANN401
+def real(name: str, **facts: Any) -> RunData:  # noqa: ANN401
     """A run of the testbed, seed 3 (care 4, avg_prob 1)."""
     rows = pd.read_csv(DATA / f"{name}.csv", index_col="step")
-    return Run(name=name, folder=Path(name), rows=rows, policy=name, **facts)
+    return RunData(name=name, folder=Path(name), rows=rows, policy=name, **facts)
 
 
 def test_the_onset_is_where_the_level_falls_and_the_loss_is_a_share_of_the_best() -> None:
@@ -107,7 +107,7 @@ def test_a_long_run_is_judged_on_means_of_neighbours() -> None:
     assert abs(verdict.onset - 1001) <= 4
 
 
-def evaluated(*accuracies: float) -> Run:
+def evaluated(*accuracies: float) -> RunData:
     """Evaluated every 50 steps, without audit."""
     column = [NAN] * (50 * (len(accuracies) - 1) + 1)
     column[::50] = accuracies
@@ -155,26 +155,32 @@ BELIEF = {
     names.TRAIN_ENTROPY: turning(0.8, 0.3),
 }
 KINDS = {
-    "nothing parsable": ({names.COLLAPSE_UNPARSABLE: turning(0.01, 0.9)}, Kind.silent),
-    "into the limit": ({names.COLLAPSE_TRUNCATED: turning(0.0, 0.9)}, Kind.length_hacking),
-    "shrunk": ({names.COLLAPSE_LENGTH_TOKENS: turning(200.0, 20.0)}, Kind.length_hacking),
+    "nothing parsable": ({names.COLLAPSE_UNPARSABLE: turning(0.01, 0.9)}, CollapseKind.silent),
+    "into the limit": ({names.COLLAPSE_TRUNCATED: turning(0.0, 0.9)}, CollapseKind.length_hacking),
+    "shrunk": ({names.COLLAPSE_LENGTH_TOKENS: turning(200.0, 20.0)}, CollapseKind.length_hacking),
     "longer, but long before": (
         {**BELIEF, names.COLLAPSE_LENGTH_TOKENS: turning(100.0, 200.0, at=10)},
-        Kind.wrong_belief,
+        CollapseKind.wrong_belief,
     ),
-    "partly unparsable": ({names.COLLAPSE_UNPARSABLE: turning(0.01, 0.3)}, Kind.format_hacking),
-    "one answer under any text": ({RATIO: turning(0.5, 0.97)}, Kind.format_hacking),
-    "one answer, and the text with it": ({**BELIEF, RATIO: turning(0.5, 0.97)}, Kind.wrong_belief),
-    "narrowed": ({**BELIEF, names.TRAIN_ENTROPY: turning(0.8, 0.05)}, Kind.entropy),
-    "wrong belief": (BELIEF, Kind.wrong_belief),
-    "no sign": ({}, Kind.other),
+    "partly unparsable": (
+        {names.COLLAPSE_UNPARSABLE: turning(0.01, 0.3)},
+        CollapseKind.format_hacking,
+    ),
+    "one answer under any text": ({RATIO: turning(0.5, 0.97)}, CollapseKind.format_hacking),
+    "one answer, and the text with it": (
+        {**BELIEF, RATIO: turning(0.5, 0.97)},
+        CollapseKind.wrong_belief,
+    ),
+    "narrowed": ({**BELIEF, names.TRAIN_ENTROPY: turning(0.8, 0.05)}, CollapseKind.entropy),
+    "wrong belief": (BELIEF, CollapseKind.wrong_belief),
+    "no sign": ({}, CollapseKind.other),
     "more agreement, and no gap": (
         {names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.1), RATIO: turning(0.5, 0.55)},
-        Kind.other,
+        CollapseKind.other,
     ),
     "less agreement": (
         {names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.45), RATIO: turning(0.5, 0.4)},
-        Kind.other,
+        CollapseKind.other,
     ),
 }
 
@@ -187,12 +193,12 @@ def test_the_kind_of_a_collapse_follows_from_its_signs(case: str) -> None:
 
 
 def test_where_no_signal_tells_why_hopeless_labels_are_named() -> None:
-    hopeless = {names.LABELS_NONE_CORRECT: [0.9] * 80}
-    verdict = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **hopeless}))
-    assert verdict.kind is Kind.other
+    out_of_time = {names.LABELS_NONE_CORRECT: [0.9] * 80}
+    verdict = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **out_of_time}))
+    assert verdict.kind is CollapseKind.other
     assert "90% of the bought prompts had no correct response" in verdict.words
     assert "no signal says why" in judge(make_run(rows={**LOST, **HEALTHY_ROWS})).words
-    known = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **BELIEF, **hopeless}))
+    known = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **BELIEF, **out_of_time}))
     assert "answers agree more and more on wrong ones" in known.words
 
 
@@ -250,7 +256,7 @@ def test_the_lead_is_the_onset_less_the_step_at_which_one_was_told() -> None:
     assert (never.told, never.lead) == (None, None)
 
 
-def agreeing(**facts: Any) -> Run:  # noqa: ANN401
+def agreeing(**facts: Any) -> RunData:  # noqa: ANN401
     share = np.linspace(0.0, 1.0, 60)
     rows = {
         RATIO: list(0.4 + 0.6 * share),
@@ -275,10 +281,12 @@ def test_a_step_without_a_word_from_its_labels_does_not_silence_the_risk() -> No
     right = wobbling((20, 0.6), (30, 0.1))
     right[35] = NAN
     rows = {
-        RATIO: [0.5] * 50, names.COLLAPSE_ANSWER_ENTROPY: [1.0] * 50,
+        RATIO: [0.5] * 50,
+        names.COLLAPSE_ANSWER_ENTROPY: [1.0] * 50,
         names.COLLAPSE_DISTINCT_ANSWERS: [4.0] * 50,
-        names.LABELS_VOTE_RIGHT: right, names.LABELS_BOUGHT: [13.0] * 50,
-    }  # fmt: skip
+        names.LABELS_VOTE_RIGHT: right,
+        names.LABELS_BOUGHT: [13.0] * 50,
+    }
     risk = risk_of(make_run(rows=rows))
     assert risk.loc[20] == 0.0
     assert risk.loc[36:45].tolist() == [1.0] * 10
@@ -296,10 +304,14 @@ def test_the_warning_is_at_the_run_s_own_threshold_with_its_reason() -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("none", Kind.wrong_belief), ("care", Kind.wrong_belief), ("random", Kind.wrong_belief),
-     ("avg_prob", Kind.length_hacking)],
-)  # fmt: skip
-def test_collapses_of_the_testbed_are_found_within_ten_steps(name: str, kind: Kind) -> None:
+    [
+        ("none", CollapseKind.wrong_belief),
+        ("care", CollapseKind.wrong_belief),
+        ("random", CollapseKind.wrong_belief),
+        ("avg_prob", CollapseKind.length_hacking),
+    ],
+)
+def test_collapses_of_the_testbed_are_found_within_ten_steps(name: str, kind: CollapseKind) -> None:
     verdict = judge(real(name, selective=name == "care"))
     assert verdict.onset is not None
     assert verdict.defined_onset is not None

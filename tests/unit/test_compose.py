@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.code import REVISION, snapshot
-from rlavr_hpc.shipped import CONF
+from rlavr_hpc.cluster.slurm.code_snapshot import REVISION, snapshot
+from rlavr_hpc.config.shipped import CONF
 
 PROBE = """
 import json, sys
@@ -49,8 +49,10 @@ def test_a_job_is_what_hydra_would_compose_from_its_files(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROBE, f"root={tmp_path}", *overrides],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert told, done.stderr
     assert all(same for same, *_ in told)
@@ -60,8 +62,10 @@ def test_a_job_is_what_hydra_would_compose_from_its_files(
 def test_a_key_that_does_not_exist_is_refused_before_anything_is_planned(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "rlavr_hpc.run", "-m", f"root={tmp_path}", "seed=1,2", "sead=3"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert "sead" in done.stderr
     assert not list(tmp_path.glob("*/sweep.json"))
@@ -69,10 +73,19 @@ def test_a_key_that_does_not_exist_is_refused_before_anything_is_planned(tmp_pat
 
 def test_a_secret_that_is_refused_is_in_no_file(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "rlavr_hpc.run", "-m", "hydra/launcher=slurm", f"root={tmp_path}",
-         "+hydra.launcher.env.HF_TOKEN=canary42"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "rlavr_hpc.run",
+            "-m",
+            "hydra/launcher=slurm",
+            f"root={tmp_path}",
+            "+hydra.launcher.env.HF_TOKEN=canary42",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     assert "HF_TOKEN: what is secret must not be written into a script" in done.stderr
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -80,11 +93,14 @@ def test_a_secret_that_is_refused_is_in_no_file(tmp_path: Path) -> None:
 
 def test_jobs_run_the_program_as_it_was_when_they_were_submitted(tmp_path: Path) -> None:
     code = snapshot(tmp_path / "sweep", ["rlavr_hpc.learning.loss:GrpoLoss"], revision="abc")
-    probe = "import rlavr_hpc.shipped as s; print(s.PACKAGE, s.CONF)"
+    probe = "import rlavr_hpc.config.shipped as s; print(s.PACKAGE, s.CONF)"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", probe], capture_output=True, text=True, check=True,
+        [sys.executable, "-P", "-c", probe],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONPATH": str(code)},
-    )  # fmt: skip
+    )
     package, conf = map(Path, done.stdout.split())
     assert package == code / "rlavr_hpc"
     assert (conf / "config.yaml").read_text() == (CONF / "config.yaml").read_text()

@@ -6,8 +6,8 @@ import pytest
 from hydra.errors import HydraException
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.identity import changed_keys, from_dict, hash8, to_dict
 from rlavr_hpc.run import CONF
+from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, to_dict
 from tests.support.configs import composed
 
 NO_CHOICE_OF_A_RUN = ("model", "eval", "experiment")
@@ -140,11 +140,18 @@ def test_what_came_later_does_not_rename_a_run_that_leaves_it_alone() -> None:
     assert hash8(composed("acquisition=full", "rollout=hf")) == "b4e1155b"
     assert hash8(composed("algorithm=grpo", "algorithm/loss=grpo")) == "38f94074"
     others = [
-        "algorithm=dapo", "algorithm=dr_grpo", "algorithm=gspo", "algorithm=cispo",
-        "algorithm=rloo", "algorithm.advantage=centred", "algorithm.leave_out=flat",
-        "algorithm.oversample=2", "algorithm.overlong.mask=true", "algorithm.overlong.buffer=0.1",
+        "algorithm=dapo",
+        "algorithm=dr_grpo",
+        "algorithm=gspo",
+        "algorithm=cispo",
+        "algorithm=rloo",
+        "algorithm.advantage=centred",
+        "algorithm.leave_out=flat",
+        "algorithm.oversample=2",
+        "algorithm.overlong.mask=true",
+        "algorithm.overlong.buffer=0.1",
         "algorithm.loss.settings.kl_estimator=k2",
-    ]  # fmt: skip
+    ]
     assert len({hash8(composed(other)) for other in ["algorithm=grpo", *others]}) == 12
 
 
@@ -190,9 +197,11 @@ def test_every_experiment_has_the_papers_settings(experiment: str) -> None:
 def test_the_papers_models_each_have_an_experiment_of_both_tasks() -> None:
     found = {(e.partition("_")[0], composed(f"experiment={e}").model.path) for e in EXPERIMENTS}
     models = {
-        "Qwen/Qwen3-4B", "Qwen/Qwen3-8B-Base", "microsoft/Phi-4-mini-instruct",
+        "Qwen/Qwen3-4B",
+        "Qwen/Qwen3-8B-Base",
+        "microsoft/Phi-4-mini-instruct",
         "meta-llama/Llama-3.1-8B-Instruct",
-    }  # fmt: skip
+    }
     assert found == {(task, model) for task in ("math", "knights") for model in models}
 
 
@@ -214,9 +223,17 @@ def test_every_policy_composes_with_every_use_of_the_unlabelled(
 
 
 def test_defaults_for_the_unlabelled_are_the_methods() -> None:
-    found = {name: str(composed(f"acquisition={name}").unlabelled) for name in (
-        "none", "random", "entropy", "avg_prob", "cag_oracle", "care",
-    )}  # fmt: skip
+    found = {
+        name: str(composed(f"acquisition={name}").unlabelled)
+        for name in (
+            "none",
+            "random",
+            "entropy",
+            "avg_prob",
+            "cag_oracle",
+            "care",
+        )
+    }
     expected = {**dict.fromkeys(found, "drop"), "none": "pseudo", "care": "trusted"}
     assert found == expected
 

@@ -9,24 +9,25 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.acquisition.ledger import read_book
-from rlavr_hpc.checkpoints import FOLDER, State
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.commands.track import main
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.runs.checkpoints import FOLDER, TrainingState
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.dashboard import EXAMPLES, Section, sections
-from rlavr_hpc.telemetry.tensorboard_files import write_events
-from rlavr_hpc.telemetry.wandb_dashboard import build_workspace
-from rlavr_hpc.telemetry.wandb_identity import dashboard_of, tags_of
-from rlavr_hpc.track import main
-from rlavr_hpc.trainer.outcome import outcome_of, spend_table
+from rlavr_hpc.telemetry.tensorboard import write_events
+from rlavr_hpc.telemetry.wandb.identity import dashboard_of, tags_of
+from rlavr_hpc.telemetry.wandb.sections import EXAMPLES, Section, sections
+from rlavr_hpc.telemetry.wandb.workspace import build_workspace
+from rlavr_hpc.trainer.reporting.outcome import outcome_of, spend_table
 from tests.support.commands import command
 from tests.support.configs import composed
 from tests.support.ledgers import write_run
 
 
 def known_metrics() -> set[str]:
-    texts = {value for name, value in vars(names).items() if name.isupper()
-             if isinstance(value, str)}  # fmt: skip
+    texts = {
+        value for name, value in vars(names).items() if name.isupper() if isinstance(value, str)
+    }
     phases = {names.time_name(phase) for phase in (*names.TIME_PHASES, "other")}
     return texts | phases | {names.eval_name("held_out", "mean", 8), EXAMPLES}
 
@@ -35,8 +36,12 @@ def test_every_plot_shows_metrics_that_runs_report() -> None:
     shown = {m for section in sections() for panel in section.panels for m in panel.metrics}
     assert shown - known_metrics() == set()
     assert [section.name for section in sections()] == [
-        "Budget sweep", "Collapse", "Acquisition", "Throughput", "Health",
-    ]  # fmt: skip
+        "Budget sweep",
+        "Collapse",
+        "Acquisition",
+        "Throughput",
+        "Health",
+    ]
 
 
 def model_of(shown: tuple[Section, ...], **where: str | None) -> Any:  # noqa: ANN401
@@ -58,13 +63,15 @@ def test_the_workspace_holds_every_plot_with_its_metrics_over_steps_grouped_by_p
     assert "eval/held_out/mean@4" in model.model_dump_json(by_alias=True)
     scatter, bar = there[0].panels[1].config, there[0].panels[2].config
     assert (scatter.x_axis, scatter.y_axis) == (
-        "summary:labels/total", "summary:eval/held_out/mean@4",
-    )  # fmt: skip
+        "summary:labels/total",
+        "summary:eval/held_out/mean@4",
+    )
     assert bar.metrics == ["eval/held_out/mean@4"]
     assert "examples" in there[2].panels[-1].model_dump_json()
     assert [key.name for key in model.spec.section.run_sets[0].grouping] == [
-        "acquisition.value.name", "budget.value",
-    ]  # fmt: skip
+        "acquisition.value.name",
+        "budget.value",
+    ]
 
 
 def test_a_dry_run_says_what_the_view_shows_and_needs_no_login(
@@ -79,16 +86,19 @@ def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "wandb_workspaces").mkdir()
     (tmp_path / "wandb_workspaces/__init__.py").write_text("raise ImportError('not there')")
     done = command(
-        "rlavr_hpc.track", "dashboard", "--project", "p",
+        "rlavr_hpc.commands.track",
+        "dashboard",
+        "--project",
+        "p",
         environment={"PYTHONPATH": str(tmp_path)},
-    )  # fmt: skip
+    )
     assert done.returncode == 2
     assert 'pip install "rlavr-hpc[dashboard]"' in done.stderr
 
 
 def test_the_spend_of_a_run_is_told_by_step_without_labels_or_prompts(tmp_path: Path) -> None:
     write_run(tmp_path, composed(), {1: ["a", "b", "void1"], 3: ["c"], 4: []})
-    assert spend_table(read_book(tmp_path)) == (
+    assert spend_table(read_ledger(tmp_path)) == (
         "branch,step,allowed,bought,void,cost,total\n0,1,3,2,1,2,2\n0,3,1,1,0,1,3\n"
     )
 
@@ -100,18 +110,23 @@ def test_what_is_stored_with_a_run_is_config_and_spend_and_a_checkpoint_only_if_
     write_run(tmp_path, config, {1: ["a"]})
     folder = tmp_path / FOLDER / "step_1"
     folder.mkdir(parents=True)
-    state = State(
-        step=1, branch=0, attempt=1, world_size=1, threads=1, prompts_fingerprint="p",
+    state = TrainingState(
+        step=1,
+        branch=0,
+        attempt=1,
+        world_size=1,
+        threads=1,
+        prompts_fingerprint="p",
         config_hash="c",
-    )  # fmt: skip
+    )
     manifest = {"version": 2, "state": asdict(state), "files": {}}
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-    book, done = read_book(tmp_path), {"version": 1, "status": "done", "accuracy_end": 0.5}
+    book, done = read_ledger(tmp_path), {"version": 1, "status": "done", "accuracy_end": 0.5}
     outcome = outcome_of(tmp_path, config, book, done)
     assert [attachment.kind for attachment in outcome.attachments] == ["config", "ledger"]
     assert outcome.summary == {"summary/status": "done", "summary/accuracy_end": 0.5}
     assert "is a" not in repr(outcome), "a label"
-    assert outcome == outcome_of(tmp_path, config, read_book(tmp_path), done)
+    assert outcome == outcome_of(tmp_path, config, read_ledger(tmp_path), done)
     asked = composed("tracking.checkpoints=true")
     *_, last = outcome_of(tmp_path, asked, book, done).attachments
     assert (last.kind, last.folder) == ("checkpoint", folder)
@@ -122,10 +137,20 @@ def test_what_is_stored_with_a_run_is_config_and_spend_and_a_checkpoint_only_if_
 def test_a_run_is_found_by_its_policy_budget_model_engine_and_seed_and_the_users_tags() -> None:
     config = composed("acquisition=care", "rollout=hf", "seed=3", "tracking.tags=[mine,seed:3]")
     assert tags_of(config) == (
-        "policy:care", "budget:0.2", "model:testbed", "engine:hf", "seed:3", "mine",
-    )  # fmt: skip
-    other = composed("model=pretrained", "model.path=/far/away/Qwen3-4B", "data=parquet",
-                     "data.path=x.parquet", "data.holdout=0.1")  # fmt: skip
+        "policy:care",
+        "budget:0.2",
+        "model:testbed",
+        "engine:hf",
+        "seed:3",
+        "mine",
+    )
+    other = composed(
+        "model=pretrained",
+        "model.path=/far/away/Qwen3-4B",
+        "data=parquet",
+        "data.path=x.parquet",
+        "data.holdout=0.1",
+    )
     assert "model:Qwen3-4B" in tags_of(other)
     assert dashboard_of(config, "r").tags == tags_of(config)
 
@@ -161,8 +186,9 @@ def test_tensorboards_own_definitions_read_back_every_row(tmp_path: Path) -> Non
     [path] = (tmp_path / "new/run").iterdir()
     first, *others = events(path)
     assert (path.name.startswith("events.out.tfevents."), first.file_version) == (
-        True, "brain.Event:2",
-    )  # fmt: skip
+        True,
+        "brain.Event:2",
+    )
     told = [(e.step, e.wall_time, {v.tag: v.simple_value for v in e.summary.value}) for e in others]
     assert told == [
         (0, 1e9, {"a/x": 0.0, "b": 300.0}),

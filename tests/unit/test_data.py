@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rlavr_hpc.config_data import ChatTemplate, DataConfig, DataKind, Overlong
+from rlavr_hpc.config.data import ChatTemplate, DataConfig, DataKind, Overlong
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
 from rlavr_hpc.data.sources import load_split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.data.templates import prepare
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.types import Message, Place, Question
+from rlavr_hpc.types import Message, Question, StepKey
 from tests.support.groups import prompt
 
 
@@ -204,7 +204,7 @@ STREAM = PromptStream(prompts=[prompt(f"p{i}") for i in range(10)], batch=3)
 
 
 def batch(step: int, *, seed: int = 1, branch: int = 0) -> list[str]:
-    return [p.id for p in STREAM.at(Place(seed=seed, step=step, branch=branch))]
+    return [p.id for p in STREAM.at(StepKey(seed=seed, step=step, branch=branch))]
 
 
 def test_an_epoch_shows_each_prompt_at_most_once_and_drops_the_last_partial_batch() -> None:

@@ -10,15 +10,15 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from rlavr_hpc.errors import GivenUpError, StaleWeightsError, UserError
+from rlavr_hpc.errors import OutOfTimeError, StaleWeightsError, UserError
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.rollout.vllm_engine import VllmEngine
 from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.telemetry.reduce import Min
-from rlavr_hpc.trainer.device_memory import ParkedTensors, TrainingStates
-from rlavr_hpc.trainer.memory import BYTES_PER_GIB, FreeMemory
-from rlavr_hpc.trainer.weight_sync import resting_after, sync_weights
-from rlavr_hpc.types import Place
+from rlavr_hpc.trainer.policy.device_memory import ParkedTensors, TrainingStates
+from rlavr_hpc.trainer.policy.weight_sync import sleep_after, sync_weights
+from rlavr_hpc.trainer.reporting.memory import BYTES_PER_GIB, FreeMemory
+from rlavr_hpc.types import StepKey
 from tests.support.configs import composed
 
 
@@ -77,12 +77,22 @@ def test_memory_changes_hands_in_the_safe_order() -> None:
     calls: list[str] = []
     policy, engine = Policy(calls), vllm_engine(calls)
     sync_weights(policy, engine, bucket_mib=1)
-    with resting_after(policy, engine):
+    with sleep_after(policy, engine):
         calls.append("generate")
     assert calls == [
-        "states off", "wake weights", "reload_weights", "load a", "free a", "load b", "free b",
-        "forget prefixes", "wake kv_cache", "generate", "sleep 2", "states back",
-    ]  # fmt: skip
+        "states off",
+        "wake weights",
+        "reload_weights",
+        "load a",
+        "free a",
+        "load b",
+        "free b",
+        "forget prefixes",
+        "wake kv_cache",
+        "generate",
+        "sleep 2",
+        "states back",
+    ]
 
 
 def test_an_engine_that_slept_has_to_be_synced_before_it_samples() -> None:
@@ -91,7 +101,9 @@ def test_an_engine_that_slept_has_to_be_synced_before_it_samples() -> None:
     engine.rest()
     sampling = Sampling(samples=1, temperature=1.0, max_tokens=1)
     with pytest.raises(StaleWeightsError):
-        engine.sample([], sampling=sampling, place=Place(seed=1, step=1), version=policy.version)
+        engine.sample(
+            [], sampling=sampling, step_key=StepKey(seed=1, step=1), version=policy.version
+        )
 
 
 def test_the_states_leave_also_when_the_engine_holds_the_weights_already() -> None:
@@ -105,8 +117,8 @@ def test_the_states_leave_also_when_the_engine_holds_the_weights_already() -> No
 def test_states_are_back_for_the_checkpoint_of_a_run_that_gave_up_generating() -> None:
     calls: list[str] = []
     policy, engine = Policy(calls), vllm_engine(calls)
-    with pytest.raises(GivenUpError), resting_after(policy, engine):
-        raise GivenUpError("no time")
+    with pytest.raises(OutOfTimeError), sleep_after(policy, engine):
+        raise OutOfTimeError("no time")
     assert calls == ["sleep 2", "states back"]
 
 

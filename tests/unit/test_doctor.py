@@ -8,36 +8,49 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.overview.checkup import (
+from rlavr_hpc.overview.doctor_checks import (
     Finding,
-    Level,
+    Severity,
     check_cluster,
     check_partition,
     grace_window,
     requeue_delay,
     sends_user_signal,
 )
-from rlavr_hpc.overview.site import check_folder, check_gpus, file_system
+from rlavr_hpc.overview.site_facts import check_folder, check_gpus, file_system
 from tests.support.commands import command
 from tests.support.fake_slurm import FakeSlurm, without_slurm
 
 PREEMPTING = {
-    "SLURM_VERSION": "22.05.8", "JobRequeue": "1", "PreemptType": "preempt/partition_prio",
-    "PreemptMode": "REQUEUE", "KillWait": "30 sec", "ProctrackType": "proctrack/cgroup",
-    "MaxArraySize": "1001", "MaxJobCount": "10000", "MinJobAge": "300 sec",
-    "SlurmdTimeout": "300 sec", "KillOnBadExit": "0", "AuthInfo": "cred_expire=20",
-    "AccountingStorageType": "accounting_storage/none", "SlurmctldParameters": "(null)",
-    "PreemptParameters": "(null)", "SchedulerParameters": "(null)",
-}  # fmt: skip
+    "SLURM_VERSION": "22.05.8",
+    "JobRequeue": "1",
+    "PreemptType": "preempt/partition_prio",
+    "PreemptMode": "REQUEUE",
+    "KillWait": "30 sec",
+    "ProctrackType": "proctrack/cgroup",
+    "MaxArraySize": "1001",
+    "MaxJobCount": "10000",
+    "MinJobAge": "300 sec",
+    "SlurmdTimeout": "300 sec",
+    "KillOnBadExit": "0",
+    "AuthInfo": "cred_expire=20",
+    "AccountingStorageType": "accounting_storage/none",
+    "SlurmctldParameters": "(null)",
+    "PreemptParameters": "(null)",
+    "SchedulerParameters": "(null)",
+}
 """A cluster with nothing to complain of."""
 PARTITION = {
-    "PartitionName": "p", "PreemptMode": "REQUEUE", "GraceTime": "120", "State": "UP",
+    "PartitionName": "p",
+    "PreemptMode": "REQUEUE",
+    "GraceTime": "120",
+    "State": "UP",
     "MaxTime": "1-00:00:00",
-}  # fmt: skip
+}
 
 
-def worst(findings: Sequence[Finding]) -> Level:
-    order = [Level.ok, Level.warn, Level.bad]
+def worst(findings: Sequence[Finding]) -> Severity:
+    order = [Severity.ok, Severity.warn, Severity.bad]
     return max((finding.level for finding in findings), key=order.index)
 
 
@@ -48,12 +61,22 @@ def about(topic: str, findings: Sequence[Finding]) -> Finding:
 
 def test_a_good_cluster_has_nothing_to_mend() -> None:
     findings = [*check_cluster(PREEMPTING), *check_partition(PREEMPTING, PARTITION)]
-    assert [f for f in findings if f.level is not Level.ok] == []
+    assert [f for f in findings if f.level is not Severity.ok] == []
     assert {f.topic for f in findings} >= {
-        "JobRequeue", "requeue delay", "warning signal", "ProctrackType", "KillOnBadExit",
-        "MaxArraySize", "MaxJobCount", "accounting", "MinJobAge", "SlurmdTimeout", "preemption",
-        "GraceTime", "MaxTime",
-    }  # fmt: skip
+        "JobRequeue",
+        "requeue delay",
+        "warning signal",
+        "ProctrackType",
+        "KillOnBadExit",
+        "MaxArraySize",
+        "MaxJobCount",
+        "accounting",
+        "MinJobAge",
+        "SlurmdTimeout",
+        "preemption",
+        "GraceTime",
+        "MaxTime",
+    }
 
 
 @pytest.mark.parametrize(
@@ -72,7 +95,7 @@ def test_what_hinders_is_a_warning_with_the_setting_that_mends_it(
     setting: dict[str, str], topic: str, mend: str
 ) -> None:
     finding = about(topic, check_cluster(PREEMPTING | setting))
-    assert finding.level is Level.warn
+    assert finding.level is Severity.warn
     assert mend in finding.mend
 
 
@@ -82,7 +105,7 @@ def test_without_job_arrays_nothing_can_be_submitted() -> None:
 
 def test_job_requeue_off_is_fine_because_jobs_ask_for_it() -> None:
     finding = about("JobRequeue", check_cluster(PREEMPTING | {"JobRequeue": "0"}))
-    assert finding.level is Level.ok
+    assert finding.level is Severity.ok
     assert "--requeue" in finding.text
 
 
@@ -112,25 +135,25 @@ def test_both_spellings_of_the_users_signal_are_known_where_each_is_read(
 ) -> None:
     settings = PREEMPTING | {"SLURM_VERSION": version, key: value}
     assert sends_user_signal(settings) is expected
-    misplaced = any(f.level is Level.warn for f in check_cluster(settings))
+    misplaced = any(f.level is Severity.warn for f in check_cluster(settings))
     assert misplaced is not expected
 
 
 @pytest.mark.parametrize(
     ("partition", "level"),
     [
-        ({"PreemptMode": "OFF"}, Level.warn),  # KillWait of 30 s is all there is
-        ({"PreemptMode": "SUSPEND"}, Level.warn),
-        ({"PreemptMode": "GANG,SUSPEND"}, Level.warn),
-        ({"PreemptMode": "CANCEL"}, Level.warn),
-        ({"PreemptMode": "CANCEL", "GraceTime": "0"}, Level.bad),
-        ({"GraceTime": "0"}, Level.warn),
-        ({"GraceTime": "10"}, Level.warn),
-        ({"State": "DOWN"}, Level.bad),
-        ({}, Level.ok),
+        ({"PreemptMode": "OFF"}, Severity.warn),  # KillWait of 30 s is all there is
+        ({"PreemptMode": "SUSPEND"}, Severity.warn),
+        ({"PreemptMode": "GANG,SUSPEND"}, Severity.warn),
+        ({"PreemptMode": "CANCEL"}, Severity.warn),
+        ({"PreemptMode": "CANCEL", "GraceTime": "0"}, Severity.bad),
+        ({"GraceTime": "0"}, Severity.warn),
+        ({"GraceTime": "10"}, Severity.warn),
+        ({"State": "DOWN"}, Severity.bad),
+        ({}, Severity.ok),
     ],
 )
-def test_every_way_of_preempting_is_judged(partition: dict[str, str], level: Level) -> None:
+def test_every_way_of_preempting_is_judged(partition: dict[str, str], level: Severity) -> None:
     assert worst(check_partition(PREEMPTING, PARTITION | partition)) is level
 
 
@@ -164,13 +187,13 @@ def test_a_folders_file_system_is_found_by_its_longest_mount(tmp_path: Path) -> 
 
 
 def test_a_folder_that_cannot_be_written_is_bad() -> None:
-    assert check_folder(Path("/proc/runs")).level is Level.bad
+    assert check_folder(Path("/proc/runs")).level is Severity.bad
 
 
 @pytest.mark.parametrize(
-    ("gres", "level"), [("gpu:a100:8(S:0-1) (null)", Level.ok), ("(null)", Level.warn)]
+    ("gres", "level"), [("gpu:a100:8(S:0-1) (null)", Severity.ok), ("(null)", Severity.warn)]
 )
-def test_gpus_are_looked_for(gres: str, level: Level) -> None:
+def test_gpus_are_looked_for(gres: str, level: Severity) -> None:
     assert check_gpus(gres).level is level
 
 
@@ -192,7 +215,9 @@ def slurm(tmp_path: Path) -> FakeSlurm:
 
 
 def test_what_is_bad_makes_the_command_fail(slurm: FakeSlurm, tmp_path: Path) -> None:
-    done = command("rlavr_hpc.doctor", "--root", str(tmp_path), environment=slurm.environment)
+    done = command(
+        "rlavr_hpc.commands.doctor", "--root", str(tmp_path), environment=slurm.environment
+    )
     assert done.returncode == 1
     assert "bad   preemption: its jobs are ended (CANCEL) within 30 s" in done.stdout
     assert "        -> admin: PreemptMode=REQUEUE" in done.stdout
@@ -202,9 +227,14 @@ def test_a_partition_that_is_not_there_is_bad_and_json_is_one_object_per_line(
     slurm: FakeSlurm, tmp_path: Path
 ) -> None:
     done = command(
-        "rlavr_hpc.doctor", "--partition", "q", "--root", str(tmp_path), "--json",
+        "rlavr_hpc.commands.doctor",
+        "--partition",
+        "q",
+        "--root",
+        str(tmp_path),
+        "--json",
         environment=slurm.environment,
-    )  # fmt: skip
+    )
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert (told[-1]["partition"], told[-1]["level"]) == ("q", "bad")
     assert "one of p" in told[-1]["mend"]
@@ -212,6 +242,6 @@ def test_a_partition_that_is_not_there_is_bad_and_json_is_one_object_per_line(
 
 
 def test_without_slurm_the_doctor_says_so(tmp_path: Path) -> None:
-    done = command("rlavr_hpc.doctor", environment=without_slurm(tmp_path / "no"))
+    done = command("rlavr_hpc.commands.doctor", environment=without_slurm(tmp_path / "no"))
     assert done.returncode == 2
     assert "there is no Slurm here" in done.stderr

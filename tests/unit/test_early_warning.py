@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.early_warning import WINDOW, EarlyWarning, Rate, agreement_rise
+from rlavr_hpc.telemetry.collapse.early_warning import WINDOW, EarlyWarning, Rate, agreement_rise
 from tests.support.configs import composed
 
 

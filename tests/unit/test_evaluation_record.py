@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from rlavr_hpc.answers.referee import Referee
+from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
-from rlavr_hpc.config_data import DataKind
-from rlavr_hpc.errors import GivenUpError, RlavrError, RunStoppedError, UserError
-from rlavr_hpc.evaluation.bench import Bench, Job
-from rlavr_hpc.evaluation.record import ProblemResult, Record
+from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.errors import OutOfTimeError, RlavrError, RunStoppedError, UserError
+from rlavr_hpc.evaluation.measure import SetMeasurement, SetToMeasure
+from rlavr_hpc.evaluation.record import ProblemResult, SetRecord
 from rlavr_hpc.evaluation.report import as_table, summarize
 from rlavr_hpc.evaluation.test_sets import EvalSetConfig, ProblemSet
 from rlavr_hpc.io import read_lines
 from rlavr_hpc.rollout.engine import Sampling, never, request_seed
-from rlavr_hpc.types import Place, Prompt, Rollout
+from rlavr_hpc.types import Prompt, Rollout, StepKey
 from tests.support.groups import prompt, rollout
 
 HEADER: dict[str, Any] = {"set": "mine", "settings": {"samples": 2, "seed": 1}}
@@ -30,53 +30,56 @@ HEADER: dict[str, Any] = {"set": "mine", "settings": {"samples": 2, "seed": 1}}
 
 def result(name: str, *correct: bool) -> ProblemResult:
     return ProblemResult(
-        id=name, answers=tuple("7" if c else None for c in correct), correct=correct,
-        ungradable=(False,) * len(correct), tokens=(3,) * len(correct),
+        id=name,
+        answers=tuple("7" if c else None for c in correct),
+        correct=correct,
+        ungradable=(False,) * len(correct),
+        tokens=(3,) * len(correct),
         vote=correct.index(True) if any(correct) else None,
         truncated=(False,) * len(correct),
-    )  # fmt: skip
+    )
 
 
 def test_a_record_is_continued_behind_its_last_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    Record(path, HEADER).add([result("a", True, False), result("b", False, False)])
+    SetRecord(path, HEADER).add([result("a", True, False), result("b", False, False)])
     path.write_bytes(path.read_bytes() + b'{"id":"c","answers":["7"')
-    again = Record(path, HEADER)
+    again = SetRecord(path, HEADER)
     assert list(again.done) == ["a", "b"]
     assert again.done["a"] == result("a", True, False)
     again.add([result("b", True, True), result("c", True, True)])
     assert [line.row.get("id") for line in read_lines(path)] == [None, "a", "b", "c"]
-    assert Record(path, HEADER).done["b"] == result("b", False, False)
+    assert SetRecord(path, HEADER).done["b"] == result("b", False, False)
 
 
 def test_a_torn_header_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"set":"mi')
-    Record(path, HEADER)
+    SetRecord(path, HEADER)
     assert [line.row["set"] for line in read_lines(path)] == ["mine"]
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    Record(path, HEADER)
+    SetRecord(path, HEADER)
     before = path.read_bytes()
     other = {"set": "mine", "settings": {"samples": 4, "seed": 1}, "model": {"name": "m"}}
     with pytest.raises(UserError, match=r"model.name: None -> 'm', settings.samples: 2 -> 4\)"):
-        Record(path, other)
+        SetRecord(path, other)
     path.write_bytes(before.replace(b'"v":1', b'"v":2'))
     with pytest.raises(UserError, match="version 2 is not 1"):
-        Record(path, HEADER)
+        SetRecord(path, HEADER)
 
 
 def test_a_damaged_record_is_refused_by_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    Record(path, HEADER).add([result("a", True, False)])
+    SetRecord(path, HEADER).add([result("a", True, False)])
     path.write_bytes(path.read_bytes() + b'{"id":"b"}\n')
     with pytest.raises(UserError, match=r"is damaged .*move it away"):
-        Record(path, HEADER)
+        SetRecord(path, HEADER)
     path.write_bytes(path.read_bytes().replace(b'{"id":"b"}', b"{{"))
     with pytest.raises(UserError, match=r"mine\.jsonl:3"):
-        Record(path, HEADER)
+        SetRecord(path, HEADER)
 
 
 def test_the_summary_tells_every_figure_and_the_table_too() -> None:
@@ -109,54 +112,65 @@ class FakeEngine:
         raise NotImplementedError
 
     def sample(
-        self, prompts: Sequence[Prompt], *, sampling: Sampling, place: Place, version: int,
-        give_up: Callable[[], bool] = never,
-    ) -> list[list[Rollout]]:  # fmt: skip
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling,
+        step_key: StepKey,
+        version: int,
+        should_abort: Callable[[], bool] = never,
+    ) -> list[list[Rollout]]:
         self.asked.append([p.id for p in prompts])
         if len(self.asked) == self.stop_after:
             self.stop.note(signal.SIGTERM)
-        if give_up():
-            raise GivenUpError
+        if should_abort():
+            raise OutOfTimeError
         return [
-            [self._one(p, k, sampling, place) for k in range(sampling.samples)] for p in prompts
+            [self._one(p, k, sampling, step_key) for k in range(sampling.samples)] for p in prompts
         ]
 
-    def _one(self, asked: Prompt, sample: int, sampling: Sampling, place: Place) -> Rollout:
-        seed = request_seed(place, prompt_id=asked.id, sample=sample, purpose=sampling.purpose)
+    def _one(self, asked: Prompt, sample: int, sampling: Sampling, step_key: StepKey) -> Rollout:
+        seed = request_seed(step_key, prompt_id=asked.id, sample=sample, purpose=sampling.purpose)
         return rollout(f"\\boxed{{{seed % 3}}}", name=asked.id, sample=sample)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    place = tmp_path_factory.mktemp("ranks") / "store"
-    dist.init_process_group("gloo", init_method=f"file://{place}", rank=0, world_size=1)
+    step_key = tmp_path_factory.mktemp("ranks") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{step_key}", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
 
-def make_job(*names: str, chunk: int, set_name: str = "mine") -> Job:
+def make_job(*names: str, chunk: int, set_name: str = "mine") -> SetToMeasure:
     settings = EvalSetConfig(
         name=set_name, path="", kind=DataKind.jsonl, samples=4, max_response_tokens=5
     )
     problems = ProblemSet(
         name=set_name, settings=settings, questions=(), answers=dict.fromkeys(names, "1")
     )
-    return Job(problems=problems, prompts=tuple(prompt(name) for name in names), chunk=chunk)
+    return SetToMeasure(
+        problems=problems, prompts=tuple(prompt(name) for name in names), chunk=chunk
+    )
 
 
-def bench(engine: FakeEngine, *, stop_after: int = 0, grace: float = 1e9, seed: int = 1) -> Bench:
+def bench(
+    engine: FakeEngine, *, stop_after: int = 0, grace: float = 1e9, seed: int = 1
+) -> SetMeasurement:
     engine.stop_after = stop_after
-    return Bench(
+    return SetMeasurement(
         engine=engine,
         seed=seed,
         deadline=Deadline(stop=engine.stop, grace=grace),
         quiet=True,
-        referee=Referee(),
+        verifier=Verifier(),
     )
 
 
-def measure(path: Path, job: Job, engine: FakeEngine, **settings: int) -> dict[str, ProblemResult]:
-    record = Record(path, HEADER)
+def measure(
+    path: Path, job: SetToMeasure, engine: FakeEngine, **settings: int
+) -> dict[str, ProblemResult]:
+    record = SetRecord(path, HEADER)
     bench(engine, **settings).measure(job, done=frozenset(record.done), record=record)
     return record.done
 
@@ -165,7 +179,7 @@ def test_an_evaluation_that_was_cut_off_samples_the_open_chunk_whole(tmp_path: P
     """Every request keeps its neighbours in the batch, and nothing is recorded twice."""
     job, engine, path = make_job(*"abcde", chunk=2), FakeEngine(), tmp_path / "mine.jsonl"
     whole = measure(tmp_path / "whole.jsonl", job, FakeEngine())
-    cut = Record(path, HEADER)
+    cut = SetRecord(path, HEADER)
     cut.add([whole[name] for name in "abc"])  # the line of d was lost
     assert measure(path, job, engine) == whole
     assert engine.asked == [["c", "d"], ["e"]]
@@ -204,7 +218,7 @@ def test_results_depend_on_seed_set_problem_and_sample_alone(tmp_path: Path) -> 
 def test_a_full_disk_is_told_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = Record(tmp_path / "mine.jsonl", HEADER)
+    record = SetRecord(tmp_path / "mine.jsonl", HEADER)
 
     def refuse(descriptor: int, data: bytes) -> int:
         raise OSError(28, "No space left on device")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlavr_hpc.answers.exact import equal_exactly, equal_to_known, read_exact
-from rlavr_hpc.answers.polynomial import Value
-from rlavr_hpc.answers.polynomial_text import read_value
+from rlavr_hpc.answers.exact.polynomial import Value
+from rlavr_hpc.answers.exact.polynomial_text import read_value
+from rlavr_hpc.answers.exact.read import equal_exactly, equal_to_known, read_exact
 
 
 def compare(one: str, other: str) -> bool | None:
@@ -137,15 +137,53 @@ def test_what_is_doubtful_is_left_to_computer_algebra(one: str, other: str) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "", "()", "1/2x", r"3\cdot2\frac12", "0,500", r"(1\pm\sqrt2,3)", "2e3+1",
-        "5 m", "f(x)", "x(x+1)", "(1,234)", "abc", "2^10", r"\sqrt{x}",
-        r"\sin x", "5!", "x_1", r"\sqrt[3]{8}", "x=y=1", r"10\text{ and }13",
-        r"\frac{1}{1+\sqrt2}", "1/0", "2^{65}", r"(a+b+c+d+e)^{20}", "9^{9^{9^9}}", "²", "1 2",
-        r"[0,1]\cup[1,2]", r"(2,3)\cup(0,1)", "(" * 60 + "1" + ")" * 60, "1" * 201, "x^{y}",
-        r"\begin{pmatrix}1&2\\3\end{pmatrix}", "{}", r"\frac{}{}", "--1", "1+", "%", r"x\%",
-        "0^{0}", r"\sqrt{-1}", r"\sqrt{1234577}", "((1)", "1)(2", r"(\pm 3)",
+        "",
+        "()",
+        "1/2x",
+        r"3\cdot2\frac12",
+        "0,500",
+        r"(1\pm\sqrt2,3)",
+        "2e3+1",
+        "5 m",
+        "f(x)",
+        "x(x+1)",
+        "(1,234)",
+        "abc",
+        "2^10",
+        r"\sqrt{x}",
+        r"\sin x",
+        "5!",
+        "x_1",
+        r"\sqrt[3]{8}",
+        "x=y=1",
+        r"10\text{ and }13",
+        r"\frac{1}{1+\sqrt2}",
+        "1/0",
+        "2^{65}",
+        r"(a+b+c+d+e)^{20}",
+        "9^{9^{9^9}}",
+        "²",
+        "1 2",
+        r"[0,1]\cup[1,2]",
+        r"(2,3)\cup(0,1)",
+        "(" * 60 + "1" + ")" * 60,
+        "1" * 201,
+        "x^{y}",
+        r"\begin{pmatrix}1&2\\3\end{pmatrix}",
+        "{}",
+        r"\frac{}{}",
+        "--1",
+        "1+",
+        "%",
+        r"x\%",
+        "0^{0}",
+        r"\sqrt{-1}",
+        r"\sqrt{1234577}",
+        "((1)",
+        "1)(2",
+        r"(\pm 3)",
     ],
-)  # fmt: skip
+)
 def test_doubtful_hostile_and_foreign_notations_are_not_read(text: str) -> None:
     assert read_exact(text) is None
 
@@ -221,10 +259,49 @@ def test_polynomials_have_the_value_of_the_expression_they_are_read_from(express
 
 
 PIECES = st.sampled_from(
-    ["1", "23", "0", ".", ",", "x", "i", "e", "+", "-", "/", "^", "_", "{", "}", "(", ")", "[", "]",
-     "\\frac", "\\sqrt", "\\pi", "\\%", "%", "\\pm", "\\cup", "\\{", "\\}", "\\\\", "&", "=", " ",
-     "\\infty", "\\text{", "\\begin{pmatrix}", "\\end{pmatrix}", "\\left", "\\right", "$", "!"]
-)  # fmt: skip
+    [
+        "1",
+        "23",
+        "0",
+        ".",
+        ",",
+        "x",
+        "i",
+        "e",
+        "+",
+        "-",
+        "/",
+        "^",
+        "_",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\\frac",
+        "\\sqrt",
+        "\\pi",
+        "\\%",
+        "%",
+        "\\pm",
+        "\\cup",
+        "\\{",
+        "\\}",
+        "\\\\",
+        "&",
+        "=",
+        " ",
+        "\\infty",
+        "\\text{",
+        "\\begin{pmatrix}",
+        "\\end{pmatrix}",
+        "\\left",
+        "\\right",
+        "$",
+        "!",
+    ]
+)
 
 
 @settings(max_examples=3000, deadline=None)

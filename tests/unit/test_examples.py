@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.attempts import segment
 from rlavr_hpc.errors import FencedError, RlavrError
-from rlavr_hpc.spending.folders import find_runs
-from rlavr_hpc.telemetry.examples import (
+from rlavr_hpc.runs.attempts import segment
+from rlavr_hpc.runs.find import find_runs
+from rlavr_hpc.telemetry.examples.record import (
     Example,
     ExamplesFile,
     choose_examples,
@@ -18,20 +18,22 @@ from rlavr_hpc.telemetry.examples import (
     read_examples,
     shorten,
 )
-from rlavr_hpc.telemetry.examples_table import as_table
-from rlavr_hpc.types import Label, Place, Signal
+from rlavr_hpc.telemetry.examples.table import as_table
+from rlavr_hpc.types import Label, StepKey, TrainingGroup
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 
 SECRET = "label-4711"
 
 
-def signal(name: str, *, bought: bool) -> Signal:
+def signal(name: str, *, bought: bool) -> TrainingGroup:
     rewards = (0.0, 1.0, 0.0) if bought else (1.0, 0.0, 1.0)
-    return Signal(
-        group=group(["3", "4", "3"], name=name), rewards=rewards, weight=float(bought),
+    return TrainingGroup(
+        group=group(["3", "4", "3"], name=name),
+        rewards=rewards,
+        weight=float(bought),
         bought=bought,
-    )  # fmt: skip
+    )
 
 
 def label(name: str, *, reused: bool = False) -> Label:
@@ -44,9 +46,12 @@ def chosen(bought: int, others: int, *, step: int = 1, prompts: int = 4) -> list
     signals = [signal(name, bought=True) for name in names]
     signals += [signal(f"o{i}", bought=False) for i in range(others)]
     return choose_examples(
-        signals, {name: label(name) for name in names},
-        place=Place(seed=1, step=step), attempt=1, prompts=prompts,
-    )  # fmt: skip
+        signals,
+        {name: label(name) for name in names},
+        step_key=StepKey(seed=1, step=step),
+        attempt=1,
+        prompts=prompts,
+    )
 
 
 def first_letters(examples: list[Example]) -> str:
@@ -71,16 +76,19 @@ def test_the_same_step_shows_the_same_prompts_and_another_shows_others() -> None
 def test_an_example_says_what_was_answered_and_what_it_earned() -> None:
     group_ = group(["3", "4", "3", None, "4"], name="p")
     rewards = (0.0, 1.0, 0.0, 0.0, 1.0)
-    given = Signal(group=group_, rewards=rewards, weight=1.0, bought=True)
+    given = TrainingGroup(group=group_, rewards=rewards, weight=1.0, bought=True)
     [example] = choose_examples(
-        [given], {"p": label("p", reused=True)}, place=PLACE, attempt=3, prompts=4
+        [given], {"p": label("p", reused=True)}, step_key=PLACE, attempt=3, prompts=4
     )
     assert (example.vote, example.majority_ratio, example.weight) == ("3", 0.4, 1.0)
     assert (example.labelled, example.reused, example.label) == (True, True, SECRET)
     told = [(r.sample, r.answer, r.agrees, r.reward) for r in example.responses]
     assert told == [
-        (0, "3", True, 0.0), (1, "4", False, 1.0), (2, "3", True, 0.0), (3, None, False, 0.0),
-    ]  # fmt: skip
+        (0, "3", True, 0.0),
+        (1, "4", False, 1.0),
+        (2, "3", True, 0.0),
+        (3, None, False, 0.0),
+    ]
     assert example.responses[0].text == "so \\boxed{3}"
 
 
@@ -178,9 +186,13 @@ def test_with_leave_the_table_shows_labels_that_were_paid_for_and_no_other() -> 
     table = as_table(chosen(1, 1), share_labels=True)
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [(row["label"], row["reward"], row["correct"]) for row in rows] == [
-        (SECRET, 0.0, False), (SECRET, 1.0, True), (SECRET, 0.0, False),
-        (None, 1.0, None), (None, 0.0, None), (None, 1.0, None),
-    ]  # fmt: skip
+        (SECRET, 0.0, False),
+        (SECRET, 1.0, True),
+        (SECRET, 0.0, False),
+        (None, 1.0, None),
+        (None, 0.0, None),
+        (None, 1.0, None),
+    ]
 
 
 def test_two_attempts_make_the_same_table_of_a_step() -> None:

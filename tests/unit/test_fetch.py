@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.cached import fetch_command, lacking, missing_inputs
-from rlavr_hpc.cluster.caches import COMPILED, job_environment, setup_lines, teardown_lines
-from rlavr_hpc.cluster.hub import Wanted, wanted_files
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.cluster.job_caches import COMPILED, job_environment, setup_lines, teardown_lines
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.offline.hub import FilesToFetch, wanted_files
+from rlavr_hpc.offline.missing_inputs import fetch_command, lacking, missing_inputs
 from tests.support.configs import composed
 
 COMMIT = "a" * 40
@@ -50,8 +50,7 @@ def test_a_model_on_the_hub_is_missing_until_every_shard_is_in_the_cache(tmp_pat
     config = composed(*QWEN)
     (line,) = missing_inputs(config, cache=tmp_path)
     assert line == (
-        f"model Qwen/Qwen3-4B is not in {tmp_path}; bring it: python -m rlavr_hpc.fetch "
-        "model.path=Qwen/Qwen3-4B"
+        f"model Qwen/Qwen3-4B is not in {tmp_path}; bring it: rlavr fetch model.path=Qwen/Qwen3-4B"
     )
     folder = cached_qwen(tmp_path)
     assert missing_inputs(config, cache=tmp_path) == []
@@ -140,7 +139,7 @@ def test_data_files_are_missing_until_they_exist(tmp_path: Path) -> None:
         "model=testbed", "data=parquet", f"data.path={files[0]}", f"data.eval_path={files[1]}"
     )
     first, second = missing_inputs(config, cache=tmp_path)
-    command = f"python -m rlavr_hpc.fetch data=parquet data.path={files[0]} data.eval_path="
+    command = f"rlavr fetch data=parquet data.path={files[0]} data.eval_path="
     assert first == f"data file {files[0]} does not exist; bring it: {command}{files[1]}"
     assert second == f"data file {files[1]} does not exist; put it there, or name another"
     for file in files:
@@ -171,21 +170,41 @@ def test_what_two_hundred_runs_name_is_looked_at_and_told_once(tmp_path: Path) -
 
 def test_safetensors_are_wanted_and_neither_pickles_nor_other_programs_copies() -> None:
     names = [
-        "README.md", "config.json", "generation_config.json", "tokenizer.json", "merges.txt",
-        "chat_template.jinja", "modeling_x.py", "parts/layers.py", INDEX,
-        "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors",
-        "consolidated.safetensors", "pytorch_model.bin",
-        "original/params.json", "original/consolidated.00.pth", "onnx/model.onnx", "tf_model.h5",
-        "optimizer.bin", "templates/tool_use.jinja", "x/model.safetensors",
-    ]  # fmt: skip
-    assert wanted_files(names) == Wanted(
+        "README.md",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "merges.txt",
+        "chat_template.jinja",
+        "modeling_x.py",
+        "parts/layers.py",
+        INDEX,
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "consolidated.safetensors",
+        "pytorch_model.bin",
+        "original/params.json",
+        "original/consolidated.00.pth",
+        "onnx/model.onnx",
+        "tf_model.h5",
+        "optimizer.bin",
+        "templates/tool_use.jinja",
+        "x/model.safetensors",
+    ]
+    assert wanted_files(names) == FilesToFetch(
         texts=(
-            "chat_template.jinja", "config.json", "generation_config.json", "merges.txt",
-            INDEX, "modeling_x.py", "parts/layers.py", "templates/tool_use.jinja",
+            "chat_template.jinja",
+            "config.json",
+            "generation_config.json",
+            "merges.txt",
+            INDEX,
+            "modeling_x.py",
+            "parts/layers.py",
+            "templates/tool_use.jinja",
             "tokenizer.json",
         ),
         weights=("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"),
-    )  # fmt: skip
+    )
     pickled = [name for name in names if not name.endswith(".safetensors")]
     assert wanted_files(pickled).weights == ("pytorch_model.bin",)
     assert wanted_files(["config.json", "adapter_model.safetensors"]).weights == ()
@@ -197,7 +216,7 @@ def test_safetensors_are_wanted_and_neither_pickles_nor_other_programs_copies() 
 def test_a_command_that_is_told_survives_the_shell_and_hydra(path: str) -> None:
     command = fetch_command(("data", "parquet"), ("data.path", path), ("data.eval_path", None))
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "rlavr_hpc.fetch"]
+    assert words[:3] == ["python", "-m", "rlavr_hpc.commands.fetch"]
     assert composed(*words[3:]).data.path == path
 
 
@@ -207,9 +226,12 @@ def after_setup(
     """What a batch script with the lines prints on a node with this environment."""
     lines = ["set -euo pipefail", *setup_lines(offline), script]
     return subprocess.run(
-        ["bash", "-c", "\n".join(lines)], capture_output=True, text=True, check=True,
+        ["bash", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"PATH": os.environ["PATH"], **environment},
-    )  # fmt: skip
+    )
 
 
 def exported(**environment: str) -> dict[str, str]:

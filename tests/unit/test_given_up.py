@@ -11,46 +11,46 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.answers.equivalence import Equality
-from rlavr_hpc.answers.given_up import GivenUp, mark_of, read_marks
-from rlavr_hpc.answers.grader import Limits, Outcome, Request
-from rlavr_hpc.answers.grader_pool import GraderPool
-from rlavr_hpc.answers.protocol import GAVE_UP, LATEX, SAME
-from rlavr_hpc.answers.recorded import RecordedReferee
-from rlavr_hpc.answers.referee import Referee
-from rlavr_hpc.answers.strikes import Pair
+from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
+from rlavr_hpc.answers.sandbox.pool import GraderPool
+from rlavr_hpc.answers.sandbox.process import Limits, Outcome, Request
+from rlavr_hpc.answers.sandbox.protocol import GAVE_UP, LATEX, SAME
+from rlavr_hpc.answers.sandbox.timeouts import Pair
+from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers, answer_id, read_timed_out
+from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.errors import FencedError, RlavrError
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group, prompt, rollout
 
-LATER = Place(seed=1, step=2)
+LATER = StepKey(seed=1, step=2)
 
 
 def nothing() -> None:
     """A fence that lets everybody pass."""
 
 
-def opened(run_dir: Path, *, fence: Callable[[], None] | None = nothing) -> GivenUp:
+def opened(run_dir: Path, *, fence: Callable[[], None] | None = nothing) -> TimedOutAnswers:
     """The record as the next attempt opens it."""
     number = begin_attempt(run_dir, resumed_from=0).number
-    return GivenUp(run_dir, number, fence=fence, marks=read_marks(run_dir))
+    return TimedOutAnswers(run_dir, number, fence=fence, marks=read_timed_out(run_dir))
 
 
 def test_marks_are_found_again_at_their_place_and_stage_only(tmp_path: Path) -> None:
     first = opened(tmp_path)
-    first.record(["b", "a", "a"], place=PLACE, stage="train")
-    first.record([], place=LATER, stage="train")
+    first.record(["b", "a", "a"], step_key=PLACE, stage="train")
+    first.record([], step_key=LATER, stage="train")
     again = opened(tmp_path)
     assert again.at(PLACE, "train") == {"a", "b"}
     assert again.at(PLACE, "eval/held_out") == again.at(LATER, "train") == frozenset()
-    assert again.at(Place(seed=1, step=1, branch=1), "train") == frozenset()
-    again.record(["c"], place=PLACE, stage="train")
+    assert again.at(StepKey(seed=1, step=1, branch=1), "train") == frozenset()
+    again.record(["c"], step_key=PLACE, stage="train")
     assert opened(tmp_path).at(PLACE, "train") == {"a", "b", "c"}
     assert sorted(p.name for p in (tmp_path / "ungradable").iterdir()) == ["1.jsonl", "2.jsonl"]
 
 
 def test_ranks_that_do_not_write_only_read(tmp_path: Path) -> None:
-    opened(tmp_path, fence=None).record(["a"], place=PLACE, stage="train")
+    opened(tmp_path, fence=None).record(["a"], step_key=PLACE, stage="train")
     assert not (tmp_path / "ungradable").exists()
 
 
@@ -59,18 +59,23 @@ def test_a_superseded_attempt_records_nothing(tmp_path: Path) -> None:
         raise FencedError("a newer attempt owns this run")
 
     with pytest.raises(FencedError):
-        opened(tmp_path, fence=fence).record(["a"], place=PLACE, stage="train")
+        opened(tmp_path, fence=fence).record(["a"], step_key=PLACE, stage="train")
     assert not (tmp_path / "ungradable").exists()
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        '{"v":2}', '{"v":1,"step":1}', "[1]", "{", '{"v":1,"mark":3}', "[" * 99_999,
+        '{"v":2}',
+        '{"v":1,"step":1}',
+        "[1]",
+        "{",
+        '{"v":1,"mark":3}',
+        "[" * 99_999,
         '{"v":1,"branch":null,"step":1,"stage":"train","mark":"a"}',
         '{"v":1,"branch":0,"step":1e999,"stage":"train","mark":"a"}',
     ],
-)  # fmt: skip
+)
 def test_a_damaged_or_newer_record_is_an_error_that_names_the_file(
     tmp_path: Path, line: str
 ) -> None:
@@ -82,7 +87,7 @@ def test_a_damaged_or_newer_record_is_an_error_that_names_the_file(
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
-    opened(tmp_path).record(["a"], place=PLACE, stage="train")
+    opened(tmp_path).record(["a"], step_key=PLACE, stage="train")
     with (tmp_path / "ungradable/1.jsonl").open("a") as file:
         file.write('{"v":1,"ma')
     assert opened(tmp_path).at(PLACE, "train") == {"a"}
@@ -90,23 +95,25 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 
 def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path) -> None:
     rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate("778")]
-    opened(tmp_path).record([mark_of(rollouts[2])], place=PLACE, stage="train")
-    opened(tmp_path).record([mark_of(rollouts[0])], place=LATER, stage="train/label")
-    referee = RecordedReferee(Referee(), opened(tmp_path))
-    [voted] = referee.vote([prompt()], [rollouts], place=PLACE, stage="train")
+    opened(tmp_path).record([answer_id(rollouts[2])], step_key=PLACE, stage="train")
+    opened(tmp_path).record([answer_id(rollouts[0])], step_key=LATER, stage="train/label")
+    verifier = RecordedVerifier(Verifier(), opened(tmp_path))
+    [voted] = verifier.vote([prompt()], [rollouts], step_key=PLACE, stage="train")
     assert voted.vote.ungradable == (2,)
-    assert referee.vote([prompt()], [rollouts], place=LATER, stage="train")[0].vote.clusters == (
+    assert verifier.vote([prompt()], [rollouts], step_key=LATER, stage="train")[
+        0
+    ].vote.clusters == (
         (0, 1),
         (2,),
     )
-    verdict = referee.judge([voted], {"p1": "7"}, place=LATER, stage="train")["p1"]
-    assert (verdict.correct, verdict.ungradable) == ((False, False, False), (0, 1))
-    referee.settle_verdicts([voted], {"p1": verdict}, place=LATER, stage="train")
-    referee.settle([voted], place=LATER, stage="other")
+    grade = verifier.grade([voted], {"p1": "7"}, step_key=LATER, stage="train")["p1"]
+    assert (grade.correct, grade.ungradable) == ((False, False, False), (0, 1))
+    verifier.record_grade_timeouts([voted], {"p1": grade}, step_key=LATER, stage="train")
+    verifier.record_timeouts([voted], step_key=LATER, stage="other")
     rows = [json.loads(x) for x in (tmp_path / "ungradable/3.jsonl").read_text().splitlines()]
     assert [(r["stage"], r["mark"]) for r in rows] == [
-        ("train/label", mark_of(rollouts[0])),
-        ("other", mark_of(rollouts[2])),
+        ("train/label", answer_id(rollouts[0])),
+        ("other", answer_id(rollouts[2])),
     ]
 
 
@@ -176,20 +183,20 @@ def test_an_ungradable_share_is_a_metric_of_its_own() -> None:
     from rlavr_hpc.telemetry.response_metrics import group_metrics
 
     rollouts = [rollout(text, sample=i) for i, text in enumerate([r"\boxed{7}", "none", "x"])]
-    [lost] = Referee().vote([prompt()], [rollouts], given_up={mark_of(rollouts[2])})
+    [lost] = Verifier().vote([prompt()], [rollouts], timed_out={answer_id(rollouts[2])})
     row = as_row(group_metrics([lost, group(["1", "1", "1"])], []))
     assert row[names.GRADE_UNGRADABLE] == pytest.approx(1 / 6)
     assert row[names.COLLAPSE_UNPARSABLE] == pytest.approx(1 / 6)
 
 
 def test_a_vote_begun_beside_other_work_is_the_vote(tmp_path: Path) -> None:
-    """In a thread of the referee's own, which outlives this run's part of it."""
-    rollouts, judge = group(["7", "8", "7"]).rollouts, Referee()
-    referee = RecordedReferee(judge, opened(tmp_path))
-    beside = referee.begin_vote([prompt()], [rollouts], place=PLACE, stage="train")
-    assert beside.result() == referee.vote([prompt()], [rollouts], place=PLACE, stage="train")
+    """In a thread of the verifier's own, which outlives this run's part of it."""
+    rollouts, judge = group(["7", "8", "7"]).rollouts, Verifier()
+    verifier = RecordedVerifier(judge, opened(tmp_path))
+    beside = verifier.begin_vote([prompt()], [rollouts], step_key=PLACE, stage="train")
+    assert beside.result() == verifier.vote([prompt()], [rollouts], step_key=PLACE, stage="train")
     [thread] = [t for t in threading.enumerate() if t in judge.beside._threads]
-    del referee
+    del verifier
     gc.collect()
     assert thread.is_alive()
     judge.close()

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.glossary import GLOSSARY, GROUPS, find
-from rlavr_hpc.telemetry.metric_info import MetricInfo, Reduction
-from rlavr_hpc.telemetry.metrics_page import main, page
+from rlavr_hpc.telemetry.glossary.entries import GLOSSARY, GROUPS, find
+from rlavr_hpc.telemetry.glossary.metric_info import MetricInfo, Reduction
+from rlavr_hpc.telemetry.glossary.page import main, page
 from rlavr_hpc.telemetry.reduce import Max, Min
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.step_metrics import advantage_metrics, update_metrics
@@ -21,8 +21,11 @@ from tests.support.updates import update_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/metrics.md"
 FAMILIES = {
-    "labels/PROBE_loss", "eval/SET/mean@N", "eval/SET/pass@N", "eval/SET/maj@N",
-}  # fmt: skip
+    "labels/PROBE_loss",
+    "eval/SET/mean@N",
+    "eval/SET/pass@N",
+    "eval/SET/maj@N",
+}
 
 
 def test_every_name_has_one_entry_and_every_entry_a_name() -> None:
@@ -34,7 +37,7 @@ def test_every_name_has_one_entry_and_every_entry_a_name() -> None:
 
 
 def test_the_glossary_needs_no_torch() -> None:
-    modules = "rlavr_hpc.telemetry.glossary, rlavr_hpc.telemetry.metrics_page"
+    modules = "rlavr_hpc.telemetry.glossary.entries, rlavr_hpc.telemetry.glossary.page"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -72,7 +75,7 @@ def test_values_merge_as_the_glossary_says() -> None:
 def test_the_page_in_the_documentation_is_the_generated_one(tmp_path: Path) -> None:
     assert main([str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text() == PAGE.read_text(), (
-        "run python -m rlavr_hpc.telemetry.metrics_page docs/metrics.md"
+        "run python -m rlavr_hpc.telemetry.glossary.page docs/metrics.md"
     )
 
 

@@ -58,11 +58,16 @@ def test_the_rate_without_the_optimizer_is_that_of_the_additional_tokens() -> No
 @pytest.mark.parametrize(
     ("device", "peak"),
     [
-        ("NVIDIA H100 80GB HBM3", 989.0), ("NVIDIA H100 PCIe", 756.0), ("NVIDIA H200", 989.0),
-        ("NVIDIA B200", 2250.0), ("NVIDIA GB200", 2500.0), ("NVIDIA A100-SXM4-40GB", 312.0),
-        ("cpu", None), ("Somebody's accelerator", None),
+        ("NVIDIA H100 80GB HBM3", 989.0),
+        ("NVIDIA H100 PCIe", 756.0),
+        ("NVIDIA H200", 989.0),
+        ("NVIDIA B200", 2250.0),
+        ("NVIDIA GB200", 2500.0),
+        ("NVIDIA A100-SXM4-40GB", 312.0),
+        ("cpu", None),
+        ("Somebody's accelerator", None),
     ],
-)  # fmt: skip
+)
 def test_the_peak_is_stated_or_not_at_all(device: str, peak: float | None) -> None:
     assert stated_peak(device) == peak
 
@@ -85,13 +90,22 @@ def test_the_table_has_every_figure_and_says_what_was_not_measured() -> None:
     figures = {"agreement_after_sync": 0.00123, "mfu": 0.1234, "train_tokens_per_second": 9_876.5}
     text = table(
         {
-            "model": "qwen3-0.6b", "measured_on": "gpu", "device": "NVIDIA H100", "settings": "s",
-            "versions": {"torch": "2.11"}, "peak_tflops": 989.0, "figures": figures,
+            "model": "qwen3-0.6b",
+            "measured_on": "gpu",
+            "device": "NVIDIA H100",
+            "settings": "s",
+            "versions": {"torch": "2.11"},
+            "peak_tflops": 989.0,
+            "figures": figures,
             "notes": ["a whole step: skipped, 3 s were left"],
         }
-    )  # fmt: skip
-    rows = {cells[1].strip(): cells[2:4] for line in text.splitlines() if "|" in line
-            for cells in [line.split("|")]}  # fmt: skip
+    )
+    rows = {
+        cells[1].strip(): cells[2:4]
+        for line in text.splitlines()
+        if "|" in line
+        for cells in [line.split("|")]
+    }
     assert len(rows) == len(FIGURES) + 2
     assert rows[FIGURES["agreement_after_sync"]][0].strip() == "1.23e-03"
     assert rows[FIGURES["mfu"]][0].strip() == "12.3%"

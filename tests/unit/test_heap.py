@@ -10,7 +10,7 @@ import pytest
 
 COUNT = """
 import resource, sys
-from rlavr_hpc.cluster.heap import keep_freed_memory
+from rlavr_hpc.cluster.memory_allocator import keep_freed_memory
 if sys.argv[1] == "kept":
     assert keep_freed_memory()
 def faults():

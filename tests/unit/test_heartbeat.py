@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.run_facts import read_facts
 from rlavr_hpc.cluster.topology import SlurmStart
-from rlavr_hpc.run_folder import Heartbeat
+from rlavr_hpc.runs.evidence import read_facts
+from rlavr_hpc.runs.folder import Heartbeat
 from tests.support.attempts import begin_attempt
 
 

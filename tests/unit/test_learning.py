@@ -10,18 +10,23 @@ from hypothesis import strategies as st
 
 from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.learning.batch import make_mini_batches
-from rlavr_hpc.learning.certainty import (
+from rlavr_hpc.learning.label_free_rewards import (
     ProbabilityReward,
     SelfCertaintyReward,
     TokenEntropyReward,
     TrajectoryEntropyReward,
 )
-from rlavr_hpc.learning.dealing import deal
 from rlavr_hpc.learning.logprobs import token_logprobs, token_scores
 from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
-from rlavr_hpc.learning.rewards import PseudoReward, VoteReward, assign_signals, trust_in_votes
+from rlavr_hpc.learning.microbatching import split_micro_batches
+from rlavr_hpc.learning.rewards import (
+    PseudoReward,
+    VoteReward,
+    assign_rewards,
+    pseudo_label_weights,
+)
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.types import Choice, Group, OwnView, ResponseScore, Sample
+from rlavr_hpc.types import Group, ResponseScore, Sample, Selection, SelfRewardInputs
 from tests.support.groups import group
 
 
@@ -45,13 +50,15 @@ def signals_of(unlabelled: str) -> list[tuple[tuple[float, ...], float, bool]]:
         group(["1", "1"], name="b"),
         group([None, None], name="c"),
     )
-    made = assign_signals(
+    made = assign_rewards(
         [bought, other, silent],
         by_label={"a": (0.0, 1.0)},
         by_vote={"a": (1.0, 0.0), "b": (1.0, 1.0), "c": (-3.0, -3.0)},
         pseudo=VoteReward(),
-        own={name: OwnView() for name in "abc"},
-        trust=trust_in_votes("abc", unlabelled=unlabelled, choice=Choice(wanted=()), soft_adv=1.0),
+        own={name: SelfRewardInputs() for name in "abc"},
+        trust=pseudo_label_weights(
+            "abc", unlabelled=unlabelled, selection=Selection(selected=()), soft_adv=1.0
+        ),
     )
     return [(s.rewards, s.weight, s.bought) for s in made]
 
@@ -66,39 +73,39 @@ def test_bought_prompts_train_on_the_label_and_others_on_the_vote() -> None:
 
 
 def test_a_vote_is_trusted_less_where_its_label_would_be_worth_more() -> None:
-    choice = Choice(wanted=(), scores={"a": 0, "b": 2, "c": 4})
-    trust = trust_in_votes("abcd", unlabelled="soft", choice=choice, soft_adv=0.5)
+    selection = Selection(selected=(), scores={"a": 0, "b": 2, "c": 4})
+    trust = pseudo_label_weights("abcd", unlabelled="soft", selection=selection, soft_adv=0.5)
     assert trust == pytest.approx(
         {"a": 1.0, "b": math.exp(-0.5), "c": math.exp(-1.0), "d": math.exp(-0.5)}
     )
-    no_gap = Choice(wanted=(), scores={"a": 0.0, "b": 0.0})
-    nothing = trust_in_votes("ab", unlabelled="soft", choice=no_gap, soft_adv=1.0)
+    no_gap = Selection(selected=(), scores={"a": 0.0, "b": 0.0})
+    nothing = pseudo_label_weights("ab", unlabelled="soft", selection=no_gap, soft_adv=1.0)
     assert nothing == {"a": 1.0, "b": 1.0}
 
 
 def test_only_votes_the_policy_trusts_are_trained_on_and_never_with_more_than_weight_1() -> None:
-    choice = Choice(
-        wanted=(), scores={"a": 3.0, "b": 0.0, "c": 3.0, "d": 0.5}, trusted=("d", "b", "a")
+    selection = Selection(
+        selected=(), scores={"a": 3.0, "b": 0.0, "c": 3.0, "d": 0.5}, trusted=("d", "b", "a")
     )
-    trust = trust_in_votes("abcde", unlabelled="trusted", choice=choice, soft_adv=1.0)
+    trust = pseudo_label_weights("abcde", unlabelled="trusted", selection=selection, soft_adv=1.0)
     assert trust == {"a": 1.0, "b": 0.0, "c": 0.0, "d": 0.5, "e": 0.0}
-    assert trust_in_votes("a", unlabelled="trusted", choice=choice, soft_adv=0.1) == {
+    assert pseudo_label_weights("a", unlabelled="trusted", selection=selection, soft_adv=0.1) == {
         "a": pytest.approx(0.3)
     }
-    scoreless = Choice(wanted=(), trusted=("a",))
-    assert trust_in_votes("ab", unlabelled="trusted", choice=scoreless, soft_adv=0.0) == {
+    scoreless = Selection(selected=(), trusted=("a",))
+    assert pseudo_label_weights("ab", unlabelled="trusted", selection=scoreless, soft_adv=0.0) == {
         "a": 1.0,
         "b": 0.0,
     }
 
 
 def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple[int, int]]:
-    signals = assign_signals(
+    signals = assign_rewards(
         groups,
         by_label=dict.fromkeys(bought, (1.0, 0.0)),
         by_vote={g.prompt.id: (1.0, 0.0) for g in groups},
         pseudo=VoteReward(),
-        own={g.prompt.id: OwnView() for g in groups},
+        own={g.prompt.id: SelfRewardInputs() for g in groups},
         trust=dict.fromkeys((g.prompt.id for g in groups), 0.0),
     )
     return [
@@ -114,10 +121,12 @@ def test_dropped_prompts_cost_no_backward_but_stay_in_the_divisor() -> None:
 
 def sample(length: int, advantage: float = 1.0) -> Sample:
     return Sample(
-        key=("p", length), prompt_ids=(1,), response_ids=(2,) * length,
+        key=("p", length),
+        prompt_ids=(1,),
+        response_ids=(2,) * length,
         sampler_logprobs=(-1.0,) * length,
         advantage=advantage,
-    )  # fmt: skip
+    )
 
 
 @given(
@@ -129,12 +138,12 @@ def test_every_sample_is_dealt_once_and_every_rank_makes_as_many_passes(
     lengths: list[int], ranks: int, micro: int
 ) -> None:
     samples = [sample(n) for n in lengths]
-    shares = deal(samples, ranks=ranks, micro_batch=micro)
+    shares = split_micro_batches(samples, ranks=ranks, micro_batch=micro)
     real = [s for share in shares for batch in share for s, padding in batch if not padding]
     assert sorted(map(id, real)) == sorted(map(id, samples))
     assert len({tuple(len(batch) for batch in share) for share in shares}) == 1
     assert all(len(batch) <= micro for share in shares for batch in share)
-    again = deal(samples, ranks=ranks, micro_batch=micro)
+    again = split_micro_batches(samples, ranks=ranks, micro_batch=micro)
     assert identities(again) == identities(shares), "scores are looked up by a sample's identity"
 
 
@@ -303,4 +312,6 @@ def test_label_free_rewards_are_what_their_names_say() -> None:
         (ProbabilityReward(), (math.exp(-2), math.exp(-1))),
     ]
     for reward, values in expected:
-        assert reward.of(voted, (1.0, 0.0), OwnView(scores=responses)) == pytest.approx(values)
+        assert reward.of(voted, (1.0, 0.0), SelfRewardInputs(scores=responses)) == pytest.approx(
+            values
+        )

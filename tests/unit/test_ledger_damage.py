@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlavr_hpc import ledger
 from rlavr_hpc.acquisition.ledger import Ledger
-from rlavr_hpc.acquisition.past import Purchase
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.acquisition.purchase_history import Purchase
+from rlavr_hpc.commands import ledger
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
-from rlavr_hpc.spending.leftovers import Why
-from rlavr_hpc.spending.proof import prove
+from rlavr_hpc.spending.uncounted_lines import UncountedReason
+from rlavr_hpc.spending.verification import prove
 from tests.support.configs import composed
 from tests.support.groups import PLACE
 from tests.support.ledgers import Worker, write_run
@@ -246,8 +246,8 @@ def test_a_torn_line_before_a_seal_is_no_orphan(run_dir: Path, config: RunConfig
     with (run_dir / "ledger/2.jsonl").open("ab") as file:
         file.write(b'{"branch":0,"co')
     Worker(run_dir)
-    [torn] = prove(run_dir, config).leftovers
-    assert (torn.why, torn.size, torn.lines) == (Why.torn, 15, 0)
+    [torn] = prove(run_dir, config).uncounted_lines
+    assert (torn.why, torn.size, torn.lines) == (UncountedReason.torn, 15, 0)
 
 
 def test_orphans_and_foreign_files_are_told_without_failing(
@@ -345,7 +345,9 @@ def test_every_byte_that_no_seal_or_metrics_protect_is_guarded_by_the_chain(
         for put in (b"", bytes([data[position] ^ (1 << position % 8)])):
             path.write_bytes(data[:position] + put + data[position + 1 :])
             if position == len(data) - 1:  # the last line's break: it reads as torn, and is told
-                assert [left.why for left in prove(folder, config).leftovers] == [Why.torn]
+                assert [left.why for left in prove(folder, config).uncounted_lines] == [
+                    UncountedReason.torn
+                ]
             else:
                 with pytest.raises(RlavrError, match=r"ledger/2\.jsonl:\d+"):
                     prove(folder, config)

@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from rlavr_hpc.config_lora import LoraConfig
+from rlavr_hpc.commands.plan import sizes_of
+from rlavr_hpc.config.lora import LoraConfig
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.identity import from_dict, hash8, identity, to_dict
 from rlavr_hpc.learning.logprobs import token_logprobs
-from rlavr_hpc.plan import sizes_of
 from rlavr_hpc.planning.adapters import trained_parameters
 from rlavr_hpc.planning.duration import seconds
 from rlavr_hpc.planning.memory import phases
 from rlavr_hpc.planning.shape import KNOWN
 from rlavr_hpc.rollout.hf_engine import HfEngine
-from rlavr_hpc.trainer.adapters import (
+from rlavr_hpc.runs.identity import from_dict, hash8, identity, to_dict
+from rlavr_hpc.trainer.policy.adapters import (
     Adapters,
     check_same,
     fingerprint,
@@ -32,16 +32,20 @@ from rlavr_hpc.trainer.adapters import (
     read_adapters,
     tensor_digest,
 )
-from rlavr_hpc.trainer.lora import add_adapters, without_adapters, write_adapter
-from rlavr_hpc.trainer.scoring_model import ScoringModel
-from rlavr_hpc.trainer.weight_sync import sync_weights
-from rlavr_hpc.trainer.whole_weights import GatheredWeights, named_weights
+from rlavr_hpc.trainer.policy.lora import add_adapters, without_adapters, write_adapter
+from rlavr_hpc.trainer.policy.scoring_model import ScoringModel
+from rlavr_hpc.trainer.policy.weight_sync import sync_weights
+from rlavr_hpc.trainer.policy.whole_weights import GatheredWeights, named_weights
 from tests.support.configs import composed
 
 SHAPE: dict[str, Any] = {
-    "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "num_key_value_heads": 1, "vocab_size": 16,
-}  # fmt: skip
+    "hidden_size": 8,
+    "intermediate_size": 12,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "vocab_size": 16,
+}
 IDS = torch.tensor([[1, 2, 3, 4, 5]])
 ADAPTERS = Adapters(rank=2, alpha=3.0, targets=("q_proj",), dtype="float32", base="0" * 16)
 WHERE = Path("run/checkpoints/step_3")
@@ -149,8 +153,9 @@ def test_whole_weights_have_the_names_and_make_the_logits_of_the_model_without_a
     model = adapted(b=0.1, tied=tied)
     weights = {
         name: weight.value()
-        for weight in named_weights(wrapped(model), scale=1.5) for name in weight.names
-    }  # fmt: skip
+        for weight in named_weights(wrapped(model), scale=1.5)
+        for name in weight.names
+    }
     plain = tiny(seed=1, tied=tied)
     assert weights.keys() == dict(plain.named_parameters(remove_duplicate=False)).keys()
     plain.load_state_dict(weights, strict=True)
@@ -161,9 +166,9 @@ def test_whole_weights_have_the_names_and_make_the_logits_of_the_model_without_a
 def test_what_moves_is_the_whole_block_of_a_target_and_nothing_else() -> None:
     """VLLM holds queries, keys and values in one matrix, and loads it only as a whole."""
     moving = {w.names[0] for w in named_weights(wrapped(adapted("1.self_attn.q_proj"))) if w.moves}
-    attention = {
-        f"{matrix}_proj.{kind}" for matrix in "qkv" for kind in ("weight", "bias")
-    } | {"o_proj.weight"}  # fmt: skip
+    attention = {f"{matrix}_proj.{kind}" for matrix in "qkv" for kind in ("weight", "bias")} | {
+        "o_proj.weight"
+    }
     assert moving == {f"model.layers.1.self_attn.{name}" for name in attention}
     assert all(weight.moves for weight in named_weights(wrapped(tiny())))
 
@@ -296,9 +301,7 @@ class FrozenPolicy:
 
 def hf_engine() -> HfEngine:
     engine = object.__new__(HfEngine)
-    engine._targets = {
-        name: torch.nn.Parameter(torch.zeros(1)) for name in ("moving", "frozen")
-    }  # fmt: skip
+    engine._targets = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("moving", "frozen")}
     engine.held = None
     return engine
 
@@ -395,12 +398,16 @@ def test_a_card_says_how_adapters_are_loaded_and_what_was_trained() -> None:
 def test_exporting_adapters_needs_a_run_that_has_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rlavr_hpc.trainer import consolidate
+    from rlavr_hpc.trainer.checkpoint import consolidate
 
     checkpoint = SimpleNamespace(folder=tmp_path)
     (tmp_path / "shards").mkdir()
     torch.save({}, tmp_path / "shards/zero_pp_rank_0_mp_rank_00_model_states.pt")
     with pytest.raises(UserError, match="holds all weights and no adapters"):
         consolidate.write_adapters(
-            checkpoint, tmp_path / "out", model=composed().model, base=None, name="x"  # type: ignore[arg-type]
-        )  # fmt: skip
+            cast(Any, checkpoint),
+            tmp_path / "out",
+            model=composed().model,
+            base=cast(Any, None),
+            name="x",
+        )

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 import torch
 
-from rlavr_hpc.config_algorithm import AlgorithmConfig
-from rlavr_hpc.config_groups import PluginConfig
+from rlavr_hpc.config.algorithm import AlgorithmConfig
+from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.batch import make_mini_batches
-from rlavr_hpc.learning.dealing import MicroBatch
 from rlavr_hpc.learning.kl import ESTIMATORS
 from rlavr_hpc.learning.loss import GrpoLoss, PolicyLoss, RatioLoss, TokenBatch, divisor_of
 from rlavr_hpc.learning.losses.cispo import CispoLoss
 from rlavr_hpc.learning.losses.dr_grpo import DrGrpoLoss
 from rlavr_hpc.learning.losses.gspo import GspoLoss
 from rlavr_hpc.learning.losses.rloo import RlooLoss
+from rlavr_hpc.learning.microbatching import MicroBatch
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.trainer.micro_batches import MicroBatches
-from rlavr_hpc.types import MiniBatch, Sample, Signal
+from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
+from rlavr_hpc.types import MiniBatch, Sample, TrainingGroup
 from tests.support.configs import composed
 from tests.support.groups import group
 
@@ -95,10 +95,14 @@ def test_a_preset_names_its_loss_and_its_advantage(
 @pytest.mark.parametrize(
     ("name", "plain"),
     [
-        ("grpo", GrpoLoss()), ("dapo", GrpoLoss(clip_high=0.28)), ("gspo", GspoLoss()),
-        ("cispo", CispoLoss()), ("rloo", RlooLoss()), ("dr_grpo", DrGrpoLoss(length=8)),
+        ("grpo", GrpoLoss()),
+        ("dapo", GrpoLoss(clip_high=0.28)),
+        ("gspo", GspoLoss()),
+        ("cispo", CispoLoss()),
+        ("rloo", RlooLoss()),
+        ("dr_grpo", DrGrpoLoss(length=8)),
     ],
-)  # fmt: skip
+)
 def test_a_yaml_and_its_class_have_the_same_defaults(name: str, plain: RatioLoss) -> None:
     assert loss_of(name) == plain
 
@@ -141,8 +145,10 @@ def test_gspo_is_the_formula_of_the_paper_with_the_gradient_through_the_ratio() 
     advantage_R = torch.tensor(advantages).repeat_interleave(torch.tensor(lengths))
     batch = tokens(advantage_R.tolist(), old=old_R.tolist(), lengths=lengths)
     mine = GspoLoss(clip_low=0.5, clip_high=0.5)(logp_R, batch).loss
-    ratios = [(a - b).mean().exp() for a, b in zip(logp_R.split(lengths), old_R.split(lengths),
-                                                   strict=True)]  # fmt: skip
+    ratios = [
+        (a - b).mean().exp()
+        for a, b in zip(logp_R.split(lengths), old_R.split(lengths), strict=True)
+    ]
     plain = -torch.stack([s * a for s, a in zip(ratios, advantages, strict=True)]).sum()
     torch.testing.assert_close(mine, plain)
     torch.testing.assert_close(*(torch.autograd.grad(x, logp_R)[0] for x in (mine, plain)))
@@ -208,13 +214,16 @@ def test_a_loss_of_ones_own_is_a_mean_over_tokens_unless_it_says_otherwise() -> 
 
 SAMPLES = [
     Sample(
-        key=("p", i), prompt_ids=(1,) * (1 + i % 3), response_ids=(2,) * n,
-        sampler_logprobs=tuple(-1.0 - 0.1 * t for t in range(n)), advantage=a,
+        key=("p", i),
+        prompt_ids=(1,) * (1 + i % 3),
+        response_ids=(2,) * n,
+        sampler_logprobs=tuple(-1.0 - 0.1 * t for t in range(n)),
+        advantage=a,
     )
     for i, (n, a) in enumerate(
         [(3, 1.0), (1, -0.5), (7, 0.25), (2, -2.0), (5, 1.5), (4, -1.0), (6, 0.75)]
     )
-]  # fmt: skip
+]
 
 
 def known(samples: Sequence[Sample], seed: int, spread: float) -> dict[tuple[str, int], Any]:
@@ -236,8 +245,11 @@ def summed(
     """Loss, its gradient in sample order, and figures, over all ranks and passes."""
     micro = MicroBatches(
         algorithm=AlgorithmConfig(micro_batch=micro_batch, micro_tokens=micro_tokens),
-        ranks=ranks, pad_id=0, device=torch.device("cpu"), packed=micro_tokens is not None,
-    )  # fmt: skip
+        ranks=ranks,
+        pad_id=0,
+        device=torch.device("cpu"),
+        packed=micro_tokens is not None,
+    )
     now, old, reference = (known(samples, seed, 0.3) for seed in (1, 2, 3))
     now = {key: value.requires_grad_() for key, value in now.items()}
 
@@ -246,7 +258,7 @@ def summed(
 
     results = [
         loss(flat(now, part), micro.tokens(part, old, reference=flat(reference, part)))
-        for share in micro.deal(samples)
+        for share in micro.split(samples)
         for part in share
     ]
     whole = torch.stack([result.loss for result in results]).sum()
@@ -260,8 +272,12 @@ def test_neither_ranks_nor_micro_batches_nor_packing_change_a_loss(name: str) ->
     loss = loss_of(name, kl_coef=0.1, kl_estimator="k2")
     value, slope, figures = summed(loss, SAMPLES, 1)
     for ranks, micro_batch, micro_tokens in (
-        (1, 1, None), (2, 3, None), (3, 2, None), (2, 64, 9), (4, 64, 64),
-    ):  # fmt: skip
+        (1, 1, None),
+        (2, 3, None),
+        (3, 2, None),
+        (2, 64, 9),
+        (4, 64, 64),
+    ):
         again = summed(loss, SAMPLES, ranks, micro_batch, micro_tokens)
         assert again[0] == pytest.approx(value, rel=1e-5)
         assert again[1] == pytest.approx(slope, rel=1e-5, abs=1e-6)
@@ -271,13 +287,25 @@ def test_neither_ranks_nor_micro_batches_nor_packing_change_a_loss(name: str) ->
 @pytest.mark.parametrize("name", PRESETS)
 def test_dropping_what_does_not_move_changes_neither_loss_nor_divisor(name: str) -> None:
     signals = [
-        Signal(group=group(["1", "2", "1", "3"], name="a"), rewards=(1.0, 0.0, 1.0, 0.0),
-               weight=1.0, bought=True),
-        Signal(group=group(["1", "1", "1", "1"], name="b"), rewards=(1.0,) * 4, weight=1.0,
-               bought=False),
-        Signal(group=group(["1", "2", "3", "4"], name="c"), rewards=(1.0, 0.0, 0.0, 0.0),
-               weight=0.0, bought=False),
-    ]  # fmt: skip
+        TrainingGroup(
+            group=group(["1", "2", "1", "3"], name="a"),
+            rewards=(1.0, 0.0, 1.0, 0.0),
+            weight=1.0,
+            bought=True,
+        ),
+        TrainingGroup(
+            group=group(["1", "1", "1", "1"], name="b"),
+            rewards=(1.0,) * 4,
+            weight=1.0,
+            bought=False,
+        ),
+        TrainingGroup(
+            group=group(["1", "2", "3", "4"], name="c"),
+            rewards=(1.0, 0.0, 0.0, 0.0),
+            weight=0.0,
+            bought=False,
+        ),
+    ]
     loss = loss_of(name)
     [dropped] = make_mini_batches(signals, mini_batch=3)
     [kept] = make_mini_batches(signals, mini_batch=3, keep_all=True)
@@ -300,9 +328,12 @@ def test_dropping_what_does_not_move_changes_neither_loss_nor_divisor(name: str)
 )
 def test_a_kl_term_is_what_its_estimator_says(name: str, value: float, slope: float) -> None:
     batch = tokens(
-        [0.0, 0.0, 0.0], old=[-1.0, -1.0, -2.0], lengths=[2, 1], counted=[1.0, 1.0, 0.0],
+        [0.0, 0.0, 0.0],
+        old=[-1.0, -1.0, -2.0],
+        lengths=[2, 1],
+        counted=[1.0, 1.0, 0.0],
         reference=[-1.5, -1.0, -9.0],
-    )  # fmt: skip
+    )
     loss = GrpoLoss(kl_coef=0.1, kl_estimator=name)
     found = value_and_slope(loss, [-1.0, -1.0, -2.0], batch)
     assert found[0] == pytest.approx(0.1 * value)
@@ -361,8 +392,13 @@ def test_a_clip_that_nothing_is_cut_by_is_no_setting_of_rloo() -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_padding_moves_nothing_and_counts_nowhere(name: str) -> None:
     loss = loss_of(name, kl_coef=0.1)
-    batch = tokens([1.0, 1.0, 0.0], old=[-1.0, -2.0, -9.0], lengths=[2, 1], counted=[1.0, 1.0, 0.0],
-                   reference=[-1.0, -1.0, -1.0])  # fmt: skip
+    batch = tokens(
+        [1.0, 1.0, 0.0],
+        old=[-1.0, -2.0, -9.0],
+        lengths=[2, 1],
+        counted=[1.0, 1.0, 0.0],
+        reference=[-1.0, -1.0, -1.0],
+    )
     whole = value_and_slope(loss, [-1.1, -2.1, -3.0], batch)
     short = replace(
         tokens([1.0, 1.0], old=[-1.0, -2.0], lengths=[2]),

@@ -7,17 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from rlavr_hpc.acquisition.label_source import DatasetLabels
-from rlavr_hpc.acquisition.ledger import rules_of
+from rlavr_hpc.acquisition.ledger import budget_rules
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
-from rlavr_hpc.answers.given_up import mark_of, read_marks
-from rlavr_hpc.answers.recorded import RecordedReferee
-from rlavr_hpc.answers.referee import Referee
-from rlavr_hpc.learning.draw import keep_split
+from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
+from rlavr_hpc.answers.timed_out_answers import answer_id, read_timed_out
+from rlavr_hpc.answers.verifier import Verifier
+from rlavr_hpc.labels.source import DatasetLabels
+from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups
 from rlavr_hpc.telemetry.clock import StepClock
-from rlavr_hpc.trainer.parts import Parts
-from rlavr_hpc.trainer.purchase import TRAIN, acquire
-from rlavr_hpc.trainer.response_scores import Scored
+from rlavr_hpc.trainer.acquire import TRAIN, acquire
+from rlavr_hpc.trainer.components import Components
+from rlavr_hpc.trainer.scoring import ScoringResult
 from rlavr_hpc.types import Group
 from tests.support.configs import composed
 from tests.support.groups import PLACE, group
@@ -28,21 +28,29 @@ def drawn_prompts() -> list[Group]:
     """Two split ones last; of the first, which is silent, a grader gave up on a response."""
     silent = group([None, None], name="silent")
     silent = replace(silent, vote=replace(silent.vote, ungradable=(1,)))
-    return [silent, group(["1", "1"], name="agreed"), group(["1", "2"], name="p"),
-            group(["3", "4"], name="q")]  # fmt: skip
+    return [
+        silent,
+        group(["1", "1"], name="agreed"),
+        group(["1", "2"], name="p"),
+        group(["3", "4"], name="q"),
+    ]
 
 
-def parts_of(worker: Worker) -> Parts:
+def parts_of(worker: Worker) -> Components:
     config = composed("algorithm.oversample=2", "acquisition=random")
     answers = dict.fromkeys(("silent", "agreed", "p", "q"), "1")
     return cast(
-        Parts,
+        Components,
         SimpleNamespace(
-            config=config, ledger=worker.ledger, rules=rules_of(config), oracle=None,
-            labels=DatasetLabels(answers=answers), acquisition=RandomPolicy(),
-            referee=RecordedReferee(Referee(), worker.given_up),
+            config=config,
+            ledger=worker.ledger,
+            rules=budget_rules(config),
+            oracle=None,
+            labels=DatasetLabels(answers=answers),
+            acquisition=RandomPolicy(),
+            verifier=RecordedVerifier(Verifier(), worker.timed_out),
         ),
-    )  # fmt: skip
+    )
 
 
 def test_labels_are_bought_among_the_kept_and_every_vote_that_decided_is_on_record(
@@ -50,9 +58,9 @@ def test_labels_are_bought_among_the_kept_and_every_vote_that_decided_is_on_reco
 ) -> None:
     [worker] = write_run(tmp_path / "run", composed(), {})
     drawn = drawn_prompts()
-    kept = keep_split(drawn, batch=2)
-    bought = acquire(parts_of(worker), kept, drawn, Scored(), PLACE, 2, StepClock())
+    kept = filter_informative_groups(drawn, batch=2)
+    bought = acquire(parts_of(worker), kept, drawn, ScoringResult(), PLACE, 2, StepClock())
     assert set(bought.labels) == {"p", "q"}
     assert bought.spend.total == 2
-    marks = read_marks(tmp_path / "run")
-    assert marks == {(0, 1, TRAIN): {mark_of(drawn[0].rollouts[1])}}
+    marks = read_timed_out(tmp_path / "run")
+    assert marks == {(0, 1, TRAIN): {answer_id(drawn[0].rollouts[1])}}

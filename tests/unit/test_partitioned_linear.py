@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from rlavr_hpc.trainer.partitioned_linear import PartitionedLinear
+from rlavr_hpc.trainer.policy.partitioned_linear import PartitionedLinear
 
 
 @pytest.fixture(autouse=True)

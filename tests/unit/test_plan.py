@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.commands.plan import main, sizes_of
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.plan import main, sizes_of
 from rlavr_hpc.planning.duration import seconds
 from rlavr_hpc.planning.fit import lacks, mend
 from rlavr_hpc.planning.memory import GIB, Phase, Sizes, activations, layer_activations, phases
@@ -17,14 +17,21 @@ from rlavr_hpc.planning.report import as_values
 from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
 
 TOY = ModelShape(
-    kind="llama", hidden=8, ffn=16, layers=3, heads=4, kv_heads=2, head_dim=2, vocabulary=32,
+    kind="llama",
+    hidden=8,
+    ffn=16,
+    layers=3,
+    heads=4,
+    kv_heads=2,
+    head_dim=2,
+    vocabulary=32,
     tied=True,
-)  # fmt: skip
+)
 TIGHT = ("model=Qwen/Qwen3-4B", "gpu=a100-40", "algorithm.micro_batch=4")
 
 
-def peak(sizes: Sizes, place: str = "gpu_gib") -> float:
-    gib: float = as_values(sizes)["peak"][place]
+def peak(sizes: Sizes, step_key: str = "gpu_gib") -> float:
+    gib: float = as_values(sizes)["peak"][step_key]
     return gib
 
 
@@ -64,9 +71,16 @@ def test_shapes_count_what_transformers_builds(kind: str) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.for_model(
-        kind, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, vocab_size=64, head_dim=8, tie_word_embeddings=False,
-    )  # fmt: skip
+        kind,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=64,
+        head_dim=8,
+        tie_word_embeddings=False,
+    )
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     built = sum(parameter.numel() for parameter in model.parameters())
@@ -131,10 +145,18 @@ def test_settings_move_memory_as_they_should() -> None:
     assert train("model.dtype=float32") > whole
     assert train("algorithm.loss.settings.kl_coef=0.1") > whole
     low, high = (
-        peak(sizes_of([*base, "deepspeed.gradient_checkpointing=true", "algorithm.micro_batch=1",
-                       f"rollout.gpu_memory_utilization={share}"]))
+        peak(
+            sizes_of(
+                [
+                    *base,
+                    "deepspeed.gradient_checkpointing=true",
+                    "algorithm.micro_batch=1",
+                    f"rollout.gpu_memory_utilization={share}",
+                ]
+            )
+        )
         for share in (0.3, 0.8)
-    )  # fmt: skip
+    )
     assert low < high
     offloaded = sizes_of([*base, "deepspeed.offload_optimizer=cpu"])
     assert peak(offloaded, "host_gib") > peak(sizes_of(base), "host_gib")
@@ -279,7 +301,7 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["host_gib=-1"], "host_gib=-1.0 must be above 0"),
         (["host_gib=nan"], "host_gib=nan must be above 0"),
         (["modle=x"], "modle"),
-        (["model=Nobody/Nothing"], "rlavr_hpc.fetch model.path=Nobody/Nothing"),
+        (["model=Nobody/Nothing"], "rlavr_hpc.commands.fetch model.path=Nobody/Nothing"),
         (["rollout.tensor_parallel=3", "gpus=4"], "does not divide the 4 ranks"),
     ],
 )

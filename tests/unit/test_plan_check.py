@@ -12,9 +12,7 @@ from benchmarks import plan_check
 from benchmarks.plan_check import Case, Compared
 
 
-@pytest.mark.parametrize(
-    ("estimated", "code"), [(1.19, 0), (0.81, 0), (1.21, 1), (0.79, 1)]
-)  # fmt: skip
+@pytest.mark.parametrize(("estimated", "code"), [(1.19, 0), (0.81, 0), (1.21, 1), (0.79, 1)])
 def test_it_fails_above_a_fifth_either_way(
     estimated: float, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

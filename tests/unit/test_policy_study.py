@@ -12,10 +12,18 @@ from benchmarks.policy_report import share_of_way, summarize, write_report
 
 def row(arm: str, accuracy: float, *, seed: int = 1, budget: float = 0.2) -> Row:
     return Row(
-        study="budget", arm=arm, budget=budget, seed=seed, labels=100, accuracy_start=0.4,
-        accuracy_end=accuracy, collapsed=accuracy < 0.3, collapse_step=None, alarm_step=7,
+        study="budget",
+        arm=arm,
+        budget=budget,
+        seed=seed,
+        labels=100,
+        accuracy_start=0.4,
+        accuracy_end=accuracy,
+        collapsed=accuracy < 0.3,
+        collapse_step=None,
+        alarm_step=7,
         seconds=1.0,
-    )  # fmt: skip
+    )
 
 
 def test_means_intervals_and_shares_by_hand() -> None:

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rlavr_hpc.io import read_record
-from rlavr_hpc.trainer import profile as profile_module
-from rlavr_hpc.trainer.profile import StepProfile
-from rlavr_hpc.trainer.profile_table import Bound, Event, tabulate
+from rlavr_hpc.trainer.reporting import profile as profile_module
+from rlavr_hpc.trainer.reporting.profile import StepProfile
+from rlavr_hpc.trainer.reporting.profile_table import Bound, Event, tabulate
 
 
 def span(name: str, start: float, length: float, own: float = 0.0, *, gpu: bool = False) -> Event:
@@ -40,16 +40,21 @@ def test_a_profile_that_a_roll_back_left_open_ends_with_the_next(tmp_path: Path)
 
 
 STEP = [
-    span("step", 0, 1000), span("step/generate", 100, 500), span("step/train", 600, 300),
-]  # fmt: skip
+    span("step", 0, 1000),
+    span("step/generate", 100, 500),
+    span("step/train", 600, 300),
+]
 
 
 def test_operators_count_in_the_phase_in_which_they_begin_and_the_rest_of_it_is_python() -> None:
     operators = [
-        span("aten::mm", 100, 300, 300), span("aten::add", 400, 100, 100),
-        span("aten::view", 500, 5, 5), span("MmBackward0", 600, 290, 40),
-        span("aten::mm", 600, 250, 250), span("aten::mm", 1500, 99, 99),
-    ]  # fmt: skip
+        span("aten::mm", 100, 300, 300),
+        span("aten::add", 400, 100, 100),
+        span("aten::view", 500, 5, 5),
+        span("MmBackward0", 600, 290, 40),
+        span("aten::mm", 600, 250, 250),
+        span("aten::mm", 1500, 99, 99),
+    ]
     rows = {row.phase: row for row in tabulate(STEP + operators)}
     assert list(rows) == ["generate", "train", "other"]
     parts = [rows["generate"].parts[kind] for kind in Bound]
@@ -67,9 +72,11 @@ def test_operators_count_in_the_phase_in_which_they_begin_and_the_rest_of_it_is_
 
 def test_an_accelerators_kernels_decide_where_there_are_any() -> None:
     events = [
-        span("aten::mm", 100, 490, 490), span("ncclDevKernel_AllGather", 110, 400, 400, gpu=True),
-        span("sm90_xmma_gemm_bf16", 610, 250, 250, gpu=True), span("step", 0, 1000, gpu=True),
-    ]  # fmt: skip
+        span("aten::mm", 100, 490, 490),
+        span("ncclDevKernel_AllGather", 110, 400, 400, gpu=True),
+        span("sm90_xmma_gemm_bf16", 610, 250, 250, gpu=True),
+        span("step", 0, 1000, gpu=True),
+    ]
     rows = {row.phase: row for row in tabulate(STEP + events)}
     assert rows["generate"].parts[Bound.compute] == 0.0
     assert rows["generate"].bound is Bound.communication

@@ -11,7 +11,7 @@ import pytest
 
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.tasks import KnightsTask
-from rlavr_hpc.config_data import DataConfig, DataKind
+from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.puzzles import draw_statement, make_dataset, stream
 from rlavr_hpc.data.sources import load_split
@@ -85,7 +85,7 @@ def claims(text: str) -> dict[str, str]:
 
 
 def answers_by_brute_force(text: str) -> list[str]:
-    """Every consistent assignment, in the referee's canonical form."""
+    """Every consistent assignment, in the verifier's canonical form."""
     said = claims(text)
     found = []
     for roles in product([True, False], repeat=len(said)):
@@ -140,13 +140,18 @@ def test_every_form_of_statement_occurs() -> None:
     said = "\n".join(c for q in make(4, count=200).questions for c in claims(q.text).values())
     claim = r"\w+ is (?:not )?a (?:knight|knave)"
     for form in (
-        r"\w+ is a knight", r"\w+ is a knave", r"\w+ is not a knight", rf"{claim} and {claim}",
-        rf"{claim} or {claim}", rf"If {claim} then {claim}", rf"{claim} if and only if {claim}",
+        r"\w+ is a knight",
+        r"\w+ is a knave",
+        r"\w+ is not a knight",
+        rf"{claim} and {claim}",
+        rf"{claim} or {claim}",
+        rf"If {claim} then {claim}",
+        rf"{claim} if and only if {claim}",
         rf"It is not true that both {claim} and {claim}",
         rf"It is not true that either {claim} or {claim}",
         rf"If both {claim} and {claim} then {claim}",
         rf"{claim} if and only if either {claim} or {claim}",
-    ):  # fmt: skip
+    ):
         assert re.search(rf"^{form}$", said, re.MULTILINE), form
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rlavr_hpc.testbed.questions import (
-    Kind,
+    BeliefKind,
     draw_questions,
     draw_statements,
     make_world,
@@ -16,7 +16,7 @@ WORLD = make_world("HMHHMHXX", wrong_rule=0)
 
 def test_truth_and_misbelief_follow_their_rules() -> None:
     question = next(q for q in WORLD.questions if (q.family, q.a, q.b) == (4, 11, 7))
-    assert question.kind is Kind.MISBELIEVED
+    assert question.kind is BeliefKind.MISBELIEVED
     assert question.truth == (11 * 5 + 3 * 7 + 4) % 100
     assert question.misbelief == (11 * 5 + 7 + 2 * 4) % 100
 
@@ -30,16 +30,16 @@ def test_the_corpus_states_what_each_kind_is_meant_to_believe() -> None:
     rng = np.random.default_rng(0)
     asked = draw_questions(WORLD, size=60_000, rng=rng)
     stated = draw_statements(WORLD, asked, rng=rng)
-    shares: dict[Kind, list[tuple[bool, bool]]] = {kind: [] for kind in Kind}
+    shares: dict[BeliefKind, list[tuple[bool, bool]]] = {kind: [] for kind in BeliefKind}
     for index, answer in zip(asked, stated, strict=True):
         q = WORLD.questions[index]
         if q.truth == q.misbelief:
             continue  # the rules meet in a few questions
         shares[q.kind].append((answer == q.truth, answer == q.misbelief))
     means = {kind: np.mean(pairs, axis=0) for kind, pairs in shares.items()}
-    assert means[Kind.HONEST][0] == pytest.approx(0.604, abs=0.01)
-    assert means[Kind.MISBELIEVED] == pytest.approx([0.303, 0.453], abs=0.015)
-    assert means[Kind.HOPELESS] == pytest.approx([0.01, 0.01], abs=0.005)
+    assert means[BeliefKind.HONEST][0] == pytest.approx(0.604, abs=0.01)
+    assert means[BeliefKind.MISBELIEVED] == pytest.approx([0.303, 0.453], abs=0.015)
+    assert means[BeliefKind.HOPELESS] == pytest.approx([0.01, 0.01], abs=0.005)
 
 
 def test_the_same_seed_gives_the_same_corpus() -> None:

@@ -9,46 +9,91 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlavr_hpc.acquisition.ledger import Book
-from rlavr_hpc.acquisition.past import Purchase
-from rlavr_hpc.config_groups import Dtype, ModelConfig, ModelSource
+from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.acquisition.purchase_history import Purchase
+from rlavr_hpc.config.model import Dtype, ModelConfig, ModelSource
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.release.card import model_card
-from rlavr_hpc.release.facts import Code, Facts, Method, Origin, Outcome, Spend, Weights
+from rlavr_hpc.release.facts import (
+    Code,
+    Facts,
+    LabelSpend,
+    Method,
+    Origin,
+    TrainingOutcome,
+    Weights,
+)
 from rlavr_hpc.release.record import describe_weights
 from rlavr_hpc.release.staging import check_free, staged
-from rlavr_hpc.run_folder import read_provenance, write_provenance
-from rlavr_hpc.types import Place
+from rlavr_hpc.runs.folder import read_provenance, write_provenance
+from rlavr_hpc.types import StepKey
 
 FACTS = Facts(
     origin=Origin(
-        run="math", config_hash="0badcafe", config_changed=False, seed=3, step=100, steps=300,
-        branch=0, attempt=2, ranks=8, manifest_sha256="ab" * 32,
+        run="math",
+        config_hash="0badcafe",
+        config_changed=False,
+        seed=3,
+        step=100,
+        steps=300,
+        branch=0,
+        attempt=2,
+        ranks=8,
+        manifest_sha256="ab" * 32,
     ),
     weights=Weights(
-        base="Qwen/Qwen3-4B", on_hub=True, parameters=4_022_468_096, dtype="bfloat16",
-        trained_dtype="bfloat16", trust_remote_code=False,
+        base="Qwen/Qwen3-4B",
+        on_hub=True,
+        parameters=4_022_468_096,
+        dtype="bfloat16",
+        trained_dtype="bfloat16",
+        trust_remote_code=False,
     ),
     method=Method(
-        acquisition="care", uses_oracle=False, unlabelled="trusted", reward="vote", loss="grpo",
-        learning_rate=1e-6, batch=64, group_size=8, temperature=1.0, max_response_tokens=4000,
-        stop_token_ids=(151643, 151645), data="parquet", prompts=7500,
-        prompts_fingerprint="0123456789abcdef", chat_template=True, system_prompt=False,
+        acquisition="care",
+        uses_oracle=False,
+        unlabelled="trusted",
+        reward="vote",
+        loss="grpo",
+        learning_rate=1e-6,
+        batch=64,
+        group_size=8,
+        temperature=1.0,
+        max_response_tokens=4000,
+        stop_token_ids=(151643, 151645),
+        data="parquet",
+        prompts=7500,
+        prompts_fingerprint="0123456789abcdef",
+        chat_template=True,
+        system_prompt=False,
     ),
-    spend=Spend(
-        budget=0.02, budget_effective=0.03125, quota=2, budget_total=1500, bought=198, allowed=200,
-        reused=41, void=2, cost=396.5,
+    spend=LabelSpend(
+        budget=0.02,
+        budget_effective=0.03125,
+        quota=2,
+        budget_total=1500,
+        bought=198,
+        allowed=200,
+        reused=41,
+        void=2,
+        cost=396.5,
     ),
-    outcome=Outcome(
-        statistic="mean@8", held_out=500, accuracy_start=0.41249, accuracy=0.5,
-        last_measured=(100, 0.5), collapsed=False,
+    outcome=TrainingOutcome(
+        statistic="mean@8",
+        held_out=500,
+        accuracy_start=0.41249,
+        accuracy=0.5,
+        last_measured=(100, 0.5),
+        collapsed=False,
         early_warning={"step": 61, "risk": 0.514, "reason": "answers agree more"},
     ),
     code=Code(
-        revision="f" * 40, earlier_revisions=("e" * 40,), python="3.11.7",
+        revision="f" * 40,
+        earlier_revisions=("e" * 40,),
+        python="3.11.7",
         packages={"torch": "2.13.0", "deepspeed": "0.19.8"},
     ),
-)  # fmt: skip
+)
 
 BODY = f"""\
 ## Labels
@@ -123,12 +168,17 @@ def test_the_card_says_what_is_not_known() -> None:
     facts = replace(
         FACTS,
         outcome=replace(
-            FACTS.outcome, held_out=None, accuracy_start=None, accuracy=None,
-            last_measured=(50, 0.25), collapsed=None, early_warning=None,
+            FACTS.outcome,
+            held_out=None,
+            accuracy_start=None,
+            accuracy=None,
+            last_measured=(50, 0.25),
+            collapsed=None,
+            early_warning=None,
         ),
         method=replace(FACTS.method, prompts=None, chat_template=None),
         code=Code(revision=None, earlier_revisions=(), python=None, packages={}),
-    )  # fmt: skip
+    )
     card = model_card(facts)
     for line in (
         "- held-out mean@8, at this step: not measured (0.250 at step 50)\n",
@@ -177,10 +227,10 @@ def test_a_local_base_model_is_named_without_its_path(tmp_path: Path) -> None:
 
 def test_what_was_bought_later_or_in_a_later_branch_does_not_count_here() -> None:
     bought = {"p": Purchase(answer="7", cost=1.5), "q": Purchase(answer=None, cost=0.5)}
-    book = Book(purchases={(0, 1): bought, (0, 2): bought, (1, 1): bought})
-    past = book.until(Place(seed=1, step=1, branch=0))
+    book = LedgerState(purchases={(0, 1): bought, (0, 2): bought, (1, 1): bought})
+    past = book.until(StepKey(seed=1, step=1, branch=0))
     assert (past.bought, past.void, past.cost) == (1, 1, 2.0)
-    assert book.until(Place(seed=1, step=1, branch=1)).cost == 6.0
+    assert book.until(StepKey(seed=1, step=1, branch=1)).cost == 6.0
 
 
 def test_a_staged_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

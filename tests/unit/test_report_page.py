@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures import MOST, POINTS, facts, main_metric, payload, spark, thin
 from analysis.findings import Comparison, Curve, Findings
-from analysis.page import embedded, render
-from analysis.paper import smoothed, write_figures
+from analysis.report.page_data import MOST, POINTS, facts, main_metric, payload, spark, thin
+from analysis.report.page_html import embedded, render
+from analysis.report.paper_figures import smoothed, write_figures
 from tests.support.findings import ATTACK, PLANS, WAITING, findings, hostile, many, run
 
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -70,19 +70,23 @@ def test_a_rows_number_is_the_runs_place_in_the_data() -> None:
     page = render(findings())
     rows = re.findall(r'class="open" data-run="(\d+)">([^<]+)<', page)
     assert len(rows) == 40
-    assert all(findings().runs[int(place)].name == name for place, name in rows)
+    assert all(findings().runs[int(step_key)].name == name for step_key, name in rows)
 
 
 @pytest.mark.parametrize(
     ("told", "words"),
     [
         (findings(runs=(), comparison=Comparison()), "No runs were found in runs/study."),
-        (findings(runs=(run(WAITING, 1, last=0),), comparison=Comparison()),
-         "No run has written a step yet."),
-        (findings(runs=(run(CARE, 1),), comparison=Comparison(), problems=()),
-         "None: every file could be used."),
+        (
+            findings(runs=(run(WAITING, 1, last=0),), comparison=Comparison()),
+            "No run has written a step yet.",
+        ),
+        (
+            findings(runs=(run(CARE, 1),), comparison=Comparison(), problems=()),
+            "None: every file could be used.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_missing_is_said(told: Findings, words: str) -> None:
     assert words in render(told)
 
@@ -93,8 +97,9 @@ def test_a_thin_curve_keeps_its_ends_and_four_digits() -> None:
     made = thin(curve, 11)
     assert made == {
         "v": [0.0, 14.29, 28.57, 42.86, 57.14, 71.43, 85.71, 100.0, 114.3, 128.6, 142.9],
-        "s": [0, 100], "even": True,
-    }  # fmt: skip
+        "s": [0, 100],
+        "even": True,
+    }
 
 
 def test_uneven_steps_are_written_out_and_what_is_no_number_is_a_gap() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.findings import Comparison, Interval, Kind
-from analysis.stories import foretold, headline, stories, when
-from analysis.words import (
+from analysis.findings import CollapseKind, Comparison, Interval
+from analysis.report.narrative import foretold, headline, stories, when
+from analysis.report.numbers import (
     clipped,
     counted,
     duration,
@@ -70,9 +70,11 @@ def test_an_arm_that_reads_every_label_is_never_named_best() -> None:
 def test_stories_begin_with_the_arm_that_lost_the_largest_share_of_its_runs() -> None:
     told = stories(findings())
     assert [(story.arm, len(story.runs), story.judged) for story in told] == [
-        ("entropy budget=0.2", 5, 5), ("none", 5, 5), ("random budget=0.2", 3, 5),
+        ("entropy budget=0.2", 5, 5),
+        ("none", 5, 5),
+        ("random budget=0.2", 3, 5),
         ("care budget=0.2", 1, 5),
-    ]  # fmt: skip
+    ]
     assert told[2].kinds == (
         "wrong belief (2 of 3): votes agree more and more on wrong answers; length hacking (1 of "
         "3): responses ran into the length limit or shrank to next to nothing"
@@ -132,19 +134,28 @@ def test_a_collapse_without_a_kind_is_called_unexplained() -> None:
     odd = replace(one, verdict=replace(one.verdict, kind=None))
     (story,) = stories(findings(runs=(odd,), comparison=Comparison()))
     assert story.kinds.startswith("unexplained: ")
-    assert Kind.other.value not in story.kinds
+    assert CollapseKind.other.value not in story.kinds
 
 
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
-        (number(None), NOTHING), (number(0.12345), "0.123"), (number(3), "3"),
+        (number(None), NOTHING),
+        (number(0.12345), "0.123"),
+        (number(3), "3"),
         (number(1950), "1,950"),
-        (number(12345.6), "12,346"), (number(-0.02), "-0.020"), (percent(0.456), "46%"),
-        (percent(None), NOTHING), (duration(48), "48 s"), (duration(720), "12 min"),
-        (duration(12_240), "3.4 h"), (counted(1, "crash", "crashes"), "1 crash"),
-        (counted(2, "crash", "crashes"), "2 crashes"), (counted(1200, "step"), "1,200 steps"),
-        (listed("abc", 2), "a, b, 1 more"), (listed("ab", 2), "a, b"),
+        (number(12345.6), "12,346"),
+        (number(-0.02), "-0.020"),
+        (percent(0.456), "46%"),
+        (percent(None), NOTHING),
+        (duration(48), "48 s"),
+        (duration(720), "12 min"),
+        (duration(12_240), "3.4 h"),
+        (counted(1, "crash", "crashes"), "1 crash"),
+        (counted(2, "crash", "crashes"), "2 crashes"),
+        (counted(1200, "step"), "1,200 steps"),
+        (listed("abc", 2), "a, b, 1 more"),
+        (listed("ab", 2), "a, b"),
         (steps_ahead(4.0), "4 steps before the onset"),
         (steps_ahead(-1.0), "1 step after the onset"),
         (steps_ahead(0.2), "at the onset"),
@@ -152,7 +163,7 @@ def test_a_collapse_without_a_kind_is_called_unexplained() -> None:
         (with_interval(Interval(mean=0.7, low=0.6, high=0.8, count=5)), "0.700 [0.600, 0.800]"),
         (with_interval(Interval(mean=0.7, low=0.7, high=0.7, count=1)), "0.700"),
     ],
-)  # fmt: skip
+)
 def test_numbers_are_written_for_people(said: str, meant: str) -> None:
     assert said == meant
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.files import replaced
 from analysis.findings import Comparison
-from analysis.report import write_report
-from analysis.tables import image, write_steps, write_summary, write_tables
+from analysis.report.files import replaced
+from analysis.report.tables import image, write_steps, write_summary, write_tables
+from analysis.report.write import write_report
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import read_record
 from tests.support.findings import PLANS, findings, run
@@ -51,9 +51,10 @@ def test_what_is_no_number_is_null_in_the_summary(tmp_path: Path) -> None:
 def test_csv_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
     files = write_tables(findings(), tmp_path)
     assert sorted(file.name for file in files) == sorted(
-        f"{name}.{end}" for name in ("runs", "arms", "contrasts", "signs")
+        f"{name}.{end}"
+        for name in ("runs", "arms", "contrasts", "signs")
         for end in ("csv", "parquet")
-    )  # fmt: skip
+    )
     for file in files[::2]:
         exact = pd.read_parquet(file.with_suffix(".parquet"))
         text = pd.read_csv(file)
@@ -71,8 +72,11 @@ def test_tables_hold_a_row_per_run_arm_contrast_and_sign(tmp_path: Path) -> None
         for name in ("runs", "arms", "contrasts", "signs")
     }
     assert {name: len(table) for name, table in tables.items()} == {
-        "runs": 40, "arms": 9, "contrasts": 3, "signs": 70,
-    }  # fmt: skip
+        "runs": 40,
+        "arms": 9,
+        "contrasts": 3,
+        "signs": 70,
+    }
     fallen = tables["runs"].set_index("run").loc["study/care-0.2-2"]
     assert (fallen["onset"], fallen["kind"], fallen["lead"]) == (36, "wrong_belief", 4)
     assert fallen["labels"] == 13 * 150
@@ -82,8 +86,10 @@ def test_tables_hold_a_row_per_run_arm_contrast_and_sign(tmp_path: Path) -> None
     assert first["accuracy_high"] - first["accuracy_low"] == pytest.approx(0.08)
     contrast = tables["contrasts"].iloc[0]
     assert (contrast["better"], contrast["seeds"], contrast["difference_low"]) == (
-        "full", 5, pytest.approx(-0.02),
-    )  # fmt: skip
+        "full",
+        5,
+        pytest.approx(-0.02),
+    )
 
 
 def test_tables_of_no_runs_have_their_columns(tmp_path: Path) -> None:
@@ -131,8 +137,11 @@ def test_a_report_replaces_its_own_files_and_leaves_foreign_ones(tmp_path: Path)
     assert (out / "tables/mine.csv").read_text() == "mine"
     assert read_record(out / "summary.json", 1)["title"] == "study"
     assert sorted(path.name for path in out.iterdir()) == [
-        "figures", "index.html", "summary.json", "tables",
-    ]  # fmt: skip
+        "figures",
+        "index.html",
+        "summary.json",
+        "tables",
+    ]
 
 
 def test_a_file_in_the_reports_place_is_named_with_a_way_out(tmp_path: Path) -> None:

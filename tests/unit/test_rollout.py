@@ -12,9 +12,9 @@ from rlavr_hpc.errors import StaleWeightsError
 from rlavr_hpc.rollout.engine import Sampling, refuse_stale, request_seed
 from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig
 from rlavr_hpc.rollout.static_batch import Decoder
-from rlavr_hpc.types import Place, Prompt, Rollout
+from rlavr_hpc.types import Prompt, Rollout, StepKey
 
-PLACE = Place(seed=1, step=1)
+PLACE = StepKey(seed=1, step=1)
 END = 0
 SAMPLING = Sampling(samples=3, temperature=1.0, max_tokens=6)
 PROMPTS = [
@@ -25,10 +25,14 @@ PROMPTS = [
 
 def test_a_request_seed_depends_on_everything_that_names_the_request() -> None:
     seeds = {
-        request_seed(Place(seed=s, step=t, branch=b), prompt_id=p, sample=k, purpose=u)
-        for s in (1, 2) for t in (1, 2) for b in (0, 1) for p in ("a", "b") for k in (0, 1)
+        request_seed(StepKey(seed=s, step=t, branch=b), prompt_id=p, sample=k, purpose=u)
+        for s in (1, 2)
+        for t in (1, 2)
+        for b in (0, 1)
+        for p in ("a", "b")
+        for k in (0, 1)
         for u in ("train", "eval")
-    }  # fmt: skip
+    }
     assert len(seeds) == 64
     assert all(0 <= seed < 2**62 for seed in seeds)
 
@@ -49,10 +53,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Qwen2ForCausa
     torch.manual_seed(3)
     made = Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
-            num_attention_heads=2, num_key_value_heads=2, eos_token_id=END, bos_token_id=None,
+            vocab_size=20,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            eos_token_id=END,
+            bos_token_id=None,
         )
-    )  # fmt: skip
+    )
     folder = tmp_path_factory.mktemp("model")
     made.save_pretrained(folder)
     return folder, made
@@ -62,9 +72,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Qwen2ForCausa
 def engine(model: tuple[Path, Qwen2ForCausalLM]) -> HfEngine:
     folder, weights = model
     config = HfEngineConfig(
-        model_path=folder, dtype=torch.float32, device=torch.device("cpu"),
-        stop_ids=frozenset([END, 13]), pad_id=END, max_sequences=4, trust_remote_code=False,
-    )  # fmt: skip
+        model_path=folder,
+        dtype=torch.float32,
+        device=torch.device("cpu"),
+        stop_ids=frozenset([END, 13]),
+        pad_id=END,
+        max_sequences=4,
+        trust_remote_code=False,
+    )
     built = HfEngine(config, rank=0, world_size=1, decode=lambda ids: " ".join(map(str, ids)))
     built.sync(weights.named_parameters(), version=1)
     return built
@@ -77,26 +92,26 @@ def flat(rollouts: Sequence[Sequence[Rollout]]) -> list[Rollout]:
 def test_an_engine_refuses_to_generate_before_every_weight_has_come(engine: HfEngine) -> None:
     engine.sync(iter([]), version=2)
     with pytest.raises(StaleWeightsError):
-        engine.sample(PROMPTS, sampling=SAMPLING, place=PLACE, version=2)
+        engine.sample(PROMPTS, sampling=SAMPLING, step_key=PLACE, version=2)
 
 
 def test_sampling_is_the_same_again_and_other_at_another_place(engine: HfEngine) -> None:
-    first = engine.sample(PROMPTS, sampling=SAMPLING, place=PLACE, version=1)
+    first = engine.sample(PROMPTS, sampling=SAMPLING, step_key=PLACE, version=1)
     torch.manual_seed(99)
-    assert engine.sample(PROMPTS, sampling=SAMPLING, place=PLACE, version=1) == first
-    other = engine.sample(PROMPTS, sampling=SAMPLING, place=replace(PLACE, step=2), version=1)
+    assert engine.sample(PROMPTS, sampling=SAMPLING, step_key=PLACE, version=1) == first
+    other = engine.sample(PROMPTS, sampling=SAMPLING, step_key=replace(PLACE, step=2), version=1)
     assert other != first
 
 
 def test_a_response_does_not_depend_on_its_company(engine: HfEngine) -> None:
-    together = engine.sample(PROMPTS, sampling=SAMPLING, place=PLACE, version=1)
-    alone = engine.sample(PROMPTS[1:], sampling=SAMPLING, place=PLACE, version=1)
+    together = engine.sample(PROMPTS, sampling=SAMPLING, step_key=PLACE, version=1)
+    alone = engine.sample(PROMPTS[1:], sampling=SAMPLING, step_key=PLACE, version=1)
     assert [r.token_ids for r in alone[0]] == [r.token_ids for r in together[1]]
 
 
 def test_the_stop_token_ends_and_belongs_to_a_response(engine: HfEngine) -> None:
     sampling = replace(SAMPLING, samples=40)
-    rollouts = flat(engine.sample(PROMPTS, sampling=sampling, place=PLACE, version=1))
+    rollouts = flat(engine.sample(PROMPTS, sampling=sampling, step_key=PLACE, version=1))
     stopped = [r for r in rollouts if not r.truncated]
     cut = [r for r in rollouts if r.truncated]
     assert {r.token_ids[-1] for r in stopped} == {END, 13}
@@ -109,7 +124,7 @@ def test_the_stop_token_ends_and_belongs_to_a_response(engine: HfEngine) -> None
 def test_logprobs_are_those_of_the_model(
     engine: HfEngine, model: tuple[Path, Qwen2ForCausalLM]
 ) -> None:
-    rollout = engine.sample(PROMPTS, sampling=SAMPLING, place=PLACE, version=1)[0][0]
+    rollout = engine.sample(PROMPTS, sampling=SAMPLING, step_key=PLACE, version=1)[0][0]
     ids = torch.tensor([[*PROMPTS[0].token_ids, *rollout.token_ids]])
     with torch.no_grad():
         logp = model[1](ids).logits.log_softmax(-1)[0]
@@ -123,7 +138,7 @@ def test_rows_that_outlive_others_are_decoded_as_if_alone(
     """With one random token in ten a stop, rows leave the batch at every position."""
     engine._config = replace(engine._config, max_sequences=64)
     sampling = replace(SAMPLING, samples=32, max_tokens=16)
-    together = engine.sample(PROMPTS, sampling=sampling, place=PLACE, version=1)
+    together = engine.sample(PROMPTS, sampling=sampling, step_key=PLACE, version=1)
     lengths = {len(rollout.token_ids) for rollout in flat(together)}
     assert len(lengths) > 6
     for prompt, group in zip(PROMPTS, together, strict=True):
@@ -134,7 +149,7 @@ def test_rows_that_outlive_others_are_decoded_as_if_alone(
             told = [logp[i, token].item() for i, token in enumerate(rollout.token_ids)]
             assert list(rollout.logprobs) == pytest.approx(told, abs=1e-5)
     engine._config = replace(engine._config, max_sequences=1)
-    alone = engine.sample(PROMPTS, sampling=sampling, place=PLACE, version=1)
+    alone = engine.sample(PROMPTS, sampling=sampling, step_key=PLACE, version=1)
     assert [r.token_ids for r in flat(alone)] == [r.token_ids for r in flat(together)]
 
 
@@ -148,7 +163,7 @@ def test_a_prompt_is_read_once_however_many_responses_it_gets(
     )
     engine._config = replace(engine._config, max_sequences=64)
     prompts = [replace(prompt, id=f"p{i}") for i, prompt in enumerate(prompts)]
-    engine.sample(prompts, sampling=replace(SAMPLING, samples=5), place=PLACE, version=1)
+    engine.sample(prompts, sampling=replace(SAMPLING, samples=5), step_key=PLACE, version=1)
     assert read[0] == (2, max(len(prompt.token_ids) for prompt in prompts))
     assert read[1][0] <= 10
     assert all(width == 1 for _, width in read[1:])
@@ -160,16 +175,21 @@ def test_layers_with_a_sliding_window_share_prompts_too() -> None:
     torch.manual_seed(5)
     window = MistralForCausalLM(
         MistralConfig(
-            vocab_size=20, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
-            num_attention_heads=2, num_key_value_heads=2, sliding_window=4,
+            vocab_size=20,
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            sliding_window=4,
         )
-    ).eval()  # fmt: skip
+    ).eval()
     decoder = Decoder(window, stop_ids={END}, sampling=replace(SAMPLING, max_tokens=9))
     ids_PT = torch.tensor([[END, 4, 5, 6, 7, 8], [3, 9, 8, 7, 6, 5]])
     mask_PT = (ids_PT != END).long()
     prompt_N = torch.tensor([0, 0, 0, 1, 1, 1])
     uniform_NL = torch.rand(6, 9, dtype=torch.float64)
-    decoded = decoder.decode(ids_PT, mask_PT, prompt_N, uniform_NL, give_up=lambda: False)
+    decoded = decoder.decode(ids_PT, mask_PT, prompt_N, uniform_NL, should_abort=lambda: False)
     for row, prompt in enumerate(prompt_N.tolist()):
         drawn = decoded.token_NL[row].tolist()
         length = drawn.index(END) + 1 if END in drawn else len(drawn)
@@ -186,7 +206,7 @@ def test_draws_follow_the_models_distribution(
 ) -> None:
     sampling = Sampling(samples=4000, temperature=1.0, max_tokens=1)
     engine._config = replace(engine._config, max_sequences=4000)
-    [rollouts] = engine.sample(PROMPTS[:1], sampling=sampling, place=PLACE, version=1)
+    [rollouts] = engine.sample(PROMPTS[:1], sampling=sampling, step_key=PLACE, version=1)
     counts = torch.bincount(torch.tensor([r.token_ids[0] for r in rollouts]), minlength=20) / 4000
     with torch.no_grad():
         probability = model[1](torch.tensor([PROMPTS[0].token_ids])).logits[0, -1].softmax(-1)

@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks import scale_ledger
 from benchmarks.scale import measure_verify
-from rlavr_hpc.acquisition.chain import chain
-from rlavr_hpc.acquisition.ledger import FOLDER, Book, read_book
-from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.acquisition.ledger import FOLDER, LedgerState, read_ledger
+from rlavr_hpc.acquisition.ledger_lines import chain_line
 from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.run_folder import read_config
-from rlavr_hpc.spending.proof import prove
-from rlavr_hpc.types import Place
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.spending.verification import prove
+from rlavr_hpc.types import StepKey
 
 RECORDS = 30 * scale_ledger.LINES
 LABELS = 30 * scale_ledger.LABELS
@@ -67,12 +67,12 @@ def test_a_part_tells_seconds_memory_and_bytes_of_its_process(tmp_path: Path) ->
     assert figure.peak_mib > 10
 
 
-def in_full(book: Book, place: Place) -> tuple[int, int, dict[str, str], set[str]]:
+def in_full(book: LedgerState, step_key: StepKey) -> tuple[int, int, dict[str, str], set[str]]:
     """(asked, bought, labels, void) before a place, by a walk through everything."""
     pairs = [
         pair
         for key in sorted(book.purchases)
-        if key < (place.branch, place.step)
+        if key < (step_key.branch, step_key.step)
         for pair in book.purchases[key].items()
     ]
     labels = {prompt: p.answer for prompt, p in pairs if p.answer is not None}
@@ -82,25 +82,25 @@ def in_full(book: Book, place: Place) -> tuple[int, int, dict[str, str], set[str
 
 def test_the_past_is_right_in_whatever_order_places_are_asked_for(tmp_path: Path) -> None:
     scale_ledger.append(tmp_path, RECORDS)
-    book = read_book(tmp_path)
-    place = Place(seed=1, step=31)
+    book = read_ledger(tmp_path)
+    step_key = StepKey(seed=1, step=31)
     row = {"kind": "intent", "prompts": ["a", "b"], "quota": 2}
     for rows in ([row], [{"kind": "void", "prompt": "a", "cost": 0.0}]):
-        for line in chain(rows, place, head=book.head, number=book.lines):
+        for line in chain_line(rows, step_key, head=book.head, number=book.lines):
             book.enter(line, "here")
     for branch, step in ((0, 5), (0, 40), (0, 32), (0, 31), (0, 1), (1, 2), (0, 30)):
-        here = Place(seed=1, step=step, branch=branch)
+        here = StepKey(seed=1, step=step, branch=branch)
         asked, bought, labels, void = in_full(book, here)
         past = book.before(here)
         assert (past.asked, past.bought, past.void) == (asked, bought, void)
         assert {prompt: p.answer for prompt, p in past.labels.items()} == labels
         assert book.bought_until(here) == book.until(here).bought
-    book.before(Place(seed=1, step=40))
+    book.before(StepKey(seed=1, step=40))
     late = [{"kind": "commit", "prompt": "b", "label": "7", "cost": 1.0}]
-    for line in chain(late, place, head=book.head, number=book.lines):
+    for line in chain_line(late, step_key, head=book.head, number=book.lines):
         book.enter(line, "here")  # the open intent of a step that the past has taken in
-    assert book.before(Place(seed=1, step=40)).labels["b"].answer == "7"
-    assert book.asked_until(Place(seed=1, step=31)) == LABELS + 2
+    assert book.before(StepKey(seed=1, step=40)).labels["b"].answer == "7"
+    assert book.asked_until(StepKey(seed=1, step=31)) == LABELS + 2
 
 
 def test_measured_figures_of_the_document_are_those_of_the_results() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from rlavr_hpc.trainer.scoring_model import ScoringModel, Wanted
-from rlavr_hpc.trainer.sequences import Sequences, packed, padded
+from rlavr_hpc.trainer.policy.scoring_model import ScoringModel, ScoringOutputs
+from rlavr_hpc.trainer.policy.sequences import Sequences, packed, padded
 from rlavr_hpc.types import Sample
 
 CPU = torch.device("cpu")
@@ -25,20 +25,30 @@ def samples(seed: int = 1) -> list[Sample]:
 
     return [
         Sample(
-            key=("p", i), prompt_ids=ids(prompt), response_ids=ids(response),
-            sampler_logprobs=(0.0,) * response, advantage=1.0,
+            key=("p", i),
+            prompt_ids=ids(prompt),
+            response_ids=ids(response),
+            sampler_logprobs=(0.0,) * response,
+            advantage=1.0,
         )
         for i, (prompt, response) in enumerate(SHAPES)
-    ]  # fmt: skip
+    ]
 
 
 def model(kind: str, attention: str = "sdpa") -> ScoringModel:
     torch.manual_seed(0)
     settings: dict[str, Any] = {
-        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0,
-        "bos_token_id": 1, "eos_token_id": 2,
-    }  # fmt: skip
+        "vocab_size": 64,
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
     config = AutoConfig.for_model(kind, **settings)
     language_model = AutoModelForCausalLM.from_config(config, attn_implementation=attention)
     return ScoringModel(language_model, temperature=0.7, chunk=5)
@@ -48,7 +58,7 @@ def scores_and_slope(
     scorer: ScoringModel, sequences: Sequences
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     scorer.zero_grad()
-    scores = scorer(sequences, wanted=Wanted.everything)
+    scores = scorer(sequences, wanted=ScoringOutputs.everything)
     scorer(sequences)[0].sum().backward()
     slope = torch.cat([p.grad.flatten() for p in scorer.parameters() if p.grad is not None])
     return [column.detach() for column in scores], slope
@@ -83,8 +93,10 @@ def test_a_packed_sample_knows_nothing_of_its_neighbours() -> None:
 def test_a_padded_sample_knows_nothing_of_its_padding(attention: str) -> None:
     scorer = model("qwen2", attention)
     with torch.no_grad():
-        alone = scorer(padded(samples()[1:2], pad_id=0, device=CPU), wanted=Wanted.everything)
-        among = scorer(padded(samples(), pad_id=7, device=CPU), wanted=Wanted.everything)
+        alone = scorer(
+            padded(samples()[1:2], pad_id=0, device=CPU), wanted=ScoringOutputs.everything
+        )
+        among = scorer(padded(samples(), pad_id=7, device=CPU), wanted=ScoringOutputs.everything)
     for column in (0, 1, 2):
         torch.testing.assert_close(among[column][1:3], alone[column], atol=1e-5, rtol=1e-4)
     for column in (3, 4):
@@ -97,9 +109,9 @@ def test_states_alone_need_no_logits_and_are_those_of_a_whole_scoring(
     scorer = model("qwen3")
     rows = padded(samples(), pad_id=0, device=CPU)
     with torch.no_grad():
-        everything = scorer(rows, wanted=Wanted.everything)
+        everything = scorer(rows, wanted=ScoringOutputs.everything)
         monkeypatch.setattr(scorer.head, "forward", lambda *_, **__: pytest.fail("logits"))
-        states = scorer(rows, wanted=Wanted.states)
+        states = scorer(rows, wanted=ScoringOutputs.states)
     assert [len(column) for column in states] == [0, 0, 0, 4, 4]
     assert all(map(torch.equal, states[3:], everything[3:]))
 

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rlavr_hpc.config_algorithm import Advantage, AlgorithmConfig, LeaveOut, OverlongConfig
+from rlavr_hpc.config.algorithm import Advantage, AlgorithmConfig, LeaveOut, OverlongConfig
 from rlavr_hpc.learning.advantages import group_advantages
 from rlavr_hpc.learning.batch import make_mini_batches
-from rlavr_hpc.learning.draw import is_split, keep_split
-from rlavr_hpc.learning.shaping import Shaping
+from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups, is_informative
+from rlavr_hpc.learning.reward_shaping import Shaping
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import as_row
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.step_metrics import advantage_metrics
-from rlavr_hpc.trainer.micro_batches import MicroBatches
-from rlavr_hpc.types import Group, Signal
+from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
+from rlavr_hpc.types import Group, TrainingGroup
 from tests.support.groups import group, rollout
 
 
@@ -45,9 +45,13 @@ def test_a_penalty_grows_through_the_buffer_and_nowhere_else() -> None:
 
 
 def signal(
-    rewards: Sequence[float], *, name: str = "a", lengths: Sequence[int] | None = None,
-    cut: Sequence[int] = (), bought: bool = True,
-) -> Signal:  # fmt: skip
+    rewards: Sequence[float],
+    *,
+    name: str = "a",
+    lengths: Sequence[int] | None = None,
+    cut: Sequence[int] = (),
+    bought: bool = True,
+) -> TrainingGroup:
     """Of responses that are three tokens long; the limit ended those in `cut`."""
     sizes = lengths or [3] * len(rewards)
     plain = group(["1"] * len(rewards), name=name)
@@ -55,7 +59,7 @@ def signal(
         replace(r, token_ids=(7,) * n, logprobs=(-1.0,) * n, truncated=i in cut)
         for i, (r, n) in enumerate(zip(plain.rollouts, sizes, strict=True))
     )
-    return Signal(
+    return TrainingGroup(
         group=replace(plain, rollouts=rollouts), rewards=tuple(rewards), weight=1.0, bought=bought
     )
 
@@ -112,11 +116,15 @@ def test_the_record_tells_both_kinds_whatever_is_left_out() -> None:
 def test_a_prompt_is_passed_over_by_its_rewards_before_the_length_penalty() -> None:
     long = signal([1.0, 1.0], lengths=[4, 8])
     overlong = OverlongConfig(buffer=0.5)
-    [plain] = make_mini_batches([long], mini_batch=1, shaping=Shaping(
-        overlong=overlong, max_tokens=8))  # fmt: skip
+    [plain] = make_mini_batches(
+        [long], mini_batch=1, shaping=Shaping(overlong=overlong, max_tokens=8)
+    )
     assert [s.advantage for s in plain.samples] == pytest.approx([1.0, -1.0])
-    [left] = make_mini_batches([long], mini_batch=1, shaping=Shaping(
-        overlong=overlong, max_tokens=8, leave_out=LeaveOut.flat))  # fmt: skip
+    [left] = make_mini_batches(
+        [long],
+        mini_batch=1,
+        shaping=Shaping(overlong=overlong, max_tokens=8, leave_out=LeaveOut.flat),
+    )
     assert [(s.advantage, s.counted) for s in left.samples] == [(0.0, False)]
 
 
@@ -136,14 +144,15 @@ def test_an_update_of_which_nothing_is_left_has_a_response_that_counts_nowhere(
     keep_all: bool,
 ) -> None:
     shaping = Shaping(leave_out=LeaveOut.flat)
-    [batch] = make_mini_batches([FLAT["all wrong"]], mini_batch=1, keep_all=keep_all,
-                                shaping=shaping)  # fmt: skip
+    [batch] = make_mini_batches(
+        [FLAT["all wrong"]], mini_batch=1, keep_all=keep_all, shaping=shaping
+    )
     assert [(s.advantage, s.counted) for s in batch.samples] == [(0.0, False)]
     assert (batch.responses, batch.response_tokens) == (0, 0)
     micro = MicroBatches(
         algorithm=AlgorithmConfig(), ranks=2, packed=False, pad_id=0, device=torch.device("cpu")
     )
-    for share in micro.deal(batch.samples):
+    for share in micro.split(batch.samples):
         assert micro.counted(share[0]).tolist() == [0.0] * 3
         assert micro.tokens(share[0], None, reference=None).lengths_N.tolist() == [3]
 
@@ -157,7 +166,7 @@ SPLIT, AGREED, SILENT = ("1", "2"), ("1", "1"), (None, None)
 
 def test_a_vote_is_split_where_some_agree_with_it_and_some_do_not() -> None:
     drawn = groups(SPLIT, AGREED, SILENT, ("1", None))
-    assert [is_split(g) for g in drawn] == [True, False, False, True]
+    assert [is_informative(g) for g in drawn] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +177,9 @@ def test_a_step_goes_on_with_split_votes_in_order_and_fills_up_with_the_first_ot
     batch: int, kept: list[str]
 ) -> None:
     drawn = groups(AGREED, SPLIT, SILENT, AGREED, SPLIT)
-    assert [g.prompt.id for g in keep_split(drawn, batch=batch)] == kept
+    assert [g.prompt.id for g in filter_informative_groups(drawn, batch=batch)] == kept
 
 
 def test_without_a_larger_draw_all_prompts_stay_as_they_are() -> None:
     drawn = groups(AGREED, SPLIT, SILENT)
-    assert keep_split(drawn, batch=3) == drawn
+    assert filter_informative_groups(drawn, batch=3) == drawn

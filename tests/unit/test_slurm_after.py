@@ -7,21 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.after import Ended, classify, decide, failures_in_a_row
-from rlavr_hpc.cluster.slurm.stops import MARK, Cause, Stop, read_stops, write_stop
+from rlavr_hpc.cluster.slurm.job_end import EndedJob, classify, decide, failures_in_a_row
 from rlavr_hpc.cluster.topology import SlurmStart
-from rlavr_hpc.failures import Failure
+from rlavr_hpc.runs.failures import Failure
+from rlavr_hpc.runs.stops import MARK, Cause, Stop, read_stops, write_stop
 
 START = SlurmStart(job="7_3", restart=1, node="n1")
 RUNNING = {"JobState": "RUNNING", "Reason": "None", "Restarts": "1", "PreemptTime": "None"}
 LATER = "2026-11-23T20:00:00"
 
 
-def ended(code: int, *, finished: bool = False, now: float = 0.0, **job: str) -> Ended:
-    return Ended(
-        exit_code=code, finished=finished, start=START, job={**RUNNING, **job}, signal_seconds=20,
+def ended(code: int, *, finished: bool = False, now: float = 0.0, **job: str) -> EndedJob:
+    return EndedJob(
+        exit_code=code,
+        finished=finished,
+        start=START,
+        job={**RUNNING, **job},
+        signal_seconds=20,
         now=now,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def ended(code: int, *, finished: bool = False, now: float = 0.0, **job: str) ->
     ],
 )
 def test_the_cause_follows_from_what_slurm_says_and_the_exit_code(
-    told: Ended, cause: Cause
+    told: EndedJob, cause: Cause
 ) -> None:
     assert classify(told) is cause
 
@@ -65,15 +69,21 @@ def test_a_stop_close_to_the_end_of_the_job_is_the_time_limit() -> None:
 
 
 def test_a_job_that_slurm_no_longer_knows_is_judged_by_its_exit_code() -> None:
-    told = Ended(exit_code=1, finished=False, start=START, job={}, signal_seconds=20, now=0.0)
+    told = EndedJob(exit_code=1, finished=False, start=START, job={}, signal_seconds=20, now=0.0)
     assert classify(told) is Cause.crashed
 
 
 def stop(cause: Cause, *, checkpoint: int, failures: int = 0, job: str = "7_3") -> Stop:
     return Stop(
-        job=job, restart=0, cause=cause, again=True, exit_code=1, checkpoint=checkpoint,
-        failures=failures, time=1.0,
-    )  # fmt: skip
+        job=job,
+        restart=0,
+        cause=cause,
+        again=True,
+        exit_code=1,
+        checkpoint=checkpoint,
+        failures=failures,
+        time=1.0,
+    )
 
 
 @pytest.mark.parametrize(

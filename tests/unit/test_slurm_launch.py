@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.launcher import Job, write_plan
 from rlavr_hpc.cluster.slurm.launch import choose, for_site, freeze, states_by_name
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import Site
-from rlavr_hpc.cluster.slurm.states import RunState, State
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.io import write_record
-from rlavr_hpc.overview import waiting
-from rlavr_hpc.run_folder import open_run_folder, read_config
+from rlavr_hpc.overview import wait_for_end
+from rlavr_hpc.runs.folder import open_run_folder, read_config
+from rlavr_hpc.runs.states import RunState, State
+from rlavr_hpc.runs.sweep_plan import Job, write_plan
 from tests.support.configs import composed
 from tests.support.run_folders import beat, finish, make_plan
 
@@ -41,10 +41,23 @@ def job(folder: Path, config: RunConfig, *, begun: bool = True) -> Job:
 
 def seen(folder: Path, state: State, name: str | None = "7_0") -> RunState:
     return RunState(
-        run=folder, name="a", overrides=(), state=state, step=0, steps=None, eta_seconds=None,
-        labels_bought=None, labels_allowed=None, accuracy=None, risk=None, attempts=0, node=None,
-        job=name, reason="", heartbeat_age=None,
-    )  # fmt: skip
+        run=folder,
+        name="a",
+        overrides=(),
+        state=state,
+        step=0,
+        steps=None,
+        eta_seconds=None,
+        labels_bought=None,
+        labels_allowed=None,
+        accuracy=None,
+        risk=None,
+        attempts=0,
+        node=None,
+        job=name,
+        reason="",
+        heartbeat_age=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +184,7 @@ def test_waiting_goes_on_while_slurm_does_not_answer(
     threading.Timer(0.6, (tmp_path / "squeue").write_text, ["#!/bin/sh\nexit 0\n"]).start()
     threading.Timer(0.3, finish, [run]).start()
     begun = time.monotonic()
-    assert waiting.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
+    assert wait_for_end.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
     assert time.monotonic() - begun > 0.5, "not before Slurm had answered"
 
 
@@ -182,6 +195,6 @@ def test_waiting_ends_when_nothing_moves_any_more_and_tells_how_each_run_ended(
     [run] = make_plan(tmp_path / "s", "a1")
     beat(run, "running", time=time.time(), pid=os.getpid(), host=platform.node())
     threading.Timer(0.5, finish, [run]).start()
-    assert waiting.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
+    assert wait_for_end.wait([tmp_path / "s"], seconds=0.1) == [ExitCode.DONE]
     said = capsys.readouterr().out.splitlines()
     assert ["running" in said[0], "done" in said[-1], len(said)] == [True, True, 2]

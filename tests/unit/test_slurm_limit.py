@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.after import Ended, decide
-from rlavr_hpc.cluster.slurm.limit import BEFORE_SECONDS, seconds_left
-from rlavr_hpc.cluster.slurm.stops import Cause, Stop, read_stops, write_stop
+from rlavr_hpc.cluster.slurm.job_end import EndedJob, decide
+from rlavr_hpc.cluster.slurm.time_limit import BEFORE_SECONDS, seconds_left
 from rlavr_hpc.cluster.topology import SlurmStart
+from rlavr_hpc.runs.stops import Cause, Stop, read_stops, write_stop
 from tests.support.commands import command
 from tests.support.fake_slurm import FakeSlurm
 
@@ -33,9 +33,12 @@ def test_it_is_requeued_before_the_limit() -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        {"PreemptTime": END}, {"Restarts": "2"}, {"JobState": "COMPLETING"}, {"EndTime": "Unknown"},
+        {"PreemptTime": END},
+        {"Restarts": "2"},
+        {"JobState": "COMPLETING"},
+        {"EndTime": "Unknown"},
     ],
-)  # fmt: skip
+)
 def test_what_ends_otherwise_or_never_is_left_alone(told: dict[str, str]) -> None:
     assert seconds_left({**RUNNING, **told}, START, seconds(END) + 1) is None
 
@@ -49,12 +52,19 @@ def watched(run: Path, slurm: FakeSlurm, *, max_failures: int, **told: str) -> s
     said = {**RUNNING, **told}
     slurm.says("scontrol", " ".join(f"{key}={value}" for key, value in said.items()))
     done = command(
-        "rlavr_hpc.cluster.slurm.limit", str(run), "--max-failures", str(max_failures),
+        "rlavr_hpc.cluster.slurm.time_limit",
+        str(run),
+        "--max-failures",
+        str(max_failures),
         environment={
-            **slurm.environment, "SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7",
-            "SLURM_ARRAY_TASK_ID": "3", "SLURM_RESTART_COUNT": "1", "SLURMD_NODENAME": "n1",
+            **slurm.environment,
+            "SLURM_JOB_ID": "9",
+            "SLURM_ARRAY_JOB_ID": "7",
+            "SLURM_ARRAY_TASK_ID": "3",
+            "SLURM_RESTART_COUNT": "1",
+            "SLURMD_NODENAME": "n1",
         },
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -92,16 +102,21 @@ def test_a_start_that_has_ended_meanwhile_has_said_why(tmp_path: Path) -> None:
 
 
 def stop(cause: Cause, *, again: bool) -> Stop:
-    return Stop(job="7_3", restart=1, cause=cause, again=again, exit_code=143, checkpoint=-1,
-                failures=1)  # fmt: skip
+    return Stop(
+        job="7_3", restart=1, cause=cause, again=again, exit_code=143, checkpoint=-1, failures=1
+    )
 
 
 def concluded(run: Path, code: int, **job: str) -> Stop:
     """What the batch script says afterwards."""
-    ended = Ended(
-        exit_code=code, finished=code == 0, start=START, job={**RUNNING, **job}, signal_seconds=20,
+    ended = EndedJob(
+        exit_code=code,
+        finished=code == 0,
+        start=START,
+        job={**RUNNING, **job},
+        signal_seconds=20,
         now=time.time(),
-    )  # fmt: skip
+    )
     return decide(run, ended, None, max_failures=2)
 
 

@@ -12,18 +12,22 @@ import pytest
 
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
-from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED
-from rlavr_hpc.cluster.slurm.submissions import create_submission, submissions
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.runs.stops import WAIT_TO_BE_KILLED
+from rlavr_hpc.runs.submissions import create_submission, submissions
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
-        ("30", 1800), ("1:30", 90), ("2:00:05", 7205), ("1-2", 93600), ("1-02:03", 93780),
+        ("30", 1800),
+        ("1:30", 90),
+        ("2:00:05", 7205),
+        ("1-2", 93600),
+        ("1-02:03", 93780),
         ("1-00:00:01", 86401),
     ],
-)  # fmt: skip
+)
 def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
     assert seconds_of(text) == seconds
 
@@ -57,9 +61,12 @@ def test_a_time_that_yaml_read_as_a_number_is_minutes() -> None:
 
 def script(folder: Path, **given: Any) -> str:  # noqa: ANN401
     submission = create_submission(
-        folder, [folder / "a", folder / "b"], settings={}, code=folder / "code" / "1",
+        folder,
+        [folder / "a", folder / "b"],
+        settings={},
+        code=folder / "code" / "1",
         work_dir=folder,
-    )  # fmt: skip
+    )
     return make_script(submission, read_settings(given), name="study", lines=["export HF=1"])
 
 
@@ -67,14 +74,30 @@ def test_the_script_asks_for_what_the_settings_say_and_for_what_survival_needs(
     tmp_path: Path,
 ) -> None:
     text = script(
-        tmp_path, partition="gpu", nodes=2, tasks_per_node=4, gpus_per_node=4, mem_gb=1.5,
-        throttle=1, sbatch={"reservation": "tuesday"}, srun_args=["--mpi=none"],
-    )  # fmt: skip
+        tmp_path,
+        partition="gpu",
+        nodes=2,
+        tasks_per_node=4,
+        gpus_per_node=4,
+        mem_gb=1.5,
+        throttle=1,
+        sbatch={"reservation": "tuesday"},
+        srun_args=["--mpi=none"],
+    )
     for line in (
-        "--array=0-1%1", "--partition=gpu", "--nodes=2", "--ntasks-per-node=4",
-        "--gpus-per-node=4", "--mem=1536M", "--reservation=tuesday", "--requeue",
-        "--signal=USR2@120", "--open-mode=append", "--time=1:00:00", "--job-name=study",
-    ):  # fmt: skip
+        "--array=0-1%1",
+        "--partition=gpu",
+        "--nodes=2",
+        "--ntasks-per-node=4",
+        "--gpus-per-node=4",
+        "--mem=1536M",
+        "--reservation=tuesday",
+        "--requeue",
+        "--signal=USR2@120",
+        "--open-mode=append",
+        "--time=1:00:00",
+        "--job-name=study",
+    ):
         assert f"#SBATCH {line}\n" in text
     assert "--kill-on-bad-exit=1 --wait=60 --mpi=none" in text
     assert "wckey" not in text
@@ -88,7 +111,7 @@ def test_without_a_throttle_all_tasks_may_run(tmp_path: Path) -> None:
 def test_the_command_runs_in_a_container_and_the_bookkeeping_outside(tmp_path: Path) -> None:
     text = script(tmp_path, container="apptainer exec --nv image.sif", python="python3")
     assert ' apptainer exec --nv image.sif python3 -u -m rlavr_hpc.trainer "$RUN"\n' in text
-    after = f'\n{sys.executable} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code"'
+    after = f'\n{sys.executable} -m rlavr_hpc.cluster.slurm.job_end "$RUN" "$code"'
     assert after in text, "the image's Python is not there outside of it"
 
 
@@ -107,10 +130,13 @@ def test_a_process_beside_the_run_waits_for_the_time_limit_and_leaves_nothing_wh
     assert (done.returncode, done.stdout) == (128 + 15, "")
     now = [line.replace("3570", "0") for line in lines[begin : until + 1]]
     done = subprocess.run(
-        ["bash", "-euc", "\n".join(["RUN=r", *now, "wait $limit"])], capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
-    assert done.stdout == "-m rlavr_hpc.cluster.slurm.limit r --max-failures 4\n"
+        ["bash", "-euc", "\n".join(["RUN=r", *now, "wait $limit"])],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stdout == "-m rlavr_hpc.cluster.slurm.time_limit r --max-failures 4\n"
 
 
 @pytest.mark.parametrize("name", ["WANDB_API_KEY", "hf_token", "MY_SECRET", "DB_PASSWORD"])
@@ -127,9 +153,12 @@ def test_the_shell_finds_the_run_of_its_index_and_the_code_of_its_snapshot(tmp_p
     end = lines.index("code=$?")
     probe = [*lines[:end], lines[end + 1], 'echo "$RUN|$PYTHONPATH|$NOTE|$PWD"']
     done = subprocess.run(
-        ["bash", "-eu", "-c", "\n".join(probe)], capture_output=True, text=True, check=True,
+        ["bash", "-eu", "-c", "\n".join(probe)],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"SLURM_ARRAY_TASK_ID": "1", "SLURM_JOB_NODELIST": "n1", "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+    )
     told = done.stdout.splitlines()[-1]
     assert told == f"{folder}/b|{folder}/code/1:{folder}|it's|{folder}"
 
@@ -146,8 +175,10 @@ def test_a_requeued_start_waits_for_slurms_signal_if_that_has_not_come(
     body = [line for line in lines[end + 1 :] if not line.startswith("kill ")]
     done = subprocess.run(
         ["bash", "-uc", "\n".join([trap, *fakes, "RUN=r; code=75", *body])],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (75, "" if told else "waits\n")
 
 

@@ -15,11 +15,18 @@ from rlavr_hpc.cluster.topology import (
 )
 
 STEP = {
-    "SLURM_JOB_ID": "12", "SLURM_ARRAY_JOB_ID": "10", "SLURM_ARRAY_TASK_ID": "2",
-    "SLURM_STEP_ID": "0", "SLURM_STEP_NODELIST": "gpu[003-004]", "SLURM_PROCID": "3",
-    "SLURM_NTASKS": "4", "SLURM_LOCALID": "1", "SLURM_NNODES": "2", "SLURMD_NODENAME": "gpu004",
+    "SLURM_JOB_ID": "12",
+    "SLURM_ARRAY_JOB_ID": "10",
+    "SLURM_ARRAY_TASK_ID": "2",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "gpu[003-004]",
+    "SLURM_PROCID": "3",
+    "SLURM_NTASKS": "4",
+    "SLURM_LOCALID": "1",
+    "SLURM_NNODES": "2",
+    "SLURMD_NODENAME": "gpu004",
     "SLURM_CPUS_ON_NODE": "2",
-}  # fmt: skip
+}
 
 
 def test_an_array_task_is_named_by_array_and_index_and_not_by_its_own_id() -> None:

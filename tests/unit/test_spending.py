@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc import ledger
-from rlavr_hpc.config import RunConfig
-from rlavr_hpc.spending.folders import Found, find_runs
+from rlavr_hpc.commands import ledger
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.runs.find import FoundRecord, find_runs
 from rlavr_hpc.spending.spend import Entry, RunSpend, by_policy, report_steps
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 from tests.support.configs import composed
 from tests.support.ledgers import Worker, write_run
 
@@ -40,7 +40,7 @@ def made(configs: dict[str, RunConfig], tmp_path_factory: pytest.TempPathFactory
     write_run(sweep / "a1", configs["a1"], {1: ["p0", "p1"]}, {20: ["p2", "void3"]})
     write_run(sweep / "a2", configs["a2"], {5: ["p0"]})
     [worker] = write_run(sweep / "b1", configs["b1"], {10: ["p0", "p1", "p2", "p3"]})
-    worker.ledger.decide(Place(seed=1, step=11), ["p5"], quota=1)
+    worker.ledger.decide(StepKey(seed=1, step=11), ["p5"], quota=1)
     tell(sweep / "a1", state="running", step=20)
     tell(sweep / "a2", state="stopped", step=6)
     tell(sweep / "b1", state="running", step=10)
@@ -61,11 +61,13 @@ def tell(run_dir: Path, **status: object) -> None:
 def plan(sweep: Path, configs: dict[str, RunConfig]) -> None:
     runs = [
         {
-            "index": i, "run_id": name, "folder": f"elsewhere/s/{name}",
+            "index": i,
+            "run_id": name,
+            "folder": f"elsewhere/s/{name}",
             "overrides": [f"acquisition={c.acquisition.name}", f"seed={c.seed}", "steps=20"],
         }
         for i, (name, c) in enumerate(configs.items())
-    ]  # fmt: skip
+    ]
     (sweep / "sweep.json").write_text(json.dumps({"version": 1, "name": "s", "runs": runs}))
 
 
@@ -121,9 +123,13 @@ def test_the_same_comes_as_json(
     assert (first["allowed"], first["void"], first["open_intents"]) == (140, 1, 0)
     assert (last["status"], last["error"]) == ("not started", None)
     assert shown["policies"][1] == {
-        "acquisition": "random", "budget": 0.1, "runs": 2, "labels": 4, "cost": 4.0,
+        "acquisition": "random",
+        "budget": 0.1,
+        "runs": 2,
+        "labels": 4,
+        "cost": 4.0,
         "labels_per_run": 2.0,
-    }  # fmt: skip
+    }
     assert shown["over_time"]["steps"] == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]
 
 
@@ -189,10 +195,15 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
     code, text = call(monkeypatch, capsys, "verify", runs)
     assert code == 0
     assert [line.split(": ")[0] for line in text.splitlines()] == [
-        "lone", "s/a1", "s/a2", "s/b1", "s/c1",
-        "notes", "s/logs",
+        "lone",
+        "s/a1",
+        "s/a2",
+        "s/b1",
+        "s/c1",
+        "notes",
+        "s/logs",
         "5 runs, 4 valid, 1 not started",
-    ]  # fmt: skip
+    ]
     assert "notes: foreign: no run of its own is in it" in text
     assert " acquisition=random budget=0.1 seed=1 " in call(monkeypatch, capsys, "show", runs)[1]
 
@@ -283,7 +294,7 @@ def test_a_zombies_orphans_are_told_below_its_run(
     assert lines[at + 1].startswith("  ledger/2.jsonl: orphans: 3 lines, 2 labels for 2 behind")
     assert lines[at + 2].startswith("  metrics/2.jsonl: orphans: 1 lines behind the seal")
     [_, run, *_] = values(monkeypatch, capsys, "verify", sweep)["runs"]
-    assert [(left["file"], left["why"], left["labels"]) for left in run["leftovers"]] == [
+    assert [(left["file"], left["why"], left["labels"]) for left in run["uncounted_lines"]] == [
         ("ledger/2.jsonl", "late", 2),
         ("metrics/2.jsonl", "late", 0),
     ]
@@ -326,11 +337,21 @@ def test_more_than_a_few_runs_are_read_under_a_progress_bar(
 def spend(acquisition: str, step: int, by_step: dict[int, int]) -> Entry:
     bought = sum(by_step.values())
     run = RunSpend(
-        acquisition=acquisition, budget=0.2, seed=1, status="done", step=step, steps=step,
-        bought=bought, allowed=bought, void=0, cost=float(bought), open_intents=0, lines=0,
+        acquisition=acquisition,
+        budget=0.2,
+        seed=1,
+        status="done",
+        step=step,
+        steps=step,
+        bought=bought,
+        allowed=bought,
+        void=0,
+        cost=float(bought),
+        open_intents=0,
+        lines=0,
         by_step=by_step,
-    )  # fmt: skip
-    return Entry(found=Found(folder=Path(), name=acquisition), spend=run)
+    )
+    return Entry(found=FoundRecord(folder=Path(), name=acquisition), spend=run)
 
 
 @pytest.mark.parametrize(

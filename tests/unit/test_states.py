@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.cases import State, expand_nodes
-from rlavr_hpc.cluster.slurm.commands import QueuedJob
-from rlavr_hpc.cluster.slurm.found_runs import find_runs
-from rlavr_hpc.cluster.slurm.states import RunState, states
-from rlavr_hpc.cluster.slurm.stops import MARK, Cause, read_stops
-from rlavr_hpc.cluster.slurm.submissions import read_submission
-from rlavr_hpc.cluster.slurm.waiting import why_waiting
+from rlavr_hpc.runs.found_runs import find_runs
+from rlavr_hpc.runs.queue_reasons import why_waiting
+from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.state_types import State, expand_nodes
+from rlavr_hpc.runs.states import RunState, states
+from rlavr_hpc.runs.stops import MARK, Cause, read_stops
+from rlavr_hpc.runs.submissions import read_submission
 from tests.support.run_folders import (
     NODE,
     NOW,
@@ -96,9 +96,13 @@ def test_a_job_without_any_heartbeat_is_stalled_after_fifteen_minutes(
 
 @pytest.mark.parametrize(
     ("pace", "age", "expected"),
-    [(2.0, 590, State.running), (2.0, 610, State.stalled), (100.0, 990, State.running),
-     (100.0, 1010, State.stalled)],
-)  # fmt: skip
+    [
+        (2.0, 590, State.running),
+        (2.0, 610, State.stalled),
+        (100.0, 990, State.running),
+        (100.0, 1010, State.stalled),
+    ],
+)
 def test_a_run_that_is_silent_for_ten_steps_and_ten_minutes_is_stalled(
     run: Path, pace: float, age: float, expected: State
 ) -> None:
@@ -181,9 +185,12 @@ def test_slow_steps_keep_a_heartbeat_fresh_for_longer(run: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "nodes"),
-    [("n1", {"n1"}), ("n[1-2,4],m07", {"n1", "n2", "n4", "m07"}),
-     ("a[08-10]", {"a08", "a09", "a10"})],
-)  # fmt: skip
+    [
+        ("n1", {"n1"}),
+        ("n[1-2,4],m07", {"n1", "n2", "n4", "m07"}),
+        ("a[08-10]", {"a08", "a09", "a10"}),
+    ],
+)
 def test_slurms_short_form_of_nodes_is_read(text: str, nodes: set[str]) -> None:
     assert expand_nodes(text) == nodes
 
@@ -211,10 +218,15 @@ def test_a_finished_run_of_which_more_steps_are_planned_is_planned(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("cause", "expected"),
-    [(Cause.crashed, State.failed), (Cause.mistake, State.failed),
-     (Cause.cancelled, State.cancelled), (Cause.signalled, State.stopped),
-     (Cause.early_warning, State.stopped), (Cause.preempted, State.stopped)],
-)  # fmt: skip
+    [
+        (Cause.crashed, State.failed),
+        (Cause.mistake, State.failed),
+        (Cause.cancelled, State.cancelled),
+        (Cause.signalled, State.stopped),
+        (Cause.early_warning, State.stopped),
+        (Cause.preempted, State.stopped),
+    ],
+)
 def test_a_run_without_a_job_is_what_its_last_stop_says(
     run: Path, cause: Cause, expected: State
 ) -> None:
@@ -343,8 +355,9 @@ def test_only_differing_overrides_tell_runs_apart(tmp_path: Path) -> None:
     make_plan(tmp_path / "s", "a1", "a2")
     told = states(tmp_path, queue=QUIET, now=NOW)
     assert [(run.name, run.overrides) for run in told] == [
-        ("s/a1", ("seed=0",)), ("s/a2", ("seed=1",)),
-    ]  # fmt: skip
+        ("s/a1", ("seed=0",)),
+        ("s/a2", ("seed=1",)),
+    ]
 
 
 # --- without Slurm ------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from rlavr_hpc.telemetry.step_metrics import (
     trained_tokens,
     update_metrics,
 )
-from rlavr_hpc.types import Group, Rollout, Signal, Vote
+from rlavr_hpc.types import Group, Rollout, TrainingGroup, Vote
 from tests.support.groups import group, prompt, rollout
 from tests.support.updates import update_of
 
@@ -102,14 +102,24 @@ def test_the_repeating_share_is_over_all_responses() -> None:
     assert row[names.COLLAPSE_REPETITION] == 0.25
 
 
-def signals() -> list[Signal]:
+def signals() -> list[TrainingGroup]:
     return [
-        Signal(group=group(["1", "2", "3", "4"], name="a"), rewards=(1.0, 0.0, 0.0, 0.0),
-               weight=1.0, bought=True),
-        Signal(group=group(["1", "1", "3", "4"], name="b"), rewards=(1.0, 1.0, 0.0, 0.0),
-               weight=0.5, bought=False),
-        Signal(group=group(["1"] * 4, name="c"), rewards=(1.0,) * 4, weight=0.25, bought=False),
-    ]  # fmt: skip
+        TrainingGroup(
+            group=group(["1", "2", "3", "4"], name="a"),
+            rewards=(1.0, 0.0, 0.0, 0.0),
+            weight=1.0,
+            bought=True,
+        ),
+        TrainingGroup(
+            group=group(["1", "1", "3", "4"], name="b"),
+            rewards=(1.0, 1.0, 0.0, 0.0),
+            weight=0.5,
+            bought=False,
+        ),
+        TrainingGroup(
+            group=group(["1"] * 4, name="c"), rewards=(1.0,) * 4, weight=0.25, bought=False
+        ),
+    ]
 
 
 def test_rewards_are_spread_inside_groups_and_votes_have_a_weight() -> None:
@@ -164,9 +174,10 @@ def test_rates_divide_the_work_by_the_time_it_took() -> None:
     assert generated == (90, 60)
     assert trained_tokens(batches) == 8 * (2 + 3)
     timed = {
-        names.TIME_STEP: Mean(10.0), names.time_name("generate"): Mean(4.0),
+        names.TIME_STEP: Mean(10.0),
+        names.time_name("generate"): Mean(4.0),
         names.time_name("train"): Mean(2.0),
-    }  # fmt: skip
+    }
     work = Work(generated=generated, responses=5, trained=40, ranks=3)
     assert as_row(rate_metrics(work, timed)) == {
         names.PERF_TOKENS_PER_SECOND: 15.0,

@@ -29,9 +29,11 @@ hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes in C, not to be in
 def start() -> subprocess.Popen[str]:
     child = subprocess.Popen(
         [sys.executable, "-c", BUSY],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
     return child
@@ -75,28 +77,28 @@ def test_work_goes_on_while_it_and_a_checkpoint_fit_before_the_kill() -> None:
         clock[0] += 20.0
     with deadline.work("step"):  # from 120 on, until 140 as usual
         clock[0] = 125.0
-        assert not deadline.hopeless()
+        assert not deadline.out_of_time()
         deadline.stop = flagged(at=115.0)  # killed at 145; 140 + 2 x 2 fits
-        assert not deadline.hopeless()
+        assert not deadline.out_of_time()
         deadline.stop = flagged(at=113.0)
-        assert deadline.hopeless()
+        assert deadline.out_of_time()
     deadline.stop = flagged(at=115.0)
     with deadline.work("evaluation"):  # nobody knows how long
         clock[0] = 140.9
-        assert not deadline.hopeless()
+        assert not deadline.out_of_time()
         clock[0] = 141.1
-        assert deadline.hopeless()
+        assert deadline.out_of_time()
 
 
-@pytest.mark.parametrize(("number", "hopeless"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)])
+@pytest.mark.parametrize(("number", "out_of_time"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)])
 def test_the_warning_before_a_time_limit_leaves_more_time_than_a_preemption(
-    number: signal.Signals, hopeless: bool
+    number: signal.Signals, out_of_time: bool
 ) -> None:
     stop = StopFlag()
     stop.note(number)
     stop.at = 100.0
     deadline = Deadline(stop=stop, grace=10.0, warning=90.0, now=lambda: 120.0)
-    assert deadline.hopeless() == hopeless
+    assert deadline.out_of_time() == out_of_time
 
 
 def test_global_generators_go_on_from_where_they_were() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.acquisition.gap import true_gap
+from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
-from rlavr_hpc.telemetry.collapse import collapse_onset
+from rlavr_hpc.telemetry.collapse.definition import collapse_onset
 from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
-from rlavr_hpc.telemetry.step_metrics import Spend, Update, label_metrics, update_metrics
-from rlavr_hpc.types import Choice, Label, Lesson, Place, Signal
+from rlavr_hpc.telemetry.step_metrics import StepSpend, Update, label_metrics, update_metrics
+from rlavr_hpc.types import Label, LabelledGroup, Selection, StepKey, TrainingGroup
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 
@@ -51,7 +51,9 @@ def test_group_metrics_describe_votes_without_labels() -> None:
         group(["2", "2", "2"], name="q"),
         group([None] * 3, name="r"),
     ]
-    signals = [Signal(group=g, rewards=(1.0, 0.0, 0.0), weight=1.0, bought=False) for g in groups]
+    signals = [
+        TrainingGroup(group=g, rewards=(1.0, 0.0, 0.0), weight=1.0, bought=False) for g in groups
+    ]
     row = as_row(group_metrics(groups, signals))
     assert row[names.COLLAPSE_MAJORITY_RATIO] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert row[names.COLLAPSE_UNPARSABLE] == pytest.approx(4 / 9)
@@ -63,9 +65,17 @@ def test_group_metrics_describe_votes_without_labels() -> None:
 
 def test_update_sums_become_means_over_tokens() -> None:
     sums = dict.fromkeys(
-        ("entropy", "clip_low", "clip_high", "update_kl", "sampler_gap", "sampler_kl",
-         "sampler_truncated"), 2.0,
-    )  # fmt: skip
+        (
+            "entropy",
+            "clip_low",
+            "clip_high",
+            "update_kl",
+            "sampler_gap",
+            "sampler_kl",
+            "sampler_truncated",
+        ),
+        2.0,
+    )
     sums |= {"tokens": 4.0, "loss": 0.3, "sampler_ratio": 4.0, "sampler_ratio_squared": 4.0}
     update = Update(sums=sums, grad_norm=1.5, lr=0.01, rank_tokens=(4,))
     row = as_row(update_metrics(update))
@@ -75,9 +85,9 @@ def test_update_sums_become_means_over_tokens() -> None:
 
 def test_the_audit_measures_what_only_labels_can_tell() -> None:
     verdicts = {"p1": (True, True, False), "q": (False, False, True)}
-    audit = Audit(judge=lambda _groups, _place: verdicts, gap=true_gap)
+    audit = Audit(judge=lambda _groups, _step_key: verdicts, gap=true_cag)
     groups = [group(["1", "1", "2"]), group(["1", "1", "9"], name="q"), group(["4"], name="none")]
-    row = as_row(audit.measure(groups, PLACE, choice=Choice(wanted=()), quota=1))
+    row = as_row(audit.measure(groups, PLACE, selection=Selection(selected=()), quota=1))
     assert row == {
         names.ORACLE_VOTE_ACCURACY: 0.5,
         names.ORACLE_TRUE_REWARD: 0.5,
@@ -92,28 +102,35 @@ def test_a_step_done_again_is_read_from_the_later_attempt(tmp_path: Path) -> Non
         begin_attempt(tmp_path, resumed_from=0)
         file = MetricsFile(tmp_path, number, fence=lambda: None)
         for step, value in enumerate(values, start=number):
-            file.write(Place(seed=1, step=step), {"x": Mean(value)})
+            file.write(StepKey(seed=1, step=step), {"x": Mean(value)})
     rows = [(row["step"], row["attempt"], row["x"]) for row in read_metrics(tmp_path)]
     assert rows == [(1, 1, 1.0), (2, 2, 20.0), (3, 1, 3.0)]
 
 
 def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     votes = {
-        "a": ["1", "1", "1", "2"], "b": ["1", "1", "1", "2"], "c": ["1", "1", "2", "3"],
-        "d": ["1", "1", "2", "3"], "e": ["1", "2", "3", "4"],
-    }  # fmt: skip
+        "a": ["1", "1", "1", "2"],
+        "b": ["1", "1", "1", "2"],
+        "c": ["1", "1", "2", "3"],
+        "d": ["1", "1", "2", "3"],
+        "e": ["1", "2", "3", "4"],
+    }
     verdicts = {
-        "a": (True, True, True, False), "b": (False, False, False, True),
-        "c": (False, False, True, False), "d": (True, True, False, False),
+        "a": (True, True, True, False),
+        "b": (False, False, False, True),
+        "c": (False, False, True, False),
+        "d": (True, True, False, False),
         "e": (False, False, False, False),
-    }  # fmt: skip
+    }
     groups = [group(answers, name=name) for name, answers in votes.items()]
-    choice = Choice(
-        wanted=("c", "e"), gate=("a", "c"), trusted=("a",),
+    selection = Selection(
+        selected=("c", "e"),
+        gate=("a", "c"),
+        trusted=("a",),
         correct_elsewhere={"a": 3, "b": 1, "c": 0, "d": 0, "e": 0},
-    )  # fmt: skip
-    audit = Audit(judge=lambda _groups, _place: verdicts, gap=true_gap)
-    row = as_row(audit.measure(groups, PLACE, choice=choice, quota=2))
+    )
+    audit = Audit(judge=lambda _groups, _step_key: verdicts, gap=true_cag)
+    row = as_row(audit.measure(groups, PLACE, selection=selection, quota=2))
     assert row[names.ORACLE_TRUSTED_PRECISION] == 1.0
     assert row[names.ORACLE_GATE_PRECISION] == 0.5  # a is right, c is not
     assert row[names.ORACLE_GATE_RECALL] == 0.5  # of a and d
@@ -123,22 +140,22 @@ def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     # gaps: b largest, then c, just inside; e's vote is wrong and nothing is right: sqrt(4)
     assert row[names.ORACLE_AIM] == 0.5
     owned = replace(
-        choice, wanted=("e",), scores={"a": 1.0, "e": 2.0}
+        selection, selected=("e",), scores={"a": 1.0, "e": 2.0}
     )  # b, c and d are not on offer
-    offered = as_row(audit.measure(groups, PLACE, choice=owned, quota=1))
+    offered = as_row(audit.measure(groups, PLACE, selection=owned, quota=1))
     assert offered[names.ORACLE_AIM] == 1.0
 
 
 def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
-    wasted, useful, hopeless = (group(["1", "1", "2", "3"], name=n) for n in "abc")
+    wasted, useful, out_of_time = (group(["1", "1", "2", "3"], name=n) for n in "abc")
     lessons = [
-        Lesson(group=wasted, correct=(True, True, False, False)),
-        Lesson(group=useful, correct=(False, False, True, False)),
-        Lesson(group=hopeless, correct=(False,) * 4),
+        LabelledGroup(group=wasted, correct=(True, True, False, False)),
+        LabelledGroup(group=useful, correct=(False, False, True, False)),
+        LabelledGroup(group=out_of_time, correct=(False,) * 4),
     ]
     labels = {n: Label(prompt_id=n, answer="x", cost=1.0) for n in "abc"}
     labels["old"] = Label(prompt_id="old", answer="x", cost=0.0, reused=True)
-    spend = Spend(quota=5, void=1, total=7, asked=9, cap=12)
+    spend = StepSpend(quota=5, void=1, total=7, asked=9, cap=12)
     row = as_row(label_metrics(labels, lessons, spend))
     assert (row[names.LABELS_BOUGHT], row[names.LABELS_REUSED], row[names.LABELS_TOTAL]) == (
         3,

@@ -10,8 +10,8 @@ import yaml
 
 from rlavr_hpc.answers.tasks import TASKS
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.evaluation.options import Options
-from rlavr_hpc.evaluation.subject import ModelSubject, RunSubject, find_subject, settings_of
+from rlavr_hpc.evaluation.evaluated_model import ModelSubject, RunSubject, find_subject, settings_of
+from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.test_sets import (
     FOLDER,
     ProblemSet,
@@ -24,8 +24,8 @@ from tests.support.configs import composed
 MODEL = ModelSubject(path="some/model")
 
 
-def options(*on: str, data_dir: Path = Path(), **given: Any) -> Options:  # noqa: ANN401
-    return Options(model="some/model", on=on, data_dir=data_dir, **given)
+def options(*on: str, data_dir: Path = Path(), **given: Any) -> EvaluationOptions:  # noqa: ANN401
+    return EvaluationOptions(model="some/model", on=on, data_dir=data_dir, **given)
 
 
 def write(path: Path, rows: Sequence[object]) -> Path:

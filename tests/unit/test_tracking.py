@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.attempts import Attempt
 from rlavr_hpc.errors import ExitCode
-from rlavr_hpc.telemetry.examples import Example, ExamplesFile, choose_examples
+from rlavr_hpc.runs.attempts import Attempt
+from rlavr_hpc.telemetry.examples.record import Example, ExamplesFile, choose_examples
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb_files import read_wandb_file, wandb_files
-from rlavr_hpc.telemetry.wandb_rows import first_indices
-from rlavr_hpc.telemetry.wandb_run import Attachment, Dashboard, DashboardRun, Outcome
-from rlavr_hpc.telemetry.wandb_sink import WandbSink
-from rlavr_hpc.types import Place, Signal
+from rlavr_hpc.telemetry.wandb.connection import Attachment, Dashboard, DashboardRun, RunOutcome
+from rlavr_hpc.telemetry.wandb.files import read_wandb_file, wandb_files
+from rlavr_hpc.telemetry.wandb.rows import first_indices
+from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.types import StepKey, TrainingGroup
 from tests.support.attempts import begin_attempt
 from tests.support.commands import REPOSITORY
 from tests.support.groups import group
@@ -62,10 +62,10 @@ class Writer:
         self.branch, self.sink = attempt.branch, sink
 
     def step(self, step: int, *, value: float, shown: bool = True) -> None:
-        place = Place(seed=1, step=step, branch=self.branch)
-        values = self.record.write(place, {"x": Mean(value)})
+        step_key = StepKey(seed=1, step=step, branch=self.branch)
+        values = self.record.write(step_key, {"x": Mean(value)})
         if shown:
-            self.sink.write(place, values)
+            self.sink.write(step_key, values)
 
 
 def begin(
@@ -129,9 +129,9 @@ def test_what_was_rolled_back_stays_on_the_dashboard_and_what_follows_is_not_dro
 
 def example(step: int, *, attempt: int, answer: str = "3") -> Example:
     """Of a prompt without a label."""
-    given = Signal(group=group([answer, "4"]), rewards=(1.0, 0.0), weight=1.0, bought=False)
+    given = TrainingGroup(group=group([answer, "4"]), rewards=(1.0, 0.0), weight=1.0, bought=False)
     [made] = choose_examples(
-        [given], {}, place=Place(seed=1, step=step), attempt=attempt, prompts=1
+        [given], {}, step_key=StepKey(seed=1, step=step), attempt=attempt, prompts=1
     )
     return made
 
@@ -158,8 +158,10 @@ def test_a_steps_examples_stand_with_its_row_once_also_when_it_was_done_again(
     second.sink.close(ExitCode.DONE)
     # step 1 was shown without a table, step 2 comes from the record of either attempt
     assert {step: table.rows[0][14] for step, table in server.tables.items()} == {
-        0: "3", 2: "3", 3: "5",
-    }  # fmt: skip
+        0: "3",
+        2: "3",
+        3: "5",
+    }
 
 
 def test_damaged_examples_cost_the_dashboard_its_tables_and_no_row(
@@ -181,7 +183,7 @@ def test_what_an_attempt_leaves_besides_its_rows_is_stored_when_it_ends(tmp_path
     writer = begin(tmp_path, server)
     writer.step(0, value=1.0)
     writer.sink.close(
-        ExitCode.STOPPED, lambda: Outcome(attachments=(spend,), summary={"summary/steps": 1})
+        ExitCode.STOPPED, lambda: RunOutcome(attachments=(spend,), summary={"summary/steps": 1})
     )
     assert (server.attached, server.summary) == ([spend], {"summary/steps": 1})
     assert server.ends == ["preempting", "finish 75"]
@@ -190,7 +192,7 @@ def test_what_an_attempt_leaves_besides_its_rows_is_stored_when_it_ends(tmp_path
 def test_an_outcome_that_cannot_be_made_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def outcome() -> Outcome:
+    def outcome() -> RunOutcome:
         raise FileNotFoundError("config.yaml")
 
     writer = begin(tmp_path, Server())
@@ -226,7 +228,7 @@ def test_a_hanging_dashboard_delays_no_step_and_costs_a_stop_only_its_patience(
     sink = WandbSink(tmp_path, DASHBOARD, attempt, start=hang, patience=0.2)
     begun = time.monotonic()
     for step in range(100):
-        sink.write(Place(seed=1, step=step), {"x": 1.0})
+        sink.write(StepKey(seed=1, step=step), {"x": 1.0})
     assert time.monotonic() - begun < 0.2
     with caplog.at_level(logging.WARNING):
         sink.close(ExitCode.STOPPED)
@@ -245,7 +247,7 @@ def test_a_dashboard_that_cannot_be_reached_is_said_once_and_stops_nothing(
     sink = WandbSink(tmp_path, DASHBOARD, attempt, start=refuse)
     with caplog.at_level(logging.WARNING):
         for step in range(3):
-            sink.write(Place(seed=1, step=step), {"x": 1.0})
+            sink.write(StepKey(seed=1, step=step), {"x": 1.0})
         sink.close(ExitCode.DONE)
     assert [record.getMessage() for record in caplog.records] == [
         "the wandb mirror stops (PermissionError: no API key); the run goes on"
@@ -332,10 +334,15 @@ def test_attempts_are_taken_in_order_of_their_start(tmp_path: Path) -> None:
 def sync(fakes: Path, *arguments: str) -> tuple[int, str, str]:
     """Run the command; what is typed at it must not reach wandb."""
     done = subprocess.run(
-        [sys.executable, "-m", "rlavr_hpc.track", "sync", *arguments], input="typed", text=True,
-        capture_output=True, check=False, cwd=REPOSITORY, timeout=60,
+        [sys.executable, "-m", "rlavr_hpc.commands.track", "sync", *arguments],
+        input="typed",
+        text=True,
+        capture_output=True,
+        check=False,
+        cwd=REPOSITORY,
+        timeout=60,
         env={**os.environ, "PYTHONPATH": str(fakes)},
-    )  # fmt: skip
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -346,8 +353,9 @@ def test_a_runs_attempts_are_sent_in_order_in_one_call_and_only_once(tmp_path: P
             write_attempt(tmp_path / run, stamp)
     code, said, _ = sync(fakes, str(tmp_path / "s"))
     assert (code, said.splitlines()) == (
-        0, [f"{tmp_path}/s/a: attempts: 2 sent", f"{tmp_path}/s/b: attempts: 1 sent"],
-    )  # fmt: skip
+        0,
+        [f"{tmp_path}/s/a: attempts: 2 sent", f"{tmp_path}/s/b: attempts: 1 sent"],
+    )
     sent = [[name[12:20] for name, _ in call] for call in calls(fakes)]
     assert sent == [["20260101", "20260102"], ["20260103"]]
     code, said, _ = sync(fakes, str(tmp_path / "s"))

@@ -25,8 +25,11 @@ def figures(**seconds: float) -> Figures:
 def test_each_side_counts_in_its_faster_number_format() -> None:
     found = ratios(figures(trl_float32=3.0, trl_bfloat16=4.0, care_hf_float32=0.5))
     assert found == {
-        ("care", "hf"): 6.0, ("care", "vllm"): 3.0, ("full", "hf"): 3.0, ("full", "vllm"): 3.0,
-    }  # fmt: skip
+        ("care", "hf"): 6.0,
+        ("care", "vllm"): 3.0,
+        ("full", "hf"): 3.0,
+        ("full", "vllm"): 3.0,
+    }
 
 
 def test_the_better_engine_decides_and_both_policies_must_reach_the_target() -> None:

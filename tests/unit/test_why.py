@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.states import states
-from rlavr_hpc.cluster.slurm.stops import MARK, Cause
-from rlavr_hpc.overview.causes import Why, explain
-from rlavr_hpc.overview.clues import find_clues, first_rank, signal_in_words, signal_of
-from rlavr_hpc.why import in_words
+from rlavr_hpc.commands.why import in_words
+from rlavr_hpc.overview.error_signatures import (
+    first_rank,
+    match_signatures,
+    signal_in_words,
+    signal_of,
+)
+from rlavr_hpc.overview.failure_causes import FailureCause, explain
+from rlavr_hpc.runs.states import states
+from rlavr_hpc.runs.stops import MARK, Cause
 from tests.support.commands import command
 from tests.support.fake_slurm import FakeSlurm
 from tests.support.run_folders import NOW, beat, fail, make_plan, queued, stop, submit
@@ -35,12 +40,12 @@ def log(run: Path, text: str, *, rank: int | None = None) -> None:
     (run.parent / f"slurm/1/log/12_0{end}").write_text(text)
 
 
-def why(run: Path, *, job_state: str = "") -> Why:
+def why(run: Path, *, job_state: str = "") -> FailureCause:
     [state] = states(run, queue=(), now=NOW)
     return explain(state, job_state=job_state)
 
 
-def names(found: Why) -> list[str]:
+def names(found: FailureCause) -> list[str]:
     return [clue.name for clue in found.clues]
 
 
@@ -52,7 +57,7 @@ def test_the_rank_that_failed_first_is_told_with_its_traceback(run: Path) -> Non
     text = "\n".join(in_words(why(run), "s/a1"))
     assert "rank 1 on n7 failed first: ValueError: no luck\n  Traceback:\n    line 3" in text
     assert "Connection closed" not in text
-    assert "next: python -m rlavr_hpc.retry s/a1" in text
+    assert "next: rlavr retry s/a1" in text
 
 
 def test_failures_of_earlier_starts_have_been_got_over(run: Path) -> None:
@@ -89,22 +94,27 @@ def test_failures_of_earlier_starts_have_been_got_over(run: Path) -> None:
         ("OSError: [Errno 116] Stale file handle", "stale"),
         ("ValueError: a step of 64 prompts, accuracy 0.5 of memory", None),
     ],
-)  # fmt: skip
+)
 def test_known_troubles_are_known_by_their_marks(text: str, name: str | None) -> None:
-    assert [clue.name for clue in find_clues([text])] == ([] if name is None else [name])
+    assert [clue.name for clue in match_signatures([text])] == ([] if name is None else [name])
 
 
 @pytest.mark.parametrize("code", [137, -9])
 def test_a_kill_without_a_mark_is_most_often_memory(code: int) -> None:
-    assert [clue.name for clue in find_clues([""], exit_code=code)] == ["killed"]
-    assert [clue.name for clue in find_clues(["oom_kill"], exit_code=code)] == ["memory"]
+    assert [clue.name for clue in match_signatures([""], exit_code=code)] == ["killed"]
+    assert [clue.name for clue in match_signatures(["oom_kill"], exit_code=code)] == ["memory"]
 
 
 @pytest.mark.parametrize(
     ("code", "number", "words"),
-    [(143, 15, "signal 15, SIGTERM"), (-9, 9, "signal 9, SIGKILL"), (1, None, ""), (0, None, ""),
-     (255, None, "")],
-)  # fmt: skip
+    [
+        (143, 15, "signal 15, SIGTERM"),
+        (-9, 9, "signal 9, SIGKILL"),
+        (1, None, ""),
+        (0, None, ""),
+        (255, None, ""),
+    ],
+)
 def test_exit_codes_tell_of_signals(code: int, number: int | None, words: str) -> None:
     assert (signal_of(code), signal_in_words(code)) == (number, words)
 
@@ -184,7 +194,7 @@ def test_the_command_says_that_a_healthy_run_is_well(run: Path, tmp_path: Path) 
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.has(queued("12_0", "RUNNING"))
     beat(run, time=time.time())
-    done = command("rlavr_hpc.why", str(run), environment=slurm.environment)
+    done = command("rlavr_hpc.commands.why", str(run), environment=slurm.environment)
     assert done.returncode == 0
     assert "it is well, at step 30 of 150" in done.stdout
 
@@ -193,16 +203,16 @@ def test_the_command_says_why_a_job_waits_and_gives_json(run: Path, tmp_path: Pa
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.has(queued("12_0", reason="BeginTime"))
     stop(run, Cause.preempted, again=True, message="preempted at step 30")
-    done = command("rlavr_hpc.why", str(run), "--json", environment=slurm.environment)
+    done = command("rlavr_hpc.commands.why", str(run), "--json", environment=slurm.environment)
     told = json.loads(done.stdout)
     assert (told["run"]["state"], told["cause"]) == ("preempted", "preempted")
-    assert told["next"] == [f"python -m rlavr_hpc.kick {run}"]
+    assert told["next"] == [f"rlavr start-now {run}"]
 
 
 def test_one_run_must_be_named(tmp_path: Path) -> None:
     make_plan(tmp_path / "s", "a1", "a2")
     done = command(
-        "rlavr_hpc.why", str(tmp_path), environment=FakeSlurm(tmp_path / "b").environment
+        "rlavr_hpc.commands.why", str(tmp_path), environment=FakeSlurm(tmp_path / "b").environment
     )
     assert done.returncode == 2
     assert "holds 2 runs; name one: s/a1, s/a2" in done.stderr
@@ -212,6 +222,6 @@ def test_what_slurm_remembers_of_the_job_is_asked(run: Path, tmp_path: Path) -> 
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.says("scontrol", "JobId=13 ArrayJobId=12 JobState=OUT_OF_MEMORY Reason=OutOfMemory\n")
     stop(run, Cause.crashed, exit_code=137)
-    done = command("rlavr_hpc.why", str(run), environment=slurm.environment)
+    done = command("rlavr_hpc.commands.why", str(run), environment=slurm.environment)
     assert "looks like: the memory that the job asked for was used up" in done.stdout
     assert "scontrol show job -o 12_0" in slurm.asked

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.trainer.zero_shards import reshard, whole_weights
+from rlavr_hpc.trainer.checkpoint.zero_shards import reshard, whole_weights
 
 SHAPES = OrderedDict(
     {"language_model.a": (5,), "language_model.b": (2, 2), "language_model.c": (7,)}
 )
-VALUES = {name: torch.arange(10.0 * n, 10.0 * n + torch.Size(shape).numel())
-          for n, (name, shape) in enumerate(SHAPES.items(), start=1)}  # fmt: skip
+VALUES = {
+    name: torch.arange(10.0 * n, 10.0 * n + torch.Size(shape).numel())
+    for n, (name, shape) in enumerate(SHAPES.items(), start=1)
+}
 
 
 def pieces(rank: int, ranks: int, factor: float) -> list[torch.Tensor]:
@@ -46,11 +48,14 @@ def write(folder: Path, ranks: int) -> Path:
             for index, (m, v) in enumerate(zip(first, second, strict=True))
         }
         optimizer = {
-            "partition_count": ranks, "fp32_flat_groups": weights, "overflow": False,
+            "partition_count": ranks,
+            "fp32_flat_groups": weights,
+            "overflow": False,
             "optimizer_state_dict": {
-                "state": states, "param_groups": [{"lr": 0.1, "params": [0, 1]}],
+                "state": states,
+                "param_groups": [{"lr": 0.1, "params": [0, 1]}],
             },
-        }  # fmt: skip
+        }
         torch.save(model, folder / f"{name}_model_states.pt")
         torch.save({"optimizer_state_dict": optimizer}, folder / f"{name}_optim_states.pt")
     return folder

@@ -7,20 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.acquisition.ledger import read_book
-from rlavr_hpc.answers.given_up import read_marks
-from rlavr_hpc.attempts import read_attempts
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.answers.timed_out_answers import read_timed_out
 from rlavr_hpc.errors import FencedError, RlavrError
-from rlavr_hpc.spending.leftovers import Leftover, Why, leftovers
-from rlavr_hpc.spending.proof import prove
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.spending.uncounted_lines import (
+    UncountedLines,
+    UncountedReason,
+    uncounted_lines,
+)
+from rlavr_hpc.spending.verification import prove
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.configs import composed
 from tests.support.groups import PLACE
 from tests.support.ledgers import Worker, write_run
 
-LATER = Place(seed=1, step=2)
+LATER = StepKey(seed=1, step=2)
 
 
 def test_a_superseded_process_writes_nothing_that_it_checks_for(tmp_path: Path) -> None:
@@ -30,7 +34,7 @@ def test_a_superseded_process_writes_nothing_that_it_checks_for(tmp_path: Path) 
     with pytest.raises(FencedError, match="attempt 1 was superseded"):
         zombie.tell(1, 1)
     with pytest.raises(FencedError, match="attempt 1 was superseded"):
-        zombie.given_up.record(["a"], place=PLACE, stage="train")
+        zombie.timed_out.record(["a"], step_key=PLACE, stage="train")
     assert (tmp_path / "ledger/1.jsonl").read_bytes() == b""
     assert (tmp_path / "metrics/1.jsonl").read_bytes() == b""
     assert not (tmp_path / "ungradable/1.jsonl").exists()
@@ -48,18 +52,22 @@ def test_what_slips_through_between_check_and_write_is_no_purchase_but_an_orphan
     third = Worker(tmp_path)
     zombie.buy(3, "p4", tell=False)
     third.buy(3, "p5")
-    book = read_book(tmp_path)
+    book = read_ledger(tmp_path)
     assert [list(step) for step in book.purchases.values()] == [["p0"], ["p3"], ["p5"]]
     proof = prove(tmp_path, config)
     assert proof.book.bought == 3
-    assert proof.leftovers == (
-        Leftover(
-            file="ledger/1.jsonl", why=Why.late, lines=6, labels=3, cost=3.0,
+    assert proof.uncounted_lines == (
+        UncountedLines(
+            file="ledger/1.jsonl",
+            why=UncountedReason.late,
+            lines=6,
+            labels=3,
+            cost=3.0,
             size=(tmp_path / "ledger/1.jsonl").stat().st_size
             - read_attempts(tmp_path)[1].seals["ledger"].size,
         ),
-    )  # fmt: skip
-    assert str(proof.leftovers[0]).startswith(
+    )
+    assert str(proof.uncounted_lines[0]).startswith(
         "ledger/1.jsonl: orphans: 6 lines, 3 labels for 3 behind the seal"
     )
 
@@ -76,35 +84,40 @@ def test_a_zombies_metrics_do_not_replace_its_successors(tmp_path: Path) -> None
         (1, 1.0),
         (2, 1.0),
     ]
-    [late] = prove(tmp_path, config).leftovers
-    assert (late.file, late.why, late.lines, late.labels) == ("metrics/1.jsonl", Why.late, 1, 0)
+    [late] = prove(tmp_path, config).uncounted_lines
+    assert (late.file, late.why, late.lines, late.labels) == (
+        "metrics/1.jsonl",
+        UncountedReason.late,
+        1,
+        0,
+    )
 
 
 @pytest.mark.parametrize("before", [[], ["a"]], ids=["no file yet", "a file"])
 def test_a_zombies_late_verdicts_are_not_believed(tmp_path: Path, before: list[str]) -> None:
     zombie = Worker(tmp_path)
-    zombie.given_up.record(before, place=PLACE, stage="train")
+    zombie.timed_out.record(before, step_key=PLACE, stage="train")
     successor = Worker(tmp_path)
     zombie.stalled = True
-    zombie.given_up.record(["z"], place=PLACE, stage="train")
-    successor.given_up.record(["b"], place=LATER, stage="train")
+    zombie.timed_out.record(["z"], step_key=PLACE, stage="train")
+    successor.timed_out.record(["b"], step_key=LATER, stage="train")
     third = Worker(tmp_path)
-    assert third.given_up.at(PLACE, "train") == set(before)
-    assert third.given_up.at(LATER, "train") == {"b"}
-    [late] = leftovers(tmp_path)
-    assert (late.file, late.why, late.lines) == ("ungradable/1.jsonl", Why.late, 1)
+    assert third.timed_out.at(PLACE, "train") == set(before)
+    assert third.timed_out.at(LATER, "train") == {"b"}
+    [late] = uncounted_lines(tmp_path)
+    assert (late.file, late.why, late.lines) == ("ungradable/1.jsonl", UncountedReason.late, 1)
 
 
 def test_an_edit_of_the_graders_record_before_its_seal_is_an_error(tmp_path: Path) -> None:
-    Worker(tmp_path).given_up.record(["a", "b"], place=PLACE, stage="train")
+    Worker(tmp_path).timed_out.record(["a", "b"], step_key=PLACE, stage="train")
     begin_attempt(tmp_path, resumed_from=0)
     path = tmp_path / "ungradable/1.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"a"', b'"x"'))
     with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl:2: .* not those that the next"):
-        read_marks(tmp_path)
+        read_timed_out(tmp_path)
     path.unlink()
     with pytest.raises(RlavrError, match=r"ungradable/1\.jsonl:1: .* cut short or deleted"):
-        read_marks(tmp_path)
+        read_timed_out(tmp_path)
 
 
 def without_seal(run_dir: Path, folder: str) -> None:
@@ -117,11 +130,11 @@ def without_seal(run_dir: Path, folder: str) -> None:
 
 def test_a_record_of_graders_from_before_it_was_sealed_counts_whole(tmp_path: Path) -> None:
     first = Worker(tmp_path)
-    first.given_up.record(["a"], place=PLACE, stage="train")
-    Worker(tmp_path).given_up.record(["b"], place=PLACE, stage="train")
+    first.timed_out.record(["a"], step_key=PLACE, stage="train")
+    Worker(tmp_path).timed_out.record(["b"], step_key=PLACE, stage="train")
     without_seal(tmp_path, "ungradable")
-    assert Worker(tmp_path).given_up.at(PLACE, "train") == {"a", "b"}
-    assert leftovers(tmp_path) == []
+    assert Worker(tmp_path).timed_out.at(PLACE, "train") == {"a", "b"}
+    assert uncounted_lines(tmp_path) == []
 
 
 @pytest.mark.parametrize("folder", ["ledger", "metrics"])
@@ -130,7 +143,7 @@ def test_a_token_that_lost_a_seal_is_an_error(tmp_path: Path, folder: str) -> No
     Worker(tmp_path)
     without_seal(tmp_path, folder)
     with pytest.raises(RlavrError, match=rf"attempts/2\.json holds no seal of {folder}/1\.jsonl"):
-        leftovers(tmp_path)
+        uncounted_lines(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -150,4 +163,4 @@ def test_a_damaged_token_is_one_error_that_names_it(tmp_path: Path, seals: objec
     path = tmp_path / "attempts/2.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "seals": seals}))
     with pytest.raises(RlavrError, match=r"attempts/2\.json"):
-        read_book(tmp_path)
+        read_ledger(tmp_path)

@@ -29,11 +29,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from rlavr_hpc.acquisition.gap import advantage_gap
+from rlavr_hpc.acquisition.cag import cag
 from rlavr_hpc.acquisition.policy import choose_top
 from rlavr_hpc.acquisition.probes.kernel import Array, fit
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.types import Choice, FloatArray, Group, Lesson, View
+from rlavr_hpc.types import FloatArray, Group, LabelledGroup, Selection, View
 
 STREAM = 23
 """Keeps these draws apart from every other use of the run seed."""
@@ -88,35 +88,37 @@ class AnchoredPolicy:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0")
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """Set anchors; then survey, or trust and buy among the rest."""
         if not candidates:
-            return Choice(wanted=())
-        self._begun = self._begun or view.place.step
+            return Selection(selected=())
+        self._begun = self._begun or view.step_key.step
         for group in candidates:
             if group.prompt.id not in self._anchors:
                 self._anchors[group.prompt.id] = self._anchor(group, view)
         draws = dict(
             zip((g.prompt.id for g in candidates), _draws(view, len(candidates)), strict=True)
         )
-        if view.place.step < self._begun + self.survey_steps:
+        if view.step_key.step < self._begun + self.survey_steps:
             scores = {p: draw + self._is_clear(p) for p, draw in draws.items()}
-            wanted = choose_top(scores, quota=view.quota).wanted
-            return Choice(wanted=wanted, scores=scores, hold=True)
+            selected = choose_top(scores, quota=view.quota).selected
+            return Selection(selected=selected, scores=scores, skip_update=True)
         beliefs = self._beliefs([group.prompt.id for group in candidates])
-        gate = sorted((p for p in beliefs if beliefs[p] >= self.threshold and self._is_clear(p)),
-                      key=lambda p: -beliefs[p])  # fmt: skip
+        gate = sorted(
+            (p for p in beliefs if beliefs[p] >= self.threshold and self._is_clear(p)),
+            key=lambda p: -beliefs[p],
+        )
         scores = {group.prompt.id: possible_gap(group) for group in candidates}
         untrusted = {p: score for p, score in scores.items() if p not in set(gate)}
-        return Choice(
-            wanted=choose_top(untrusted, quota=view.quota).wanted,
+        return Selection(
+            selected=choose_top(untrusted, quota=view.quota).selected,
             scores=scores,
             gate=tuple(gate),
             trusted=tuple(gate),
             pseudo={p: str(self._anchors[p].answer) for p in gate},
         )
 
-    def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
+    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Remember what labels say of the anchors they can be compared with."""
         for lesson in lessons:
             name = lesson.group.prompt.id
@@ -206,8 +208,9 @@ class AnchoredPolicy:
         fitted = fit(
             np.stack([rows[name] for name in labelled]),
             np.array([self._right[name] for name in labelled]),
-            ridge=self.ridge, centre=UNKNOWN,
-        )  # fmt: skip
+            ridge=self.ridge,
+            centre=UNKNOWN,
+        )
         predicted = fitted.predict(np.stack([rows[name] for name in names])).tolist()
         left_out = dict(zip(labelled, fitted.left_out_E.tolist(), strict=True))
         return {p: left_out.get(p, b) for p, b in zip(names, predicted, strict=True)}
@@ -226,7 +229,7 @@ class AnchoredPolicy:
 def possible_gap(group: Group) -> float:
     """CAG if the vote were wrong and the runner-up right: what a label may at most be worth."""
     sizes = [len(members) for members in group.vote.clusters]
-    return advantage_gap(
+    return cag(
         majority=sizes[0] if sizes else 0,
         correct_elsewhere=sizes[1] if len(sizes) > 1 else 0,
         group_size=len(group.rollouts),
@@ -234,7 +237,7 @@ def possible_gap(group: Group) -> float:
 
 
 def _draws(view: View, count: int) -> list[float]:
-    entropy = [view.place.seed, view.place.branch, STREAM, view.place.step]
+    entropy = [view.step_key.seed, view.step_key.branch, STREAM, view.step_key.step]
     draws: list[float] = (
         np.random.default_rng(np.random.SeedSequence(entropy)).random(count).tolist()
     )

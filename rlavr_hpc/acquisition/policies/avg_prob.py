@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rlavr_hpc.acquisition.policy import choose_top
-from rlavr_hpc.types import Choice, Group, View
+from rlavr_hpc.types import Group, Selection, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class AvgProbPolicy:
 
     needs_scores: ClassVar[bool] = True
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """The least probable."""
         scores = {}
         for group in candidates:

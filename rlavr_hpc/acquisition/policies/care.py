@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar
 
-from rlavr_hpc.acquisition.gap import advantage_gap
+from rlavr_hpc.acquisition.cag import cag
 from rlavr_hpc.acquisition.policy import choose_top
 from rlavr_hpc.acquisition.probes.features import Features, examples_of, features_of
 from rlavr_hpc.acquisition.probes.networks import Widths
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.types import Choice, Group, Lesson, View
+from rlavr_hpc.types import Group, LabelledGroup, Selection, View
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,36 +60,36 @@ class CarePolicy:
             if setting.init and getattr(self, setting.name) < 0:
                 raise ValueError(f"{setting.name} must not be negative")
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """The largest expected gaps among those that are not trusted."""
         if not candidates:
-            return Choice(wanted=())
+            return Selection(selected=())
         features = features_of(candidates, view)
         guess = self._fitting(features, view).guess(features)
         names = [group.prompt.id for group in candidates]
         gate = most_believed(names, guess.vote_right_N, share=self.gate)
-        self._begun = self._begun or view.place.step
-        trusted = gate if view.place.step >= self._begun + self.warmup_steps else ()
+        self._begun = self._begun or view.step_key.step
+        trusted = gate if view.step_key.step >= self._begun + self.warmup_steps else ()
         scores = dict(zip(names, expected_gaps(features, guess), strict=True))
         untrusted = {name: scores[name] for name in names if name not in set(trusted)}
         likeliest = [row_C.index(max(row_C)) for row_C in guess.elsewhere_NC]
-        return Choice(
-            wanted=choose_top(untrusted, quota=view.quota).wanted,
+        return Selection(
+            selected=choose_top(untrusted, quota=view.quota).selected,
             scores=scores,
             gate=gate,
             trusted=trusted,
             correct_elsewhere=dict(zip(names, likeliest, strict=True)),
         )
 
-    def learn(self, lessons: Sequence[Lesson], view: View) -> Mapping[str, float]:
+    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Train the probes on what the labels just bought say; mean loss by stage.
 
         A step without a new label trains on replayed ones alone.
         """
         if not lessons:
-            return self._probes.learn(None, view.place) if self._probes is not None else {}
+            return self._probes.learn(None, view.step_key) if self._probes is not None else {}
         examples = examples_of(lessons, view)
-        return self._fitting(examples.features, view).learn(examples, view.place)
+        return self._fitting(examples.features, view).learn(examples, view.step_key)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint; empty before the first step."""
@@ -114,15 +114,22 @@ class CarePolicy:
     @property
     def _training(self) -> Training:
         return Training(
-            updates=self.updates, lr=self.lr, weight_decay=self.weight_decay,
-            clip_grad=self.clip_grad, pair_weight=self.pair_weight, buffer=self.buffer,
-            replayed=self.replayed, class_weight_min=self.class_weight_min,
+            updates=self.updates,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            clip_grad=self.clip_grad,
+            pair_weight=self.pair_weight,
+            buffer=self.buffer,
+            replayed=self.replayed,
+            class_weight_min=self.class_weight_min,
             class_weight_max=self.class_weight_max,
             widths=Widths(
-                prompt=self.prompt_width, response_inner=self.response_inner_width,
-                response=self.response_width, head=self.head_width,
+                prompt=self.prompt_width,
+                response_inner=self.response_inner_width,
+                response=self.response_width,
+                head=self.head_width,
             ),
-        )  # fmt: skip
+        )
 
     def _fitting(self, features: Features, view: View) -> Probes:
         """The probes; made at the first step, when the model's size is known.
@@ -132,7 +139,7 @@ class CarePolicy:
         """
         shape = features.shape
         if self._probes is None:
-            self._probes = Probes(self._training, seed=view.place.seed, **shape)
+            self._probes = Probes(self._training, seed=view.step_key.seed, **shape)
         if self._probes.shape != shape:
             raise CheckpointError(
                 f"the probes of the checkpoint were made for {self._probes.shape}, this model has "
@@ -169,4 +176,4 @@ def expected_gaps(features: Features, guess: Guess) -> list[float]:
 
 @cache
 def _gap(majority: int, elsewhere: int, size: int) -> float:
-    return advantage_gap(majority=majority, correct_elsewhere=elsewhere, group_size=size)
+    return cag(majority=majority, correct_elsewhere=elsewhere, group_size=size)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.types import Choice, Group, View
+from rlavr_hpc.types import Group, Selection, View
 
 
 @dataclass(frozen=True, slots=True)
 class FullPolicy:
     """Buys all candidates in the batch's order, as far as a cap allows."""
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """All of them."""
-        return Choice(wanted=tuple(group.prompt.id for group in candidates)[: view.quota])
+        return Selection(selected=tuple(group.prompt.id for group in candidates)[: view.quota])

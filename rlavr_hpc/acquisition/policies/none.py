@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.types import Choice, Group, View
+from rlavr_hpc.types import Group, Selection, View
 
 
 @dataclass(frozen=True, slots=True)
 class NonePolicy:
     """Never buys."""
 
-    def choose(self, candidates: Sequence[Group], view: View) -> Choice:
+    def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """Nothing."""
-        return Choice(wanted=())
+        return Selection(selected=())

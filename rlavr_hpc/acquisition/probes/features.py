@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
-from rlavr_hpc.types import Group, Lesson, View
+from rlavr_hpc.types import Group, LabelledGroup, View
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ def features_of(groups: Sequence[Group], view: View) -> Features:
     )
 
 
-def examples_of(lessons: Sequence[Lesson], view: View) -> Examples:
+def examples_of(lessons: Sequence[LabelledGroup], view: View) -> Examples:
     """What bought labels teach about their groups; `view` as for `features_of`."""
     votes = [(lesson.group.vote, lesson.correct) for lesson in lessons]
     return Examples(

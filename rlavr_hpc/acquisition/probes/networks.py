@@ -34,9 +34,11 @@ class _Branches(nn.Module):
         )
         self.response = nn.Sequential(
             nn.BatchNorm1d(response_features),
-            nn.Linear(response_features, widths.response_inner), nn.ReLU(),
-            nn.Linear(widths.response_inner, widths.response), nn.ReLU(),
-        )  # fmt: skip
+            nn.Linear(response_features, widths.response_inner),
+            nn.ReLU(),
+            nn.Linear(widths.response_inner, widths.response),
+            nn.ReLU(),
+        )
 
     def forward(
         self, prompt_NP: torch.Tensor, responses_NGF: torch.Tensor
@@ -49,9 +51,11 @@ class _Branches(nn.Module):
 
 def _head(inputs: int, outputs: int, widths: Widths) -> nn.Sequential:
     return nn.Sequential(
-        nn.BatchNorm1d(inputs), nn.Linear(inputs, widths.head), nn.ReLU(),
+        nn.BatchNorm1d(inputs),
+        nn.Linear(inputs, widths.head),
+        nn.ReLU(),
         nn.Linear(widths.head, outputs),
-    )  # fmt: skip
+    )
 
 
 class VoteProbe(nn.Module):

@@ -17,7 +17,7 @@ from rlavr_hpc.acquisition.probes.features import Examples, Features
 from rlavr_hpc.acquisition.probes.networks import CountProbe, VoteProbe, Widths
 from rlavr_hpc.acquisition.probes.replay import Replay, class_weights
 from rlavr_hpc.errors import CheckpointError
-from rlavr_hpc.types import Place
+from rlavr_hpc.types import StepKey
 
 INIT_STREAM, REPLAY_STREAM = 17, 19
 """Keep these draws apart from every other use of the run seed."""
@@ -74,9 +74,11 @@ class Probes:
             torch.manual_seed(int(np.random.SeedSequence([seed, INIT_STREAM]).generate_state(1)[0]))
             self.vote = VoteProbe(prompt_features=prompt, hidden=hidden, widths=training.widths)
             self.count = CountProbe(
-                prompt_features=prompt, hidden=hidden, classes=group_size + 1,
+                prompt_features=prompt,
+                hidden=hidden,
+                classes=group_size + 1,
                 widths=training.widths,
-            )  # fmt: skip
+            )
         self._optimizers = [self._optimizer(net) for net in (self.vote, self.count)]
         self.replay = Replay(training.buffer)
 
@@ -87,9 +89,11 @@ class Probes:
         with torch.inference_mode():
             vote_N2, _ = self.vote(features.prompt_NP, features.responses_and_lengths_NGF)
             count_NC = self.count(
-                features.prompt_NP, features.responses_NGD, features.outside_NG,
+                features.prompt_NP,
+                features.responses_NGD,
+                features.outside_NG,
                 features.allowed_NC,
-            )  # fmt: skip
+            )
             right_N = vote_N2.double().softmax(-1)[:, 1]
             voted_N = features.majority_N > 0
         return Guess(
@@ -97,21 +101,22 @@ class Probes:
             elsewhere_NC=count_NC.double().softmax(-1).tolist(),
         )
 
-    def learn(self, examples: Examples | None, place: Place) -> dict[str, float]:
+    def learn(self, examples: Examples | None, step_key: StepKey) -> dict[str, float]:
         """Train on a step's bought labels, if any, and replayed ones, then remember the new.
 
         Returns:
             Mean loss of each stage over the updates; none when there were too few examples.
         """
         rng = np.random.default_rng(
-            np.random.SeedSequence([self._seed, place.branch, REPLAY_STREAM, place.step])
+            np.random.SeedSequence([self._seed, step_key.branch, REPLAY_STREAM, step_key.step])
         )
         losses: dict[str, list[float]] = {"vote": [], "count": []}
         count = self._training.replayed
         for _ in range(self._training.updates):
             uniform, stratified = (
-                self.replay.uniform(count, rng), self.replay.stratified(count, rng),
-            )  # fmt: skip
+                self.replay.uniform(count, rng),
+                self.replay.stratified(count, rng),
+            )
             batches = [self.replay.with_rows(examples, rows) for rows in (uniform, stratified)]
             if batches[0] is None or batches[1] is None or len(batches[0]) < FEWEST:
                 continue
@@ -168,17 +173,21 @@ class Probes:
         features, target_N1 = examples.features, examples.elsewhere_N.unsqueeze(-1)
         self.count.train()
         logits_NC = self.count(
-            features.prompt_NP, features.responses_NGD, features.outside_NG,
+            features.prompt_NP,
+            features.responses_NGD,
+            features.outside_NG,
             features.allowed_NC.scatter(1, target_N1, value=True),
-        )  # fmt: skip
+        )
         loss = self._balanced(logits_NC, examples.elsewhere_N)
         return self._step(self.count, self._optimizers[1], loss)
 
     def _balanced(self, logits_NC: torch.Tensor, classes_N: torch.Tensor) -> torch.Tensor:
         weights_C = class_weights(
-            classes_N, count=logits_NC.shape[1], lowest=self._training.class_weight_min,
+            classes_N,
+            count=logits_NC.shape[1],
+            lowest=self._training.class_weight_min,
             highest=self._training.class_weight_max,
-        )  # fmt: skip
+        )
         return functional.cross_entropy(logits_NC, classes_N, weight=weights_C)
 
     def _step(

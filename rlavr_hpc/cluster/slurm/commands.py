@@ -10,58 +10,46 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.runs.queued_job import QueuedJob
 
 TIMEOUT_SECONDS = 60
 FIELDS = {
-    "array_job": "%F", "task": "%K", "state": "%T", "reason": "%r", "nodes": "%N", "start": "%S",
-    "partition": "%P", "comment": "%k",
-}  # fmt: skip
+    "array_job": "%F",
+    "task": "%K",
+    "state": "%T",
+    "reason": "%r",
+    "nodes": "%N",
+    "start": "%S",
+    "partition": "%P",
+    "comment": "%k",
+}
 """squeue's format letters; the comment comes last, since it may hold anything."""
 NOT_PASSED_ON = (
-    "SLURM_", "SLURMD_", "SRUN_", "SBATCH_", "SQUEUE_", "SCANCEL_", "SCONTROL_", "SINFO_",
+    "SLURM_",
+    "SLURMD_",
+    "SRUN_",
+    "SBATCH_",
+    "SQUEUE_",
+    "SCANCEL_",
+    "SCONTROL_",
+    "SINFO_",
     "TORCHELASTIC_",
-)  # fmt: skip
+)
 OF_A_RANK = (
-    "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
-)  # fmt: skip
-ACTIVE = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT")
-"""States in which a job holds nodes; PENDING and the REQUEUE kinds wait."""
+    "RANK",
+    "WORLD_SIZE",
+    "LOCAL_RANK",
+    "LOCAL_WORLD_SIZE",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 
 
 class SlurmError(RlavrError):
     """Slurm refused, did not answer, or is not here."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuedJob:
-    """One array task (or job) that squeue lists."""
-
-    array_job: int
-    task: int | None
-    """Index in its array; None outside of one."""
-    state: str
-    """Slurm's word: PENDING, RUNNING, COMPLETING ..."""
-    reason: str
-    """Why it waits: Priority, Resources, BeginTime (just requeued) ..."""
-    nodes: str
-    start: str
-    """ISO time of its start, or of the expected one; "N/A" where unknown."""
-    partition: str
-    comment: str
-
-    @property
-    def name(self) -> str:
-        """As scontrol and scancel want it; A_T also for the task that owns the array's own id."""
-        return str(self.array_job) if self.task is None else f"{self.array_job}_{self.task}"
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it holds nodes."""
-        return self.state in ACTIVE
 
 
 def environment_for(environment: Mapping[str, str]) -> dict[str, str]:
@@ -89,9 +77,14 @@ def call(*command: str) -> str:
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS,
-            env=environment_for(os.environ), errors="replace",
-        )  # fmt: skip
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_SECONDS,
+            env=environment_for(os.environ),
+            errors="replace",
+        )
     except FileNotFoundError:
         raise SlurmError(
             f"{command[0]} is not here: this is no node of a Slurm cluster, or its module is not "

@@ -18,21 +18,22 @@ from filelock import FileLock, Timeout
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from rlavr_hpc.cluster.cached import missing_inputs
-from rlavr_hpc.cluster.caches import setup_lines
-from rlavr_hpc.cluster.launcher import Job, compose_jobs, write_plan
+from rlavr_hpc.cluster.job_caches import setup_lines
+from rlavr_hpc.cluster.launcher import compose_jobs
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.slurm import commands
-from rlavr_hpc.cluster.slurm.code import plugin_targets, snapshot
+from rlavr_hpc.cluster.slurm.code_snapshot import plugin_targets, snapshot
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings, read_settings
 from rlavr_hpc.cluster.slurm.site import Site, read_site
-from rlavr_hpc.cluster.slurm.states import RunState, State, states
-from rlavr_hpc.cluster.slurm.submissions import Submission, create_submission, submissions
-from rlavr_hpc.config import RunConfig
+from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import make_folder, write_atomic
-from rlavr_hpc.run_folder import Start, check_start, git_revision, open_run_folder
+from rlavr_hpc.offline.missing_inputs import missing_inputs
+from rlavr_hpc.runs.folder import Start, check_start, git_revision, open_run_folder
+from rlavr_hpc.runs.states import RunState, State, states
+from rlavr_hpc.runs.submissions import Submission, create_submission, submissions
+from rlavr_hpc.runs.sweep_plan import Job, write_plan
 
 OVER = (State.failed, State.cancelled)
 """Not repeated without being asked for."""
@@ -40,7 +41,7 @@ START_AGAIN = (State.planned, State.stopped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class RunsToSubmit:
     """What happens with one run when its sweep is started."""
 
     job: Job
@@ -118,7 +119,7 @@ def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, sit
         for part in _parts(chosen, site.max_array):
             order = Order(settings=settings, site=site, code=code, work_dir=Path.cwd())
             submit(sweep, [job.folder for job in part], order)
-    print(f"\nnext: python -m rlavr_hpc.status {sweep}   (also logs, why, cancel; --help)")
+    print(f"\nnext: rlavr status {sweep}   (also logs, why, cancel; --help)")
 
 
 def states_by_name(sweep: Path) -> dict[str, RunState]:
@@ -132,24 +133,26 @@ def states_by_name(sweep: Path) -> dict[str, RunState]:
     return {state.run.name: state for state in states(sweep, queue=commands.queue())}
 
 
-def choose(job: Job, state: RunState | None) -> Choice:
+def choose(job: Job, state: RunState | None) -> RunsToSubmit:
     """What happens with a run, given its config and where it stands."""
     try:
         start = check_start(job.folder, job.config)
     except UserError as error:
-        return Choice(job=job, submit=False, refused=True, words=f"left: {error}")
+        return RunsToSubmit(job=job, submit=False, refused=True, words=f"left: {error}")
     if start is Start.finished:
-        return Choice(job=job, submit=False, words="finished: skipped")
+        return RunsToSubmit(job=job, submit=False, words="finished: skipped")
     if state is None or state.state in START_AGAIN or state.state is State.done:
         words = "submitted" if start is Start.fresh or state is None else "submitted to continue"
-        return Choice(job=job, submit=True, words=words)
+        return RunsToSubmit(job=job, submit=True, words=words)
     if state.state in OVER:
         submit = job.config.retry_failed
         words = "submitted again" if submit else "left; retry_failed=true submits it again"
-        return Choice(job=job, submit=submit, words=f"{state.state}: {words}")
+        return RunsToSubmit(job=job, submit=submit, words=f"{state.state}: {words}")
     if state.job is None:
-        return Choice(job=job, submit=False, words=f"{state.state} outside of Slurm: left alone")
-    return Choice(job=job, submit=False, words=f"{state.state} as {state.job}: left alone")
+        return RunsToSubmit(
+            job=job, submit=False, words=f"{state.state} outside of Slurm: left alone"
+        )
+    return RunsToSubmit(job=job, submit=False, words=f"{state.state} as {state.job}: left alone")
 
 
 def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
@@ -164,9 +167,10 @@ def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
     told = cluster.warning_seconds
     warning = site.warning_seconds if told is None else told
     return replace(
-        config, retry_failed=False,
+        config,
+        retry_failed=False,
         cluster=replace(cluster, threads=threads, grace_seconds=grace, warning_seconds=warning),
-    )  # fmt: skip
+    )
 
 
 @contextmanager
@@ -185,7 +189,7 @@ def alone(sweep: Path) -> Iterator[None]:
         lock.release()
 
 
-def _show(sweep: Path, choices: Sequence[Choice], *, dry: bool) -> None:
+def _show(sweep: Path, choices: Sequence[RunsToSubmit], *, dry: bool) -> None:
     """The plan, with what tells its runs from each other."""
     count = sum(choice.submit for choice in choices)
     ends = "; a dry run, so nothing is" if dry else ""
@@ -223,9 +227,13 @@ def submit(sweep: Path, runs: Sequence[Path], order: Order) -> list[Submission]:
     """Hand one array to sbatch, and one of evaluations behind it where the settings say so."""
     settings = for_site(order.settings, order.site)
     create = partial(
-        create_submission, sweep, runs, settings=settings.as_dict(), code=order.code,
+        create_submission,
+        sweep,
+        runs,
+        settings=settings.as_dict(),
+        code=order.code,
         work_dir=order.work_dir,
-    )  # fmt: skip
+    )
     training = create()
     training = _hand_in(training, _script(training, settings))
     if settings.evaluate is None:
@@ -266,9 +274,13 @@ def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: S
     for part in _parts(jobs, site.max_array):
         runs = tuple(job.folder.absolute() for job in part)
         submission = Submission(
-            folder=(sweep / "slurm" / "N").absolute(), tag="rlavr-dry-run", runs=runs,
-            settings={}, code=None, work_dir=Path.cwd(),
-        )  # fmt: skip
+            folder=(sweep / "slurm" / "N").absolute(),
+            tag="rlavr-dry-run",
+            runs=runs,
+            settings={},
+            code=None,
+            work_dir=Path.cwd(),
+        )
         text = _script(submission, for_site(settings, site))
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "script.sh"

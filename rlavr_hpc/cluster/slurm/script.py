@@ -15,16 +15,24 @@ from collections.abc import Sequence
 
 from submitit.slurm.slurm import SlurmExecutor
 
-from rlavr_hpc.cluster.caches import teardown_lines
+from rlavr_hpc.cluster.job_caches import teardown_lines
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings
-from rlavr_hpc.cluster.slurm.stops import WAIT_TO_BE_KILLED
-from rlavr_hpc.cluster.slurm.submissions import Submission
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.runs.stops import WAIT_TO_BE_KILLED
+from rlavr_hpc.runs.submissions import Submission
 
 PASSED_ON = (
-    "partition", "account", "qos", "constraint", "gres", "exclude", "nodelist", "nodes",
-    "gpus_per_node", "cpus_per_task",
-)  # fmt: skip
+    "partition",
+    "account",
+    "qos",
+    "constraint",
+    "gres",
+    "exclude",
+    "nodelist",
+    "nodes",
+    "gpus_per_node",
+    "cpus_per_task",
+)
 NO_THROTTLE = 1_000_000
 LIMIT_SECONDS = 30
 """Before the time limit `cluster.slurm.limit` is started."""
@@ -69,23 +77,30 @@ def make_script(
     values = {key: getattr(settings, key) for key in PASSED_ON}
     executor = _Executor(submission.folder / "log")
     options: dict[str, object] = {
-        "requeue": True, "output": str(submission.folder / "log" / "%A_%a.log"),
+        "requeue": True,
+        "output": str(submission.folder / "log" / "%A_%a.log"),
         **({"mem": f"{int(settings.mem_gb * 1024)}M"} if settings.mem_gb else {}),
         **({"kill-on-invalid-dep": "yes"} if after is not None else {}),
         **settings.sbatch,
-    }  # fmt: skip
+    }
     try:
         executor.update_parameters(
             **{key: value for key, value in values.items() if value is not None},
-            job_name=name, time=settings.time, ntasks_per_node=settings.tasks_per_node,
-            signal_delay_s=settings.signal_seconds, comment=submission.tag, wckey=None,
-            array_parallelism=settings.throttle or NO_THROTTLE, stderr_to_stdout=True,
-            setup=_setup(submission, settings, lines), additional_parameters=options,
+            job_name=name,
+            time=settings.time,
+            ntasks_per_node=settings.tasks_per_node,
+            signal_delay_s=settings.signal_seconds,
+            comment=submission.tag,
+            wckey=None,
+            array_parallelism=settings.throttle or NO_THROTTLE,
+            stderr_to_stdout=True,
+            setup=_setup(submission, settings, lines),
+            additional_parameters=options,
             teardown=_teardown(submission, settings),
             srun_args=[*ENDS_TOGETHER, *settings.srun_args],
             dependency=f"aftercorr:{after}" if after is not None else None,
             use_srun=not evaluating,
-        )  # fmt: skip
+        )
     except (ValueError, TypeError) as error:
         raise UserError(f"hydra.launcher: {str(error).splitlines()[0]}") from error
     return (
@@ -100,7 +115,7 @@ def _python(settings: SlurmSettings) -> str:
 
 def _command(settings: SlurmSettings, *, evaluating: bool) -> str:
     if evaluating:
-        return f'{_python(settings)} -u -m rlavr_hpc.evaluate "$RUN" {settings.evaluate}'
+        return f'{_python(settings)} -u -m rlavr_hpc.commands.evaluate "$RUN" {settings.evaluate}'
     return f'{_python(settings)} -u -m rlavr_hpc.trainer "$RUN"'
 
 
@@ -132,7 +147,7 @@ def _limit(submission: Submission, settings: SlurmSettings) -> list[str]:
     return [
         "# what still runs when the limit comes is requeued, before Slurm ends it and this script",
         f"{{ read -rt {begin} <> <(:) || :",
-        f'exec {_outside(settings)} -m rlavr_hpc.cluster.slurm.limit "$RUN" '
+        f'exec {_outside(settings)} -m rlavr_hpc.cluster.slurm.time_limit "$RUN" '
         f"--max-failures {settings.max_failures}; }} &",
         "limit=$!",
     ]
@@ -149,7 +164,7 @@ def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     return [
         "code=$?",
         'kill "$limit" 2>/dev/null || :',
-        f'{_outside(settings)} -m rlavr_hpc.cluster.slurm.after "$RUN" "$code" '
+        f'{_outside(settings)} -m rlavr_hpc.cluster.slurm.job_end "$RUN" "$code" '
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,

@@ -68,7 +68,7 @@ class SlurmSettings:
     offline: bool = True
     """Compute nodes have no network: models and data must be there at submission."""
     evaluate: str | None = None
-    """Arguments of rlavr_hpc.evaluate for a job after each run: `--on held_out`."""
+    """Arguments of rlavr_hpc.commands.evaluate for a job after each run: `--on held_out`."""
     wait: bool = False
     dry_run: bool = False
 

@@ -65,10 +65,11 @@ def judge_site(
     )
     lead = float(settings.signal_seconds)
     return Site(
-        grace_seconds=grace, warning_seconds=min(lead, grace) if asked else lead,
+        grace_seconds=grace,
+        warning_seconds=min(lead, grace) if asked else lead,
         max_array=int(cluster.get("MaxArraySize", "1001")),
         gpus="gpu" in gres,
-    )  # fmt: skip
+    )
 
 
 def _wanted(settings: SlurmSettings, known: Mapping[str, Mapping[str, str]]) -> Sequence[str]:

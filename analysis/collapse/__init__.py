@@ -1,0 +1,1 @@
+"""Whether and when a run collapsed, of which kind, and who could have known."""

@@ -1,0 +1,223 @@
+"""Has a run collapsed, since when, how, and who could have known?
+
+`judge` puts together the onset (`onset`), what the signals did (`signals`), the kind (`kinds`) and
+the early warning. It reads one run and knows no other.
+
+`CollapseVerdict.told` is the earliest of three honest voices, none of which sees the future or a
+label that
+was not bought: risk without labels, doubt that the labels share, and the early warning's own limit.
+Its limits were fixed on seeds 1 and 2 of the testbed's policies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from analysis.collapse.kinds import kind_of, reason
+from analysis.collapse.onset import Course, Measure, course_of, measure_of
+from analysis.collapse.signals import SIGNALS, sign_of, strength
+from analysis.findings import CollapseVerdict, Sign
+from analysis.load.run import RunData
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.definition import WINDOW, collapse_onset
+from rlavr_hpc.telemetry.collapse.early_warning import FEW_LABELS, EarlyWarning, first_alarm
+
+RISK_UNLABELLED = 0.2
+"""Risk that tells where hardly any label was bought in the last ten steps: answers agree more and
+nothing can confirm it."""
+RISK_DOUBTED = 0.25
+"""Risk that tells where votes have been right on fewer of the bought prompts for a while."""
+RISK_ALONE = 0.5
+"""Risk that tells by itself: where the early warning speaks by default."""
+WATCHED = (
+    names.COLLAPSE_MAJORITY_RATIO,
+    names.COLLAPSE_ANSWER_ENTROPY,
+    names.COLLAPSE_DISTINCT_ANSWERS,
+    names.LABELS_BOUGHT,
+    names.LABELS_VOTE_RIGHT,
+    names.LABELS_REWARD_GAP,
+)
+"""What the early warning reads of a row."""
+AGREEMENT = WATCHED[:3]
+
+
+def judge(run: RunData) -> CollapseVerdict:
+    """The verdict on a run, from its rows alone."""
+    measure = measure_of(run)
+    found = course_of(measure) if measure else Course()
+    defined = _defined(run)
+    course = _as_defined(run, found, defined) if measure and run.audited else found
+    risk = risk_of(run)
+    signs = _signs(run, risk, course.onset)
+    by_name = {sign.signal: sign for sign in signs}
+    told = told_by(run, risk, by_name.get(names.LABELS_VOTE_RIGHT))
+    warned, warning = _warning(run, risk)
+    kind, why = None, ""
+    if course.onset is not None and course.healthy is not None:
+        coarse = course.onset - course.healthy
+        kind = kind_of(run, by_name, onset=course.onset, coarse=coarse)
+        why = reason(run, kind, course.onset)
+    return CollapseVerdict(
+        collapsed=None if measure is None else course.onset is not None,
+        onset=course.onset,
+        defined_onset=defined,
+        change_point=found.onset,
+        measured_by=measure.name if measure else None,
+        kind=kind,
+        loss=None if course.onset is None else min(1.0, max(0.0, 1.0 - course.last / course.best)),
+        signs=signs,
+        warned=warned,
+        warning=warning,
+        told=told,
+        lead=course.onset - told if course.onset is not None and told is not None else None,
+        words=_words(run, measure, course, why),
+    )
+
+
+def _as_defined(run: RunData, found: Course, onset: int | None) -> Course:
+    """What change points tell, unless the definition says something else.
+
+    It is the definition that decides whether a run has collapsed; within its window's length change
+    points tell better since when, for that window smears what it averages.
+    """
+    if onset == found.onset:
+        return found
+    if onset is not None and found.onset is not None and abs(onset - found.onset) <= WINDOW:
+        return found
+    if onset is None:
+        return replace(found, onset=None, healthy=None)
+    truth = run.series(names.ORACLE_TRUE_REWARD)
+    best = truth.rolling(WINDOW).mean().loc[: onset - 1].max()
+    return replace(
+        found,
+        onset=onset,
+        healthy=onset - 1,
+        best=float(best),
+        last=float(truth.loc[onset:].mean()),
+        dip=None,
+    )
+
+
+def _defined(run: RunData) -> int | None:
+    """The definition's onset, as a step of the run; None without the whole truth."""
+    truth = run.series(names.ORACLE_TRUE_REWARD)
+    place = collapse_onset(truth.tolist()) if run.audited else None
+    return None if place is None else int(truth.index[place - 1])
+
+
+def risk_of(run: RunData) -> pd.Series:
+    """`collapse/risk` by step, as recorded; computed anew where a step lacks it."""
+    agreement = run.series(names.COLLAPSE_MAJORITY_RATIO)
+    recorded = run.series(names.COLLAPSE_RISK)
+    if not len(agreement) or len(recorded) == len(agreement):
+        return recorded
+    watch = EarlyWarning(selective=run.selective)
+    rows = _watched(run)
+    risks = [watch.observe(row).risk for row in rows]
+    return pd.Series(risks, index=[int(row["step"]) for row in rows], name=names.COLLAPSE_RISK)
+
+
+def told_by(run: RunData, risk: pd.Series, votes: Sign | None) -> int | None:
+    """First step at which one of the three voices speaks (module docstring).
+
+    Args:
+        run: the run.
+        risk: its early warning by step.
+        votes: what `labels/vote_right` did, if any label was bought.
+    """
+    if not len(risk):
+        return None
+    bought = run.series(names.LABELS_BOUGHT).reindex(risk.index).fillna(0.0)
+    few = (bought.rolling(WINDOW, min_periods=1).sum() < FEW_LABELS).to_numpy()
+    doubted = np.zeros(len(risk), dtype=bool)
+    if votes is not None and votes.told is not None:
+        ever = (risk >= RISK_DOUBTED).to_numpy().cumsum() > 0
+        doubted = ever & (risk.index.to_numpy() >= votes.told)
+    values = risk.to_numpy()
+    spoke = np.flatnonzero((values >= RISK_ALONE) | (few & (values >= RISK_UNLABELLED)) | doubted)
+    return int(risk.index[spoke[0]]) if len(spoke) else None
+
+
+def _warning(run: RunData, risk: pd.Series) -> tuple[int | None, str]:
+    """First step with an early warning at the run's own threshold, and its reason."""
+    asked = run.config.get("warning.threshold", RISK_ALONE)
+    threshold = float(asked) if isinstance(asked, int | float) else RISK_ALONE
+    reached = risk.index[risk.to_numpy() >= threshold]
+    if not len(reached):
+        return None, ""
+    step = int(reached[0])
+    alarm = first_alarm(_watched(run, until=step), threshold=threshold, selective=run.selective)
+    return step, str(alarm["reason"]) if alarm else ""
+
+
+def _watched(run: RunData, *, until: int | None = None) -> list[dict[str, float]]:
+    """The rows as the early warning was shown them: without keys that have no value."""
+    rows = run.rows.loc[run.rows.index > 0]
+    if until is not None:
+        rows = rows.loc[rows.index <= until]
+    rows = rows.reindex(columns=list(WATCHED)).dropna(subset=list(AGREEMENT))
+    return [
+        {"step": step, **{k: v for k, v in zip(WATCHED, values, strict=True) if v == v}}
+        for step, values in zip(rows.index.tolist(), rows.to_numpy().tolist(), strict=True)
+    ]
+
+
+def _signs(run: RunData, risk: pd.Series, onset: int | None) -> tuple[Sign, ...]:
+    """All signals that the run reports, the early warning among them, strongest first."""
+    found = [sign_of(signal, run, onset=onset) for signal in SIGNALS]
+    signs = [sign for sign in found if sign is not None]
+    if len(risk):
+        signs.append(_of_risk(risk))
+    return tuple(sorted(signs, key=strength, reverse=True))
+
+
+def _of_risk(risk: pd.Series) -> Sign:
+    reached = risk.index[risk.to_numpy() >= RISK_ALONE]
+    step = int(reached[0]) if len(reached) else None
+    before = risk.loc[risk.index < step] if step is not None else risk
+    after = risk.loc[risk.index >= step] if step is not None else None
+    words = f"early warning: risk {risk.max():.2f} at most"
+    if step is not None:
+        words += f", {RISK_ALONE:g} first at step {step}"
+    return Sign(
+        signal=names.COLLAPSE_RISK,
+        label_free=True,
+        step=step,
+        told=step,
+        before=float(before.mean()) if len(before) else 0.0,
+        after=None if after is None else float(after.mean()),
+        words=words,
+    )
+
+
+def _words(run: RunData, measure: Measure | None, course: Course, why: str) -> str:
+    if measure is None:
+        return _untold(run)
+    if course.onset is not None and course.healthy is not None:
+        since = f"at step {course.onset}"
+        if course.onset <= int(measure.series.index[0]) + WINDOW:
+            since = f"by step {course.onset}, the earliest that can be told"
+        if course.onset - course.healthy > WINDOW:
+            since = f"between steps {course.healthy} and {course.onset}"
+        return (
+            f"Collapsed {since}: {why}. The {measure.said} fell from {course.best:.2f} to "
+            f"{course.last:.2f}."
+        )
+    said = f"Not collapsed: the {measure.said} is {course.last:.2f}"
+    if course.dip is not None:
+        return f"{said}; it was low from step {course.dip[0]} and had recovered at {course.dip[1]}."
+    if not course.learned:
+        return f"{said}, no better than at the beginning: nothing was learned, nothing lost."
+    return f"{said}, {course.best:.2f} at best."
+
+
+def _untold(run: RunData) -> str:
+    if run.steps < WINDOW:
+        return f"Cannot be told yet: {run.steps} steps, {WINDOW} are needed."
+    return (
+        "Cannot be told: there is no audit (`audit=true`), no held-out accuracy at three steps, "
+        "and no label that was bought blindly."
+    )

@@ -1,0 +1,1 @@
+"""Conditions over seeds: intervals, tests, spending, health, and advice."""

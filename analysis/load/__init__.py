@@ -1,0 +1,1 @@
+"""Run folders as the analysis reads them: damage is noted, the rest is used."""

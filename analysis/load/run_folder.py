@@ -1,0 +1,263 @@
+"""A run's folder -> what is known of the run. Nothing in it stops the reader; it notes problems."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from pandas.api.types import is_numeric_dtype
+
+from analysis.load.purchases import compare_totals, on_line, read_purchases
+from analysis.load.run import PURCHASES, JobStop, Problem, RunData, readable
+from analysis.load.segments import Notes, attempts_of, files_of, segments
+from rlavr_hpc.runs.attempts import Attempt
+from rlavr_hpc.telemetry import names
+
+CONFIG_VERSION = 1
+METRICS_VERSION = 1
+LOST_SECONDS = 600.0
+"""A heartbeat older than this comes from a process that is no more."""
+LARGEST = 2.0**53
+"""Larger numbers are no settings, and no integers in a float."""
+KEYS = ("step", "branch", "attempt", "time")
+WRITTEN = ["attempt", "branch", "step", "time", names.TIME_STEP]
+
+Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_run(
+    folder: Path, *, name: str, sweep: str | None = None, overrides: tuple[str, ...] = ()
+) -> RunData:
+    """Everything a run's folder says.
+
+    Args:
+        folder: the run's folder; may hold anything.
+        name: what the run is called in the study.
+        sweep: name of the sweep that planned it.
+        overrides: what tells it from the sweep's other runs.
+    """
+    notes = Notes()
+    config = _config(folder / "config.yaml", notes)
+    attempts = attempts_of(folder, notes)
+    summary = _record(folder / "summary.json", notes)
+    line, written = _rows(folder, attempts, notes)
+    purchases = read_purchases(folder, attempts, notes)
+    compare_totals(folder, line, purchases, notes)
+    trained = [attempt.number for attempt in attempts if attempt.setup is not None]
+    provenance = _record(folder / "provenance" / f"{max(trained, default=1)}.json", notes)
+    return RunData(
+        name=name,
+        folder=folder,
+        sweep=sweep,
+        overrides=overrides,
+        config=config,
+        uses_oracle=bool(config.get("acquisition.research_only", False)),
+        selective=bool(config.get("acquisition.has_trust", False)),
+        policy=str(config.get("acquisition.name", "unknown")),
+        ranks=_ranks(attempts),
+        accelerators=_accelerators(provenance, _ranks(attempts)),
+        state=_state(folder, summary, notes),
+        summary=summary,
+        attempts=attempts,
+        stops=tuple(_stops(folder / "stops", notes)),
+        rows=line,
+        written=written,
+        purchases=purchases,
+        problems=tuple(notes.problems),
+        **_sizes(config),
+    )
+
+
+def _config(path: Path, notes: Notes) -> dict[str, Any]:
+    """The flat config; empty where it cannot be used."""
+    try:
+        values = yaml.load(path.read_bytes(), Loader=Loader)
+        values = json.loads(json.dumps(values, default=str, skipkeys=True))  # every key a text
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        notes.add(path, f"cannot be used: {_first_line(error)}")
+        return {}
+    if not isinstance(values, dict):
+        notes.add(path, "is not a run's config")
+        return {}
+    if values.get("version") != CONFIG_VERSION:
+        found = values.get("version")
+        notes.add(path, f"version {found!r} is not {CONFIG_VERSION}, the one known here; left out")
+        return {}
+    return dict(_flat(values))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Seed, steps, budget and quota, as far as the config says them."""
+    batch, budget = _number(config, "algorithm.batch"), _number(config, "budget")
+    seed, steps = _number(config, "seed"), _number(config, "steps")
+    quota = None
+    if batch and budget is not None:
+        quota = max(0, math.ceil(budget * batch - 1e-9))
+    return {
+        "seed": None if seed is None else int(seed),
+        "steps_planned": None if steps is None else int(steps),
+        "batch": None if batch is None else int(batch),
+        "budget": budget,
+        "quota": quota,
+        "budget_effective": quota / batch if quota is not None and batch else None,
+    }
+
+
+def _number(config: Mapping[str, Any], key: str) -> float | None:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < LARGEST else None  # also not where it is NaN
+
+
+def _record(path: Path, notes: Notes) -> dict[str, Any]:
+    """A small JSON file; empty when missing."""
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        notes.add(path, f"cannot be used: {_first_line(error)}")
+        return {}
+    if not isinstance(values, dict):
+        notes.add(path, "is not one of a run's records")
+        return {}
+    return values
+
+
+def _rows(
+    folder: Path, attempts: Sequence[Attempt], notes: Notes
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The line, and all that was written."""
+    parts: list[pd.DataFrame] = []
+    for number, lines in segments(folder, "metrics", attempts, notes):
+        known = [row for row in lines if row.get("v") == METRICS_VERSION]
+        if len(known) < len(lines):
+            where = folder / "metrics" / f"{number}.jsonl"
+            notes.add(where, f"{len(lines) - len(known)} lines of an unknown version; left out")
+        if known:
+            part = _numeric(pd.DataFrame(known), folder / "metrics" / f"{number}.jsonl", notes)
+            part["attempt"] = number
+            parts.append(part)
+    if not parts:
+        return _no_rows(), pd.DataFrame(columns=WRITTEN)
+    rows = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    rows = rows.astype({"step": "int64", "branch": "int64"})
+    twice = int(rows.duplicated(["attempt", "branch", "step"]).sum())
+    if twice:
+        notes.add(folder / "metrics", f"{twice} steps stand twice in one attempt; the last counts")
+    written = rows.reindex(columns=WRITTEN)
+    counted = rows.drop_duplicates(["branch", "step"], keep="last")
+    stays = on_line(counted["branch"], counted["step"], attempts)
+    line = counted[stays].sort_values(["step", "branch"]).drop_duplicates("step", keep="last")
+    return line.set_index("step").drop(columns="v", errors="ignore"), written
+
+
+def _no_rows() -> pd.DataFrame:
+    return pd.DataFrame(columns=["branch", "attempt", "time"], index=pd.Index([], name="step"))
+
+
+def _numeric(frame: pd.DataFrame, path: Path, notes: Notes) -> pd.DataFrame:
+    """Metrics as float64; what is no number becomes NaN and is noted."""
+    if "branch" not in frame:
+        frame["branch"] = 0
+        notes.add(path, "its rows name no branch; taken as the first")
+    strange = [c for c in frame.columns if "/" not in c and c not in (*KEYS, "v")]
+    if strange:
+        notes.add(path, f"{', '.join(strange)} is no metric's name; left out")
+        frame = frame.drop(columns=strange)
+    for column in [c for c in frame.columns if not is_numeric_dtype(frame[c])]:
+        numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")
+        lost = int((numbers.isna() & frame[column].notna()).sum())
+        if lost:
+            notes.add(path, f"{lost} values of {column} are no numbers; left out")
+        frame[column] = numbers
+    if frame["branch"].isna().any():
+        frame["branch"] = frame["branch"].fillna(0)
+    floats = [c for c in frame.columns if c not in (*KEYS, "v") and frame[c].dtype != np.float64]
+    return frame.astype(dict.fromkeys(floats, "float64")) if floats else frame
+
+
+def _stops(folder: Path, notes: Notes) -> Iterator[JobStop]:
+    for path in files_of(folder, notes):
+        values = _record(path, notes)
+        moment = _number(values, "time")
+        if isinstance(values.get("cause"), str) and moment is not None:
+            yield JobStop(cause=values["cause"], time=moment)
+        elif values:
+            notes.add(path, "does not say how a start ended; left out")
+
+
+def _ranks(attempts: Sequence[Attempt]) -> int:
+    """Of the last attempt that trained."""
+    sizes = [(a.setup or {}).get("world_size") for a in attempts]
+    known = [size for size in sizes if isinstance(size, int) and size > 0]
+    return known[-1] if known else 1
+
+
+def _accelerators(provenance: Mapping[str, Any], ranks: int) -> int:
+    device = provenance.get("device")
+    return ranks if isinstance(device, str) and device != "cpu" else 0
+
+
+def _state(folder: Path, summary: Mapping[str, Any], notes: Notes) -> str:
+    """done, running, starting, stopped, failed, or `interrupted`: killed without a word."""
+    if (folder / "DONE.json").exists():
+        return "done"
+    status = _record(folder / "status.json", notes)
+    state, moment = status.get("state"), _number(status, "time")
+    if state in ("running", "starting"):
+        alive = moment is not None and time.time() - moment < LOST_SECONDS
+        return str(state) if alive else "interrupted"
+    told = state or summary.get("status")
+    return told if told in ("stopped", "failed", "done") else "unknown"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def planned_run(
+    folder: Path,
+    *,
+    name: str,
+    sweep: str | None,
+    overrides: tuple[str, ...],
+    asked: tuple[str, ...],
+    problem: str | None,
+) -> RunData:
+    """A run of a sweep's plan that has nothing on disk yet, or no longer.
+
+    `asked` are its overrides with those that the whole sweep shares.
+    """
+    problems = (Problem(path=readable(folder), text=problem),) if problem else ()
+    facts = dict(part.partition("=")[::2] for part in asked)
+    seed = facts.get("seed", "")
+    return RunData(
+        name=name,
+        folder=folder,
+        sweep=sweep,
+        overrides=overrides,
+        state="planned",
+        policy=facts.get("acquisition", "unknown"),
+        seed=int(seed) if seed.isdigit() else None,
+        rows=_no_rows(),
+        written=pd.DataFrame(columns=WRITTEN),
+        purchases=pd.DataFrame(columns=PURCHASES),
+        problems=problems,
+    )

@@ -1,0 +1,1 @@
+"""The report: page, paper figures, tables, and the server that keeps it up to date."""

@@ -1,0 +1,1 @@
+"""Answers read exactly, without computer algebra: most answers are numbers."""

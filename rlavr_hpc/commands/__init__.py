@@ -1,0 +1,1 @@
+"""The command line's verbs, one module each. Nothing imports them but the command line."""

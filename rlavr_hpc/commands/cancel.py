@@ -1,0 +1,86 @@
+"""`rlavr cancel DIR...`: end the jobs of runs or sweeps for good."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlavr_hpc.cluster.slurm.cancel import end_jobs
+from rlavr_hpc.cluster.slurm.commands import SlurmError
+from rlavr_hpc.errors import ExitCode
+from rlavr_hpc.overview.status_query import query_status, run_command
+from rlavr_hpc.runs.found_runs import read_jobs
+from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.state_types import State
+from rlavr_hpc.runs.states import RunState
+
+DESCRIPTION = """\
+Cancel the jobs of every DIR (a run's folder, a sweep's, or a folder with sweeps in it), waiting or
+running. They do not come back by themselves; what they bought, learnt and saved stays, and
+the sweep's command or `retry` goes on from there.
+"""
+EPILOG = """\
+Exit codes: 0 everything named is cancelled or was over, 1 something still runs, 2 there is no run.
+"""
+GOING = (State.running, State.stalled, State.zombie)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Cancel; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr cancel",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path)
+    given = parser.parse_args(arguments)
+    return run_command(lambda: _cancel(given.folders))
+
+
+def _cancel(folders: Sequence[Path]) -> int:
+    runs: dict[Path, RunState] = {}
+    jobs: dict[str, tuple[Path, QueuedJob]] = {}
+    for folder in folders:
+        seen = query_status(folder)
+        if seen.queue is None and seen.note:
+            raise SlurmError(f"nothing was cancelled. {seen.note}")
+        runs |= {run.run: run for run in seen.runs}
+        for sweep in {run.run.parent for run in seen.runs}:
+            known = read_jobs(sweep, seen.queue)
+            for run in seen.runs:
+                if run.run.parent == sweep:
+                    queued = known.queued(run.run, besides=run.job)
+                    jobs |= {job.name: (run.run, job) for job in queued}
+    left = end_jobs(jobs) if jobs else []
+    return _tell(runs, jobs, left)
+
+
+def _tell(
+    runs: dict[Path, RunState], jobs: dict[str, tuple[Path, QueuedJob]], left: Sequence[str]
+) -> int:
+    for name, (folder, job) in jobs.items():
+        run = runs[folder]
+        said = "NOT cancelled: Slurm still has it" if name in left else "cancelled"
+        print(f"{run.name}: job {name} {said} (was {job.state.lower()}, step {run.step})")
+    had = {folder for folder, _ in jobs.values()}
+    others = [run for run in runs.values() if run.run not in had]
+    going = [run for run in others if run.state in GOING]
+    for run in going:
+        where = f" on {run.node}" if run.node else ""
+        print(
+            f"{run.name}: NOT cancelled: {run.state}{where} without a job in Slurm's queue; "
+            "end its process there"
+        )
+    counted = Counter(run.state for run in others if run.state not in GOING)
+    if counted:
+        told = ", ".join(f"{number} {state}" for state, number in counted.items())
+        print(f"no job to cancel: {told}")
+    return ExitCode.FAILED if left or going else ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`rlavr doctor`: what of this cluster's settings helps or hinders runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.errors import ExitCode, UserError
+from rlavr_hpc.overview.doctor_checks import Finding, Severity, check_cluster, check_partition
+from rlavr_hpc.overview.site_facts import check_folder, check_gpus, check_python
+from rlavr_hpc.overview.status_query import run_command
+
+DESCRIPTION = """\
+Read the cluster's settings and say, line by line, what works for runs and what does not:
+requeueing, preemption and its grace, signals, limits, lost nodes, and whether folder, Python and
+GPUs are there.
+Each line that is not ok names the setting that mends it and whose it is. Nothing is changed.
+"""
+EPILOG = """\
+--json prints one object per finding and line: partition (null = all), level (ok, warn, bad), topic,
+text, mend ("" = nothing to mend).
+
+Exit codes: 0 nothing is bad, 1 something is, 2 there is no Slurm here.
+"""
+COLOURS = {Severity.ok: "32", Severity.warn: "33", Severity.bad: "31;1"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr doctor",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--partition", metavar="P", help="only this one (default: all)")
+    parser.add_argument(
+        "--root", type=Path, default=Path("runs"), help="where runs are to be written"
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    given = parser.parse_args(arguments)
+    return run_command(lambda: _check(given.partition, given.root, as_json=given.json))
+
+
+def _check(partition: str | None, root: Path, *, as_json: bool) -> int:
+    if shutil.which("scontrol") is None:
+        raise UserError(
+            "there is no Slurm here (scontrol is not installed); on a cluster's login node its "
+            "module may have to be loaded. `python -m rlavr_hpc.run` works without"
+        )
+    settings = commands.settings()
+    findings: dict[str | None, list[Finding]] = {
+        None: [*check_here(settings, partition, root), *check_cluster(settings)]
+    }
+    findings.update(_by_partition(settings, partition))
+    print("\n".join(_lines(findings, as_json=as_json)))
+    bad = any(finding.level is Severity.bad for group in findings.values() for finding in group)
+    return ExitCode.FAILED if bad else ExitCode.DONE
+
+
+def check_here(settings: Mapping[str, str], partition: str | None, root: Path) -> list[Finding]:
+    """Slurm's version, the folder, Python and GPUs."""
+    version = settings.get("SLURM_VERSION", "of an unknown version")
+    return [
+        Finding(level=Severity.ok, topic="Slurm", text=version),
+        check_folder(root),
+        check_python(),
+        check_gpus(commands.gres(partition)),
+    ]
+
+
+def _by_partition(settings: Mapping[str, str], name: str | None) -> dict[str, list[Finding]]:
+    partitions = commands.partitions()
+    if name is not None and name not in partitions:
+        there = ", ".join(sorted(partitions)) or "none"
+        missing = Finding(
+            level=Severity.bad,
+            topic="partition",
+            text=f"there is no partition {name!r}",
+            mend=f"user: one of {there}",
+        )
+        return {name: [missing]}
+    chosen = {name: partitions[name]} if name is not None else partitions
+    return {name: check_partition(settings, values) for name, values in chosen.items()}
+
+
+def _lines(findings: Mapping[str | None, Sequence[Finding]], *, as_json: bool) -> list[str]:
+    if as_json:
+        return [
+            json.dumps({"partition": name} | asdict(finding))
+            for name, group in findings.items()
+            for finding in group
+        ]
+    colour = sys.stdout.isatty()
+    lines = []
+    for name, group in findings.items():
+        lines += ["", f"partition {name}:"] if name is not None else []
+        for finding in group:
+            level = f"{finding.level:4s}"
+            mark = f"\033[{COLOURS[finding.level]}m{level}\033[0m" if colour else level
+            lines.append(f"{mark}  {finding.topic}: {finding.text}")
+            if finding.mend:
+                lines.append(f"        -> {finding.mend}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""`rlavr fetch [KEY=VALUE ...]`: bring what a run needs, where there is a network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock, Timeout
+
+from rlavr_hpc.cluster.overrides import config_of
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.io import sync_file, sync_folder
+from rlavr_hpc.offline import hub
+from rlavr_hpc.offline.missing_inputs import ORIGINS, data_files, folder_fault, lacking, on_hub
+from rlavr_hpc.testbed.base_model import Recipe, cache_root, ensure_base_model
+
+DESCRIPTION = """\
+Bring the model, tokenizer and data of a run into the cache, so that jobs can run on nodes without
+network. Start it on the login node with the overrides of the run, or with model.path=NAME alone:
+
+  rlavr fetch experiment=math model.path=Qwen/Qwen3-4B
+
+Models go where HF_HUB_CACHE or HF_HOME say (default ~/.cache/huggingface), data where data.path and
+data.eval_path say, the testbed's model below RLAVR_CACHE. What is there whole stays as it is and
+needs no network. A download that was killed is continued by the same command; where two fetch the
+same thing, the second waits for the first.
+"""
+EPILOG = """\
+Exit codes: 0 all is there, 1 the hub cannot be reached or the disk is full, 2 your mistake, 130
+interrupted.
+"""
+LOCK_MODE = 0o666
+"""People who share a cache must be able to take each other's locks."""
+POLL_SECONDS = 0.5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fetch; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr fetch",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="as for rlavr_hpc.run")
+    overrides: list[str] = parser.parse_args(arguments).overrides
+    try:
+        _fetch(config_of(overrides))
+    except RlavrError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(
+            f"rlavr_hpc: {error}; make room, or choose another place with HF_HOME, RLAVR_CACHE or "
+            "data.path; the same command then goes on",
+            file=sys.stderr,
+        )
+        return ExitCode.FAILED
+    print("all is there: such a run needs no network")
+    return ExitCode.DONE
+
+
+def _fetch(config: RunConfig) -> None:
+    """Bring everything; mistakes are found before anything is brought."""
+    path = config.model.path
+    files = data_files(config.data)
+    for file in files:
+        _check_data(Path(file))
+    if path is None:
+        _fetch_testbed(config)
+    elif on_hub(path):
+        _fetch_model(path)
+    else:
+        _check_folder(path)
+    for file in files:
+        _fetch_data(Path(file))
+
+
+def _check_folder(path: str) -> None:
+    if fault := folder_fault(path):
+        raise UserError(fault)
+    print(f"there: model in {path}")
+
+
+def _check_data(path: Path) -> None:
+    if not path.is_file() and path.name not in ORIGINS:
+        known = ", ".join(sorted(ORIGINS))
+        raise UserError(
+            f"data file {path} does not exist, and where it comes from is not known here ({known} "
+            "are); put it there, or name another with data.path or data.eval_path"
+        )
+
+
+def _fetch_model(name: str) -> None:
+    if (folder := _whole_model(name)) is not None:
+        print(f"there: model {name} in {folder}")
+        return
+    with _alone(hub.lock_file(name), f"model {name}"):
+        if (folder := _whole_model(name)) is not None:
+            print(f"there: model {name} in {folder}, brought by another fetch")
+            return
+        _remove_halves(name)
+        hub.bring_model(name)
+    folder = hub.cached_model(name, hub.cache_folder())
+    lacks = "config.json" if folder is None else lacking(folder)
+    if folder is None or lacks is not None:
+        raise UserError(f"model {name} came, but has no whole {lacks}: it cannot be loaded")
+    print(f"brought: model {name} into {folder} ({_gib(folder)})")
+
+
+def _whole_model(name: str) -> Path | None:
+    folder = hub.cached_model(name, hub.cache_folder())
+    return None if folder is None or lacking(folder) is not None else folder
+
+
+def _remove_halves(name: str) -> None:
+    """Take away cut-off weights, as a copied cache may hold; the hub's code would keep them."""
+    folder = hub.cached_model(name, hub.cache_folder())
+    while folder is not None and (lacks := lacking(folder)) and (folder / lacks).is_file():
+        (folder / lacks).resolve().unlink()
+        (folder / lacks).unlink(missing_ok=True)  # the link to it
+
+
+def _gib(folder: Path) -> str:
+    size: float = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return f"{size / 2**30:.2f} GiB"
+
+
+def _fetch_data(path: Path) -> None:
+    if path.is_file():
+        print(f"there: data {path}")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.with_name(f".{path.name}.lock"), f"data {path}"):
+        if path.is_file():
+            print(f"there: data {path}, brought by another fetch")
+            return
+        half = path.with_name(f".{path.name}.half")  # under the lock it is ours, also a dead one's
+        shutil.copyfile(hub.bring_data(*ORIGINS[path.name]), half)
+        sync_file(half)
+        half.rename(path)
+        sync_folder(path.parent)
+    print(f"brought: data {path} (from {ORIGINS[path.name][0]})")
+
+
+def _fetch_testbed(config: RunConfig) -> None:
+    recipe = Recipe(
+        kinds=config.data.kinds,
+        wrong_rule=config.data.wrong_rule,
+        seed=config.data.seed,
+        steps=config.model.pretrain_steps,
+        tied=config.model.tied_embeddings,
+    )
+    home = cache_root(os.environ) / "testbed"
+    if (home / recipe.digest).exists():
+        print(f"there: the testbed's model in {home / recipe.digest}")
+        return
+    with _alone(home / f"{recipe.digest}.fetch.lock", "the testbed's model"):
+        before = (home / recipe.digest).exists()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # its build cleans up by itself
+        folder = ensure_base_model(recipe, quiet=False)
+    print(f"{'there' if before else 'made'}: the testbed's model in {folder}")
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """The hub's threads would first finish the files they are at, gigabytes each."""
+    with suppress(OSError):
+        os.write(2, b"\nrlavr_hpc: interrupted; the same command goes on from here\n")
+    os._exit(ExitCode.SECOND_SIGNAL)
+
+
+@contextmanager
+def _alone(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock that dies with its owner; say so when somebody else has it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    guard = FileLock(lock, mode=LOCK_MODE)
+    try:
+        guard.acquire(timeout=0)
+    except Timeout:
+        print(f"{what}: another fetch is bringing it; waiting for its end", file=sys.stderr)
+        guard.acquire(poll_interval=POLL_SECONDS)
+    try:
+        yield
+    finally:
+        guard.release()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _end_at_once)
+    sys.exit(main())

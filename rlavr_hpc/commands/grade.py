@@ -1,0 +1,201 @@
+"""`rlavr grade FILE`: votes and verdicts for responses that are on file already."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm import tqdm
+
+from rlavr_hpc.answers.sandbox.process import Limits
+from rlavr_hpc.answers.tasks import TASKS
+from rlavr_hpc.answers.verifier import Grade, Verifier
+from rlavr_hpc.cluster.topology import available_cores
+from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.grading import Extract, GradingConfig
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.io import replacing
+from rlavr_hpc.types import Group, Prompt, Rollout, answer_text, several_answers
+
+BATCH = 32
+"""Lines graded at once."""
+QUESTION_KEYS = ("prompt", "problem", "question", "puzzle")
+FORMAT = """\
+FILE holds one JSON object a line: {"id": ..., "answer": ..., "rollouts": ["...", ...]}. `answer` is
+a text, a number, or a list of accepted answers; knights-and-knaves lines may hold the puzzle as
+"prompt", which tells the names. Each output line holds: id; extracted (the answers, null where
+there is none); clusters (indices of equal answers, larger first); vote; majority_ratio; correct
+and ungradable (one boolean a rollout; an ungradable answer passed a limit: it neither votes nor
+is right).
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GradeRequest:
+    """One line of the input."""
+
+    id: Any
+    prompt: Prompt
+    answer: str
+    rollouts: tuple[Rollout, ...]
+
+
+def main() -> int:
+    """Grade a file; returns the exit code."""
+    arguments = _arguments()
+    try:
+        at_least("--workers", arguments.workers, 0)
+        settings = GradingConfig(
+            extract=Extract(arguments.extract),
+            cpu_seconds=arguments.cpu_seconds,
+            memory_mib=arguments.memory_mib,
+        )
+        if settings.extract is not Extract.boxed and arguments.task != "math":
+            raise UserError(f"--extract {settings.extract} is for --task math")
+        if not arguments.file.is_file():
+            raise UserError(f"{arguments.file} is not a file; name a file of JSON lines")
+        count = sum(1 for _ in _lines(arguments.file, arguments.task))  # all of it, before any work
+        workers = arguments.workers or available_cores(os.environ)
+        limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
+        verifier = Verifier(limits=limits, workers=workers, where=settings.extract)
+        try:
+            with _output(arguments.out, source=arguments.file) as out:
+                _grade(_lines(arguments.file, arguments.task), count, verifier, out)
+        finally:
+            verifier.close()
+    except (RlavrError, OSError) as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code if isinstance(error, RlavrError) else ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="rlavr grade", description=__doc__, epilog=FORMAT)
+    parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines to grade")
+    parser.add_argument("--task", choices=TASKS, default="math", help="what kind of answers")
+    parser.add_argument(
+        "--extract",
+        choices=[str(e) for e in Extract],
+        default=str(Extract.boxed),
+        help="where a math answer may stand: in a box (default); else after 'the answer is' "
+        "(stated); else, or in the answer too, anywhere: formula, expression or number (any)",
+    )
+    parser.add_argument("--out", type=Path, help="output file; default: standard output")
+    defaults = GradingConfig()
+    parser.add_argument(
+        "--cpu-seconds",
+        type=float,
+        default=defaults.cpu_seconds,
+        help="CPU time for reading or comparing one answer (%(default)s)",
+    )
+    parser.add_argument(
+        "--memory-mib",
+        type=int,
+        default=defaults.memory_mib,
+        help="memory for it, beyond an idle grader's (%(default)s)",
+    )
+    parser.add_argument("--workers", type=int, default=0, help="grader processes; 0 = cores")
+    return parser.parse_args()
+
+
+@contextmanager
+def _output(path: Path | None, *, source: Path) -> Iterator[IO[str]]:
+    """Where the rows go: a regular file appears whole or not at all."""
+    if path is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"--out {path} cannot be written: name a file in a folder that exists")
+    if path.exists() and path.samefile(source):
+        raise UserError(f"--out {path} is the input; name another file")
+    special = path.exists() and not path.is_file()  # a device or a pipe is not replaced
+    with path.open("w", encoding="utf-8") if special else replacing(path) as file:
+        yield file
+
+
+def _grade(lines: Iterator[GradeRequest], count: int, verifier: Verifier, out: IO[str]) -> None:
+    with tqdm(total=count, unit="line", disable=not sys.stderr.isatty()) as bar:
+        while batch := list(islice(lines, BATCH)):
+            groups = verifier.vote([x.prompt for x in batch], [x.rollouts for x in batch])
+            labels = {line.prompt.id: line.answer for line in batch}
+            grades = verifier.grade(groups, labels)
+            for line, group in zip(batch, groups, strict=True):
+                row = as_row(group, grades[line.prompt.id])
+                out.write(json.dumps({"id": line.id, **row}) + "\n")
+            bar.update(len(batch))
+
+
+def as_row(group: Group, grade: Grade) -> dict[str, Any]:
+    """What an output line says of a group, its id apart."""
+    lost = {*group.vote.ungradable, *grade.ungradable}
+    return {
+        "extracted": list(group.vote.answers),
+        "clusters": [list(members) for members in group.vote.clusters],
+        "vote": group.vote.winner,
+        "majority_ratio": group.vote.majority_ratio,
+        "correct": list(grade.correct),
+        "ungradable": [i in lost for i in range(len(group.rollouts))],
+    }
+
+
+def _lines(path: Path, task: str) -> Iterator[GradeRequest]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, text in enumerate(file, start=1):
+                if text.strip():
+                    yield _line(_parse(text, path, number), f"{path}:{number}", number, task)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def _parse(text: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}:{number}: not a JSON line: {error}") from error
+    if not isinstance(row, dict):
+        raise UserError(f"{path}:{number}: a JSON object was expected")
+    return row
+
+
+def _line(row: dict[str, Any], where: str, number: int, task: str) -> GradeRequest:
+    rollouts = row.get("rollouts")
+    if not isinstance(rollouts, list) or not all(isinstance(text, str) for text in rollouts):
+        raise UserError(f"{where}: 'rollouts' must be a list of texts")
+    question = next((row[key] for key in QUESTION_KEYS if isinstance(row.get(key), str)), "")
+    unique = str(number)  # two lines may have the same id, or none
+    return GradeRequest(
+        id=row.get("id"),
+        prompt=Prompt(id=unique, text=question, token_ids=(), task=task),
+        answer=_answer(row.get("answer"), where),
+        rollouts=tuple(
+            Rollout(
+                prompt_id=unique, sample=i, token_ids=(), logprobs=(), text=text, truncated=False
+            )
+            for i, text in enumerate(rollouts)
+        ),
+    )
+
+
+def _answer(value: object, where: str) -> str:
+    several = value if isinstance(value, list) else [value]
+    try:
+        answers = [text for one in several if (text := answer_text(one))]
+    except ValueError:
+        answers = []
+    if len(answers) < max(1, len(several)):
+        raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
+    return several_answers(answers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

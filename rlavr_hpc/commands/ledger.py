@@ -1,0 +1,171 @@
+"""`rlavr ledger show|verify DIR`: what was bought, and the proof of it.
+
+DIR is a run's folder, a sweep's, or any folder that runs lie below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.runs.find import find_runs, is_run
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.spending import report
+from rlavr_hpc.spending.spend import Entry, read_entry
+from rlavr_hpc.spending.verification import prove, readable
+
+FEW = 4
+"""Runs that are read without a progress bar."""
+
+
+def main() -> int:
+    """Run one verb; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr ledger", description="Read the ledgers of bought labels."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    for verb, text in (
+        ("show", "print the spend: a run's per step; many runs' per run, policy and step"),
+        ("verify", "check every line and every total; exit 1 when something is wrong"),
+    ):
+        command = verbs.add_parser(verb, help=text, description=text)
+        command.add_argument(
+            "folder", type=Path, metavar="DIR", help="a run's, a sweep's, or one with runs below it"
+        )
+        command.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a prompt's id may be any text
+    try:
+        lines, code = _answer(arguments.folder, arguments.verb, as_json=arguments.json)
+    except RlavrError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    print("\n".join(lines))
+    return code
+
+
+def _answer(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], ExitCode]:
+    with readable(folder):
+        if is_run(folder):
+            verbs = {"show": show, "verify": verify}
+            return verbs[verb](folder, as_json=as_json), ExitCode.DONE
+        return _answer_many(folder, verb, as_json=as_json)
+
+
+def _answer_many(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], ExitCode]:
+    proving = verb == "verify"
+    entries = list(_entries(folder, proving=proving))
+    values, text = (
+        (report.proof_values, report.proof_text) if proving else (report.as_values, report.as_text)
+    )
+    failed = proving and any(entry.error for entry in entries)
+    lines = [json.dumps({"folder": str(folder), **values(entries)})] if as_json else text(entries)
+    return lines, ExitCode.FAILED if failed else ExitCode.DONE
+
+
+def _entries(folder: Path, *, proving: bool) -> Iterator[Entry]:
+    found = find_runs(folder) if folder.is_dir() else []
+    if all(one.foreign for one in found):
+        raise UserError(
+            f"{folder} is not a run's folder, which has a config.yaml, nor are there runs below it"
+        )
+    quiet = len(found) <= FEW or not sys.stderr.isatty()
+    for one in tqdm(found, unit="run", disable=quiet):
+        yield Entry(found=one) if one.foreign else read_entry(one, proving=proving)
+
+
+def show(run_dir: Path, *, as_json: bool) -> list[str]:
+    """The spend of a run, and of each of its steps."""
+    config = read_config(run_dir)
+    book = read_ledger(run_dir)
+    if as_json:
+        return [json.dumps({**totals(config, book), "steps": _steps(book)})]
+    lines = [*_headline(config, book), "", "step  bought  void  prompts"]
+    lines += [
+        f"{row['step']:4d}  {row['bought']:6d}  {row['void']:4d}  {' '.join(row['prompts'][:6])}"
+        + (" ..." if len(row["prompts"]) > 6 else "")
+        for row in _steps(book)
+    ]
+    return lines
+
+
+def verify(run_dir: Path, *, as_json: bool) -> list[str]:
+    """Prove a run's spend.
+
+    Raises:
+        RlavrError: something does not hold.
+    """
+    config = read_config(run_dir)
+    proof = prove(run_dir, config)
+    if as_json:
+        found = [asdict(leftover) for leftover in proof.uncounted_lines]
+        facts = {"uncounted_lines": found, "remarks": proof.remarks}
+        return [json.dumps({"valid": True, **totals(config, proof.book), **facts})]
+    return [
+        *_headline(config, proof.book),
+        *proof.remarks,
+        *map(str, proof.uncounted_lines),
+        f"valid: {proof.book.lines} lines, chain ends in {proof.book.head}",
+    ]
+
+
+def totals(config: RunConfig, book: LedgerState) -> dict[str, Any]:
+    """The figures of a whole run."""
+    return {
+        "acquisition": config.acquisition.name,
+        "budget": config.budget,
+        "budget_effective": config.budget_effective,
+        "budget_total": config.budget_total,
+        "quota_per_step": config.quota,
+        "labels_bought": book.bought,
+        "labels_void": book.void,
+        "cost": book.cost,
+        "open_intents": book.open_intents,
+        "lines": book.lines,
+    }
+
+
+def _headline(config: RunConfig, book: LedgerState) -> list[str]:
+    cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
+    lines = [
+        f"acquisition={config.acquisition.name}: {book.bought} labels bought for {book.cost:g}, "
+        f"{book.void} void; {config.quota} a step allowed{cap}"
+    ]
+    if book.open_intents:
+        lines.append(
+            f"{book.open_intents} intents are open: the run died between decision and label; "
+            "starting it again completes them"
+        )
+    return lines
+
+
+def _steps(book: LedgerState) -> list[dict[str, Any]]:
+    rows = []
+    for (branch, step), prompts in sorted(book.decisions.items()):
+        outcomes = book.purchases[branch, step].values()
+        rows.append(
+            {
+                "branch": branch,
+                "step": step,
+                "prompts": list(prompts),
+                "bought": sum(p.answer is not None for p in outcomes),
+                "void": sum(p.answer is None for p in outcomes),
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

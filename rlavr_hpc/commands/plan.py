@@ -1,0 +1,138 @@
+"""`rlavr plan KEY=VALUE ...`: what a run would need, before anything is queued."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.cluster.overrides import config_of
+from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.shipped import CONF
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.offline import hub
+from rlavr_hpc.planning.hardware import ACCELERATORS, CPU, Machines
+from rlavr_hpc.planning.memory import Sizes
+from rlavr_hpc.planning.report import as_table, as_values
+from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+
+DESCRIPTION = f"""\
+Estimate memory, step time and GPU-hours of a run, say what will not fit, and which setting mends
+it. Takes the run's own overrides, and:
+
+  nodes=1 gpus=1         nodes, and GPUs (on CPU: processes) of each
+  gpu=h100-80            {", ".join((*ACCELERATORS, CPU))}
+  host_gib=GIB           memory of a node; not checked without
+  mean_response=TOKENS   mean length of a response (default: half of rollout.max_response_tokens)
+  mfu=0.35               share of the peak that training reaches
+  bandwidth_share=0.6    share of the memory's bandwidth that decoding reaches
+  price=P                of a GPU-hour
+
+  rlavr plan experiment=math nodes=1 gpus=8 gpu=h100-80
+  rlavr plan model=Qwen/Qwen3-8B nodes=2 gpus=4 gpu=a100-40
+
+model=NAME or model=./FOLDER is short for model=pretrained model.path=NAME (and data=knights where
+no data is named). Only the model's config.json is read: from its folder, the hub's cache, or for
+{", ".join(KNOWN)}
+from a table. No network is asked.
+"""
+EPILOG = "Exit codes: 0 it fits, 1 it does not, 2 your mistake."
+READERS: dict[str, Callable[[str], Any]] = {
+    "gpu": str,
+    "nodes": int,
+    "gpus": int,
+    "mfu": float,
+    "bandwidth_share": float,
+    "host_gib": float,
+    "price": float,
+    "mean_response": float,
+}
+"""Keys of `Machines`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Plan; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr plan",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="as for rlavr_hpc.run")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    given = parser.parse_args(arguments)
+    try:
+        values = as_values(sizes_of(given.overrides))
+    except RlavrError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(values) if given.json else as_table(values))
+    return ExitCode.DONE if values["fits"] else ExitCode.FAILED
+
+
+def sizes_of(overrides: Sequence[str]) -> Sizes:
+    """What is planned.
+
+    Raises:
+        UserError: a key or value that cannot be, or a model of unknown shape.
+    """
+    ours = [text for text in overrides if text.partition("=")[0] in READERS]
+    config = config_of(_expanded([text for text in overrides if text not in ours]))
+    machines = Machines(**dict(_read(text) for text in ours))
+    if machines.ranks % config.rollout.tensor_parallel:
+        raise UserError(
+            f"rollout.tensor_parallel={config.rollout.tensor_parallel} does not divide the "
+            f"{machines.ranks} ranks"
+        )
+    return Sizes(config=config, shape=_shape(config.model), machines=machines)
+
+
+def _read(text: str) -> tuple[str, Any]:
+    key, _, value = text.partition("=")
+    try:
+        return key, READERS[key](value)
+    except ValueError:
+        raise UserError(f"{text}: {key} is a number") from None
+
+
+def _expanded(overrides: Sequence[str]) -> list[str]:
+    """With `model=NAME` written out."""
+    expanded: list[str] = []
+    groups = [text.partition("=")[0] for text in overrides]
+    for text in overrides:
+        key, _, name = text.partition("=")
+        if key != "model" or (CONF / f"model/{name}.yaml").exists():
+            expanded.append(text)
+            continue
+        expanded += ["model=pretrained", f"model.path={name}"]
+        expanded += [] if {"data", "experiment"} & set(groups) else ["data=knights"]
+    return expanded
+
+
+def _shape(model: ModelConfig) -> ModelShape:
+    if model.source is ModelSource.testbed:
+        return TESTBED
+    assert model.path is not None
+    folder = Path(model.path).expanduser()
+    if not folder.is_dir():
+        found = hub.cached_model(model.path, hub.cache_folder())
+        if found is None and model.path in KNOWN:
+            return KNOWN[model.path]
+        if found is None:
+            raise UserError(
+                f"model {model.path} is no folder, not in the hub's cache and not in the table; "
+                f"rlavr fetch model.path={model.path} brings it"
+            )
+        folder = found
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
+    return read_shape(config, where=str(folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+"""`rlavr track sync|rebuild|dashboard`: runs on the dashboard, after the fact."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.find import find_runs as find_recorded
+from rlavr_hpc.runs.find import is_run
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.telemetry.sinks import read_line
+from rlavr_hpc.telemetry.tensorboard import write_events
+from rlavr_hpc.telemetry.wandb.identity import dashboard_id, dashboard_of
+from rlavr_hpc.telemetry.wandb.rebuild import check_suffix, rebuild
+from rlavr_hpc.telemetry.wandb.sections import sections
+from rlavr_hpc.telemetry.wandb.sync import find_runs, send, unsent
+from rlavr_hpc.telemetry.wandb.workspace import build_workspace, save_workspace
+from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+SYNC = """\
+Send what runs with tracking=offline have put down, from a machine that has a network. A run's
+attempts go in order, as one run. What was sent is marked and not sent again; an attempt that is
+still being written is left for later, so that this may be repeated while runs go on.
+"""
+EXIT_CODES = "Exit codes: 0 all sent, 1 some runs failed, 2 nothing found or nobody logged in."
+
+
+REBUILD = """\
+Make runs on the dashboard anew, from their record alone: every row of metrics once, tables
+of example rollouts, config, spend and summary. A rebuilt run gets an id of its own (the old one and
+a suffix), for a dashboard keeps what it has. Offline, its files go beside those of the run's
+attempts, and `sync` sends them.
+"""
+REBUILD_CODES = "Exit codes: 0 all rebuilt, 1 some runs failed, 2 nothing found or a mistake."
+DASHBOARD = """\
+Make a view of a project: budget sweep, collapse, acquisition, throughput and health, runs grouped
+by policy and budget. Needs the package wandb-workspaces.
+"""
+
+END = {"done": ExitCode.DONE, "failed": ExitCode.FAILED}
+"""How a run ended, by the status in its summary; any other goes on later."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the subcommand says; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr track", description="The dashboard's mirror of runs."
+    )
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_sync(verbs)
+    _add_rebuild(verbs)
+    _add_dashboard(verbs)
+    given = parser.parse_args(arguments)
+    try:
+        return int(given.verb(given))
+    except RlavrError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+
+
+def _add_sync(verbs: Verbs) -> None:
+    sync = verbs.add_parser(
+        "sync",
+        help="send what runs without a network have put down",
+        description=SYNC,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sync.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    sync.add_argument(
+        "--timeout",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="to wait for one run (default: %(default)g)",
+    )
+    sync.set_defaults(verb=_sync)
+
+
+def _add_rebuild(verbs: Verbs) -> None:
+    rebuilt = verbs.add_parser(
+        "rebuild",
+        help="make runs there anew, from their record",
+        description=REBUILD,
+        epilog=REBUILD_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    rebuilt.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    target = rebuilt.add_mutually_exclusive_group()
+    target.add_argument("--offline", action="store_true", help="into files for `sync`; the default")
+    target.add_argument("--to", choices=["wandb"], help="straight to the dashboard")
+    target.add_argument(
+        "--tensorboard", type=Path, metavar="OUT", help="into TensorBoard's files, OUT/RUN"
+    )
+    rebuilt.add_argument(
+        "--as",
+        dest="suffix",
+        default="rebuilt",
+        metavar="SUFFIX",
+        help="behind the run's id (default: %(default)s)",
+    )
+    rebuilt.set_defaults(verb=_rebuild)
+
+
+def _add_dashboard(verbs: Verbs) -> None:
+    view = verbs.add_parser(
+        "dashboard",
+        help="make a view of a project there",
+        description=DASHBOARD,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    view.add_argument("--project", required=True, metavar="P")
+    view.add_argument("--entity", metavar="E", help="user or team; default: yours")
+    view.add_argument(
+        "--samples", type=int, default=8, metavar="N", help="eval.samples of its runs (default: 8)"
+    )
+    view.add_argument("--dry-run", action="store_true", help="only say what it would show")
+    view.set_defaults(verb=_dashboard)
+
+
+def _sync(given: argparse.Namespace) -> ExitCode:
+    """All runs are tried; without a login all would fail alike, so that ends it."""
+    code = ExitCode.DONE
+    for run_dir in find_runs(given.folders):
+        try:
+            print(f"{run_dir}: {_sync_run(run_dir, given.timeout)}", flush=True)
+        except UserError:
+            raise
+        except (RlavrError, OSError) as error:
+            print(f"{run_dir}: failed: {error}", flush=True)
+            code = ExitCode.FAILED
+    return code
+
+
+def _sync_run(run_dir: Path, timeout: float) -> str:
+    """Send a run; returns what was done."""
+    ready = unsent(run_dir)
+    if ready.files:
+        send(ready, timeout=timeout)
+    cut = sum(file.cut for file in ready.files)
+    remarks = [
+        (len(ready.files), "sent"),
+        (cut, "of them without the end that a kill cut off"),
+        (ready.empty, "empty after a kill"),
+        (int(ready.growing), "still being written, left for later"),
+    ]
+    told = [f"{number} {said}" for number, said in remarks if number]
+    return f"attempts: {', '.join(told)}" if told else "nothing new"
+
+
+def _rebuild(given: argparse.Namespace) -> ExitCode:
+    """All runs are tried; a run of another kind of trouble stops no other."""
+    check_suffix(given.suffix)
+    code = ExitCode.DONE
+    for name, run_dir in _recorded(given.folders):
+        try:
+            print(f"{run_dir}: {_rebuild_run(run_dir, name, given)}", flush=True)
+        except (RlavrError, OSError) as error:
+            print(f"{run_dir}: failed: {error}", flush=True)
+            code = ExitCode.FAILED
+    return code
+
+
+def _recorded(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    """(name, folder) of the runs at or below `folders`."""
+    if missing := [str(folder) for folder in folders if not folder.is_dir()]:
+        raise UserError(f"{', '.join(missing)}: no such folder")
+    runs: dict[Path, str] = {}
+    for top in folders:
+        if is_run(top):
+            runs.setdefault(top, top.resolve().name)
+            continue
+        runs |= {found.folder: found.name for found in find_recorded(top) if is_run(found.folder)}
+    if not runs:
+        raise UserError(f"no run below {', '.join(map(str, folders))}; give a run, sweep or root")
+    return [(name, folder) for folder, name in runs.items()]
+
+
+def _rebuild_run(run_dir: Path, name: str, given: argparse.Namespace) -> str:
+    """Rebuild a run; returns what was made."""
+    if given.tensorboard is not None:
+        folder = given.tensorboard / name
+        return f"{write_events(folder, read_line(run_dir))} rows in {folder}"
+    config, attempts = read_config(run_dir), read_attempts(run_dir)
+    if not attempts:
+        raise UserError(f"{run_dir}/attempts is empty: the run has not begun")
+    summary = read_summary(run_dir)
+    dashboard = replace(
+        dashboard_of(config, f"{dashboard_id(config.name, attempts[0])}-{given.suffix}"),
+        mode="online" if given.to else "offline",
+        new=True,
+    )
+    made = rebuild(
+        run_dir,
+        dashboard,
+        outcome_of(run_dir, config, read_ledger(run_dir), summary),
+        code=END.get(str(summary.get("status")), ExitCode.STOPPED),
+    )
+    return f"{made.rows} rows as {made.run_id}"
+
+
+def _dashboard(given: argparse.Namespace) -> ExitCode:
+    """Say what the view shows, and make it."""
+    shown = sections(samples=given.samples)
+    for section in shown:
+        print(f"{section.name}: {', '.join(panel.title for panel in section.panels)}")
+    if given.dry_run:
+        return ExitCode.DONE
+    workspace = build_workspace(shown, project=given.project, entity=given.entity)
+    print(save_workspace(workspace))
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

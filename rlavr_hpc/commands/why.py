@@ -1,0 +1,153 @@
+"""`rlavr why RUN`: why a run is where it is, and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.errors import ExitCode, UserError
+from rlavr_hpc.overview.failure_causes import FailureCause, explain
+from rlavr_hpc.overview.status_query import StatusReport, query_status, run_command
+from rlavr_hpc.overview.status_table import as_fields
+from rlavr_hpc.runs.state_types import State
+from rlavr_hpc.runs.stops import Cause
+
+DESCRIPTION = """\
+Say why a run is where it is: how its last job ended, which rank failed first and with which error,
+what that looks like (memory, network, disk ...), what it waits for, and what to do next.
+"""
+EPILOG = """\
+--json prints one object: run (as `status --json` has it), cause (of the last stop: done, preempted,
+time_limit, requeued, signalled, cancelled, crashed, mistake, early_warning or null), exit_code,
+signal (in words, "" = none), crashes (in a row without progress), failure (start, rank, exit_code,
+error, traceback, host, pid, time, of the rank that failed first; null = none left a word), killed
+([rank, how], as srun saw it), clues (name, words), log, last_lines, next (commands).
+
+Exit codes: 0 said, 2 this is no run.
+"""
+NEXT = {
+    State.planned: ("", "the sweep's own command, given again, submits it"),
+    State.stopped: ("", "the sweep's own command, given again, continues it"),
+    State.stalled: ("cancel {run}", "end it; then the sweep's command continues it"),
+    State.zombie: ("", "nothing: its next start shuts it out (exit code 77)"),
+    State.failed: ("retry {run}", "continue it from its last checkpoint"),
+    State.cancelled: ("retry {run}", "continue it from its last checkpoint"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Explain; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="rlavr why",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    given = parser.parse_args(arguments)
+    return run_command(lambda: _tell(given.run, as_json=given.json))
+
+
+def _tell(folder: str, *, as_json: bool) -> int:
+    seen = query_status(Path(folder))
+    if len(seen.runs) > 1:
+        names = ", ".join(run.name for run in seen.runs[:8])
+        raise UserError(f"{folder} holds {len(seen.runs)} runs; name one: {names} ...")
+    if seen.note:
+        print(f"rlavr_hpc: {seen.note}", file=sys.stderr)
+    why = explain(seen.runs[0], job_state=_job_state(seen))
+    if as_json:
+        print(json.dumps(as_json_fields(why, folder)))
+    else:
+        print("\n".join(in_words(why, folder)))
+    return ExitCode.DONE
+
+
+def _job_state(seen: StatusReport) -> str:
+    job = seen.runs[0].job
+    if seen.queue is None or job is None:
+        return ""
+    try:
+        return commands.show_job(job).get("JobState", "")
+    except commands.SlurmError:
+        return ""
+
+
+def as_json_fields(why: FailureCause, folder: str) -> dict[str, Any]:
+    """For programs."""
+    fields = asdict(why) | {"run": as_fields(why.run), "signal": why.signal}
+    fields["log"] = why.log and str(why.log.path)
+    return fields | {"next": [command for command, _ in _next(why, folder) if command]}
+
+
+def in_words(why: FailureCause, folder: str) -> Iterator[str]:
+    """For people, line by line."""
+    run = why.run
+    where = ", ".join(
+        filter(
+            None,
+            [
+                f"job {run.job}" if run.job else "",
+                run.node or "",
+                f"attempt {run.attempts}" if run.attempts else "",
+            ],
+        )
+    )
+    yield f"{folder}: {run.state}" + (f" ({where})" if where else "")
+    yield f"  {_outcome(why)}"
+    if why.crashes > 1:
+        yield f"  {why.crashes} crashes in a row without a newer checkpoint"
+    if why.signal and why.run.state is State.failed:
+        yield f"  exit code {why.exit_code}: {why.signal}"
+    yield from _evidence(why)
+    for clue in why.clues:
+        yield f"\nlooks like: {clue.words}"
+    for command, words in _next(why, folder):
+        yield f"\nnext: {command}  # {words}" if command else f"\nnext: {words}"
+
+
+def _outcome(why: FailureCause) -> str:
+    run = why.run
+    if run.state is State.done:
+        return f"finished, {run.step} steps"
+    if run.state is State.running:
+        pace = "" if run.heartbeat_age is None else f"; it last spoke {run.heartbeat_age:.0f} s ago"
+        state = run.reason or f"it is well, at step {run.step} of {run.steps or '?'}"
+        return state + pace
+    early = why.cause is Cause.early_warning and "warning" not in run.reason
+    return ("early warning: " if early else "") + (run.reason or "nothing more is known")
+
+
+def _evidence(why: FailureCause) -> Iterator[str]:
+    failure = why.failure
+    if failure is not None:
+        yield f"\nrank {failure.rank} on {failure.host} failed first: {failure.error}"
+        yield from (f"  {line}" for line in failure.traceback.rstrip().splitlines())
+    elif why.killed is not None:
+        yield f"\nno rank left a word; rank {why.killed[0]} ended first: {why.killed[1]}"
+    if why.log is not None:
+        yield f"\nlog: {why.log.path}"
+        yield from (f"  {line}" for line in why.last_lines)
+
+
+def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
+    verb, words = NEXT.get(why.run.state, ("", ""))
+    if "BeginTime" in why.run.reason:
+        verb, words = "kick {run}", "start it now, not when Slurm's delay is over"
+    if not words:
+        return []
+    if why.run.state is State.failed and why.exit_code == ExitCode.MISTAKE:
+        words = "after the mistake is mended"
+    command = f"python -m rlavr_hpc.{verb.format(run=folder)}" if verb else ""
+    return [(command, words)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,11 @@
+"""Checks that every group shares."""
+
+from __future__ import annotations
+
+from rlavr_hpc.errors import UserError
+
+
+def at_least(key: str, value: int, least: int) -> None:
+    """Raise UserError when a setting is too small."""
+    if value < least:
+        raise UserError(f"{key}={value} must be at least {least}")

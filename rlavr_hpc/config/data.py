@@ -1,0 +1,101 @@
+"""The data group of a run's config: where prompts and labels come from, and how they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.errors import UserError
+
+PUZZLE_PEOPLE = range(2, 9)
+"""How many people a generated puzzle may have."""
+
+
+class DataKind(StrEnum):
+    """How the training prompts are read."""
+
+    testbed = "testbed"
+    parquet = "parquet"
+    jsonl = "jsonl"
+    knights = "knights"
+
+
+class ChatTemplate(StrEnum):
+    """Whether the tokenizer's chat template is put around a prompt."""
+
+    auto = "auto"
+    apply = "apply"
+    none = "none"
+
+
+class Overlong(StrEnum):
+    """What happens to a prompt that is longer than `rollout.max_prompt_tokens`."""
+
+    filter = "filter"
+    error = "error"
+
+
+@dataclass(slots=True, kw_only=True)
+class DataConfig:
+    """Where prompts and labels come from."""
+
+    kind: DataKind = DataKind.testbed
+    path: str | None = None
+    """Training file; `data=parquet` and `data=jsonl`."""
+    eval_path: str | None = None
+    """Held-out file of the same kind; else `holdout` decides."""
+    holdout: float = 0.0
+    """Share of the training prompts kept out of training, for evaluation."""
+    eval_limit: int = 0
+    """Evaluate on at most this many held-out prompts; 0 = all."""
+    seed: int = 0
+    """Of the data set (hold-out choice, testbed, puzzles), not of the run."""
+    task: str | None = None
+    """How answers are read (math, knights); null = by each row's `data_source`."""
+    chat_template: ChatTemplate = ChatTemplate.auto
+    system_prompt: str | None = None
+    """Put before every chat prompt."""
+    enable_thinking: bool | None = None
+    """Passed to chat templates that know it; null = the template's default."""
+    overlong: Overlong = Overlong.filter
+    kinds: str = "HMHHMHXX"
+    """Testbed only: one letter a family, H honest, M misbelieved, X hopeless."""
+    wrong_rule: int = 0
+    """Testbed only: which wrong rule the misbelieved families follow."""
+    people: list[int] = field(default_factory=lambda: [3])
+    """Knights only: how many people a training puzzle has, 2 to 8; puzzles take turns."""
+    count: int = 1000
+    """Knights only: training puzzles."""
+    eval_people: list[int] = field(default_factory=list)
+    """Knights only: the same for held-out puzzles; empty = as `people`."""
+    eval_count: int = 100
+    """Knights only: held-out puzzles; 0 = no evaluation."""
+
+    def __post_init__(self) -> None:
+        """Check fields against each other."""
+        if self.kind in (DataKind.parquet, DataKind.jsonl) and not self.path:
+            raise UserError(f"data.path is missing: data={self.kind} needs a file, data.path=FILE")
+        if not 0 <= self.holdout < 1:
+            raise UserError(f"data.holdout={self.holdout} is outside [0, 1)")
+        at_least("data.seed", self.seed, 0)
+        at_least("data.eval_limit", self.eval_limit, 0)
+        at_least("data.wrong_rule", self.wrong_rule, 0)
+        self._check_puzzles()
+
+    def _check_puzzles(self) -> None:
+        at_least("data.count", self.count, 1)
+        at_least("data.eval_count", self.eval_count, 0)
+        if not self.people:
+            raise UserError("data.people is empty: name a number of people, e.g. data.people=[3]")
+        for key, sizes in (("people", self.people), ("eval_people", self.eval_people)):
+            for size in sizes:
+                if size not in PUZZLE_PEOPLE:
+                    raise UserError(f"data.{key}={sizes}: puzzles have 2 to 8 people, not {size}")
+        if self.kind is not DataKind.knights:
+            return
+        if self.path or self.eval_path or self.holdout or self.task not in (None, "knights"):
+            raise UserError(
+                "data=knights makes its own puzzles: leave out data.path, data.eval_path, "
+                "data.holdout and data.task; data.eval_count says how many are held out"
+            )

@@ -1,0 +1,224 @@
+"""The whole config of a run: its groups, what spans them, and how it is resolved.
+
+No torch and no file access here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from rlavr_hpc.config.acquisition import AcquisitionConfig, Unlabelled
+from rlavr_hpc.config.algorithm import AlgorithmConfig
+from rlavr_hpc.config.checkpoint import CheckpointConfig
+from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.cluster import ClusterConfig
+from rlavr_hpc.config.data import DataConfig, DataKind
+from rlavr_hpc.config.deepspeed import DeepspeedConfig
+from rlavr_hpc.config.eval import EvalConfig
+from rlavr_hpc.config.grading import GradingConfig
+from rlavr_hpc.config.lora import LoraConfig
+from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.plugin import PluginConfig
+from rlavr_hpc.config.rollout import RolloutConfig
+from rlavr_hpc.config.tracking import TrackingConfig
+from rlavr_hpc.config.warning import OnRisk, WarningConfig
+from rlavr_hpc.errors import UserError
+
+PAYS_BY_RESPONSE = (
+    "self_certainty",
+    "token_entropy",
+    "trajectory_entropy",
+    "probability",
+    "self_verify",
+)
+"""Rewards that differ also where all answers of a prompt are the same."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunConfig:
+    """Everything a run is made from."""
+
+    name: str = "run"
+    seed: int = 1
+    steps: int = 150
+    budget: float | None = None
+    """p, the share of a step's prompts whose label may be bought; null = the policy's default."""
+    budget_total: int | None = None
+    """Cap on new labels over the run; at the cap the run goes on without buying."""
+    reuse_labels: bool = True
+    """A label bought once is remembered and free afterwards."""
+    unlabelled: Unlabelled | None = None
+    """null = the policy's default."""
+    soft_adv: float = 1.0
+    """How fast `unlabelled=soft` loses trust in a vote as the score of its prompt rises; factor of
+    the score in the weight of a trusted vote."""
+    eval_every: int = 50
+    save_every: int = 50
+    root: str = "runs"
+    run_dir: str | None = None
+    allow_change: list[str] = field(default_factory=list)
+    retry_failed: bool = False
+    """Of a sweep on Slurm, also submit runs again that failed or were cancelled."""
+    audit: bool = True
+    """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
+    profile: bool = False
+    """Also write a trace and a table of where the time of an attempt's steps 3 to 5 goes."""
+    model: ModelConfig = MISSING
+    data: DataConfig = MISSING
+    rollout: RolloutConfig = MISSING
+    reward: PluginConfig = MISSING
+    acquisition: AcquisitionConfig = MISSING
+    algorithm: AlgorithmConfig = MISSING
+    grading: GradingConfig = field(default_factory=GradingConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    warning: WarningConfig = field(default_factory=WarningConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    deepspeed: DeepspeedConfig = MISSING
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    tracking: TrackingConfig = MISSING
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+
+    def __post_init__(self) -> None:
+        """Fill in the policy's defaults and check what spans groups."""
+        _check_name(self.name)
+        at_least("steps", self.steps, 1)
+        at_least("seed", self.seed, 0)
+        at_least("eval_every", self.eval_every, 0)
+        at_least("save_every", self.save_every, 0)
+        self.budget = _checked_budget(self.budget, self.acquisition)
+        self.unlabelled = self.unlabelled or self.acquisition.default_unlabelled
+        if self.budget_total is not None:
+            at_least("budget_total", self.budget_total, 0)
+        if self._drops and (self.quota == 0 or self.budget_total == 0):
+            raise UserError(
+                f"acquisition={self.acquisition.name} may buy no label here and unlabelled="
+                f"{self.unlabelled} trains on none but bought ones: nothing would be learnt; use "
+                "unlabelled=pseudo"
+            )
+        if not 0 <= self.soft_adv < math.inf:
+            raise UserError(f"soft_adv={self.soft_adv} must not be negative")
+        self._check_raise()
+        self._check_oversample()
+        if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
+            return
+        if self.data.kind is DataKind.testbed:
+            raise UserError("data=testbed asks questions only model=testbed has read about")
+
+    def _check_raise(self) -> None:
+        if self.warning.action is not OnRisk.raise_budget:
+            return
+        if self.budget_total is None:
+            raise UserError(
+                "warning.action=raise_budget needs a cap that it may not pass: set budget_total"
+            )
+        if self.acquisition.fixed_budget:
+            raise UserError(
+                f"warning.action=raise_budget cannot change what acquisition="
+                f"{self.acquisition.name} buys; choose another acquisition or action"
+            )
+
+    def _check_oversample(self) -> None:
+        if self.algorithm.oversample > 1 and self.reward.name in PAYS_BY_RESPONSE:
+            raise UserError(
+                f"algorithm.oversample={self.algorithm.oversample} passes over prompts whose votes "
+                f"agree, but reward={self.reward.name} tells their responses apart; use "
+                "reward=vote or algorithm.oversample=1"
+            )
+
+    def quota_at(self, risk: float) -> int:
+        """New labels a step may buy at this `collapse/risk` of the step before."""
+        if self.warning.action is not OnRisk.raise_budget or risk < self.warning.threshold:
+            return self.quota
+        return min(self.algorithm.batch, math.ceil(self.quota * self.warning.budget_factor))
+
+    @property
+    def _drops(self) -> bool:
+        """Whether nothing without a label is trained on before any was bought."""
+        return self.unlabelled in (Unlabelled.drop, Unlabelled.trusted)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Combinations that work but do less than their names say."""
+        policy, said = self.acquisition, []
+        if self.unlabelled is Unlabelled.trusted and not policy.has_trust:
+            said.append(
+                f"acquisition={policy.name} trusts no vote, so unlabelled=trusted trains like drop"
+            )
+        if self.unlabelled is Unlabelled.soft and not policy.has_scores:
+            said.append(
+                f"the scores of acquisition={policy.name} say nothing of what a label is worth, so "
+                "unlabelled=soft weighs votes by chance, or all alike"
+            )
+        return said
+
+    @property
+    def quota(self) -> int:
+        """New labels a step may buy: ceil(p*B), safe against rounding of p*B."""
+        assert self.budget is not None
+        return max(0, math.ceil(self.budget * self.algorithm.batch - 1e-9))
+
+    @property
+    def budget_effective(self) -> float:
+        """The share that `quota` really is: 0.02 of 64 prompts is 2 of 64, 3.1%."""
+        return self.quota / self.algorithm.batch
+
+    def labels_allowed(self, steps: int) -> int:
+        """New labels that so many steps may buy."""
+        allowed = self.quota_at(1.0) * steps  # under a cap where a warning may raise it
+        return allowed if self.budget_total is None else min(allowed, self.budget_total)
+
+    @property
+    def updates_per_step(self) -> int:
+        """Optimizer updates per step."""
+        return self.algorithm.batch // self.algorithm.mini_batch
+
+
+def _check_name(name: str) -> None:
+    if not name or not all(c.isalnum() or c in "._-" for c in name) or name.startswith("."):
+        raise UserError(f"name={name!r}: use letters, digits, '.', '_' and '-' only")
+
+
+def _checked_budget(budget: float | None, policy: AcquisitionConfig) -> float:
+    if budget is None:
+        return policy.default_budget
+    if not 0 <= budget <= 1:
+        raise UserError(
+            f"budget={budget} is outside [0, 1]: it is the share of prompts whose label may be "
+            "bought, e.g. budget=0.2"
+        )
+    if policy.fixed_budget and budget != policy.default_budget:
+        raise UserError(
+            f"budget={budget} contradicts acquisition={policy.name}, whose budget is always "
+            f"{policy.default_budget:g}; leave budget out or choose another acquisition"
+        )
+    if not policy.fixed_budget and budget == 0:
+        raise UserError(f"budget=0 leaves acquisition={policy.name} idle; use acquisition=none")
+    return budget
+
+
+def resolve(config: DictConfig) -> RunConfig:
+    """Turn a composed Hydra config into a checked `RunConfig`.
+
+    Raises:
+        UserError: a value of the wrong type, a missing value, or an impossible combination.
+    """
+    try:
+        resolved = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RunConfig), config))
+    except OmegaConfBaseException as error:
+        raise UserError(_first_line(error)) from error
+    except AttributeError as error:  # slots refuse a key that +key=value added
+        kind, key = re.findall(r"'(\w+)'", str(error))
+        raise UserError(f"{key}: no such key in {kind}") from error
+    assert isinstance(resolved, RunConfig)
+    return resolved
+
+
+def _first_line(error: OmegaConfBaseException) -> str:
+    key = getattr(error, "full_key", None)
+    text = str(error).splitlines()[0]
+    return f"{key}: {text}" if key else text

@@ -1,0 +1,288 @@
+"""Checkpoints on disk: which there are, which of them a run may continue from, which may go.
+
+A checkpoint is `checkpoints/step_S/`: files, and MANIFEST.json with the size and hash of each and
+the state of the run. What has no manifest, or does not match it, is not a checkpoint. LATEST names
+the newest one for people and scripts; it decides nothing. No torch here: see
+`rlavr_hpc.trainer.checkpoint.write` for the writing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.errors import CheckpointError, UserError
+from rlavr_hpc.runs.attempts import Attempt, read_attempts
+
+VERSION = 2
+FOLDER = "checkpoints"
+MANIFEST = "MANIFEST.json"
+LATEST = "LATEST"
+STEP_NAME = re.compile(r"step_([0-9]+)")
+LEFTOVER = re.compile(r"\.step_[0-9]+\.([0-9]+)\.(?:tmp|old)")
+CHUNK = 1 << 22
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingState:
+    """What a run is besides its shards, at the end of a step. Every random choice is a function of
+    seed, branch and step, so the step is also the cursor of the data and of the learning rate.
+    """  # noqa: D205
+
+    step: int
+    branch: int
+    attempt: int
+    """The one that wrote it."""
+    world_size: int
+    threads: int
+    prompts_fingerprint: str
+    config_hash: str
+    risk: float = 0.0
+    """`collapse/risk` after the step."""
+    score: float | None = None
+    """Held-out mean@n of this step; None where it was not evaluated."""
+    ledger_lines: int = 0
+    ledger_head: str | None = None
+    """Hash of the last ledger line before it; None in checkpoints of version 1."""
+    dashboard: str | None = None
+    """Id of the run on the dashboard, which stays the same across attempts."""
+    scheduled: bool = True
+    """Whether `save_every` asked for it, not a stop: a roll-back must not depend on stops."""
+    owed: Mapping[str, tuple[float, float]] | None = None
+    """Metrics of the step as (total, count), when its evaluation was given up and is still due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint on disk whose files have the sizes that its manifest says."""
+
+    folder: Path
+    state: TrainingState
+    files: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    """Per file its `size` in bytes and its `sha256`."""
+
+    def verify(self, *, rank: int = 0, ranks: int = 1) -> None:
+        """Check this rank's share of the files against their hashes.
+
+        Raises:
+            CheckpointError: a file is not what was written.
+        """
+        for name in sorted(self.files)[rank::ranks]:
+            try:
+                found = sha256_of(self.folder / name)
+            except OSError as error:
+                raise CheckpointError(f"{name} cannot be read ({error.strerror})") from error
+            if found != self.files[name]["sha256"]:
+                raise CheckpointError(f"{name} does not have the content it was written with")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """Which checkpoints stay when a newer one is complete."""
+
+    last: int = 2
+    """Newest ones."""
+    every: int = 0
+    """Those of steps that are multiples of this; 0 = none."""
+    best: bool = True
+    """The one with the highest held-out accuracy."""
+    healthy_below: float = 0.25
+    """The newest one with a risk below this: a roll-back needs it."""
+
+
+def to_keep(states: Iterable[TrainingState], keep: Keep) -> set[int]:
+    """Steps of the checkpoints that stay, of those a run may continue from."""
+    ordered = sorted(states, key=lambda state: state.step, reverse=True)
+    kept = {state.step for state in ordered[: keep.last]}
+    kept |= {s.step for s in ordered if keep.every and s.step % keep.every == 0}
+    scored = [s for s in ordered if s.score is not None]
+    if keep.best and scored:  # of equal ones the newest
+        kept.add(max(scored, key=lambda state: (state.score, state.step)).step)
+    healthy = [s.step for s in ordered if is_healthy(s, below=keep.healthy_below)]
+    return kept | set(healthy[:1])
+
+
+def is_healthy(state: TrainingState, *, below: float) -> bool:
+    """Whether a roll-back may choose it by itself; one that a stop asked for, never."""
+    return state.risk < below and state.scheduled and state.owed is None
+
+
+def in_line(state: TrainingState, attempts: Sequence[Attempt]) -> bool:
+    """Whether what this checkpoint holds is still part of the run.
+
+    It is not when a later attempt went on from an earlier step: because of a roll-back, or because
+    a superseded process wrote it after its successor had begun.
+    """
+    later = [attempt for attempt in attempts if attempt.number > state.attempt]
+    return all(state.step <= attempt.resumed_from for attempt in later)
+
+
+def candidates(run_dir: Path) -> Iterator[Checkpoint]:
+    """Checkpoints a run may continue from, newest first; says why others are passed over.
+
+    Sizes are compared here; `Checkpoint.verify` reads the contents.
+
+    Raises:
+        UserError: one is of a newer version, or belongs to another user; it is not passed over,
+            lest its run be begun anew.
+    """
+    attempts = read_attempts(run_dir)
+    for folder in step_folders(run_dir):
+        try:
+            found = read_manifest(folder)
+        except CheckpointError as error:
+            log.warning("%s is passed over: %s", folder, error)
+            continue
+        if in_line(found.state, attempts):
+            yield found
+        else:
+            log.info("%s is passed over: a later attempt went on from an earlier step", folder)
+
+
+def newest_valid(run_dir: Path) -> Checkpoint | None:
+    """The newest checkpoint whose files match its manifest."""
+    for found in candidates(run_dir):
+        try:
+            found.verify()
+        except CheckpointError as error:
+            log.warning("%s is passed over: %s", found.folder, error)
+            continue
+        return found
+    return None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """One checkpoint by its folder, verified.
+
+    Raises:
+        UserError: there is none, or it belongs to another user.
+        CheckpointError: it does not match its manifest.
+    """
+    if not (folder / MANIFEST).is_file():
+        there = ", ".join(path.name for path in step_folders(folder.parents[1])) or "none"
+        raise UserError(f"{folder} is no complete checkpoint; there are: {there}")
+    try:
+        found = read_manifest(folder)
+        found.verify()
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder} cannot be used: {error}") from error
+    return found
+
+
+def read_manifest(folder: Path) -> Checkpoint:
+    """A checkpoint by its manifest and the sizes of its files.
+
+    Raises:
+        UserError: it is of a newer version, or belongs to another user.
+        CheckpointError: the manifest is missing or damaged, or a file is missing or too short.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        if manifest["version"] > VERSION:
+            raise UserError(f"{folder}: written by a newer version ({manifest['version']})")
+        files = {str(name): dict(told) for name, told in manifest["files"].items()}
+        _refuse_strangers([folder, *(folder / name for name in files)])
+        for name, told in files.items():
+            size = (folder / name).stat().st_size
+            if size != told["size"] or not isinstance(told["sha256"], str):
+                raise CheckpointError(f"{name} has {size} bytes instead of {told['size']}")
+        return Checkpoint(folder=folder, state=TrainingState(**manifest["state"]), files=files)
+    except FileNotFoundError as error:
+        missing = Path(str(error.filename)).relative_to(folder)
+        raise CheckpointError(f"{missing} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"its manifest cannot be used ({error})") from error
+
+
+def step_folders(run_dir: Path) -> list[Path]:
+    """Checkpoint folders, complete or not, newest step first."""
+    parent = run_dir / FOLDER
+    found = [(int(m[1]), p) for p in parent.glob("step_*") if (m := STEP_NAME.fullmatch(p.name))]
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def restore_replaced(run_dir: Path) -> None:
+    """Put a checkpoint back whose replacement was killed between two renames; on rank 0."""
+    for old in (run_dir / FOLDER).glob(".step_*.old"):
+        final = old.with_name(old.name.split(".")[1])
+        if not final.exists():
+            old.rename(final)
+
+
+def remove_leftovers(run_dir: Path, *, until: int) -> None:
+    """Remove what processes left that were killed; not what a successor is writing.
+
+    Args:
+        run_dir: the run's folder.
+        until: this attempt; folders of later ones stay.
+    """
+    for path in (run_dir / FOLDER).glob(".*"):
+        attempt = LEFTOVER.fullmatch(path.name)
+        if attempt is None or int(attempt[1]) <= until:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's content."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _refuse_strangers(paths: Iterable[Path]) -> None:
+    """Shards are unpickled, so they must be the user's own."""
+    for path in paths:
+        if path.stat().st_uid != os.geteuid():
+            raise UserError(f"{path} belongs to another user; it is not loaded")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a process must have in common with the one it continues."""
+
+    world_size: int
+    threads: int
+    prompts_fingerprint: str
+
+
+def check_fits(before: Setup, now: Setup, *, allowed: frozenset[str]) -> None:
+    """Refuse to continue a run that this process cannot continue exactly.
+
+    Args:
+        before: of the run so far.
+        now: of this process.
+        allowed: config keys that may differ (`allow_change`).
+
+    Raises:
+        UserError: other ranks, other threads or other prompts.
+    """
+    resized = before.world_size != now.world_size
+    if resized and "cluster.ranks" not in allowed:
+        raise UserError(
+            f"the run used {before.world_size} ranks, this start has {now.world_size}; start with "
+            f"{before.world_size}, or allow_change=[cluster.ranks]: its state is dealt anew then, "
+            "and results differ in their last bits"
+        )
+    if before.threads != now.threads and not resized and "cluster.threads" not in allowed:
+        raise UserError(
+            f"the run used {before.threads} threads a rank, this start would use {now.threads}, "
+            f"and results would differ in their last bits; set cluster.threads={before.threads}, "
+            "or allow_change=[cluster.threads]"
+        )
+    if before.prompts_fingerprint != now.prompts_fingerprint and "data" not in allowed:
+        raise UserError(
+            "the training prompts are not those this run began with (another file, or another "
+            "filter); restore them, or allow_change=[data]"
+        )

@@ -1,0 +1,115 @@
+"""The proof of one run's spend: the ledger against itself, the config, the metrics, the summary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.acquisition.ledger import FOLDER, LedgerState, budget_rules, read_ledger
+from rlavr_hpc.acquisition.purchase_history import Step
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import LedgerError, RlavrError
+from rlavr_hpc.io import blocks
+from rlavr_hpc.runs.attempts import read_attempts, segment
+from rlavr_hpc.spending.uncounted_lines import UncountedLines, uncounted_lines
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.sinks import FOLDER as METRICS
+from rlavr_hpc.telemetry.sinks import read_metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What holds, and what does not count."""
+
+    book: LedgerState
+    uncounted_lines: tuple[UncountedLines, ...]
+    remarks: tuple[str, ...]
+    """What is in order but worth knowing."""
+
+
+def prove(run_dir: Path, config: RunConfig) -> Proof:
+    """Check the chain, the seals, the rules of the config, and every total told elsewhere.
+
+    Raises:
+        RlavrError: something does not hold; the message names the file, and the line if one.
+    """
+    with readable(run_dir):
+        told, remarks = _told(run_dir)  # before the ledger, which is ahead of it in a live run
+        _check_there(run_dir)
+        book = read_ledger(run_dir)
+        book.check(budget_rules(config))
+        _check_steps(run_dir, book, told)
+        _check_summary(run_dir, book)
+        found = uncounted_lines(run_dir)
+    return Proof(
+        book=book, uncounted_lines=tuple(found), remarks=(*remarks, *_other_quotas(config, book))
+    )
+
+
+@contextmanager
+def readable(run_dir: Path) -> Iterator[None]:
+    """Turn an OSError inside into a RlavrError that names the run."""
+    try:
+        yield
+    except OSError as error:
+        raise RlavrError(
+            f"{error.filename or run_dir}: cannot be read: {error.strerror}"
+        ) from error
+
+
+def _told(run_dir: Path) -> tuple[dict[Step, float], list[str]]:
+    """Labels bought per step as the metrics tell; a damaged record of metrics tells nothing."""
+    try:
+        rows = read_metrics(run_dir, only=names.LABELS_BOUGHT)
+    except RlavrError as error:
+        return {}, [f"not compared with the metrics: {error}"]
+    return {
+        (row["branch"], row["step"]): row[names.LABELS_BOUGHT]
+        for row in rows
+        if names.LABELS_BOUGHT in row
+    }, []
+
+
+def _check_there(run_dir: Path) -> None:
+    """An attempt opens its ledger before its metrics."""
+    for attempt in read_attempts(run_dir):
+        path, metrics = (segment(run_dir, name, attempt.number) for name in (FOLDER, METRICS))
+        if metrics.exists() and not path.exists():
+            raise LedgerError(f"{path}:1: is missing, although {metrics} exists; it was deleted")
+
+
+def _check_steps(run_dir: Path, book: LedgerState, told: Mapping[Step, float]) -> None:
+    for key, labels in told.items():
+        held = sum(p.answer is not None for p in book.purchases.get(key, {}).values())
+        if held != labels:
+            path = segment(run_dir, FOLDER, len(read_attempts(run_dir)))
+            end = sum(block.count(b"\n") for block in blocks(path))
+            raise LedgerError(
+                f"{path}:{end + 1}: the metrics tell of {labels!r} labels in step {key[1]} of "
+                f"branch {key[0]}, the ledger holds {held}: its end was cut off"
+            )
+
+
+def _check_summary(run_dir: Path, book: LedgerState) -> None:
+    """A finished run's summary tells what the ledger holds."""
+    path = run_dir / "summary.json"
+    if not path.exists() or not (run_dir / "DONE.json").exists():
+        return
+    try:
+        told: Any = json.loads(path.read_bytes())["labels_bought"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LedgerError(f"{path}: damaged, it does not tell labels_bought ({error})") from error
+    if told != book.bought:
+        raise LedgerError(f"{path} says {told!r} labels, the ledger holds {book.bought}")
+
+
+def _other_quotas(config: RunConfig, book: LedgerState) -> list[str]:
+    """Steps decided under another quota than the config has now (`allow_change`)."""
+    other = [step for (_, step), quota in book.allowed.items() if quota > config.quota]
+    if not other:
+        return []
+    return [f"{len(other)} steps, {other[0]} to {other[-1]}, were bought under a larger quota"]

@@ -1,0 +1,1 @@
+"""What collapse is, and the early warning of it."""

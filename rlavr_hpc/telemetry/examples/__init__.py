@@ -1,0 +1,1 @@
+"""Example rollouts on record, and as a dashboard's table."""

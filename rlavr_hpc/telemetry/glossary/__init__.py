@@ -1,0 +1,1 @@
+"""What every metric means: unit, range, formula, and what other frameworks call it."""

@@ -1,0 +1,1 @@
+"""Runs on Weights & Biases: live, offline, and rebuilt from the record."""

@@ -1,0 +1,87 @@
+"""A learning acquisition policy's state in a checkpoint: `acquisition.pt`, written by rank 0."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlavr_hpc.acquisition.policy import AcquisitionPolicy, LearningPolicy
+from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.trainer.checkpoint.shards import on_host
+
+VERSION = 1
+FILE = "acquisition.pt"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcquisitionState:
+    """The policy, under the name by which its state is known."""
+
+    name: str
+    policy: AcquisitionPolicy
+
+    def snapshot(self, folder: Path) -> dict[Path, Any]:
+        """A copy of the state by the file it belongs in, if the policy has one."""
+        if not isinstance(self.policy, LearningPolicy):
+            return {}
+        content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
+        return {folder / FILE: on_host(content)}
+
+    def load(self, folder: Path, *, seed: int, allowed: Collection[str]) -> None:
+        """Continue from the state in a checkpoint.
+
+        Args:
+            folder: the checkpoint.
+            seed: of the run.
+            allowed: `allow_change`; with `acquisition` in it, another policy starts afresh.
+
+        Raises:
+            CheckpointError: there is none, or it is of another policy or model.
+        """
+        if not isinstance(self.policy, LearningPolicy):
+            return
+        may_change = any(key.partition(".")[0] == "acquisition" for key in allowed)
+        path = folder / FILE
+        name = None
+        if path.exists():
+            content = _read(path)
+            name = content["name"]
+            if name == self.name and not self._refused(content["state"], seed, may_change):
+                return
+        if not may_change:
+            raise CheckpointError(
+                f"{folder} holds {f'what acquisition={name} learnt' if name else 'no probes'}, and "
+                f"acquisition={self.name} would begin with untrained ones; restore the checkpoint, "
+                "or allow it with allow_change=[acquisition]"
+            )
+        log.warning("acquisition=%s begins with untrained probes", self.name)
+
+    def _refused(self, state: Mapping[str, Any], seed: int, may_change: bool) -> bool:
+        """Load the state; whether it does not fit settings that may have changed."""
+        assert isinstance(self.policy, LearningPolicy)
+        try:
+            self.policy.load(state, seed=seed)
+        except CheckpointError:
+            if not may_change:
+                raise
+            self.policy.load({}, seed=seed)
+            return True
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if content.get("version") != VERSION:
+        raise CheckpointError(f"{path}: version {content.get('version')!r} is not {VERSION}")
+    return content

@@ -1,0 +1,1 @@
+"""Checkpoints as the trainer writes, reads and consolidates them."""

@@ -1,0 +1,87 @@
+"""The parts a run is assembled from, so that the loop can name stages and not vendors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger
+from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
+from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers
+from rlavr_hpc.cluster.preemption import Deadline
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.data.stream import PromptStream
+from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.learning.reward_shaping import Shaping
+from rlavr_hpc.learning.rewards import PseudoReward
+from rlavr_hpc.rollout.engine import RolloutEngine
+from rlavr_hpc.telemetry.audit import Audit, Judge
+from rlavr_hpc.trainer.acquisition_state import AcquisitionState
+from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.self_verification import SelfVerifier
+from rlavr_hpc.types import Prompt
+
+HELD_OUT = "held_out"
+"""Name of the test set that comes from the run's own data; the summary quotes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutSet:
+    """Held-out prompts with their labels, for evaluation only."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    answers: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What an attempt writes down before it counts."""
+
+    ledger: Ledger | None
+    """On rank 0 only: there is one writer."""
+    timed_out: TimedOutAnswers
+    """On every rank; only rank 0's writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """Everything a step uses."""
+
+    config: RunConfig
+    stream: PromptStream
+    engine: RolloutEngine
+    policy: DeepspeedPolicy
+    verifier: RecordedVerifier
+    acquisition_state: AcquisitionState
+    """The acquisition policy as checkpoints know it."""
+    rules: BudgetRules
+    ledger: Ledger | None
+    """On rank 0 only: there is one writer."""
+    labels: LabelSource
+    pseudo: PseudoReward
+    self_verifier: SelfVerifier | None
+    """For rewards made of the policy's own judgement."""
+    test_sets: tuple[HeldOutSet, ...]
+    audit: Audit | None
+    oracle: Judge | None
+    """For policies marked as research only."""
+    deadline: Deadline
+    """Says when work in flight is to be given up."""
+
+    @property
+    def shaping(self) -> Shaping:
+        """What is done to rewards before they become advantages."""
+        algorithm = self.config.algorithm
+        return Shaping(
+            advantage=algorithm.advantage,
+            leave_out=algorithm.leave_out,
+            overlong=algorithm.overlong,
+            max_tokens=self.config.rollout.max_response_tokens,
+        )
+
+    @property
+    def acquisition(self) -> AcquisitionPolicy:
+        """Decides which labels are bought."""
+        return self.acquisition_state.policy

@@ -1,0 +1,1 @@
+"""The trained policy: DeepSpeed, its passes and updates, and its weights' way to the engine."""

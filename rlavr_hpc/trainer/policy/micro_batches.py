@@ -1,0 +1,82 @@
+"""Samples as the policy's forward passes and its loss take them.
+
+Shapes: R response tokens of a micro-batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rlavr_hpc.config.algorithm import AlgorithmConfig
+from rlavr_hpc.learning.loss import TokenBatch
+from rlavr_hpc.learning.microbatching import MicroBatch, pack_micro_batches, split_micro_batches
+from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs
+from rlavr_hpc.trainer.policy.sequences import Sequences, packed, padded
+from rlavr_hpc.types import Sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroBatches:
+    """Deals samples to ranks and passes, and makes tensors of them."""
+
+    algorithm: AlgorithmConfig
+    ranks: int
+    packed: bool
+    pad_id: int
+    device: torch.device
+
+    def split(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
+        """`[rank][pass]`, as many passes on every rank."""
+        budget = self.algorithm.micro_tokens
+        if budget is None:
+            return split_micro_batches(
+                samples, ranks=self.ranks, micro_batch=self.algorithm.micro_batch
+            )
+        return pack_micro_batches(
+            samples, ranks=self.ranks, micro_tokens=budget, packed=self.packed
+        )
+
+    def collate(self, micro: MicroBatch) -> Sequences:
+        """What the model reads."""
+        samples = [sample for sample, _ in micro]
+        if self.packed:
+            return packed(samples, device=self.device)
+        return padded(samples, pad_id=self.pad_id, device=self.device)
+
+    def counted(self, micro: MicroBatch) -> torch.Tensor:
+        """(R,) 1 for tokens of real samples, 0 for padding and for what is left out."""
+        return self._spread(micro, [float(s.counted and not padding) for s, padding in micro])
+
+    def tokens(
+        self, micro: MicroBatch, old: OldLogProbs | None, *, reference: torch.Tensor | None
+    ) -> TokenBatch:
+        """What the loss needs to know about each token.
+
+        Args:
+            micro: the micro-batch.
+            old: log-probabilities before the step's first update; None when this is the first.
+            reference: (R,) those of the reference policy, where there is one.
+        """
+        sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
+        advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
+        return TokenBatch(
+            advantage_R=self._spread(micro, advantages),
+            sampler_logp_R=torch.tensor(sampler, device=self.device),
+            old_logp_R=None
+            if old is None
+            else torch.cat([old[s.key] for s, _ in micro]).to(self.device),
+            counted_R=self.counted(micro),
+            lengths_N=_lengths(micro).to(self.device),
+            reference_logp_R=reference,
+        )
+
+    def _spread(self, micro: MicroBatch, values: list[float]) -> torch.Tensor:
+        return torch.tensor(values).repeat_interleave(_lengths(micro)).to(self.device)
+
+
+def _lengths(micro: MicroBatch) -> torch.Tensor:
+    """(N,) response tokens of each sample."""
+    return torch.tensor([len(sample.response_ids) for sample, _ in micro])

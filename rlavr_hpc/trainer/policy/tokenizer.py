@@ -1,0 +1,122 @@
+"""The policy's tokenizer, its stop tokens, and where its weights lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
+
+from rlavr_hpc.config.data import DataConfig
+from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.rollout import RolloutConfig
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+
+
+class Generates(Protocol):
+    """The groups of a run's config that generation needs; evaluation brings its own."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """Which model, in which number format."""
+
+    @property
+    def data(self) -> DataConfig:
+        """How prompts are written."""
+
+    @property
+    def rollout(self) -> RolloutConfig:
+        """Who generates, and how much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerBundle:
+    """The model's folder and how its text is written."""
+
+    path: Path | str
+    tokenizer: Any
+    stop_ids: frozenset[int]
+    pad_id: int
+    positions: int | None
+    """Tokens the model holds; None = not said."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text without special tokens."""
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+
+def load_tokenizer(config: Generates, *, quiet: bool) -> TokenizerBundle:
+    """Find the model and load its tokenizer, not its weights.
+
+    Raises:
+        UserError: there is no such model, or it has no end-of-sequence token.
+    """
+    path = _model_path(config, quiet=quiet)
+    options = {"trust_remote_code": config.model.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        architecture = AutoConfig.from_pretrained(path, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"model.path={path}: cannot be loaded: {reason}") from error
+    stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
+    _check_limits(config, architecture, path, stop_ids)
+    if not stop_ids:
+        raise UserError(
+            f"{path} names no end-of-sequence token; give one with rollout.stop_token_ids=[ID]"
+        )
+    pad = tokenizer.pad_token_id
+    return TokenizerBundle(
+        path=path,
+        tokenizer=tokenizer,
+        stop_ids=frozenset(stop_ids),
+        pad_id=min(stop_ids) if pad is None else pad,
+        positions=getattr(architecture, "max_position_embeddings", None),
+    )
+
+
+def _check_limits(
+    config: Generates,
+    architecture: PretrainedConfig,
+    path: Path | str,
+    stop_ids: set[int],
+) -> None:
+    positions = getattr(architecture, "max_position_embeddings", None)
+    asked = config.rollout.max_prompt_tokens + config.rollout.max_response_tokens
+    if positions is not None and asked > positions:
+        raise UserError(
+            f"{path} holds {positions} tokens, rollout.max_prompt_tokens + max_response_tokens is "
+            f"{asked}; lower one of them"
+        )
+    unknown = sorted(i for i in stop_ids if not 0 <= i < architecture.vocab_size)
+    if unknown:
+        raise UserError(f"stop token {unknown[0]} is not in the vocabulary of {path}")
+
+
+def _model_path(config: Generates, *, quiet: bool) -> Path | str:
+    model = config.model
+    if model.source is ModelSource.testbed:
+        recipe = Recipe(
+            kinds=config.data.kinds,
+            wrong_rule=config.data.wrong_rule,
+            seed=config.data.seed,
+            steps=model.pretrain_steps,
+            tied=model.tied_embeddings,
+        )
+        return ensure_base_model(recipe, quiet=quiet)
+    assert model.path is not None
+    path = Path(model.path).expanduser()
+    return path if path.exists() else model.path
+
+
+def _stop_ids(path: Path | str, architecture: Any, tokenizer: Any) -> set[int]:  # noqa: ANN401
+    try:
+        generation = GenerationConfig.from_pretrained(path)
+    except OSError:
+        generation = GenerationConfig.from_model_config(architecture)
+    found = generation.eos_token_id
+    ids = set(found) if isinstance(found, list) else {found}
+    return {int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None}

@@ -1,0 +1,84 @@
+"""What a dashboard is given of a run besides its rows: config, spend, checkpoint, summary.
+
+No torch here: `rlavr track rebuild` makes the same from the record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.runs.checkpoints import candidates
+from rlavr_hpc.runs.folder import CONFIG
+from rlavr_hpc.telemetry.wandb.connection import Attachment, RunOutcome
+
+SPEND = "spend.csv"
+SPEND_COLUMNS = ("branch", "step", "allowed", "bought", "void", "cost", "total")
+
+
+def outcome_of(
+    run_dir: Path, config: RunConfig, book: LedgerState, summary: Mapping[str, Any]
+) -> RunOutcome:
+    """What is stored with the run when an attempt ends; the same record gives the same bytes.
+
+    Args:
+        run_dir: the run's folder.
+        config: the run's.
+        book: everything it has bought.
+        summary: its summary.json; the checkpoint of a finished run goes too where that is asked.
+    """
+    attachments = [
+        Attachment(kind="config", files={CONFIG: (run_dir / CONFIG).read_bytes()}),
+        Attachment(kind="ledger", files={SPEND: spend_table(book).encode()}),
+    ]
+    if config.tracking.checkpoints and summary.get("status") == "done":
+        newest = next(candidates(run_dir), None)
+        if newest is not None:
+            attachments.append(Attachment(kind="checkpoint", folder=newest.folder))
+    flat = {f"summary/{name}": value for name, value in summary.items() if name != "version"}
+    return RunOutcome(attachments=tuple(attachments), summary=flat)
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """What summary.json says; empty before the first attempt has ended.
+
+    Raises:
+        RlavrError: it is damaged.
+    """
+    path = run_dir / "summary.json"
+    try:
+        summary: dict[str, Any] = json.loads(path.read_bytes())
+        return dict(summary)
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, RecursionError) as error:
+        raise RlavrError(f"{path} cannot be used: {error}; delete it to do without") from error
+
+
+def spend_table(book: LedgerState) -> str:
+    """CSV, one line per step that was decided: no label and no prompt, only how many.
+
+    `bought` were paid for, `void` met no label, `total` is what all steps so far have bought.
+    """
+    lines, total = [",".join(SPEND_COLUMNS)], 0
+    for branch, step in sorted(book.decisions):
+        purchases = book.purchases[branch, step].values()
+        bought = sum(purchase.answer is not None for purchase in purchases)
+        total += bought
+        cost = sum(purchase.cost for purchase in purchases)
+        cells = (
+            branch,
+            step,
+            book.allowed[branch, step],
+            bought,
+            len(purchases) - bought,
+            f"{cost:g}",
+            total,
+        )
+        lines.append(",".join(map(str, cells)))
+    return "\n".join(lines) + "\n"

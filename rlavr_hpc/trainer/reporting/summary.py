@@ -1,0 +1,150 @@
+"""What came out of a run: summary.json, and the same in words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.io import write_atomic
+from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.definition import FLOOR, collapse_onset
+from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
+from rlavr_hpc.telemetry.sinks import read_line, read_metrics
+from rlavr_hpc.trainer.components import HELD_OUT
+
+SCHEMA = 1
+
+
+def summarize(
+    run_dir: Path, config: RunConfig, *, status: str, book: LedgerState
+) -> dict[str, Any]:
+    """Compute summary.json from the record and write it."""
+    rows, done = read_line(run_dir), read_metrics(run_dir)
+    attempts = read_attempts(run_dir)
+    steps = max((row["step"] for row in rows), default=0)
+    accuracies = held_out_accuracies(rows, samples=config.eval.samples)
+    reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
+    walked = sum(row["step"] > 0 for row in done)  # also the steps of branches left behind
+    summary = {
+        "version": SCHEMA,
+        "status": status,
+        "steps": steps,
+        "accuracy_start": accuracies[0][1] if accuracies else None,
+        "accuracy_end": accuracies[-1][1] if accuracies else None,
+        "budget": config.budget,
+        "budget_effective": config.budget_effective,
+        "labels_bought": book.bought,
+        "labels_void": book.void,
+        "labels_reused": reused,
+        "labels_allowed": config.labels_allowed(walked),
+        "collapsed": has_collapsed(rows, accuracies),
+        "collapse_step": collapse_onset(_true_rewards(rows)),
+        "early_warning": first_alarm(
+            rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
+        ),
+        "attempts": sum(attempt.reason == "start" for attempt in attempts),
+        "rollbacks": sum(attempt.reason == "rollback" for attempt in attempts),
+        "wall_seconds": _wall_seconds(run_dir, done),
+        "config_hash": hash8(config),
+        "uses_oracle": config.acquisition.research_only,
+    }
+    write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def held_out_accuracies(
+    rows: Sequence[Mapping[str, Any]], *, samples: int
+) -> list[tuple[int, float]]:
+    """(step, mean@n) of every evaluation."""
+    name = names.eval_name(HELD_OUT, "mean", samples)
+    return [(row["step"], row[name]) for row in rows if name in row]
+
+
+def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Of steps 1, 2, ...; empty when the audit was off for some of them."""
+    steps = [row for row in rows if row["step"] > 0]
+    if any(names.ORACLE_TRUE_REWARD not in row for row in steps):
+        return []
+    return [row[names.ORACLE_TRUE_REWARD] for row in steps]
+
+
+def has_collapsed(
+    rows: Sequence[Mapping[str, Any]], accuracies: Sequence[tuple[int, float]]
+) -> bool | None:
+    """By the definition where the audit measured it, else by held-out accuracy; None = unknown."""
+    rewards = _true_rewards(rows)
+    if rewards:
+        return collapse_onset(rewards) is not None
+    if len(accuracies) > 1:
+        return accuracies[-1][1] < FLOOR * max(accuracy for _, accuracy in accuracies)
+    return None
+
+
+def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that all attempts ran, each from its token to its last row."""
+    total = 0.0
+    for attempt in read_attempts(run_dir):
+        begun = datetime.fromisoformat(attempt.started).timestamp()
+        last = max((row["time"] for row in rows if row["attempt"] == attempt.number), default=begun)
+        total += max(0.0, last - begun)
+    return round(total, 1)
+
+
+def write_done(run_dir: Path, steps: int) -> None:
+    """Mark the run finished; the last file a run writes."""
+    done = {"version": SCHEMA, "steps": steps, "time": time.time()}
+    write_atomic(run_dir / "DONE.json", json.dumps(done) + "\n")
+
+
+def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str:
+    """The last lines of a run, for the person who started it."""
+    lines = ["", f"{config.name}: acquisition={config.acquisition.name}, {summary['steps']} steps"]
+    if summary["accuracy_start"] is not None:
+        start, end = summary["accuracy_start"], summary["accuracy_end"]
+        lines.append(f"  held-out accuracy  {start:.3f} -> {end:.3f} ({end - start:+.3f})")
+    lines.append(
+        f"  labels bought      {summary['labels_bought']} of {summary['labels_allowed']} allowed "
+        f"({config.quota} of {config.algorithm.batch} prompts a step)"
+        + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
+    )
+    if (alarm := summary["early_warning"]) is not None:
+        lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")
+    lines += [
+        f"  outcome            {_outcome(summary, config)}",
+        f"  everything is in   {run_dir}",
+    ]
+    if summary["uses_oracle"]:
+        lines.append("  RESEARCH ONLY: this policy looks at labels nobody bought")
+    return "\n".join(lines)
+
+
+def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
+    start, end = summary["accuracy_start"], summary["accuracy_end"]
+    if summary["collapsed"]:
+        step = summary["collapse_step"]
+        since = f" from about step {step} on" if step else ""
+        cause = (
+            "no label was bought, the majority vote was the only teacher; buy labels with another "
+            "acquisition"
+            if not config.quota
+            else "every label was bought, so labels are not what is missing; lower algorithm.lr"
+            if config.quota == config.algorithm.batch
+            else f"{summary['labels_bought']} labels did not hold it; try more budget or another "
+            "acquisition"
+        )
+        return f"COLLAPSED{since}: {cause}"
+    if start is None:
+        return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
+    if end > start + 0.02:
+        return "learnt: held-out accuracy rose"
+    if end < start - 0.02:
+        return "lost accuracy, but has not collapsed"
+    return "no clear change of held-out accuracy"
