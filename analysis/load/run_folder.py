@@ -20,7 +20,7 @@ from analysis.load.segments import Notes, attempts_of, files_of, segments
 from rlavr_hpc.runs.attempts import Attempt
 from rlavr_hpc.telemetry import names
 
-CONFIG_VERSION = 1
+CONFIG_VERSIONS = (1, 2)
 METRICS_VERSION = 1
 LOST_SECONDS = 600.0
 """A heartbeat older than this comes from a process that is no more."""
@@ -86,9 +86,9 @@ def _config(path: Path, notes: Notes) -> dict[str, Any]:
     if not isinstance(values, dict):
         notes.add(path, "is not a run's config")
         return {}
-    if values.get("version") != CONFIG_VERSION:
+    if values.get("version") not in CONFIG_VERSIONS:
         found = values.get("version")
-        notes.add(path, f"version {found!r} is not {CONFIG_VERSION}, the one known here; left out")
+        notes.add(path, f"version {found!r} is none of {CONFIG_VERSIONS}, those known; left out")
         return {}
     return dict(_flat(values))
 

@@ -22,7 +22,7 @@ from rlavr_hpc.release.facts import (
 )
 from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState
 from rlavr_hpc.runs.folder import read_provenance
-from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.runs.identity import is_hash_of
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_line
@@ -84,7 +84,7 @@ def _origin(config: RunConfig, state: TrainingState, manifest: str) -> Origin:
     return Origin(
         run=config.name,
         config_hash=state.config_hash,
-        config_changed=state.config_hash != hash8(config),
+        config_changed=not is_hash_of(config, state.config_hash),
         seed=config.seed,
         step=state.step,
         steps=config.steps,

@@ -21,7 +21,8 @@ from rlavr_hpc.config import shipped
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.io import canonical_json, make_folder, write_atomic
-from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, to_dict
+from rlavr_hpc.plugins import check_names
+from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, hash8_v1, to_dict
 
 SCHEMA = 1
 CONFIG = "config.yaml"
@@ -56,13 +57,26 @@ class Start(StrEnum):
 
 
 def single_run_dir(config: RunConfig) -> Path:
-    """`run_dir`, or ROOT/NAME-HASH8."""
-    return Path(config.run_dir or f"{config.root}/{config.name}-{hash8(config)}")
+    """`run_dir`, or ROOT/NAME-HASH8.
+
+    Raises:
+        UserError: a plug-in of the user's own goes by a name of the program's own.
+    """
+    if config.run_dir:
+        check_names(config)
+        return Path(config.run_dir)
+    return _made_before(Path(config.root), f"{config.name}-", config)
 
 
 def sweep_run_dir(config: RunConfig) -> Path:
-    """ROOT/NAME/HASH8, a run's folder inside a sweep."""
-    return Path(config.root) / config.name / hash8(config)
+    """ROOT/NAME/HASH8, a run's folder inside a sweep; raises as `single_run_dir`."""
+    return _made_before(Path(config.root) / config.name, "", config)
+
+
+def _made_before(parent: Path, prefix: str, config: RunConfig) -> Path:
+    """The run's folder; the one that version 0.1 made where there is one and no other."""
+    folder, old = parent / f"{prefix}{hash8(config)}", parent / f"{prefix}{hash8_v1(config)}"
+    return old if (old / CONFIG).exists() and not folder.exists() else folder
 
 
 def check_start(run_dir: Path, config: RunConfig) -> Start:

@@ -1,10 +1,16 @@
-"""Which run is this? A config as plain values, the keys that decide results, and their hash."""
+"""Which run is this? A config as plain values, the keys that decide results, and their hash.
+
+What a run plugs in (policy, reward, loss) counts by its registered name and its settings. Import
+paths stand in the config for the record; those of the program's own classes are looked up anew by
+name, so that moving a module orphans no run.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -12,6 +18,8 @@ from omegaconf import OmegaConf
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
+from rlavr_hpc.plugins import GROUPS, check_names, plugins_of, shipped_targets
+from rlavr_hpc.runs.identity_v1 import with_old_targets
 
 NOT_IDENTITY = (
     "run_dir",
@@ -44,7 +52,11 @@ ADDED = {
 }
 """Keys that came later: at this value, which does on CPU what was done without them, they do not
 count, so that the command of an older run still finds its folder."""
-CONFIG_VERSION = 1
+CONFIG_VERSION = 2
+READ_VERSIONS = (1, 2)
+"""Of config.yaml: 1 was written by version 0.1, whose hash counted import paths."""
+OF_A_PLUGIN = ("name", "settings")
+"""What of a plug-in decides results; its defaults are resolved into the run's own keys."""
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
@@ -56,26 +68,55 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
 
 
 def from_dict(values: Mapping[str, Any]) -> RunConfig:
-    """The inverse of `to_dict`.
+    """The inverse of `to_dict`, with today's classes under the program's own names.
 
     Raises:
         UserError: written by a newer version of this program, or not a config.
     """
     version = values.get("version")
-    if version != CONFIG_VERSION:
-        raise UserError(f"config version {version!r} is not {CONFIG_VERSION}, the one known here")
-    return resolve(OmegaConf.create({k: v for k, v in values.items() if k != "version"}))
+    if version not in READ_VERSIONS:
+        known = ", ".join(map(str, READ_VERSIONS))
+        raise UserError(
+            f"config version {version!r} is none of {known}, the ones known here; it was written "
+            "by a newer version of the program, or is no config"
+        )
+    config = resolve(OmegaConf.create({k: v for k, v in values.items() if k != "version"}))
+    for group, plugin in plugins_of(config).items():
+        shipped = shipped_targets(group).get(plugin.name)
+        if shipped is not None and plugin.target.startswith("rlavr_hpc."):
+            plugin.target = shipped
+    return config
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
     """The flat keys and values that decide a run's results."""
-    nested = {k: v for k, v in to_dict(config).items() if k not in NOT_IDENTITY}
-    return {k: v for k, v in _flatten(nested) if k not in ADDED or v != ADDED[k]}
+    return {k: v for k, v in _deciding(config).items() if _counts(k)}
 
 
 def hash8(config: RunConfig) -> str:
-    """Eight hex digits that name a run: equal for equal results, whatever steps or folder."""
-    return hashlib.sha256(canonical_json(identity(config)).encode()).hexdigest()[:8]
+    """Eight hex digits that name a run: equal for equal results, whatever steps or folder.
+
+    Raises:
+        UserError: a class of the user's own goes by a name of the program's own.
+    """
+    check_names(config)
+    return _hash(identity(config))
+
+
+def hash8_v1(config: RunConfig) -> str:
+    """The name that version 0.1 gave to this run."""
+    return _hash(with_old_targets(_deciding(config)))
+
+
+def hash_of_folder(config: RunConfig, run_dir: Path) -> str:
+    """The hash that a run's folder goes by: version 0.1's where it was made by that."""
+    old = hash8_v1(config)
+    return old if run_dir.absolute().name.endswith(old) else hash8(config)
+
+
+def is_hash_of(config: RunConfig, text: str) -> bool:
+    """Whether this is, or was for version 0.1, the config's hash."""
+    return text in (hash8_v1(config), hash8(config))
 
 
 def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
@@ -86,6 +127,22 @@ def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     }
+
+
+def _deciding(config: RunConfig) -> dict[str, Any]:
+    """Flat keys and values without those that change no results or came later, at their default."""
+    nested = {k: v for k, v in to_dict(config).items() if k not in (*NOT_IDENTITY, "version")}
+    return {k: v for k, v in _flatten(nested) if k not in ADDED or v != ADDED[k]}
+
+
+def _counts(key: str) -> bool:
+    """Whether a key names or sets something; what else is known of a plug-in does not count."""
+    group = next((group for group in GROUPS if key.startswith(f"{group}.")), None)
+    return group is None or key[len(group) + 1 :].partition(".")[0] in OF_A_PLUGIN
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(values).encode()).hexdigest()[:8]
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,6 @@ from typing import Any
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import make_folder, write_atomic
-from rlavr_hpc.runs.identity import hash8
 
 VERSION = 1
 PLAN = "sweep.json"
@@ -52,7 +51,7 @@ def write_plan(jobs: Sequence[Job]) -> Path:
             {
                 "index": index,
                 "overrides": list(job.overrides),
-                "run_id": hash8(job.config),
+                "run_id": job.folder.name,
                 "folder": str(job.folder),
                 "steps": job.config.steps,
                 "labels_allowed": job.config.labels_allowed(job.config.steps),

@@ -15,7 +15,7 @@ from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.find import FoundRecord
 from rlavr_hpc.runs.folder import read_config
-from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.spending.verification import Proof, prove, readable
 
 POINTS = 10
@@ -100,7 +100,7 @@ def read_entry(found: FoundRecord, *, proving: bool = False) -> Entry:
     try:
         with readable(found.folder):
             config = read_config(found.folder)
-            run_id = run_id or hash8(config)
+            run_id = run_id or hash_of_folder(config, found.folder)
             proof = prove(found.folder, config) if proving else None
             book = proof.book if proof else read_ledger(found.folder)
             spend = run_spend(found.folder, config, book)

@@ -121,7 +121,7 @@ def test_a_process_beside_the_run_waits_for_the_time_limit_and_leaves_nothing_wh
     lines = script(tmp_path, time="1:00:00", max_failures=4, python="echo").splitlines()
     begin = next(i for i, line in enumerate(lines) if line.startswith("{ read -rt 3570 "))
     until = lines.index("limit=$!")
-    assert lines[begin + 1].endswith('slurm.limit "$RUN" --max-failures 4; } &')
+    assert lines[begin + 1].endswith('slurm.time_limit "$RUN" --max-failures 4; } &')
     assert lines.index("code=$?") < lines.index('kill "$limit" 2>/dev/null || :')
     waiting = [*lines[begin : until + 1], "sleep 0.5; kill $limit; wait $limit"]
     done = subprocess.run(  # until nobody holds its output any more

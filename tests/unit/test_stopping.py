@@ -90,7 +90,9 @@ def test_work_goes_on_while_it_and_a_checkpoint_fit_before_the_kill() -> None:
         assert deadline.out_of_time()
 
 
-@pytest.mark.parametrize(("number", "out_of_time"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)])
+@pytest.mark.parametrize(
+    ("number", "out_of_time"), [(signal.SIGTERM, True), (signal.SIGUSR2, False)]
+)
 def test_the_warning_before_a_time_limit_leaves_more_time_than_a_preemption(
     number: signal.Signals, out_of_time: bool
 ) -> None:

@@ -5,30 +5,20 @@ ROOT/NAME/code/HASH/ holds the package, the user's own modules that the config n
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import shutil
-import sys
-import sysconfig
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.config.shipped import CONF, PACKAGE
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import make_folder, sync_folder
+from rlavr_hpc.plugins import own_sources, source_digest
 from rlavr_hpc.runs.sweep_plan import CODE
 
 REVISION = "REVISION"
-"""Read by `run_folder.git_revision`."""
+"""Read by `runs.folder.git_revision`."""
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
-
-
-def plugin_targets(config: RunConfig) -> set[str]:
-    """`package.module:Class` of everything that a run's config plugs in."""
-    plugins = (config.acquisition, config.reward, config.algorithm.loss)
-    return {plugin.target for plugin in plugins}
 
 
 def snapshot(sweep: Path, targets: Iterable[str], *, revision: str | None) -> Path:
@@ -46,9 +36,9 @@ def snapshot(sweep: Path, targets: Iterable[str], *, revision: str | None) -> Pa
     Raises:
         UserError: it cannot be written.
     """
-    sources = [PACKAGE, *sorted(_own_sources(targets))]
+    sources = [PACKAGE, *sorted(own_sources(targets))]
     try:
-        folder = sweep.absolute() / CODE / _digest([*sources, CONF])
+        folder = sweep.absolute() / CODE / source_digest([*sources, CONF])[:12]
         if folder.exists():
             return folder
         make_folder(folder.parent)
@@ -72,27 +62,3 @@ def snapshot(sweep: Path, targets: Iterable[str], *, revision: str | None) -> Pa
     except OSError as error:
         raise UserError(f"{sweep / CODE}: {error}; make room or choose another root") from error
     return folder
-
-
-def _own_sources(targets: Iterable[str]) -> set[Path]:
-    """Files and packages of plug-ins that live beside the user's work."""
-    installed = [Path(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")]
-    found = set()
-    for name in {target.partition(":")[0].partition(".")[0] for target in targets}:
-        spec = importlib.util.find_spec(name) if name not in sys.builtin_module_names else None
-        origin = Path(spec.origin) if spec is not None and spec.origin else None
-        if origin is None or name == PACKAGE.name:
-            continue
-        if not any(origin.is_relative_to(folder) for folder in installed):
-            found.add(origin.parent if origin.name == "__init__.py" else origin)
-    return found
-
-
-def _digest(sources: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for source in sources:
-        inside = (path for kind in ("*.py", "*.yaml") for path in source.rglob(kind))
-        for path in sorted(inside) if source.is_dir() else [source]:
-            data = path.read_bytes()
-            digest.update(f"{path.relative_to(source.parent)} {len(data)}\n".encode() + data)
-    return digest.hexdigest()[:12]

@@ -22,7 +22,7 @@ from rlavr_hpc.cluster.job_caches import setup_lines
 from rlavr_hpc.cluster.launcher import compose_jobs
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.slurm import commands
-from rlavr_hpc.cluster.slurm.code_snapshot import plugin_targets, snapshot
+from rlavr_hpc.cluster.slurm.code_snapshot import snapshot
 from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings, read_settings
 from rlavr_hpc.cluster.slurm.site import Site, read_site
@@ -30,6 +30,7 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.offline.missing_inputs import missing_inputs
+from rlavr_hpc.plugins import plugin_targets
 from rlavr_hpc.runs.folder import Start, check_start, git_revision, open_run_folder
 from rlavr_hpc.runs.states import RunState, State, states
 from rlavr_hpc.runs.submissions import Submission, create_submission, submissions

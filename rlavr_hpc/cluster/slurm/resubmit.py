@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rlavr_hpc.cluster.slurm.code_snapshot import plugin_targets, snapshot
+from rlavr_hpc.cluster.slurm.code_snapshot import snapshot
 from rlavr_hpc.cluster.slurm.launch import (
     Order,
     alone,
@@ -17,6 +17,7 @@ from rlavr_hpc.cluster.slurm.launch import (
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import read_site
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.plugins import plugin_targets
 from rlavr_hpc.runs.folder import git_revision, read_config
 from rlavr_hpc.runs.states import State
 from rlavr_hpc.runs.submissions import Submission, submissions

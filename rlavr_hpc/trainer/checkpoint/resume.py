@@ -15,6 +15,7 @@ from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.config.tracking import Tracking
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
+from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import (
     Checkpoint,
@@ -24,8 +25,13 @@ from rlavr_hpc.runs.checkpoints import (
     check_fits,
     restore_replaced,
 )
-from rlavr_hpc.runs.folder import Heartbeat, open_run_folder, write_provenance
-from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.runs.folder import (
+    Heartbeat,
+    open_run_folder,
+    read_provenance,
+    write_provenance,
+)
+from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
@@ -112,7 +118,11 @@ def _publish(start: AttemptStart, found: Checkpoint | None, last: int) -> Begun 
     attempts = read_attempts(run_dir)
     _check_setup(start, found, attempts)
     state = TrainingState(
-        step=0, branch=0, attempt=0, config_hash=hash8(config), **asdict(start.setup)
+        step=0,
+        branch=0,
+        attempt=0,
+        config_hash=hash_of_folder(config, run_dir),
+        **asdict(start.setup),
     )
     if found is not None:
         old = found.state
@@ -137,12 +147,15 @@ def _publish(start: AttemptStart, found: Checkpoint | None, last: int) -> Begun 
     if attempt is None:
         return None
     job = slurm_start(os.environ)
+    plugins = plugin_facts(config)
     facts = {
         "topology": asdict(start.topology),
         "device": start.device,
         "data": dict(start.facts),
         "slurm": asdict(job) if job else None,
+        "plugins": plugins,
     }
+    _tell_changed_plugins(run_dir, last, plugins)
     write_provenance(run_dir, attempt.number, facts)
     if attempt.number > 1:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
@@ -153,6 +166,22 @@ def _publish(start: AttemptStart, found: Checkpoint | None, last: int) -> Begun 
         dashboard=state.dashboard or dashboard_id(config.name, [*attempts, attempt][0]),
     )
     return Begun(attempt=attempt, state=state, checkpoint=found)
+
+
+def _tell_changed_plugins(run_dir: Path, last: int, now: Mapping[str, Any]) -> None:
+    """Say so where a plug-in of the user's own is not what it was; the run goes on with it."""
+    records = (read_provenance(run_dir, number) for number in range(last, 0, -1))
+    before: Mapping[str, Any] = next(
+        (record["plugins"] for record in records if "plugins" in record), {}
+    )
+    for group in changed_sources(before, now):
+        log.warning(
+            "%s=%s (%s): its source code has changed since the last start; the run goes on with "
+            "what is there now and is no longer bit-identical to an uninterrupted one",
+            group,
+            now[group]["name"],
+            now[group]["target"],
+        )
 
 
 def _check_setup(start: AttemptStart, found: Checkpoint | None, attempts: list[Attempt]) -> None:

@@ -13,7 +13,7 @@ from rlavr_hpc.acquisition.ledger import LedgerState
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts
-from rlavr_hpc.runs.identity import hash8
+from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import FLOOR, collapse_onset
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
@@ -53,7 +53,7 @@ def summarize(
         "attempts": sum(attempt.reason == "start" for attempt in attempts),
         "rollbacks": sum(attempt.reason == "rollback" for attempt in attempts),
         "wall_seconds": _wall_seconds(run_dir, done),
-        "config_hash": hash8(config),
+        "config_hash": hash_of_folder(config, run_dir),
         "uses_oracle": config.acquisition.research_only,
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")

@@ -1,0 +1,185 @@
+"""What names a run: registered names and settings, never an import path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlavr_hpc import plugins
+from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.plugins import changed_sources, plugin_facts, shipped_targets
+from rlavr_hpc.runs.folder import single_run_dir, sweep_run_dir
+from rlavr_hpc.runs.identity import (
+    changed_keys,
+    from_dict,
+    hash8,
+    hash8_v1,
+    hash_of_folder,
+    identity,
+    is_hash_of,
+    to_dict,
+)
+from rlavr_hpc.runs.identity_v1 import TARGETS
+from tests.support.configs import composed
+
+OWN = ("reward.name=mine", "reward.target=mine.reward:Mine")
+
+
+def test_no_import_path_is_part_of_a_runs_identity() -> None:
+    config = composed("algorithm=gspo", "reward=self_certainty", *OWN)
+    assert not [key for key in identity(config) if key.endswith("target")]
+    elsewhere = replace(config, reward=replace(config.reward, target="moved.there:Mine"))
+    assert hash8(elsewhere) == hash8(config)
+    assert changed_keys(config, elsewhere) == {}
+
+
+def test_a_class_that_moves_in_the_program_renames_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = composed()
+    written, name = to_dict(before), hash8(before)
+    moved = "rlavr_hpc.rewards.of_votes:VoteReward"
+
+    def shipped(group: str) -> dict[str, str]:
+        return {**shipped_targets(group), **({"vote": moved} if group == "reward" else {})}
+
+    monkeypatch.setattr("rlavr_hpc.plugins.shipped_targets", shipped)
+    monkeypatch.setattr("rlavr_hpc.runs.identity.shipped_targets", shipped)
+    after = from_dict(written)
+    assert after.reward.target == moved
+    assert hash8(after) == name
+    assert changed_keys(before, after) == {}
+
+
+def test_names_and_settings_of_plugins_are_part_of_it() -> None:
+    names = [
+        composed(),
+        composed(*OWN),
+        composed(*OWN, "+reward.settings.scale=2"),
+        composed("reward.name=other", OWN[1]),
+        composed("acquisition=random"),
+        composed("acquisition.settings.gate=0.5"),
+        composed("algorithm=gspo"),
+    ]
+    assert len({hash8(config) for config in names}) == len(names)
+
+
+def test_what_else_is_known_of_a_plugin_does_not_count() -> None:
+    config = composed()
+    told = replace(config, acquisition=replace(config.acquisition, default_budget=0.7))
+    assert hash8(told) == hash8(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("reward", "vote"), ("acquisition", "care"), ("algorithm.loss", "grpo")]
+)
+def test_a_class_of_ones_own_may_not_go_by_a_shipped_name(key: str, name: str) -> None:
+    config = composed(f"{key}.target=mine.module:Mine")
+    with pytest.raises(UserError, match=rf"{key}\.name=\.\.\.") as told:
+        hash8(config)
+    assert f"goes by the name '{name}'" in str(told.value)
+    with pytest.raises(UserError, match="a name of its own"):
+        single_run_dir(replace(config, run_dir="x"))
+
+
+def test_a_file_of_a_shipped_name_with_its_own_class_is_not_silently_exchanged() -> None:
+    config = from_dict(to_dict(composed("reward.target=mine.reward:Mine")))
+    assert config.reward.target == "mine.reward:Mine"
+
+
+# --- version 0.1 -----------------------------------------------------------------------------
+
+
+def test_version_0_1_named_these_runs_so() -> None:
+    """Literals from that version; the second and third of its own tests."""
+    assert hash8_v1(composed()) == "38f94074"
+    assert hash8_v1(composed("acquisition=full", "rollout=hf")) == "b4e1155b"
+    assert hash8_v1(composed("algorithm=grpo", "algorithm/loss=grpo")) == "38f94074"
+
+
+@pytest.mark.parametrize("group", TARGETS)
+def test_every_shipped_name_of_version_0_1_is_still_shipped(group: str) -> None:
+    assert TARGETS[group].keys() <= shipped_targets(group).keys()
+
+
+def old_dict(config: RunConfig, **targets: str) -> dict[str, Any]:
+    """As version 0.1 wrote it."""
+    values = to_dict(config)
+    values["version"] = 1
+    for group, target in targets.items():
+        values[group]["target"] = target
+    return values
+
+
+def test_a_config_of_version_0_1_is_read_with_todays_classes() -> None:
+    now = composed("reward=self_certainty")
+    old = old_dict(now, reward="rlavr_hpc.learning.certainty:SelfCertaintyReward")
+    read = from_dict(old)
+    assert read == now
+    assert read.reward.target == shipped_targets("reward")["self_certainty"]
+
+
+def test_a_folder_of_version_0_1_is_found_by_todays_command(tmp_path: Path) -> None:
+    config = composed(f"root={tmp_path}", "name=study")
+    assert single_run_dir(config) == tmp_path / f"study-{hash8(config)}"
+    old = tmp_path / f"study-{hash8_v1(config)}"
+    old.mkdir()
+    assert single_run_dir(config) == tmp_path / f"study-{hash8(config)}"  # no run lies there
+    (old / "config.yaml").touch()
+    assert single_run_dir(config) == old
+    (tmp_path / f"study-{hash8(config)}").mkdir()
+    assert single_run_dir(config) == tmp_path / f"study-{hash8(config)}"
+
+
+def test_so_is_a_run_of_its_sweeps(tmp_path: Path) -> None:
+    config = composed(f"root={tmp_path}", "name=study")
+    old = tmp_path / "study" / hash8_v1(config)
+    old.mkdir(parents=True)
+    (old / "config.yaml").touch()
+    assert sweep_run_dir(config) == old
+
+
+def test_a_folder_keeps_the_hash_it_was_made_with() -> None:
+    config = composed()
+    assert hash_of_folder(config, Path(f"runs/run-{hash8_v1(config)}")) == hash8_v1(config)
+    assert hash_of_folder(config, Path(f"runs/run-{hash8(config)}")) == hash8(config)
+    assert hash_of_folder(config, Path("anywhere")) == hash8(config)
+    assert is_hash_of(config, hash8(config))
+    assert is_hash_of(config, hash8_v1(config))
+    assert not is_hash_of(config, "00000000")
+
+
+# --- provenance ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A module of the user's own with a reward in it."""
+    source = tmp_path / "own_reward_module.py"
+    source.write_text("class Mine: ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return source
+
+
+def test_changed_source_of_ones_own_plugin_is_seen(own_reward: Path) -> None:
+    config = composed("reward.name=mine", "reward.target=own_reward_module:Mine")
+    before = plugin_facts(config)
+    assert set(before["reward"]) == {"name", "target", "source"}
+    assert set(before["acquisition"]) == {"name", "target"}
+    assert changed_sources(before, plugin_facts(config)) == []
+    own_reward.write_text("class Mine: pass\n")
+    assert changed_sources(before, plugin_facts(config)) == ["reward"]
+
+
+def test_a_record_without_plugins_says_nothing_of_changes() -> None:
+    now = {"reward": {"name": "mine", "target": "m:M", "source": "ab"}}
+    assert changed_sources({}, now) == []
+    assert changed_sources({"reward": "damaged"}, now) == []
+    moved = {"reward": {"name": "vote", "target": "rlavr_hpc.b:V"}}
+    assert changed_sources({"reward": {"name": "vote", "target": "rlavr_hpc.a:V"}}, moved) == []
+
+
+def test_every_plugin_group_has_its_folder_in_conf() -> None:
+    assert all(shipped_targets(group) for group in plugins.GROUPS)
