@@ -8,14 +8,14 @@ from tests.support.commands import TINY, metrics, purchases, run
 
 POLICY = '''
 from dataclasses import dataclass
-from rlavr_hpc.types import Choice
+from rlavr_hpc.types import Selection
 
 @dataclass
 class LastPolicy:
     """Buys the last prompts of the batch."""
 
     def choose(self, candidates, view):
-        return Choice(wanted=tuple(g.prompt.id for g in candidates)[::-1][:view.quota])
+        return Selection(selected=tuple(g.prompt.id for g in candidates)[::-1][:view.quota])
 '''
 REWARD = '''
 from dataclasses import dataclass
@@ -65,20 +65,26 @@ def test_a_dummy_policy_reward_and_loss_run_from_one_file_and_one_yaml_each(
         path = tmp_path / "conf" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    done = run(
+    settings = (
         f"hydra.searchpath=[file://{tmp_path}/conf]",
         "acquisition=last",
         "reward=length",
         "algorithm/loss=plain",
         *TINY,
-        "steps=2",
         "unlabelled=pseudo",
         "rollout=hf",
         f"run_dir={tmp_path}/run",
-        environment={"PYTHONPATH": str(tmp_path)},
     )
+    there = {"PYTHONPATH": str(tmp_path)}
+    done = run(*settings, "steps=2", environment=there)
     assert done.returncode == 0, done.stderr
     rows = [row for row in metrics(tmp_path / "run") if row["step"] > 0]
     assert [row["collapse/pseudo_reward"] for row in rows] == [1.5, 1.5]
     assert all(row["train/grad_norm"] > 0 and row["train/loss"] != 0 for row in rows)
     assert [step for step, *_ in purchases(tmp_path / "run")] == [1] * 4 + [2] * 4
+
+    (tmp_path / "my_reward.py").write_text(REWARD.replace("sample % 2 == 0", "sample % 2 == 1"))
+    further = run(*settings, "steps=3", environment=there)
+    assert further.returncode == 0, further.stderr
+    told = [line for line in further.stderr.splitlines() if "source code has changed" in line]
+    assert [line.partition(" (my_reward:LengthReward)")[0] for line in told] == ["reward=length"]

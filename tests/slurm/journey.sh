@@ -70,7 +70,7 @@ class BriefReward:
     def of(self, group, by_vote, own):
         return tuple(vote - len(r.response) / 1000 for vote, r in zip(by_vote, group.rollouts))
 PYTHON
-launch name=brief steps=5 reward.target=brief_reward:BriefReward hydra.launcher.max_failures=1
+launch name=brief steps=5 reward.name=brief reward.target=brief_reward:BriefReward hydra.launcher.max_failures=1
 until_all runs/brief ^failed
 rlavr status runs/brief
 

@@ -16,7 +16,11 @@ from tests.slurm.scenes import LONG, launch, the_run, wait_for
 from tests.slurm.test_sweeps import QUICK
 from tests.support.commands import command, run
 
-RAISING = ("algorithm.loss.target=tests.support.raising:RaisingLoss", "save_every=0")
+RAISING = (
+    "algorithm.loss.name=raising",
+    "algorithm.loss.target=tests.support.raising:RaisingLoss",
+    "save_every=0",
+)
 CANARY = f"canary-{secrets.token_hex(6)}"
 WAIT = "hydra.launcher.wait=true"
 

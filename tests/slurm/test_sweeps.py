@@ -126,7 +126,11 @@ def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
     reward = tmp_path / "brief_reward.py"
     reward.write_text(REWARD)
     there = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
-    mine = ("reward.target=brief_reward:BriefReward", "+hydra.launcher.sbatch.begin=now+1hour")
+    mine = (
+        "reward.name=brief",
+        "reward.target=brief_reward:BriefReward",
+        "+hydra.launcher.sbatch.begin=now+1hour",
+    )
     done = run(
         "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *QUICK, *mine, environment=there
     )
