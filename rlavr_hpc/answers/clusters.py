@@ -36,48 +36,48 @@ class Clustering:
     """Indices of answers whose reading or comparison passed a limit; they are in no cluster."""
 
 
-def classes_of(readings: Sequence[ParsedAnswer | None]) -> list[list[int]]:
+def classes_of(parsed_answers: Sequence[ParsedAnswer | None]) -> list[list[int]]:
     """Indices with equal keys, in order of first appearance; without those that say nothing."""
     plain = {
-        reading.key
-        for reading in readings
-        if reading is not None and not (reading.exact and reading.exact.percent)
+        parsed.key
+        for parsed in parsed_answers
+        if parsed is not None and not (parsed.exact and parsed.exact.percent)
     }
     classes: dict[Hashable, list[int]] = {}
-    for index, reading in enumerate(readings):
-        if reading is not None and not reading.gave_up:
-            classes.setdefault(_key(reading, plain), []).append(index)
+    for index, parsed in enumerate(parsed_answers):
+        if parsed is not None and not parsed.gave_up:
+            classes.setdefault(_key(parsed, plain), []).append(index)
     return list(classes.values())
 
 
-def _key(reading: ParsedAnswer, plain: set[Hashable]) -> Hashable:
+def _key(parsed: ParsedAnswer, plain: set[Hashable]) -> Hashable:
     """`28%` is 0.28, unless this group holds a 28 for it to agree with, and no 0.28."""
-    bare = without_percent(reading.exact) if reading.exact is not None else None
-    if bare is None or bare.key not in plain or reading.key in plain:
-        return reading.key
+    bare = without_percent(parsed.exact) if parsed.exact is not None else None
+    if bare is None or bare.key not in plain or parsed.key in plain:
+        return parsed.key
     return bare.key
 
 
-def open_pairs(readings: Sequence[ParsedAnswer | None]) -> list[Pair]:
+def open_pairs(parsed_answers: Sequence[ParsedAnswer | None]) -> list[Pair]:
     """The comparisons a group still needs."""
     return [
         sorted_pair(one, other)
-        for one, other in _first_readings(readings)
+        for one, other in _first_parsed(parsed_answers)
         if decide(one, other) is None
     ]
 
 
 def cluster(
-    readings: Sequence[ParsedAnswer | None], compared: Mapping[Pair, bool | None]
+    parsed_answers: Sequence[ParsedAnswer | None], compared: Mapping[Pair, bool | None]
 ) -> Clustering:
     """Join the classes that are equal.
 
     Args:
-        readings: (G,) what each rollout's answer says.
+        parsed_answers: (G,) what each rollout's answer says.
         compared: the answers to `open_pairs`; None = past a limit.
     """
-    classes = classes_of(readings)
-    first = [_spokesman(readings, members) for members in classes]
+    classes = classes_of(parsed_answers)
+    first = [_spokesman(parsed_answers, members) for members in classes]
 
     def equal(i: int, j: int) -> bool | None:
         told = decide(first[i], first[j])
@@ -85,40 +85,40 @@ def cluster(
 
     relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
     open_ended = [pair for pair, told in relation.items() if told is None]
-    blamed = blame(open_ended, weight=lambda i: (len(first[i].source[1]), first[i].source))
-    left = sorted(set(range(len(classes))) - blamed, key=lambda i: first[i].source)
+    blamed = blame(open_ended, weight=lambda i: (len(first[i].raw[1]), first[i].raw))
+    left = sorted(set(range(len(classes))) - blamed, key=lambda i: first[i].raw)
     joined = join(left, relation)
     members = [sorted(m for i in group for m in classes[i]) for group in joined]
-    failed = [i for i, reading in enumerate(readings) if reading is not None and reading.gave_up]
+    failed = [i for i, parsed in enumerate(parsed_answers) if parsed is not None and parsed.gave_up]
     return Clustering(
         clusters=tuple(tuple(m) for m in sorted(members, key=lambda m: (-len(m), m[0]))),
         ungradable=tuple(sorted([*failed, *(m for i in blamed for m in classes[i])])),
     )
 
 
-def open_pairs_with_known(answer: ParsedAnswer, golds: Sequence[ParsedAnswer]) -> list[Pair]:
+def open_pairs_with_known(answer: ParsedAnswer, accepted: Sequence[ParsedAnswer]) -> list[Pair]:
     """The comparisons with accepted answers that need a grader; none when one surely is equal."""
-    told = [decide_known(answer, gold) for gold in golds if not (answer.gave_up or gold.gave_up)]
+    told = [decide_known(answer, gold) for gold in accepted if not (answer.gave_up or gold.gave_up)]
     if True in told:
         return []
-    asked = [gold for gold in golds if not (answer.gave_up or gold.gave_up)]
+    asked = [gold for gold in accepted if not (answer.gave_up or gold.gave_up)]
     return [known_pair(answer, g) for g, t in zip(asked, told, strict=True) if t is None]
 
 
 def equals_known(
-    answer: ParsedAnswer, golds: Sequence[ParsedAnswer], compared: Mapping[Pair, bool | None]
+    answer: ParsedAnswer, accepted: Sequence[ParsedAnswer], compared: Mapping[Pair, bool | None]
 ) -> bool | None:
     """Whether an answer equals one of the accepted answers; None = a limit was passed.
 
     Args:
         answer: what a rollout says.
-        golds: the accepted answers.
+        accepted: the accepted answers.
         compared: the answers to `open_pairs_with_known`; what was not asked is taken for no.
     """
     told = []
-    for gold in golds:
+    for gold in accepted:
         if answer.gave_up or gold.gave_up:
-            told.append(True if answer.source == gold.source else None)
+            told.append(True if answer.raw == gold.raw else None)
         else:
             known = decide_known(answer, gold)
             asked = compared.get(known_pair(answer, gold), False)
@@ -161,14 +161,16 @@ def join(nodes: Sequence[int], relation: Mapping[tuple[int, int], bool | None]) 
     return groups
 
 
-def _first_readings(
-    readings: Sequence[ParsedAnswer | None],
+def _first_parsed(
+    parsed_answers: Sequence[ParsedAnswer | None],
 ) -> list[tuple[ParsedAnswer, ParsedAnswer]]:
-    first = [_spokesman(readings, members) for members in classes_of(readings)]
+    first = [_spokesman(parsed_answers, members) for members in classes_of(parsed_answers)]
     return list(combinations(first, 2))
 
 
-def _spokesman(readings: Sequence[ParsedAnswer | None], members: Sequence[int]) -> ParsedAnswer:
+def _spokesman(
+    parsed_answers: Sequence[ParsedAnswer | None], members: Sequence[int]
+) -> ParsedAnswer:
     """The reading by which a class is compared: the first without a percent sign, if any."""
-    found = [r for i in members if (r := readings[i]) is not None]
+    found = [r for i in members if (r := parsed_answers[i]) is not None]
     return next((r for r in found if not (r.exact and r.exact.percent)), found[0])

@@ -41,7 +41,7 @@ FLOOR = 1e-9
 class ParsedAnswer:
     """What a text says."""
 
-    source: RawAnswer
+    raw: RawAnswer
     key: Hashable
     """The same for texts that surely say the same."""
     shown: str
@@ -70,7 +70,7 @@ class Equality:
         self._start_pool = start_pool
         self._pool: GraderPool | None = None
         self._readings: LRUCache[RawAnswer, ParsedAnswer | None] = LRUCache(
-            cache_bytes // 2, getsizeof=_size_of_reading
+            cache_bytes // 2, getsizeof=_size_of_parsed
         )
         self._pairs: LRUCache[Pair, tuple[Pair, bool | None, float]] = LRUCache(
             cache_bytes // 2, getsizeof=_size_of_pair
@@ -84,7 +84,7 @@ class Equality:
         return self._pool
 
     @property
-    def remembered_bytes(self) -> int:
+    def cache_bytes(self) -> int:
         """About how much memory the caches hold."""
         return int(self._readings.currsize + self._pairs.currsize)
 
@@ -94,22 +94,22 @@ class Equality:
             self._pool.close()
             self._pool = None
 
-    def read(self, sources: Iterable[RawAnswer]) -> dict[RawAnswer, ParsedAnswer | None]:
+    def read(self, raw_answers: Iterable[RawAnswer]) -> dict[RawAnswer, ParsedAnswer | None]:
         """What each text says; None where there is no answer in it."""
         found: dict[RawAnswer, ParsedAnswer | None] = {}
         unknown: list[RawAnswer] = []
-        for source in dict.fromkeys(sources):
-            if source in self._readings:
-                found[source] = self._readings[source]
-            elif (reading := _read_here(source)) is not None:
-                found[source] = reading
+        for raw in dict.fromkeys(raw_answers):
+            if raw in self._readings:
+                found[raw] = self._readings[raw]
+            elif (parsed := _read_here(raw)) is not None:
+                found[raw] = parsed
             else:
-                unknown.append(source)
+                unknown.append(raw)
         if unknown:
-            outcomes = self.pool.run([(READ, *source) for source in unknown])
-            found |= {s: _reading(s, r) for s, (r, _) in zip(unknown, outcomes, strict=True)}
-        for source, reading in found.items():
-            _remember(self._readings, source, reading)
+            outcomes = self.pool.run([(READ, *raw) for raw in unknown])
+            found |= {s: _parsed(s, r) for s, (r, _) in zip(unknown, outcomes, strict=True)}
+        for raw, parsed in found.items():
+            _remember(self._readings, raw, parsed)
         return found
 
     def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
@@ -123,7 +123,7 @@ class Equality:
         pending = list(dict.fromkeys(pairs))
         if not pending:
             return found
-        strikes = TimeoutScheduler(cpu_seconds=self.pool.limits.cpu_seconds, innocent=_is_exact)
+        strikes = TimeoutScheduler(cpu_seconds=self.pool.limits.cpu_seconds, is_exact=_is_exact)
         while pending:
             wave, pending = strikes.next_wave(pending)
             for pair, (equal, seconds) in self._ask(wave).items():
@@ -149,13 +149,13 @@ class Equality:
 
 def sorted_pair(one: ParsedAnswer, other: ParsedAnswer) -> Pair:
     """The pair under which two readings are compared."""
-    first, second = sorted((one.source, other.source))
+    first, second = sorted((one.raw, other.raw))
     return SAME, first, second
 
 
 def known_pair(answer: ParsedAnswer, known: ParsedAnswer) -> Pair:
     """The pair under which an answer is compared with a known one."""
-    return MATCHES, known.source, answer.source
+    return MATCHES, known.raw, answer.raw
 
 
 def decide(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
@@ -184,40 +184,34 @@ def _decide_rest(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
     return None
 
 
-def _read_here(source: RawAnswer) -> ParsedAnswer | None:
+def _read_here(raw: RawAnswer) -> ParsedAnswer | None:
     """Read it without a grader; None = it needs one."""
-    mode, text = source
+    mode, text = raw
     if mode == TEXT:
-        return ParsedAnswer(source=source, key=text, shown=text, comparable=False)
+        return ParsedAnswer(raw=raw, key=text, shown=text, comparable=False)
     form = read_exact(text) if mode == LATEX else None
     if form is None:
         return None
-    return ParsedAnswer(
-        source=source, key=form.key, shown=text, exact=form, value=approximate(form)
-    )
+    return ParsedAnswer(raw=raw, key=form.key, shown=text, exact=form, value=approximate(form))
 
 
-def _is_exact(source: RawAnswer) -> bool:
-    return _read_here(source) is not None
+def _is_exact(raw: RawAnswer) -> bool:
+    return _read_here(raw) is not None
 
 
-def _reading(source: RawAnswer, reply: object) -> ParsedAnswer | None:
+def _parsed(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
     """What a grader replied; a reply of another shape than ours counts as given up."""
-    mode, text = source
+    mode, text = raw
     shown = text if mode == LATEX else ""
     match reply:
         case None:
             return None
         case [str(form), bool(computable), None, str(found)]:
-            return ParsedAnswer(
-                source=source, key=form, shown=shown or found, comparable=computable
-            )
+            return ParsedAnswer(raw=raw, key=form, shown=shown or found, comparable=computable)
         case [str(form), True, [float(real), float(imaginary)], str(found)]:
             value = None if "%" in text else complex(real, imaginary)
-            return ParsedAnswer(source=source, key=form, shown=shown or found, value=value)
-    return ParsedAnswer(
-        source=source, key=("gave up", text), shown=shown, comparable=False, gave_up=True
-    )
+            return ParsedAnswer(raw=raw, key=form, shown=shown or found, value=value)
+    return ParsedAnswer(raw=raw, key=("gave up", text), shown=shown, comparable=False, gave_up=True)
 
 
 def _remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
@@ -226,11 +220,11 @@ def _remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
         cache[key] = value
 
 
-def _size_of_reading(reading: ParsedAnswer | None) -> int:
-    if reading is None:
+def _size_of_parsed(parsed: ParsedAnswer | None) -> int:
+    if parsed is None:
         return ENTRY_BYTES
-    terms = sum(len(item) for item in reading.exact.items) if reading.exact else 0
-    texts = sys.getsizeof(reading.source[1]) + sys.getsizeof(reading.shown)
+    terms = sum(len(item) for item in parsed.exact.items) if parsed.exact else 0
+    texts = sys.getsizeof(parsed.raw[1]) + sys.getsizeof(parsed.shown)
     return ENTRY_BYTES + texts + TERM_BYTES * terms
 
 

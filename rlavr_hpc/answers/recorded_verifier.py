@@ -1,4 +1,4 @@
-"""A verifier whose giving up is on disk before it counts, and replayed when a step is redone."""
+"""A verifier whose timeouts are on disk before they count, and replayed when a step is redone."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.types import Group, Prompt, Rollout, StepKey
 
 LABEL = "label"
-"""Stage suffix of verdicts; the vote's stage has none."""
+"""Stage suffix of grades; the vote's stage has none."""
 
 
 class RecordedVerifier:
-    """Votes and verdicts of a run.
+    """Votes and grades of a run.
 
-    Every rank votes on and judges its share; rank 0 settles, that is, writes.
+    Every rank votes on and grades its share; rank 0 records the timeouts.
     """
 
     def __init__(self, verifier: Verifier, timed_out: TimedOutAnswers) -> None:
@@ -33,8 +33,8 @@ class RecordedVerifier:
         stage: str,
     ) -> list[Group]:
         """Groups with their votes (`Verifier.vote`); call `record_timeouts` before using them."""
-        marks = self._timed_out.at(step_key, stage)
-        return self._verifier.vote(prompts, rollouts, timed_out=marks)
+        answer_ids = self._timed_out.at(step_key, stage)
+        return self._verifier.vote(prompts, rollouts, timed_out=answer_ids)
 
     def begin_vote(
         self,
@@ -51,15 +51,15 @@ class RecordedVerifier:
 
     def record_timeouts(self, groups: Iterable[Group], *, step_key: StepKey, stage: str) -> None:
         """Put on disk which answers of these groups are ungradable."""
-        marks = [m for g in groups for m in _marks(g, g.vote.ungradable)]
-        self._timed_out.record(marks, step_key=step_key, stage=stage)
+        answer_ids = [m for g in groups for m in _answer_ids(g, g.vote.ungradable)]
+        self._timed_out.record(answer_ids, step_key=step_key, stage=stage)
 
     def grade(
         self, groups: Sequence[Group], labels: Mapping[str, str], *, step_key: StepKey, stage: str
     ) -> dict[str, Grade]:
-        """Verdicts by true answers, by prompt id. `record_grade_timeouts` before they are used."""
-        marks = self._timed_out.at(step_key, f"{stage}/{LABEL}")
-        return self._verifier.grade(groups, labels, timed_out=marks)
+        """Grades by prompt id; call `record_grade_timeouts` before using them."""
+        answer_ids = self._timed_out.at(step_key, f"{stage}/{LABEL}")
+        return self._verifier.grade(groups, labels, timed_out=answer_ids)
 
     def record_grade_timeouts(
         self,
@@ -74,14 +74,14 @@ class RecordedVerifier:
             mark
             for group in groups
             if group.prompt.id in grades
-            for mark in _marks(group, grades[group.prompt.id].ungradable)
+            for mark in _answer_ids(group, grades[group.prompt.id].ungradable)
         ]
         self._timed_out.record(lost, step_key=step_key, stage=f"{stage}/{LABEL}")
 
     def against_vote(self, group: Group) -> Grade:
-        """Verdict by the majority."""
+        """The grade against the majority vote."""
         return self._verifier.against_vote(group)
 
 
-def _marks(group: Group, indices: Collection[int]) -> list[str]:
+def _answer_ids(group: Group, indices: Collection[int]) -> list[str]:
     return [answer_id(group.rollouts[i]) for i in indices]

@@ -32,7 +32,7 @@ class Task(Protocol):
     def extract(self, response: str, question: str) -> str | None:
         """The final answer of a response, or the text that holds it; None = unparsable."""
 
-    def golds(self, label: str, question: str) -> tuple[str, ...]:
+    def accepted(self, label: str, question: str) -> tuple[str, ...]:
         """The accepted answers of a label, in the form in which answers are compared."""
 
     def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
@@ -59,7 +59,7 @@ class MathTask:
             return stated_answer(response)
         return boxed
 
-    def golds(self, label: str, question: str) -> tuple[str, ...]:
+    def accepted(self, label: str, question: str) -> tuple[str, ...]:
         """The labels, without the box or the dollars that some data sets put around them."""
         if self.where is Extract.any:
             return tuple(answer[-MAX_PROSE_CHARS:] for answer in accepted_answers(label))
@@ -85,7 +85,7 @@ class ChoiceTask:
                 return letter
         return _letter(stated_answer(response) or "", prose=True)
 
-    def golds(self, label: str, question: str) -> tuple[str, ...]:
+    def accepted(self, label: str, question: str) -> tuple[str, ...]:
         """The letters of the labels."""
         return tuple(_letter(answer) or answer for answer in accepted_answers(label))
 
@@ -105,7 +105,7 @@ class KnightsTask:
         block = last_answer_block(response)
         return read_roles(block, puzzle_names(question)) if block else None
 
-    def golds(self, label: str, question: str) -> tuple[str, ...]:
+    def accepted(self, label: str, question: str) -> tuple[str, ...]:
         """The labels in canonical form; one that names others is kept as it is."""
         names = puzzle_names(question)
         return tuple(read_roles(answer, names) or answer for answer in accepted_answers(label))

@@ -1,8 +1,8 @@
-"""Which answers a run's graders gave up on: on disk before it counts, replayed when resumed.
+"""Answers whose grading timed out: on disk before this counts, replayed when resumed.
 
-Whether an answer passes a limit may differ between two machines; what a run has once decided
-must not. So every ungradable answer is recorded with its place, and a step that is done again
-takes the record instead of trying again. No model text is stored, only a digest of it.
+Whether grading exceeds a limit may differ between two machines; what a run has once decided must
+not. So every ungradable answer is recorded with its step, and a step that is done again takes the
+record instead of trying again. No model text is stored, only a digest of it.
 """
 
 from __future__ import annotations
@@ -28,18 +28,23 @@ def answer_id(rollout: Rollout) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-Marks = dict[tuple[int, int, str], set[str]]
-"""(branch, step, stage) -> marks."""
+TimedOutIds = dict[tuple[int, int, str], set[str]]
+"""(branch, step, stage) -> ids of answers."""
 
 
 class TimedOutAnswers:
-    """What this attempt and the earlier ones gave up on, by place and stage.
+    """Ungradable answers of this attempt and the earlier ones, by step and stage.
 
     Rank 0 is the only writer of this attempt's file, which appears with its first line.
     """
 
     def __init__(
-        self, run_dir: Path, attempt: int, *, fence: Callable[[], None] | None, marks: Marks
+        self,
+        run_dir: Path,
+        attempt: int,
+        *,
+        fence: Callable[[], None] | None,
+        answer_ids: TimedOutIds,
     ) -> None:
         """Go on from what earlier attempts recorded.
 
@@ -47,19 +52,19 @@ class TimedOutAnswers:
             run_dir: the run's folder.
             attempt: this one.
             fence: raises when a newer attempt owns the run; None on ranks that do not write.
-            marks: of `read_timed_out`, the same on every rank.
+            answer_ids: of `read_timed_out`, the same on every rank.
         """
         self._path = segment(run_dir, FOLDER, attempt)
         self._fence = fence
         self._writer: LineWriter | None = None
-        self._marks = marks
+        self._answer_ids = answer_ids
 
     def at(self, step_key: StepKey, stage: str) -> frozenset[str]:
-        """Marks of the responses that are ungradable there, whatever a grader says today."""
-        return frozenset(self._marks.get((step_key.branch, step_key.step, stage), ()))
+        """Ids of the responses on record as ungradable at this step and stage."""
+        return frozenset(self._answer_ids.get((step_key.branch, step_key.step, stage), ()))
 
-    def record(self, marks: Iterable[str], *, step_key: StepKey, stage: str) -> None:
-        """Write down what was given up on at a place; on disk on return."""
+    def record(self, answer_ids: Iterable[str], *, step_key: StepKey, stage: str) -> None:
+        """Record ungradable answers of a step; on disk on return."""
         rows = [
             {
                 "v": VERSION,
@@ -68,7 +73,7 @@ class TimedOutAnswers:
                 "stage": stage,
                 "mark": mark,
             }
-            for mark in sorted(set(marks))
+            for mark in sorted(set(answer_ids))
         ]
         if not rows or self._fence is None:
             return
@@ -79,16 +84,16 @@ class TimedOutAnswers:
         self._writer.append(rows)
 
 
-def read_timed_out(run_dir: Path) -> Marks:
+def read_timed_out(run_dir: Path) -> TimedOutIds:
     """What earlier attempts recorded, up to the seal on each of them.
 
     Raises:
         RlavrError: a line is damaged, or of a newer version.
     """
-    marks: Marks = {}
+    answer_ids: TimedOutIds = {}
     for mark, key in _accepted(run_dir):
-        marks.setdefault(key, set()).add(mark)
-    return marks
+        answer_ids.setdefault(key, set()).add(mark)
+    return answer_ids
 
 
 def _accepted(run_dir: Path) -> Iterator[tuple[str, tuple[int, int, str]]]:

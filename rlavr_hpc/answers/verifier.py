@@ -1,4 +1,4 @@
-"""Votes among rollouts and verdicts against labels, a whole step at a time.
+"""Votes among rollouts and grades against labels, a whole step at a time.
 
 Whatever decides equality, the trainer only knows `Verifier`. Reading and comparing happen in
 bulk, so that all graders are busy at once.
@@ -71,23 +71,23 @@ class Verifier:
         Args:
             prompts: B of them.
             rollouts: (B, G).
-            timed_out: marks of rollouts that are ungradable whatever the graders say.
+            timed_out: ids (`answer_id`) of answers on record as ungradable.
         """
-        rows = [self._sources(p, row) for p, row in zip(prompts, rollouts, strict=True)]
+        rows = [self._raw_answers(p, row) for p, row in zip(prompts, rollouts, strict=True)]
         lost = [{i for i, r in enumerate(row) if answer_id(r) in timed_out} for row in rollouts]
         known = self.equality.read(
-            source
+            raw
             for row, gone in zip(rows, lost, strict=True)
-            for i, source in enumerate(row)
-            if source is not None and i not in gone
+            for i, raw in enumerate(row)
+            if raw is not None and i not in gone
         )
-        readings = [
+        parsed_answers = [
             [None if s is None or i in gone else known[s] for i, s in enumerate(row)]
             for row, gone in zip(rows, lost, strict=True)
         ]
-        compared = self.equality.same(pair for row in readings for pair in open_pairs(row))
+        compared = self.equality.same(pair for row in parsed_answers for pair in open_pairs(row))
         groups = []
-        for prompt, row, read, gone in zip(prompts, rollouts, readings, lost, strict=True):
+        for prompt, row, read, gone in zip(prompts, rollouts, parsed_answers, lost, strict=True):
             found = cluster(read, compared)
             vote = Vote(
                 answers=tuple(None if r is None else r.shown or None for r in read),
@@ -98,7 +98,7 @@ class Verifier:
         return groups
 
     def against_vote(self, group: Group) -> Grade:
-        """Verdict by the majority; without a vote nobody is right."""
+        """The grade against the majority vote; without a vote nothing is right."""
         return self._grade(group, group.vote.majority)
 
     def grade(
@@ -108,27 +108,27 @@ class Verifier:
         *,
         timed_out: Collection[str] = NOBODY,
     ) -> dict[str, Grade]:
-        """Verdicts by true answers, by prompt id.
+        """Grades against true answers, by prompt id.
 
-        Every answer is judged by itself, whatever its neighbours say.
+        Every answer is graded by itself, whatever the others of its group say.
 
         Args:
             groups: with their votes.
             labels: prompt id -> true answer; groups without one are left out.
-            timed_out: marks of rollouts that are ungradable whatever the graders say.
+            timed_out: ids (`answer_id`) of answers on record as ungradable.
         """
         labelled = [group for group in groups if group.prompt.id in labels]
-        answers = [self._graded_sources(g) for g in labelled]
-        golds = [self._golds(g.prompt, labels[g.prompt.id]) for g in labelled]
+        answers = [self._gradable_raw_answers(g) for g in labelled]
+        accepted = [self._accepted_answers(g.prompt, labels[g.prompt.id]) for g in labelled]
         answered = [s for row in answers for s in row if s is not None]
-        known = self.equality.read([*answered, *(s for row in golds for s in row)])
+        known = self.equality.read([*answered, *(s for row in accepted for s in row)])
         cases = [
-            _Case(
+            _GroupToGrade(
                 group=group,
                 answers=[None if s is None else known[s] for s in row],
-                golds=[reading for s in gold if (reading := known[s]) is not None],
+                accepted=[parsed for s in gold if (parsed := known[s]) is not None],
             )
-            for group, row, gold in zip(labelled, answers, golds, strict=True)
+            for group, row, gold in zip(labelled, answers, accepted, strict=True)
         ]
         compared = self.equality.same(pair for case in cases for pair in case.open_pairs())
         grades = {}
@@ -142,19 +142,19 @@ class Verifier:
             )
         return grades
 
-    def _sources(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[RawAnswer | None]:
+    def _raw_answers(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[RawAnswer | None]:
         task = self.tasks[prompt.task]
         texts = [task.extract(rollout.text, prompt.text) for rollout in rollouts]
         return [None if text is None else (task.mode, text) for text in texts]
 
-    def _graded_sources(self, group: Group) -> list[RawAnswer | None]:
+    def _gradable_raw_answers(self, group: Group) -> list[RawAnswer | None]:
         lost = set(group.vote.ungradable)
-        sources = self._sources(group.prompt, group.rollouts)
-        return [None if i in lost else source for i, source in enumerate(sources)]
+        raw_answers = self._raw_answers(group.prompt, group.rollouts)
+        return [None if i in lost else raw for i, raw in enumerate(raw_answers)]
 
-    def _golds(self, prompt: Prompt, label: str) -> list[RawAnswer]:
+    def _accepted_answers(self, prompt: Prompt, label: str) -> list[RawAnswer]:
         task = self.tasks[prompt.task]
-        return [(task.mode, gold) for gold in task.golds(label, prompt.text)]
+        return [(task.mode, gold) for gold in task.accepted(label, prompt.text)]
 
     def _grade(
         self, group: Group, correct: tuple[bool, ...], *, ungradable: tuple[int, ...] = ()
@@ -171,22 +171,22 @@ class Verifier:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
-    """A group to be judged by its accepted answers."""
+class _GroupToGrade:
+    """A group to be graded by its label's accepted answers."""
 
     group: Group
     answers: list[ParsedAnswer | None]
-    golds: list[ParsedAnswer]
+    accepted: list[ParsedAnswer]
 
     def open_pairs(self) -> list[Pair]:
-        readings = {reading.source: reading for _, reading in self._answered()}
-        return [p for r in readings.values() for p in open_pairs_with_known(r, self.golds)]
+        parsed_answers = {parsed.raw: parsed for _, parsed in self._answered()}
+        return [p for r in parsed_answers.values() for p in open_pairs_with_known(r, self.accepted)]
 
     def decide(self, compared: Mapping[Pair, bool | None]) -> tuple[set[int], set[int]]:
-        """Indices of the right rollouts, and of those nobody can tell."""
+        """Indices of the right rollouts, and of the ungradable ones."""
         right, lost = set[int](), set[int]()
-        for index, reading in self._answered():
-            told = equals_known(reading, self.golds, compared)
+        for index, parsed in self._answered():
+            told = equals_known(parsed, self.accepted, compared)
             if told is None:
                 lost.add(index)
             elif told:
@@ -194,4 +194,4 @@ class _Case:
         return right, lost
 
     def _answered(self) -> list[tuple[int, ParsedAnswer]]:
-        return [(i, reading) for i, reading in enumerate(self.answers) if reading is not None]
+        return [(i, parsed) for i, parsed in enumerate(self.answers) if parsed is not None]

@@ -70,7 +70,7 @@ class Process:
                 self.run_dir,
                 begun.attempt.number,
                 fence=fence if writers else None,
-                marks=distributed.on_main(partial(read_timed_out, self.run_dir)),
+                answer_ids=distributed.on_main(partial(read_timed_out, self.run_dir)),
             ),
         )
         try:

@@ -233,7 +233,7 @@ def test_knights_rewards_grade_format_and_answer() -> None:
     wrong = task.extract(
         f"<answer>{truth.replace('Cy is a knight', 'Cy is a knave')}</answer>", PUZZLE
     )
-    assert task.golds(truth, PUZZLE) == (right,)
+    assert task.accepted(truth, PUZZLE) == (right,)
     assert wrong is not None
     assert wrong != right
     form = "<answer>x</answer>"

@@ -33,7 +33,7 @@ def nothing() -> None:
 def opened(run_dir: Path, *, fence: Callable[[], None] | None = nothing) -> TimedOutAnswers:
     """The record as the next attempt opens it."""
     number = begin_attempt(run_dir, resumed_from=0).number
-    return TimedOutAnswers(run_dir, number, fence=fence, marks=read_timed_out(run_dir))
+    return TimedOutAnswers(run_dir, number, fence=fence, answer_ids=read_timed_out(run_dir))
 
 
 def test_marks_are_found_again_at_their_place_and_stage_only(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ class FakePool(GraderPool):
 
 
 def pairs_of(texts: Sequence[str]) -> list[Pair]:
-    sources = [(LATEX, text) for text in sorted(texts)]
-    return [(SAME, a, b) for i, a in enumerate(sources) for b in sources[i + 1 :]]
+    raw_answers = [(LATEX, text) for text in sorted(texts)]
+    return [(SAME, a, b) for i, a in enumerate(raw_answers) for b in raw_answers[i + 1 :]]
 
 
 def test_one_bomb_among_many_numbers_is_tried_once() -> None:
@@ -155,8 +155,8 @@ def test_bombs_among_texts_that_need_a_grader_are_tried_a_few_times() -> None:
     others = [rf"\sin {n}" for n in range(20)]
     told = Equality(lambda: pool).same(pairs_of(["bomb x y z", *others]))
     assert 3 <= sum("bomb" in str(request) for request in pool.asked) <= 7
-    innocent = [pair for pair in told if "bomb" not in str(pair)]
-    assert all(told[pair] is False for pair in innocent)
+    is_exact = [pair for pair in told if "bomb" not in str(pair)]
+    assert all(told[pair] is False for pair in is_exact)
 
 
 def test_answers_that_are_costly_to_compare_run_out_of_their_budget() -> None:

@@ -1,4 +1,4 @@
-"""Keeps a few answers that are costly to compare from being compared with everybody else."""
+"""Schedules comparisons so that a few costly answers are not compared with every other one."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ RawAnswer = tuple[str, str]
 Pair = tuple[str, RawAnswer, RawAnswer]
 """(kind, one, other); see `equivalence`."""
 FAILURES = 3
-"""Comparisons past their limit, with others of its like, after which an answer is out."""
+"""Timeouts with answers that were not read exactly, after which an answer is excluded."""
 BUDGET = 5.0
 """CPU time, in limits of one request, that an answer's comparisons may use together."""
 
 
 class TimeoutScheduler:
-    """The account of one call: who failed, and who used how much.
+    """Which answers timed out in one call, and how much CPU time each has used.
 
-    An answer that is read exactly is never at fault; another one is, at once where its partner
-    was read exactly, and after `FAILURES` among its like. Pairs go out in waves in which an answer
-    may take part once, then twice, four times and so on, so that a bomb is known after its first
-    wave.
+    An answer that was read exactly is never at fault. Another one is excluded after one timeout
+    with a partner that was read exactly, or after `FAILURES` with others. Pairs are compared in
+    waves in which an answer may take part once, then twice, four times and so on, so that a costly
+    answer is known after its first wave.
     """
 
-    def __init__(self, *, cpu_seconds: float, innocent: Callable[[RawAnswer], bool]) -> None:
-        """Nobody has failed yet.
+    def __init__(self, *, cpu_seconds: float, is_exact: Callable[[RawAnswer], bool]) -> None:
+        """Start with an empty record.
 
         Args:
             cpu_seconds: limit of one comparison.
-            innocent: whether an answer was read exactly.
+            is_exact: whether an answer was read exactly.
         """
-        self._limit, self._innocent = cpu_seconds, innocent
+        self._limit, self._is_exact = cpu_seconds, is_exact
         self._failures: Counter[RawAnswer] = Counter()
         self._used: Counter[RawAnswer] = Counter()
         self._allowed = 1
@@ -42,7 +42,7 @@ class TimeoutScheduler:
         wave, rest = list[Pair](), list[Pair]()
         for pair in pending:
             suspects = self._suspects(pair)
-            ready = all(busy[source] < self._allowed for source in suspects)
+            ready = all(busy[raw] < self._allowed for raw in suspects)
             (wave if ready else rest).append(pair)
             if ready:
                 busy.update(suspects)
@@ -50,18 +50,18 @@ class TimeoutScheduler:
         return wave, rest
 
     def count(self, pair: Pair, *, failed: bool, seconds: float) -> None:
-        """Charge a comparison to those who may be at fault for what it took."""
+        """Charge a comparison's CPU time to the answers that may be at fault."""
         suspects = self._suspects(pair)
-        for source in suspects:
-            self._failures[source] += failed * FAILURES // len(suspects)
-            self._used[source] += seconds / len(suspects) / self._limit  # type: ignore[assignment]
+        for raw in suspects:
+            self._failures[raw] += failed * FAILURES // len(suspects)
+            self._used[raw] += seconds / len(suspects) / self._limit  # type: ignore[assignment]
 
     def out(self, pairs: Iterable[Pair]) -> list[Pair]:
-        """The pairs with a member that is not tried any more."""
+        """The pairs with an excluded answer."""
         return [pair for pair in pairs if any(map(self._is_out, pair[1:]))]
 
-    def _is_out(self, source: RawAnswer) -> bool:
-        return self._failures[source] >= FAILURES or self._used[source] > BUDGET
+    def _is_out(self, raw: RawAnswer) -> bool:
+        return self._failures[raw] >= FAILURES or self._used[raw] > BUDGET
 
     def _suspects(self, pair: Pair) -> list[RawAnswer]:
-        return [source for source in pair[1:] if not self._innocent(source)] or list(pair[1:])
+        return [raw for raw in pair[1:] if not self._is_exact(raw)] or list(pair[1:])
