@@ -30,7 +30,7 @@ class Worker:
         self.ledger = Ledger(run_dir, number, fence=self._fence)
         self.metrics = MetricsFile(run_dir, number, fence=self._fence)
         self.timed_out = TimedOutAnswers(
-            run_dir, number, fence=self._fence, marks=read_timed_out(run_dir)
+            run_dir, number, fence=self._fence, answer_ids=read_timed_out(run_dir)
         )
 
     def _fence(self) -> None:
