@@ -163,7 +163,7 @@ class Login:
 
     def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "rlavr_hpc.commands.fetch", *overrides],
+            [sys.executable, "-m", "rlavr_hpc", "fetch", *overrides],
             text=True,
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,

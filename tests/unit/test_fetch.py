@@ -216,8 +216,8 @@ def test_safetensors_are_wanted_and_neither_pickles_nor_other_programs_copies() 
 def test_a_command_that_is_told_survives_the_shell_and_hydra(path: str) -> None:
     command = fetch_command(("data", "parquet"), ("data.path", path), ("data.eval_path", None))
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "rlavr_hpc.commands.fetch"]
-    assert composed(*words[3:]).data.path == path
+    assert words[:2] == ["rlavr", "fetch"]
+    assert composed(*words[2:]).data.path == path
 
 
 def after_setup(
