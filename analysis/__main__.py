@@ -1,4 +1,4 @@
-"""`python -m analysis DIR...`: which runs collapsed, when and why, and which policy to use next."""
+"""`python -m analysis DIR...`, the same as `rlavr report`: analyse runs and write the report."""
 
 from __future__ import annotations
 

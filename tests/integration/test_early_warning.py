@@ -121,7 +121,7 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     assert "there is no checkpoint of step 3 to go back to; there are: 2, 4" in refused.stderr
     told = rlavr("rollback", str(folder), "--to", "2")
     assert told.returncode == 0, told.stderr
-    assert "branch 1 goes on after step 2" in told.stdout
+    assert "branch 1 continues after step 2" in told.stdout
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     rows = read_line(folder)

@@ -56,7 +56,7 @@ def test_a_model_on_the_hub_is_missing_until_every_shard_is_in_the_cache(tmp_pat
     assert missing_inputs(config, cache=tmp_path) == []
     (folder / "2.safetensors").unlink()
     (line,) = missing_inputs(config, cache=tmp_path)
-    assert f"has no whole 2.safetensors in {folder}; bring it: python -m" in line
+    assert f"has no whole 2.safetensors in {folder}; bring it: rlavr fetch" in line
 
 
 def test_a_snapshot_that_main_no_longer_names_does_not_count(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_the_table_shows_every_run_counts_them_and_says_what_to_do(
         "  failed a2: crashed at step 30",
         "",
         f"  rlavr why {sweep}/a2  # why it failed",
-        f"  rlavr retry {sweep}   # start again what failed",
+        f"  rlavr retry {sweep}   # submit what failed again",
     ]
     assert slurm.asked == [f"squeue -h -r -u {os.getuid()} -o %F|%K|%T|%r|%N|%S|%P|%k"]
 
@@ -288,7 +288,7 @@ def test_the_newest_job_that_has_written_is_shown(sweep: Path) -> None:
     new = submit(sweep, sweep / "a2", job=15)
     done = rlavr("logs", str(sweep / "a2"))
     assert done.stdout == "old\n"
-    assert "job 15_0 has not written yet" in done.stderr
+    assert "job 15_0 has no log yet" in done.stderr
     new.log(0, 0).write_text("new\n")
     assert rlavr("logs", str(sweep / "a2")).stdout == "new\n"
 
@@ -298,7 +298,7 @@ def test_logs_that_are_not_there_and_runs_that_are_not_slurms_are_told(
 ) -> None:
     done = rlavr("logs", str(sweep / "a1"))
     assert done.returncode == 1
-    assert "comes when job 12_1 starts" in done.stderr
+    assert "appears when job 12_1 starts" in done.stderr
     beat(tmp_path / "r", job=None)
     assert rlavr("logs", str(tmp_path / "r")).returncode == 2
     done = rlavr("logs", str(sweep))

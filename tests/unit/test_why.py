@@ -163,7 +163,7 @@ def test_a_mistake_is_told_in_its_own_words_without_guesses(run: Path) -> None:
     assert names(found) == []
     text = "\n".join(in_words(found, "s/a1"))
     assert "data.path=x" in text
-    assert "after the mistake is mended" in text
+    assert "after you have fixed the mistake" in text
 
 
 def test_crashes_in_a_row_are_counted(run: Path) -> None:
