@@ -68,6 +68,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "completion": "print the script that completes commands in your shell",
     },
 }
+VERSION = f"rlavr {__version__}"
 PASSES_ON = ("run", "report")
 VERBS = {
     name: Verb(name=name, summary=summary, group=group, passes_on=name in PASSES_ON)
@@ -115,7 +116,7 @@ def _parser(
 ) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """The parser of the verbs named, and each verb's own; only their modules are imported."""
     parser = _TopParser(prog="rlavr", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"rlavr {__version__}")
+    parser.add_argument("--version", action="version", version=VERSION)
     verbs = parser.add_subparsers(
         dest="verb", metavar="VERB", required=True, parser_class=argparse.ArgumentParser
     )
@@ -147,7 +148,8 @@ def call(arguments: Sequence[str]) -> int:
 def _call(arguments: list[str]) -> int:
     name = arguments[0] if arguments else "--help"
     if name in ("-h", "--help", "--version"):
-        _parser(())[0].parse_args([name])
+        print(VERSION if name == "--version" else _parser(())[0].format_help().rstrip("\n"))
+        return ExitCode.DONE
     if name not in VERBS:
         raise UserError(_unknown(name))
     parser, own = _parser([name])
