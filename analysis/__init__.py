@@ -1,6 +1,6 @@
 """Collapse, budget, comparison, health: what finished and running experiments say.
 
-`python -m analysis DIR...` writes a report; in a notebook: `study = analysis.load("runs/study")`.
+`rlavr report DIR...` writes a report; in a notebook: `study = analysis.load("runs/study")`.
 """
 
 from analysis.load.run import Problem, RunData

@@ -1,4 +1,4 @@
-"""`python -m analysis DIR...`: which runs collapsed, when and why, and which policy to use next."""
+"""`python -m analysis DIR...`, the same as `rlavr report`: analyse runs and write the report."""
 
 from __future__ import annotations
 
@@ -10,25 +10,46 @@ from pathlib import Path
 
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 
-REPORT = """\
-Read run folders, sweeps, or folders with such below them, and write a report: OUT/index.html (opens
-from a file, no network), OUT/figures (PNG, SVG), OUT/tables (CSV, Parquet), OUT/summary.json.
-Nothing in the run folders is changed. What is damaged or foreign there is left out and told.
+DESCRIPTION = """\
+Analyse runs and write a report: which runs collapsed, when and why, how the conditions of a study
+compare, and which policy and budget to use next. DIR is a run, a sweep, or a folder with runs
+below. OUT/index.html opens from a file without network; OUT/figures holds PNG and SVG, OUT/tables
+CSV and Parquet, OUT/summary.json the findings. The run folders are not changed. What is damaged
+there, or is not a run, is left out and named.
 
-`python -m analysis watch DIR...` serves the same page on this machine while runs go on.
+`rlavr report watch DIR...` serves the same page on this machine while runs are running.
 """
-EXIT_CODES = "Exit codes: 0 report written, 1 it could not be written, 2 no run found."
+EPILOG = """\
+Examples:
+  rlavr report runs/study
+  rlavr report runs --out report --target 0.6
+  rlavr report watch runs
+
+Exit codes: 0 report written, 1 it could not be written, 2 no run found, or your mistake.
+"""
 WATCH = """\
-Serve the report on this machine (127.0.0.1) and make it anew while runs go on; end with Ctrl-C.
+Serve the report on this machine (127.0.0.1) and update it while runs are running; end with Ctrl-C.
 From your own machine: `ssh -L PORT:127.0.0.1:PORT HOST`, then open the address that is printed.
+"""
+WATCH_EPILOG = """\
+Examples:
+  rlavr report watch runs --port 8060
+
+Exit codes: 0 ended, 1 failed, 2 no run found, or your mistake.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; returns the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_arguments(parser)
     try:
-        return _watch(given[1:]) if given[:1] == ["watch"] else _report(given)
+        return run(sys.argv[1:] if arguments is None else arguments, parser)
     except RlavrError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return error.exit_code
@@ -37,16 +58,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitCode.FAILED
 
 
-def _report(arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis",
-        description=REPORT,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of a report."""
     _add_sources(parser)
-    parser.add_argument("--out", type=Path, default=Path("report"), help="default: %(default)s")
-    given = parser.parse_args(arguments)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="OUT",
+        default=Path("report"),
+        help="folder of the report (default: %(default)s)",
+    )
+
+
+def run(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
+    """Write a report, or serve it where the first argument is `watch`; returns the exit code.
+
+    Raises:
+        RlavrError: a mistake, or a report that cannot be written.
+    """
+    if list(arguments[:1]) == ["watch"]:
+        return _watch(arguments[1:], prog=f"{parser.prog} watch")
+    return _report(parser.parse_args(arguments))
+
+
+def _report(given: argparse.Namespace) -> int:
     _check_sources(given)
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
@@ -64,20 +99,23 @@ def _report(arguments: Sequence[str]) -> int:
     return ExitCode.DONE
 
 
-def _watch(arguments: Sequence[str]) -> int:
+def _watch(arguments: Sequence[str], *, prog: str) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis watch",
+        prog=prog,
         description=WATCH,
+        epilog=WATCH_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_sources(parser)
-    parser.add_argument("--port", type=int, default=8060, help="default: %(default)s; 0 = any")
+    parser.add_argument(
+        "--port", type=int, metavar="N", default=8060, help="default: %(default)s; 0 = any free one"
+    )
     parser.add_argument(
         "--every",
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="between two readings of the run folders (default: %(default)g)",
+        help="time between updates (default: %(default)g)",
     )
     given = parser.parse_args(arguments)
     _check_sources(given)
@@ -96,16 +134,23 @@ def _watch(arguments: Sequence[str]) -> int:
 
 
 def _add_sources(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    parser.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="a run, a sweep, or a folder with runs below",
+    )
     parser.add_argument(
         "--target",
         type=float,
         metavar="ACCURACY",
-        help="held-out accuracy whose price in labels is told (default: half of what was reached)",
+        help="report how many labels this held-out accuracy took (default: half of the best one)",
     )
     parser.add_argument(
         "--workers",
         type=int,
+        metavar="N",
         default=len(os.sched_getaffinity(0)),
         help="processes (default: one per core, %(default)s)",
     )

@@ -32,7 +32,7 @@ from benchmarks.machine import machine
 from rlavr_hpc.cluster.preemption import StopFlag
 from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
 from rlavr_hpc.config.run import RunConfig, resolve
-from rlavr_hpc.run import CONF
+from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.trainer.job import check_rendezvous, end_process, join, set_up_logging
 
 if TYPE_CHECKING:

@@ -158,7 +158,8 @@ def compare(case: Case, work: Path) -> Compared:
     plan = [
         sys.executable,
         "-m",
-        "rlavr_hpc.commands.plan",
+        "rlavr_hpc",
+        "plan",
         "--json",
         "gpu=cpu",
         f"gpus={case.ranks}",

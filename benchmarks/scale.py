@@ -105,7 +105,7 @@ def measure_verify(root: Path, scale: int) -> Iterator[Figure]:
 
 
 def _verified(run_dir: Path, records: int) -> Figure:
-    command = ["-m", "rlavr_hpc.commands.ledger", "verify", "--json", str(run_dir)]
+    command = ["-m", "rlavr_hpc", "ledger", "verify", "--json", str(run_dir)]
     return _figure("ledger: verify", records, "records", command, folder=run_dir / "ledger")
 
 
@@ -117,7 +117,7 @@ def measure_status(root: Path, scale: int) -> Iterator[Figure]:
         "status",
         runs,
         "runs",
-        ["-m", "rlavr_hpc.commands.status", str(sweep)],
+        ["-m", "rlavr_hpc", "status", str(sweep)],
         folder=sweep,
         tell=False,
     )

@@ -28,8 +28,8 @@ from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, budget_rules, read_ledg
 from rlavr_hpc.acquisition.ledger_lines import GENESIS, chain_line
 from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.config.run import RunConfig, resolve
+from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.io import canonical_json, make_folder
-from rlavr_hpc.run import CONF
 from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts, segment
 from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.telemetry import names

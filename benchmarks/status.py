@@ -60,7 +60,7 @@ def _measure(sweep: Path, options: Sequence[str]) -> float:
     for _ in range(TIMES):
         start = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "rlavr_hpc.commands.status", str(sweep), *options],
+            [sys.executable, "-m", "rlavr_hpc", "status", str(sweep), *options],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

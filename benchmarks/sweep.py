@@ -61,7 +61,7 @@ def _submit(runs: int) -> tuple[float, float]:
         said = _run([sys.executable, "-c", PROBE, *arguments, later])
         ended = time.time()
         composed = next(line for line in said.splitlines() if line.startswith("composed"))
-        _run([sys.executable, "-m", "rlavr_hpc.commands.cancel", str(Path(root) / "run")])
+        _run([sys.executable, "-m", "rlavr_hpc", "cancel", str(Path(root) / "run")])
     return ended - begun, ended - float(composed.split()[1])
 
 

@@ -208,7 +208,7 @@ def _next(findings: Findings) -> tuple[str, ...]:
     if comparison.advice:
         return tuple(f"{line.arm}: {line.words}" for line in comparison.advice[:2])
     if not findings.runs:
-        return ("Give a folder that holds runs: python -m analysis runs/NAME",)
+        return ("Give a folder that holds runs: rlavr report runs/NAME",)
     if not any(run.curves for run in findings.runs):
         return ("Start the runs, then make this report again.",)
     return ()

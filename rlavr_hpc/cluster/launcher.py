@@ -89,7 +89,7 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
             return ExitCode.DONE
         open_run_folder(job.folder, job.config)
     except UserError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        print(f"rlavr: {error}", file=sys.stderr)
         return error.exit_code
     patience = math.ceil(job.config.cluster.grace) + SPARE_SECONDS
     code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1, patience=patience)

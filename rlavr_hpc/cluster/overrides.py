@@ -15,7 +15,7 @@ from rlavr_hpc.errors import UserError
 
 
 def config_of(overrides: Sequence[str]) -> RunConfig:
-    """The config of the run, as `rlavr_hpc.run` composes it.
+    """The config of the run, as `rlavr run` composes it.
 
     Raises:
         UserError: it is impossible.

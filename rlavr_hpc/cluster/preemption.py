@@ -77,7 +77,7 @@ class StopFlag:
 
 
 def _said(name: str) -> bytes:
-    text = f"\nrlavr_hpc: {name} received; stopping in good order, a second signal ends at once"
+    text = f"\nrlavr: {name} received; stopping in good order, a second signal ends at once"
     return f"{text}\n".encode()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,37 +10,40 @@ from pathlib import Path
 from rlavr_hpc.cluster.slurm.cancel import end_jobs
 from rlavr_hpc.cluster.slurm.commands import SlurmError
 from rlavr_hpc.errors import ExitCode
-from rlavr_hpc.overview.status_query import query_status, run_command
+from rlavr_hpc.overview.status_query import query_status
 from rlavr_hpc.runs.found_runs import read_jobs
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import RunState
 
 DESCRIPTION = """\
-Cancel the jobs of every DIR (a run's folder, a sweep's, or a folder with sweeps in it), waiting or
-running. They do not come back by themselves; what they bought, learnt and saved stays, and
-the sweep's command or `retry` goes on from there.
+Cancel the jobs of runs, whether they wait or run. The jobs are not requeued. Labels, metrics and
+checkpoints stay; to continue later, give the sweep's command again or use `rlavr retry`.
 """
 EPILOG = """\
-Exit codes: 0 everything named is cancelled or was over, 1 something still runs, 2 there is no run.
+Examples:
+  rlavr cancel runs/study
+  rlavr cancel runs/study/0a1b2c3d
+
+Exit codes: 0 every job is cancelled or had ended, 1 something still runs, 2 no run found.
 """
 GOING = (State.running, State.stalled, State.zombie)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Cancel; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr cancel",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr cancel`."""
+    parser.add_argument(
+        "folders",
+        metavar="DIR",
+        nargs="+",
+        type=Path,
+        help="a run, a sweep, or a folder with sweeps in it",
     )
-    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path)
-    given = parser.parse_args(arguments)
-    return run_command(lambda: _cancel(given.folders))
 
 
-def _cancel(folders: Sequence[Path]) -> int:
+def run(given: argparse.Namespace) -> int:
+    """Cancel; returns the exit code."""
+    folders: Sequence[Path] = given.folders
     runs: dict[Path, RunState] = {}
     jobs: dict[str, tuple[Path, QueuedJob]] = {}
     for folder in folders:
@@ -80,7 +82,3 @@ def _tell(
         told = ", ".join(f"{number} {state}" for state, number in counted.items())
         print(f"no job to cancel: {told}")
     return ExitCode.FAILED if left or going else ExitCode.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""`rlavr doctor`: what of this cluster's settings helps or hinders runs."""
+"""`rlavr doctor`: check the settings of the Slurm cluster."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.doctor_checks import Finding, Severity, check_cluster, check_partition
 from rlavr_hpc.overview.site_facts import check_folder, check_gpus, check_python
-from rlavr_hpc.overview.status_query import run_command
 
 DESCRIPTION = """\
-Read the cluster's settings and say, line by line, what works for runs and what does not:
-requeueing, preemption and its grace, signals, limits, lost nodes, and whether folder, Python and
-GPUs are there.
-Each line that is not ok names the setting that mends it and whose it is. Nothing is changed.
+Check the settings of the Slurm cluster, one line each: requeueing, preemption and its grace time,
+signals, time limits, lost nodes, the folder for runs, Python and GPUs. Every line that is not ok
+names the setting that fixes it, and who can change it. Nothing is changed.
 """
 EPILOG = """\
---json prints one object per finding and line: partition (null = all), level (ok, warn, bad), topic,
-text, mend ("" = nothing to mend).
+--json prints one object per line: partition (null = all), level (ok, warn, bad), topic, text,
+mend (how to fix it; "" = nothing to fix).
+
+Examples:
+  rlavr doctor
+  rlavr doctor --partition gpu --root /scratch/me/runs
 
 Exit codes: 0 nothing is bad, 1 something is, 2 there is no Slurm here.
 """
 COLOURS = {Severity.ok: "32", Severity.warn: "33", Severity.bad: "31;1"}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr doctor",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--partition", metavar="P", help="only this one (default: all)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr doctor`."""
+    parser.add_argument("--partition", metavar="P", help="check only this one (default: all)")
     parser.add_argument(
-        "--root", type=Path, default=Path("runs"), help="where runs are to be written"
+        "--root",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="folder that runs will be written to (default: %(default)s)",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
-    given = parser.parse_args(arguments)
-    return run_command(lambda: _check(given.partition, given.root, as_json=given.json))
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
 
 
-def _check(partition: str | None, root: Path, *, as_json: bool) -> int:
+def run(given: argparse.Namespace) -> int:
+    """Check; returns the exit code."""
+    partition: str | None = given.partition
     if shutil.which("scontrol") is None:
         raise UserError(
             "there is no Slurm here (scontrol is not installed); on a cluster's login node its "
-            "module may have to be loaded. `python -m rlavr_hpc.run` works without"
+            "module may have to be loaded. `rlavr run` works without Slurm"
         )
     settings = commands.settings()
     findings: dict[str | None, list[Finding]] = {
-        None: [*check_here(settings, partition, root), *check_cluster(settings)]
+        None: [*check_here(settings, partition, given.root), *check_cluster(settings)]
     }
     findings.update(_by_partition(settings, partition))
-    print("\n".join(_lines(findings, as_json=as_json)))
+    print("\n".join(_lines(findings, as_json=given.json)))
     bad = any(finding.level is Severity.bad for group in findings.values() for finding in group)
     return ExitCode.FAILED if bad else ExitCode.DONE
 
@@ -108,7 +108,3 @@ def _lines(findings: Mapping[str | None, Sequence[Finding]], *, as_json: bool) -
             if finding.mend:
                 lines.append(f"        -> {finding.mend}")
     return lines
-
-
-if __name__ == "__main__":
-    sys.exit(main())

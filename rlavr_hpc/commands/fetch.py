@@ -1,4 +1,4 @@
-"""`rlavr fetch [KEY=VALUE ...]`: bring what a run needs, where there is a network."""
+"""`rlavr fetch [KEY=VALUE ...]`: download what a run needs, where there is a network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -23,48 +23,47 @@ from rlavr_hpc.offline.missing_inputs import ORIGINS, data_files, folder_fault, 
 from rlavr_hpc.testbed.base_model import Recipe, cache_root, ensure_base_model
 
 DESCRIPTION = """\
-Bring the model, tokenizer and data of a run into the cache, so that jobs can run on nodes without
-network. Start it on the login node with the overrides of the run, or with model.path=NAME alone:
+Download the model, tokenizer and data of a run, so that jobs can run on nodes without network. Use
+it on the login node, with the overrides of the run, or with model.path=NAME alone.
 
-  rlavr fetch experiment=math model.path=Qwen/Qwen3-4B
-
-Models go where HF_HUB_CACHE or HF_HOME say (default ~/.cache/huggingface), data where data.path and
-data.eval_path say, the testbed's model below RLAVR_CACHE. What is there whole stays as it is and
-needs no network. A download that was killed is continued by the same command; where two fetch the
-same thing, the second waits for the first.
+Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), data to data.path and
+data.eval_path, the testbed's model to RLAVR_CACHE. What is already complete is kept and needs no
+network. The same command continues a download that was killed; if two processes fetch the same
+thing, the second waits for the first.
 """
 EPILOG = """\
-Exit codes: 0 all is there, 1 the hub cannot be reached or the disk is full, 2 your mistake, 130
-interrupted.
+Examples:
+  rlavr fetch experiment=math model.path=Qwen/Qwen3-4B
+  rlavr fetch model.path=Qwen/Qwen3-4B
+
+Exit codes: 0 everything is there, 1 the hub cannot be reached or the disk is full, 2 your mistake,
+130 interrupted.
 """
 LOCK_MODE = 0o666
 """People who share a cache must be able to take each other's locks."""
 POLL_SECONDS = 0.5
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetch; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr fetch",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr fetch`."""
+    parser.add_argument(
+        "overrides", metavar="KEY=VALUE", nargs="*", help="overrides, as for `rlavr run`"
     )
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="as for rlavr_hpc.run")
-    overrides: list[str] = parser.parse_args(arguments).overrides
+
+
+def run(given: argparse.Namespace) -> int:
+    """Fetch; returns the exit code."""
+    before = signal.signal(signal.SIGINT, _end_at_once)
     try:
-        _fetch(config_of(overrides))
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
+        _fetch(config_of(given.overrides))
     except OSError as error:
-        print(
-            f"rlavr_hpc: {error}; make room, or choose another place with HF_HOME, RLAVR_CACHE or "
-            "data.path; the same command then goes on",
-            file=sys.stderr,
-        )
-        return ExitCode.FAILED
-    print("all is there: such a run needs no network")
+        raise RlavrError(
+            f"{error}; make room, or choose another place with HF_HOME, RLAVR_CACHE or data.path, "
+            "then give the same command again to continue"
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
+    print("everything is there: such a run needs no network")
     return ExitCode.DONE
 
 
@@ -173,7 +172,7 @@ def _fetch_testbed(config: RunConfig) -> None:
 def _end_at_once(number: int, frame: FrameType | None) -> None:
     """The hub's threads would first finish the files they are at, gigabytes each."""
     with suppress(OSError):
-        os.write(2, b"\nrlavr_hpc: interrupted; the same command goes on from here\n")
+        os.write(2, b"\nrlavr: interrupted; the same command continues from here\n")
     os._exit(ExitCode.SECOND_SIGNAL)
 
 
@@ -191,8 +190,3 @@ def _alone(lock: Path, what: str) -> Iterator[None]:
         yield
     finally:
         guard.release()
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGINT, _end_at_once)
-    sys.exit(main())

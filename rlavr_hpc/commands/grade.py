@@ -1,4 +1,4 @@
-"""`rlavr grade FILE`: votes and verdicts for responses that are on file already."""
+"""`rlavr grade FILE`: vote on and grade responses from a file."""
 
 from __future__ import annotations
 
@@ -21,20 +21,32 @@ from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.grading import Extract, GradingConfig
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import replacing
 from rlavr_hpc.types import Group, Prompt, Rollout, answer_text, several_answers
 
 BATCH = 32
 """Lines graded at once."""
 QUESTION_KEYS = ("prompt", "problem", "question", "puzzle")
-FORMAT = """\
-FILE holds one JSON object a line: {"id": ..., "answer": ..., "rollouts": ["...", ...]}. `answer` is
-a text, a number, or a list of accepted answers; knights-and-knaves lines may hold the puzzle as
-"prompt", which tells the names. Each output line holds: id; extracted (the answers, null where
-there is none); clusters (indices of equal answers, larger first); vote; majority_ratio; correct
-and ungradable (one boolean a rollout; an ungradable answer passed a limit: it neither votes nor
-is right).
+DESCRIPTION = """\
+Extract the answers of responses, take the majority vote and compare with the label, as training
+does.
+
+FILE holds one JSON object per line: {"id": ..., "answer": ..., "rollouts": ["...", ...]}. `answer`
+is a text, a number, or a list of accepted answers. Lines for knights-and-knaves puzzles may hold
+the puzzle as "prompt", which gives the names.
+"""
+EPILOG = """\
+Each output line is a JSON object with: id; extracted (answers, null where there is none); clusters
+(indices of equal answers, largest cluster first); vote; majority_ratio; correct and ungradable (one
+boolean per rollout). An answer is ungradable if grading it passed a limit on time or memory; it
+does not vote and is not correct.
+
+Examples:
+  rlavr grade responses.jsonl --out grades.jsonl
+  rlavr grade puzzles.jsonl --task knights
+
+Exit codes: 0 done, 1 failed, 2 your mistake.
 """
 
 
@@ -48,62 +60,64 @@ class GradeRequest:
     rollouts: tuple[Rollout, ...]
 
 
-def main() -> int:
+def run(given: argparse.Namespace) -> int:
     """Grade a file; returns the exit code."""
-    arguments = _arguments()
+    at_least("--workers", given.workers, 0)
+    settings = GradingConfig(
+        extract=Extract(given.extract),
+        cpu_seconds=given.cpu_seconds,
+        memory_mib=given.memory_mib,
+    )
+    if settings.extract is not Extract.boxed and given.task != "math":
+        raise UserError(f"--extract {settings.extract} is for --task math")
+    if not given.file.is_file():
+        raise UserError(f"{given.file} is not a file; name a file of JSON lines")
+    count = sum(1 for _ in _lines(given.file, given.task))  # all of it, before any work
+    workers = given.workers or available_cores(os.environ)
+    limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
+    verifier = Verifier(limits=limits, workers=workers, where=settings.extract)
     try:
-        at_least("--workers", arguments.workers, 0)
-        settings = GradingConfig(
-            extract=Extract(arguments.extract),
-            cpu_seconds=arguments.cpu_seconds,
-            memory_mib=arguments.memory_mib,
-        )
-        if settings.extract is not Extract.boxed and arguments.task != "math":
-            raise UserError(f"--extract {settings.extract} is for --task math")
-        if not arguments.file.is_file():
-            raise UserError(f"{arguments.file} is not a file; name a file of JSON lines")
-        count = sum(1 for _ in _lines(arguments.file, arguments.task))  # all of it, before any work
-        workers = arguments.workers or available_cores(os.environ)
-        limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
-        verifier = Verifier(limits=limits, workers=workers, where=settings.extract)
-        try:
-            with _output(arguments.out, source=arguments.file) as out:
-                _grade(_lines(arguments.file, arguments.task), count, verifier, out)
-        finally:
-            verifier.close()
-    except (RlavrError, OSError) as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, RlavrError) else ExitCode.FAILED
+        with _output(given.out, source=given.file) as out:
+            _grade(_lines(given.file, given.task), count, verifier, out)
+    finally:
+        verifier.close()
     return ExitCode.DONE
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="rlavr grade", description=__doc__, epilog=FORMAT)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr grade`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines to grade")
-    parser.add_argument("--task", choices=TASKS, default="math", help="what kind of answers")
+    parser.add_argument(
+        "--task", choices=TASKS, default="math", help="kind of answers (default: %(default)s)"
+    )
     parser.add_argument(
         "--extract",
         choices=[str(e) for e in Extract],
         default=str(Extract.boxed),
-        help="where a math answer may stand: in a box (default); else after 'the answer is' "
-        "(stated); else, or in the answer too, anywhere: formula, expression or number (any)",
+        help="where a math answer is looked for: in \\boxed{...} (boxed, the default); else after "
+        "'the answer is' (stated); else the last formula, expression or number (any)",
     )
-    parser.add_argument("--out", type=Path, help="output file; default: standard output")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="output file (default: standard output)"
+    )
     defaults = GradingConfig()
     parser.add_argument(
         "--cpu-seconds",
         type=float,
         default=defaults.cpu_seconds,
-        help="CPU time for reading or comparing one answer (%(default)s)",
+        metavar="SECONDS",
+        help="limit on CPU time to read or compare one answer (default: %(default)s)",
     )
     parser.add_argument(
         "--memory-mib",
         type=int,
         default=defaults.memory_mib,
-        help="memory for it, beyond an idle grader's (%(default)s)",
+        metavar="MIB",
+        help="limit on memory for it, in MiB, beyond an idle process (default: %(default)s)",
     )
-    parser.add_argument("--workers", type=int, default=0, help="grader processes; 0 = cores")
-    return parser.parse_args()
+    parser.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="grader processes (default: 0 = cores)"
+    )
 
 
 @contextmanager
@@ -195,7 +209,3 @@ def _answer(value: object, where: str) -> str:
     if len(answers) < max(1, len(several)):
         raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
     return several_answers(answers)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

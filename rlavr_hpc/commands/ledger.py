@@ -1,6 +1,6 @@
-"""`rlavr ledger show|verify DIR`: what was bought, and the proof of it.
+"""`rlavr ledger show|verify DIR`: show or verify the labels that were bought.
 
-DIR is a run's folder, a sweep's, or any folder that runs lie below.
+DIR is a run, a sweep, or any folder with runs below it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.spending import report
@@ -27,31 +27,54 @@ from rlavr_hpc.spending.verification import prove, readable
 
 FEW = 4
 """Runs that are read without a progress bar."""
+DESCRIPTION = """\
+Read the ledger, the record of every label that a run bought.
+"""
+SHOW = "Print what was spent: of one run per step; of many runs per run, policy and step."
+VERIFY = "Check every line and every total of the ledger against the run's budget."
+SHOW_EPILOG = """\
+Examples:
+  rlavr ledger show runs/study
+
+Exit codes: 0 shown, 1 the ledger cannot be read, 2 no run found.
+"""
+VERIFY_EPILOG = """\
+Examples:
+  rlavr ledger verify runs
+
+Exit codes: 0 everything is correct, 1 something is wrong, 2 no run found.
+"""
+EPILOG = """\
+Examples:
+  rlavr ledger show runs/study
+  rlavr ledger verify runs
+
+Exit codes: 0 shown or correct, 1 something is wrong, 2 no run found.
+"""
 
 
-def main() -> int:
-    """Run one verb; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr ledger", description="Read the ledgers of bought labels."
-    )
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, text in (
-        ("show", "print the spend: a run's per step; many runs' per run, policy and step"),
-        ("verify", "check every line and every total; exit 1 when something is wrong"),
-    ):
-        command = verbs.add_parser(verb, help=text, description=text)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr ledger`."""
+    verbs = parser.add_subparsers(dest="action", metavar="show|verify", required=True)
+    for verb, text, epilog in (("show", SHOW, SHOW_EPILOG), ("verify", VERIFY, VERIFY_EPILOG)):
+        command = verbs.add_parser(
+            verb,
+            help=text,
+            description=text,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         command.add_argument(
-            "folder", type=Path, metavar="DIR", help="a run's, a sweep's, or one with runs below it"
+            "folder", type=Path, metavar="DIR", help="a run, a sweep, or a folder with runs below"
         )
         command.add_argument("--json", action="store_true", help="print JSON")
-    arguments = parser.parse_args()
+
+
+def run(given: argparse.Namespace) -> int:
+    """Show or verify; returns the exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a prompt's id may be any text
-    try:
-        lines, code = _answer(arguments.folder, arguments.verb, as_json=arguments.json)
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
+    lines, code = _answer(given.folder, given.action, as_json=given.json)
     print("\n".join(lines))
     return code
 
@@ -165,7 +188,3 @@ def _steps(book: LedgerState) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-if __name__ == "__main__":
-    sys.exit(main())

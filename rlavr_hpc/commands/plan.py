@@ -1,10 +1,9 @@
-"""`rlavr plan KEY=VALUE ...`: what a run would need, before anything is queued."""
+"""`rlavr plan KEY=VALUE ...`: what a run would need, before it is started."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from rlavr_hpc.cluster.overrides import config_of
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.shipped import CONF
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.offline import hub
 from rlavr_hpc.planning.hardware import ACCELERATORS, CPU, Machines
 from rlavr_hpc.planning.memory import Sizes
@@ -20,26 +19,29 @@ from rlavr_hpc.planning.report import as_table, as_values
 from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
 
 DESCRIPTION = f"""\
-Estimate memory, step time and GPU-hours of a run, say what will not fit, and which setting mends
-it. Takes the run's own overrides, and:
+Estimate memory, step time and GPU-hours of a run. Says what does not fit, and which setting helps.
+Takes the run's own overrides, and:
 
-  nodes=1 gpus=1         nodes, and GPUs (on CPU: processes) of each
+  nodes=1 gpus=1         number of nodes, and of GPUs per node (on CPU: processes)
   gpu=h100-80            {", ".join((*ACCELERATORS, CPU))}
-  host_gib=GIB           memory of a node; not checked without
+  host_gib=GIB           memory of a node in GiB; not checked if it is left out
   mean_response=TOKENS   mean length of a response (default: half of rollout.max_response_tokens)
-  mfu=0.35               share of the peak that training reaches
-  bandwidth_share=0.6    share of the memory's bandwidth that decoding reaches
-  price=P                of a GPU-hour
+  mfu=0.35               model FLOPs utilization of training
+  bandwidth_share=0.6    share of the memory bandwidth that decoding reaches
+  price=P                price of a GPU-hour
 
+model=NAME or model=./FOLDER is short for model=pretrained model.path=NAME (with data=knights if no
+data is given). Only the model's config.json is read, from its folder or the hub's cache; for
+{", ".join(KNOWN)}
+from a table. No network is used.
+"""
+EPILOG = """\
+Examples:
   rlavr plan experiment=math nodes=1 gpus=8 gpu=h100-80
   rlavr plan model=Qwen/Qwen3-8B nodes=2 gpus=4 gpu=a100-40
 
-model=NAME or model=./FOLDER is short for model=pretrained model.path=NAME (and data=knights where
-no data is named). Only the model's config.json is read: from its folder, the hub's cache, or for
-{", ".join(KNOWN)}
-from a table. No network is asked.
+Exit codes: 0 it fits, 1 it does not, 2 your mistake.
 """
-EPILOG = "Exit codes: 0 it fits, 1 it does not, 2 your mistake."
 READERS: dict[str, Callable[[str], Any]] = {
     "gpu": str,
     "nodes": int,
@@ -53,22 +55,20 @@ READERS: dict[str, Callable[[str], Any]] = {
 """Keys of `Machines`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Plan; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr plan",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr plan`."""
+    parser.add_argument(
+        "overrides",
+        metavar="KEY=VALUE",
+        nargs="*",
+        help="overrides, as for `rlavr run`, and the keys above",
     )
-    parser.add_argument("overrides", metavar="KEY=VALUE", nargs="*", help="as for rlavr_hpc.run")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    given = parser.parse_args(arguments)
-    try:
-        values = as_values(sizes_of(given.overrides))
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
+
+
+def run(given: argparse.Namespace) -> int:
+    """Plan; returns the exit code."""
+    values = as_values(sizes_of(given.overrides))
     print(json.dumps(values) if given.json else as_table(values))
     return ExitCode.DONE if values["fits"] else ExitCode.FAILED
 
@@ -123,8 +123,8 @@ def _shape(model: ModelConfig) -> ModelShape:
             return KNOWN[model.path]
         if found is None:
             raise UserError(
-                f"model {model.path} is no folder, not in the hub's cache and not in the table; "
-                f"rlavr fetch model.path={model.path} brings it"
+                f"model {model.path} is not a folder, not in the hub's cache and not in the table; "
+                f"`rlavr fetch model.path={model.path}` downloads it"
             )
         folder = found
     try:
@@ -132,7 +132,3 @@ def _shape(model: ModelConfig) -> ModelShape:
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
     return read_shape(config, where=str(folder))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

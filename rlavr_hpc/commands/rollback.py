@@ -1,15 +1,14 @@
-"""`rlavr rollback RUN_DIR [--to STEP]`: go on from an earlier checkpoint."""
+"""`rlavr rollback RUN [--to STEP]`: make a run continue from an earlier checkpoint."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import socket
-import sys
 import time
 from pathlib import Path
 
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.branches import roll_back
 from rlavr_hpc.runs.folder import read_config
@@ -17,42 +16,40 @@ from rlavr_hpc.runs.folder import read_config
 ALIVE_SECONDS = 600.0
 """A heartbeat on another host that is younger than this means that the run may be going on."""
 DESCRIPTION = """\
-Have a run go on from an earlier checkpoint, on a new branch: with other batches and other noise,
-so that the same collapse does not repeat. The next start of the run begins there. What was bought
-and measured on the old branch stays on record and counts as spent; labels stay owned where
-reuse_labels=true.
+Make a run continue from an earlier checkpoint, on a new branch. The branch has other batches and
+other random numbers, so that the same collapse does not repeat. It begins when the run is started
+again. Labels and metrics of the old branch stay on record, and the labels count as spent; with
+reuse_labels=true they can be used again.
+"""
+EPILOG = """\
+Examples:
+  rlavr rollback runs/study-0a1b2c3d
+  rlavr rollback runs/study-0a1b2c3d --to 50
+
+Exit codes: 0 done, 1 failed, 2 your mistake: no run, no such checkpoint, or the run is running.
 """
 
 
-def main() -> int:
-    """Roll back; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr rollback",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run_dir", type=Path)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr rollback`."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder")
     parser.add_argument(
         "--to",
         type=int,
         metavar="STEP",
-        help="a step with a checkpoint, or 0 for the start (default: the newest checkpoint whose "
-        "risk of collapse is below warning.healthy)",
+        help="step of a checkpoint, or 0 for the start (default: the newest checkpoint whose risk "
+        "of collapse is below warning.healthy)",
     )
     parser.add_argument(
         "--force",
         action="store_true",
-        help="also when the run seems to be going on: it ends with exit code 77",
+        help="also if the run seems to be running; it then ends with exit code 77",
     )
-    given = parser.parse_args()
-    try:
-        print(_roll_back(given.run_dir, to=given.to, force=given.force))
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return ExitCode.FAILED
+
+
+def run(given: argparse.Namespace) -> int:
+    """Roll back; returns the exit code."""
+    print(_roll_back(given.run, to=given.to, force=given.force))
     return ExitCode.DONE
 
 
@@ -64,7 +61,7 @@ def _roll_back(run_dir: Path, *, to: int | None, force: bool) -> str:
         )
     back = roll_back(run_dir, healthy_below=config.warning.healthy, to=to)
     where = f"after step {back.step}" if back.step else "from the start"
-    return f"{run_dir}: branch {back.branch} goes on {where} when the run is started again"
+    return f"{run_dir}: branch {back.branch} continues {where} when the run is started again"
 
 
 def _alive(run_dir: Path) -> bool:
@@ -78,7 +75,3 @@ def _alive(run_dir: Path) -> bool:
         return running and time.time() - float(status["time"]) < ALIVE_SECONDS
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

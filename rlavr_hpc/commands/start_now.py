@@ -1,9 +1,8 @@
-"""`rlavr start-now DIR...`: requeued jobs start now, not when Slurm's delay is over."""
+"""`rlavr start-now DIR...`: start requeued jobs without Slurm's delay."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,46 +10,49 @@ from pathlib import Path
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.cluster.slurm.commands import SlurmError
 from rlavr_hpc.errors import ExitCode
-from rlavr_hpc.overview.status_query import query_status, run_command
+from rlavr_hpc.overview.status_query import query_status
 from rlavr_hpc.runs.queue_reasons import why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.states import RunState
 
 DESCRIPTION = """\
-After a requeue Slurm holds a job back for a while (two minutes by default). Have the waiting jobs
-of every DIR (a run's folder, a sweep's, or a folder with sweeps in it) start as soon as there is
-room.
+Start requeued jobs as soon as a node is free. After a requeue Slurm delays a job, by default for
+two minutes; this removes the delay.
 """
-EPILOG = "Exit codes: 0 done or nothing to do, 1 Slurm refused, 2 there is no run."
+EPILOG = """\
+Examples:
+  rlavr start-now runs/study
+
+Exit codes: 0 done, or nothing to do, 1 Slurm refused, 2 no run found.
+"""
 REQUEUE_SECONDS = 2.0
 """A node refuses to start a job in the clock second in which it was told to end that job's last
 start, and Slurm then fails the job for good ("Job credential revoked")."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Kick; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr start-now",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr start-now`."""
+    parser.add_argument(
+        "folders",
+        metavar="DIR",
+        nargs="+",
+        type=Path,
+        help="a run, a sweep, or a folder with sweeps in it",
     )
-    parser.add_argument("folders", metavar="DIR", nargs="+", type=Path)
-    given = parser.parse_args(arguments)
-    return run_command(lambda: _kick(given.folders))
 
 
-def _kick(folders: Sequence[Path]) -> int:
+def run(given: argparse.Namespace) -> int:
+    """Remove the delay of every job that waits for it; returns the exit code."""
     waiting: dict[Path, tuple[RunState, QueuedJob]] = {}
-    for folder in folders:
+    for folder in given.folders:
         seen = query_status(folder)
         if seen.queue is None:
             raise SlurmError(seen.note or "squeue is not here: this is no node of a Slurm cluster")
         queue = {job.name: job for job in seen.queue}
-        for run in seen.runs:
-            job = queue.get(run.job or "")
+        for one in seen.runs:
+            job = queue.get(one.job or "")
             if job is not None and not job.is_active:
-                waiting[run.run] = (run, job)
+                waiting[one.run] = (one, job)
     return _start(list(waiting.values()))
 
 
@@ -71,7 +73,3 @@ def _start(waiting: Sequence[tuple[RunState, QueuedJob]]) -> int:
     if not waiting:
         print("no job waits")
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

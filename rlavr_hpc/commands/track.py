@@ -1,9 +1,8 @@
-"""`rlavr track sync|rebuild|dashboard`: runs on the dashboard, after the fact."""
+"""`rlavr track sync|rebuild|dashboard`: send runs to the dashboard, or rebuild them there."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,108 +25,136 @@ from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
+DESCRIPTION = """\
+The dashboard (Weights & Biases) shows a copy of a run's metrics; the run's folder is the record.
+"""
+EPILOG = """\
+Examples:
+  rlavr track sync runs
+  rlavr track rebuild runs/study-0a1b2c3d --tensorboard events
+  rlavr track dashboard --project rlavr_hpc
+
+Exit codes: 0 done, 1 some runs failed, 2 nothing found, nobody logged in, or your mistake.
+"""
 SYNC = """\
-Send what runs with tracking=offline have put down, from a machine that has a network. A run's
-attempts go in order, as one run. What was sent is marked and not sent again; an attempt that is
-still being written is left for later, so that this may be repeated while runs go on.
+Send what runs with tracking=offline have recorded, from a machine with a network. The attempts of a
+run are sent in order, as one run. What was sent is marked and not sent again; an attempt that is
+still being written is skipped, so the command can be repeated while runs are running.
 """
-EXIT_CODES = "Exit codes: 0 all sent, 1 some runs failed, 2 nothing found or nobody logged in."
+SYNC_EPILOG = """\
+Examples:
+  rlavr track sync runs
 
-
+Exit codes: 0 all sent, 1 some runs failed, 2 nothing found, or nobody logged in.
+"""
 REBUILD = """\
-Make runs on the dashboard anew, from their record alone: every row of metrics once, tables
-of example rollouts, config, spend and summary. A rebuilt run gets an id of its own (the old one and
-a suffix), for a dashboard keeps what it has. Offline, its files go beside those of the run's
-attempts, and `sync` sends them.
+Rebuild runs on the dashboard from their folders alone: metrics, tables of example rollouts, config,
+spend and summary. A rebuilt run gets a new id, the old one with a suffix, because a dashboard never
+replaces what it has. Offline, the files are written beside those of the run's attempts, and
+`rlavr track sync` sends them.
 """
-REBUILD_CODES = "Exit codes: 0 all rebuilt, 1 some runs failed, 2 nothing found or a mistake."
-DASHBOARD = """\
-Make a view of a project: budget sweep, collapse, acquisition, throughput and health, runs grouped
-by policy and budget. Needs the package wandb-workspaces.
-"""
+REBUILD_EPILOG = """\
+Examples:
+  rlavr track rebuild runs/study-0a1b2c3d
+  rlavr track rebuild runs/study-0a1b2c3d --tensorboard events
 
+Exit codes: 0 all rebuilt, 1 some runs failed, 2 nothing found, or your mistake.
+"""
+DASHBOARD = """\
+Create a view of a project: budget sweep, collapse, acquisition, throughput and health, with runs
+grouped by policy and budget. Needs the package wandb-workspaces.
+"""
+DASHBOARD_EPILOG = """\
+Examples:
+  rlavr track dashboard --project rlavr_hpc --dry-run
+
+Exit codes: 0 done, 1 failed, 2 your mistake.
+"""
 END = {"done": ExitCode.DONE, "failed": ExitCode.FAILED}
 """How a run ended, by the status in its summary; any other goes on later."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the subcommand says; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr track", description="The dashboard's mirror of runs."
-    )
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr track`."""
+    verbs = parser.add_subparsers(dest="action", required=True, metavar="sync|rebuild|dashboard")
     _add_sync(verbs)
     _add_rebuild(verbs)
     _add_dashboard(verbs)
-    given = parser.parse_args(arguments)
-    try:
-        return int(given.verb(given))
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return ExitCode.FAILED
+
+
+def run(given: argparse.Namespace) -> int:
+    """Do what the subcommand says; returns the exit code."""
+    return {"sync": _sync, "rebuild": _rebuild, "dashboard": _dashboard}[given.action](given)
 
 
 def _add_sync(verbs: Verbs) -> None:
     sync = verbs.add_parser(
         "sync",
-        help="send what runs without a network have put down",
+        help="send what runs without a network have recorded",
         description=SYNC,
-        epilog=EXIT_CODES,
+        epilog=SYNC_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    sync.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    sync.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="a run, a sweep, or a folder with runs below",
+    )
     sync.add_argument(
         "--timeout",
         type=float,
         default=1800.0,
         metavar="SECONDS",
-        help="to wait for one run (default: %(default)g)",
+        help="longest time for one run (default: %(default)g)",
     )
-    sync.set_defaults(verb=_sync)
 
 
 def _add_rebuild(verbs: Verbs) -> None:
     rebuilt = verbs.add_parser(
         "rebuild",
-        help="make runs there anew, from their record",
+        help="rebuild runs there from their folders",
         description=REBUILD,
-        epilog=REBUILD_CODES,
+        epilog=REBUILD_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    rebuilt.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="run, sweep or root")
+    rebuilt.add_argument(
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="a run, a sweep, or a folder with runs below",
+    )
     target = rebuilt.add_mutually_exclusive_group()
-    target.add_argument("--offline", action="store_true", help="into files for `sync`; the default")
-    target.add_argument("--to", choices=["wandb"], help="straight to the dashboard")
+    target.add_argument("--offline", action="store_true", help="write files for `sync` (default)")
+    target.add_argument("--to", choices=["wandb"], help="send straight to the dashboard")
     target.add_argument(
-        "--tensorboard", type=Path, metavar="OUT", help="into TensorBoard's files, OUT/RUN"
+        "--tensorboard", type=Path, metavar="OUT", help="write TensorBoard event files to OUT/RUN"
     )
     rebuilt.add_argument(
         "--as",
         dest="suffix",
         default="rebuilt",
         metavar="SUFFIX",
-        help="behind the run's id (default: %(default)s)",
+        help="suffix of the run's id (default: %(default)s)",
     )
-    rebuilt.set_defaults(verb=_rebuild)
 
 
 def _add_dashboard(verbs: Verbs) -> None:
     view = verbs.add_parser(
         "dashboard",
-        help="make a view of a project there",
+        help="create a view of a project there",
         description=DASHBOARD,
+        epilog=DASHBOARD_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    view.add_argument("--project", required=True, metavar="P")
-    view.add_argument("--entity", metavar="E", help="user or team; default: yours")
+    view.add_argument("--project", required=True, metavar="P", help="the project")
+    view.add_argument("--entity", metavar="E", help="user or team (default: yours)")
     view.add_argument(
         "--samples", type=int, default=8, metavar="N", help="eval.samples of its runs (default: 8)"
     )
-    view.add_argument("--dry-run", action="store_true", help="only say what it would show")
-    view.set_defaults(verb=_dashboard)
+    view.add_argument("--dry-run", action="store_true", help="only print what it would show")
 
 
 def _sync(given: argparse.Namespace) -> ExitCode:
@@ -156,8 +183,8 @@ def _sync_run(run_dir: Path, timeout: float) -> str:
         (ready.empty, "empty after a kill"),
         (int(ready.growing), "still being written, left for later"),
     ]
-    told = [f"{number} {said}" for number, said in remarks if number]
-    return f"attempts: {', '.join(told)}" if told else "nothing new"
+    told = ", ".join(f"{number} {said}" for number, said in remarks if number)
+    return f"attempts: {told}" if told else "nothing new"
 
 
 def _rebuild(given: argparse.Namespace) -> ExitCode:
@@ -221,7 +248,3 @@ def _dashboard(given: argparse.Namespace) -> ExitCode:
     workspace = build_workspace(shown, project=given.project, entity=given.entity)
     print(save_workspace(workspace))
     return ExitCode.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,11 +1,11 @@
-"""`rlavr why RUN`: why a run is where it is, and what to do."""
+"""`rlavr why RUN`: explain why a run failed, stopped or waits, and what to do next."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,57 +13,54 @@ from typing import Any
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
-from rlavr_hpc.overview.status_query import StatusReport, query_status, run_command
+from rlavr_hpc.overview.status_query import StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.stops import Cause
 
 DESCRIPTION = """\
-Say why a run is where it is: how its last job ended, which rank failed first and with which error,
-what that looks like (memory, network, disk ...), what it waits for, and what to do next.
+Explain why a run failed, stopped or waits: how its last job ended, which rank failed first and with
+which error, the likely cause (memory, network, disk ...), what it waits for, and what to do next.
 """
 EPILOG = """\
 --json prints one object: run (as `status --json` has it), cause (of the last stop: done, preempted,
 time_limit, requeued, signalled, cancelled, crashed, mistake, early_warning or null), exit_code,
 signal (in words, "" = none), crashes (in a row without progress), failure (start, rank, exit_code,
-error, traceback, host, pid, time, of the rank that failed first; null = none left a word), killed
-([rank, how], as srun saw it), clues (name, words), log, last_lines, next (commands).
+error, traceback, host, pid, time, of the rank that failed first; null = no rank left a message),
+killed ([rank, how], as srun reports it), clues (name, words), log, last_lines, next (commands).
 
-Exit codes: 0 said, 2 this is no run.
+Examples:
+  rlavr why runs/study/0a1b2c3d
+
+Exit codes: 0 explained, 2 no run found.
 """
 NEXT = {
-    State.planned: ("", "the sweep's own command, given again, submits it"),
-    State.stopped: ("", "the sweep's own command, given again, continues it"),
-    State.stalled: ("cancel {run}", "end it; then the sweep's command continues it"),
-    State.zombie: ("", "nothing: its next start shuts it out (exit code 77)"),
+    State.planned: ("", "give the sweep's command again to submit it"),
+    State.stopped: ("", "give the sweep's command again to continue it"),
+    State.stalled: ("cancel {run}", "end it; then give the sweep's command again to continue it"),
+    State.zombie: ("", "nothing: the run's next start ends it (exit code 77)"),
     State.failed: ("retry {run}", "continue it from its last checkpoint"),
     State.cancelled: ("retry {run}", "continue it from its last checkpoint"),
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr why`."""
+    parser.add_argument("folder", metavar="RUN", help="the run's folder")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(given: argparse.Namespace) -> int:
     """Explain; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="rlavr why",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", help="the run's folder")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    given = parser.parse_args(arguments)
-    return run_command(lambda: _tell(given.run, as_json=given.json))
-
-
-def _tell(folder: str, *, as_json: bool) -> int:
+    folder: str = given.folder
     seen = query_status(Path(folder))
     if len(seen.runs) > 1:
-        names = ", ".join(run.name for run in seen.runs[:8])
+        names = ", ".join(one.name for one in seen.runs[:8])
         raise UserError(f"{folder} holds {len(seen.runs)} runs; name one: {names} ...")
     if seen.note:
-        print(f"rlavr_hpc: {seen.note}", file=sys.stderr)
+        print(f"rlavr: {seen.note}", file=sys.stderr)
     why = explain(seen.runs[0], job_state=_job_state(seen))
-    if as_json:
+    if given.json:
         print(json.dumps(as_json_fields(why, folder)))
     else:
         print("\n".join(in_words(why, folder)))
@@ -140,14 +137,10 @@ def _evidence(why: FailureCause) -> Iterator[str]:
 def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
     verb, words = NEXT.get(why.run.state, ("", ""))
     if "BeginTime" in why.run.reason:
-        verb, words = "kick {run}", "start it now, not when Slurm's delay is over"
+        verb, words = "start-now {run}", "start it without Slurm's delay"
     if not words:
         return []
     if why.run.state is State.failed and why.exit_code == ExitCode.MISTAKE:
-        words = "after the mistake is mended"
-    command = f"python -m rlavr_hpc.{verb.format(run=folder)}" if verb else ""
+        words = "after you have fixed the mistake"
+    command = f"rlavr {verb.format(run=folder)}" if verb else ""
     return [(command, words)]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

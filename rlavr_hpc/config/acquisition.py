@@ -1,4 +1,4 @@
-"""Key group `acquisition`: which labels are bought."""
+"""Config group `acquisition`: which labels are bought."""
 
 from __future__ import annotations
 
@@ -12,9 +12,13 @@ class Unlabelled(StrEnum):
     """What a prompt without a label is trained on (method, section 4)."""
 
     drop = "drop"
+    """Not trained on."""
     pseudo = "pseudo"
+    """Trained on its pseudo-reward, by default the majority vote."""
     trusted = "trusted"
+    """Trained on its vote if the policy trusts the vote, else not trained on."""
     soft = "soft"
+    """Trained on its vote, with less weight the higher the policy's score."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -22,12 +26,15 @@ class AcquisitionConfig(PluginConfig):
     """Which labels are bought, and what the budget means for this policy."""
 
     default_budget: float = 0.2
+    """Budget of this policy when `budget` is null, as a share of a step's prompts, 0 to 1."""
     fixed_budget: bool = False
-    """True when no other budget makes sense for this policy."""
+    """Whether `budget` must be the policy's default: no other value makes sense."""
     default_unlabelled: Unlabelled = Unlabelled.drop
+    """What a prompt without a label is trained on when `unlabelled` is null."""
     has_scores: bool = False
-    """True when the policy scores candidates by what their label is worth: `unlabelled=soft`."""
+    """Whether the policy scores what a prompt's label is worth; `unlabelled=soft` uses the
+    scores."""
     has_trust: bool = False
-    """True when the policy says whose vote it trusts: `unlabelled=trusted`."""
+    """Whether the policy says whose vote it trusts; `unlabelled=trusted` uses it."""
     research_only: bool = False
-    """True when the policy looks at labels nobody bought."""
+    """Whether the policy looks at labels nobody bought; such a run proves nothing about budgets."""

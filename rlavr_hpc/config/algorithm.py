@@ -1,4 +1,4 @@
-"""The group `algorithm` of a run's config: the batch, the advantages, the loss, the optimizer."""
+"""Config group `algorithm`: the batch, the advantages, the loss, the optimizer."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ class Packing(StrEnum):
     """Whether a micro-batch is one row without padding."""
 
     auto = "auto"
-    """With flash attention, which skips what lies between sequences; other kinds would not."""
+    """With flash attention, which keeps packed sequences apart; other kinds do not."""
     on = "on"
+    """Always."""
     off = "off"
+    """Never: sequences are padded."""
 
 
 class Advantage(StrEnum):
     """How rewards r of a group become advantages."""
 
     normalized = "normalized"
-    """(r - mean) / population standard deviation: GRPO, arXiv 2402.03300, section 4.1.2."""
+    """(r - mean) / population standard deviation (GRPO, arXiv 2402.03300, section 4.1.2)."""
     centred = "centred"
-    """r - mean: Dr. GRPO, arXiv 2503.20783, section 3.2."""
+    """r - mean (Dr. GRPO, arXiv 2503.20783, section 3.2)."""
     leave_one_out = "leave_one_out"
-    """r - mean of the others: RLOO, arXiv 2402.14740."""
+    """r - mean of the others (RLOO, arXiv 2402.14740)."""
 
 
 class LeaveOut(StrEnum):
     """Which prompts whose responses all earn the same are left out of the update's divisor."""
 
     none = "none"
+    """No prompt."""
     all_right = "all_right"
-    """They earn something: all right by the label, or unanimous."""
+    """All responses earn the same reward above 0: all correct, or a unanimous vote."""
     all_wrong = "all_wrong"
-    """They earn nothing: all wrong by the label, or without a vote."""
+    """All responses earn 0: all wrong, or no vote."""
     flat = "flat"
-    """Both."""
+    """Both of these."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,11 +51,12 @@ class OverlongConfig:
     """Responses that come near the limit on their length (DAPO, arXiv 2503.14476, section 3.4)."""
 
     mask: bool = False
-    """Responses that the limit ended are left out of the update."""
+    """Whether responses that were cut off at the length limit are left out of the update."""
     buffer: float = 0.0
-    """L_cache, as a share of `rollout.max_response_tokens`; 0 = no penalty."""
+    """Length of the penalty zone before the limit, as a share of `rollout.max_response_tokens`, 0
+    to 1; 0 = no penalty."""
     penalty: float = 1.0
-    """Taken from the reward of a response as long as the limit; less inside the buffer."""
+    """Reward taken from a response as long as the limit; it grows linearly inside the buffer."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -73,31 +77,41 @@ class AlgorithmConfig:
     """The batch, the advantages, the loss and the optimizer."""
 
     batch: int = 64
-    """B, prompts a step."""
+    """B, prompts per step."""
     group_size: int = 8
-    """G, rollouts a prompt."""
+    """G, responses per prompt."""
     mini_batch: int = 64
-    """Prompts per optimizer update."""
+    """Prompts per optimizer update; must divide `batch`."""
     micro_batch: int = 64
-    """Responses per forward pass and rank."""
+    """Responses per forward pass and rank; changes memory and speed, not results."""
     micro_tokens: int | None = None
-    """Tokens, padding included, per forward pass and rank, instead of `micro_batch`; the ranks'
-    shares are balanced by tokens. A longer response has a pass of its own."""
+    """Tokens per forward pass and rank, with padding, instead of `micro_batch`; ranks are balanced
+    by tokens. A longer response gets a pass of its own."""
     packing: Packing = Packing.auto
+    """Whether a micro-batch is one row without padding."""
     advantage: Advantage = Advantage.normalized
+    """How the rewards r of a prompt's responses become advantages."""
     oversample: int = 1
-    """k: responses are drawn for k B prompts, and the step goes on with B whose votes are split."""
+    """k of dynamic sampling: responses are generated for k B prompts, and the step continues with B
+    whose votes are split; 1 = off."""
     leave_out: LeaveOut = LeaveOut.none
+    """Which prompts whose responses all earn the same do not count in the loss's average."""
     overlong: OverlongConfig = field(default_factory=OverlongConfig)
     loss: PluginConfig = field(default_factory=PluginConfig)
     lr: float = 1e-6
+    """Learning rate of AdamW."""
     weight_decay: float = 0.0
+    """Weight decay of AdamW."""
     beta1: float = 0.9
+    """AdamW's decay of the gradient's running mean."""
     beta2: float = 0.999
+    """AdamW's decay of the squared gradient's running mean."""
     warmup_steps: int = 0
+    """Steps over which the learning rate rises linearly from 0."""
     clip_grad: float = 1.0
+    """Largest norm of a gradient."""
     logit_chunk: int = 4096
-    """Tokens whose logits exist at once."""
+    """Tokens whose logits are in memory at once; fewer need less memory."""
 
     @property
     def drawn(self) -> int:

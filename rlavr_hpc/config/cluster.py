@@ -1,4 +1,4 @@
-"""How a run shares its node, and how long it has after a signal."""
+"""Config group `cluster`: how a run shares its node, and how long it has after a signal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from rlavr_hpc.errors import UserError
 
 @dataclass(slots=True, kw_only=True)
 class ClusterConfig:
-    """How this process shares its node."""
+    """How a run shares its node, and how long it has after a signal; options are site presets."""
 
     threads: int = 0
-    """Per rank; 0 = cores / (ranks x runs on the node)."""
+    """CPU threads per rank; 0 = cores / (ranks x runs on the node)."""
     runs_per_node: int = 1
+    """Runs that share a node, and its cores, at the same time."""
     graders: int = 0
-    """Grader processes per rank; 0 = as many as threads."""
+    """Processes per rank that grade answers; 0 = as many as threads."""
     grace_seconds: float | None = None
-    """Between TERM and the kill; null = Slurm's GraceTime or KillWait where a launcher has asked
-    it, else 30."""
+    """Seconds between SIGTERM and the kill; null = Slurm's GraceTime or KillWait if the launcher
+    could read it, else 30."""
     warning_seconds: float | None = None
-    """Between USR2 and the kill: the signal's lead before a time limit; null = `grace_seconds`."""
+    """Seconds between SIGUSR2, sent before a time limit, and the kill; null = `grace_seconds`."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -1,4 +1,4 @@
-"""The data group of a run's config: where prompts and labels come from, and how they are shown."""
+"""Config group `data`: where prompts and labels come from, and how prompts are formatted."""
 
 from __future__ import annotations
 
@@ -16,61 +16,74 @@ class DataKind(StrEnum):
     """How the training prompts are read."""
 
     testbed = "testbed"
+    """Questions made for `model=testbed`, some with known wrong beliefs."""
     parquet = "parquet"
+    """A Parquet file."""
     jsonl = "jsonl"
+    """A file of JSON lines."""
     knights = "knights"
+    """Generated knights-and-knaves puzzles."""
 
 
 class ChatTemplate(StrEnum):
     """Whether the tokenizer's chat template is put around a prompt."""
 
     auto = "auto"
+    """If the tokenizer has one and the prompt does not contain one yet."""
     apply = "apply"
+    """Always."""
     none = "none"
+    """Never."""
 
 
 class Overlong(StrEnum):
     """What happens to a prompt that is longer than `rollout.max_prompt_tokens`."""
 
     filter = "filter"
+    """It is left out."""
     error = "error"
+    """The run ends with an error."""
 
 
 @dataclass(slots=True, kw_only=True)
 class DataConfig:
-    """Where prompts and labels come from."""
+    """Where prompts and labels come from, and how prompts are formatted."""
 
     kind: DataKind = DataKind.testbed
+    """How the training prompts are read."""
     path: str | None = None
-    """Training file; `data=parquet` and `data=jsonl`."""
+    """Training file, for `data=parquet` and `data=jsonl`."""
     eval_path: str | None = None
-    """Held-out file of the same kind; else `holdout` decides."""
+    """Held-out file of the same kind; null = `holdout` decides."""
     holdout: float = 0.0
-    """Share of the training prompts kept out of training, for evaluation."""
+    """Share of the training prompts, 0 to 1, kept out of training for evaluation."""
     eval_limit: int = 0
     """Evaluate on at most this many held-out prompts; 0 = all."""
     seed: int = 0
-    """Of the data set (hold-out choice, testbed, puzzles), not of the run."""
+    """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
-    """How answers are read (math, knights); null = by each row's `data_source`."""
+    """Kind of answers: math or knights; null = each row's `data_source` says it."""
     chat_template: ChatTemplate = ChatTemplate.auto
+    """Whether the tokenizer's chat template is applied to a prompt."""
     system_prompt: str | None = None
-    """Put before every chat prompt."""
+    """System prompt of every chat; null = none."""
     enable_thinking: bool | None = None
     """Passed to chat templates that know it; null = the template's default."""
     overlong: Overlong = Overlong.filter
+    """What happens to a prompt that is longer than `rollout.max_prompt_tokens`."""
     kinds: str = "HMHHMHXX"
-    """Testbed only: one letter a family, H honest, M misbelieved, X hopeless."""
+    """Testbed only: one letter per family of questions: H the base model is mostly right, M it
+    believes a wrong rule, X it has no idea."""
     wrong_rule: int = 0
-    """Testbed only: which wrong rule the misbelieved families follow."""
+    """Testbed only: number of the wrong rule that M families follow."""
     people: list[int] = field(default_factory=lambda: [3])
-    """Knights only: how many people a training puzzle has, 2 to 8; puzzles take turns."""
+    """Knights only: numbers of people in training puzzles, each 2 to 8; puzzles take turns."""
     count: int = 1000
-    """Knights only: training puzzles."""
+    """Knights only: number of training puzzles."""
     eval_people: list[int] = field(default_factory=list)
-    """Knights only: the same for held-out puzzles; empty = as `people`."""
+    """Knights only: numbers of people in held-out puzzles; empty = as `people`."""
     eval_count: int = 100
-    """Knights only: held-out puzzles; 0 = no evaluation."""
+    """Knights only: number of held-out puzzles; 0 = no evaluation."""
 
     def __post_init__(self) -> None:
         """Check fields against each other."""

@@ -1,4 +1,4 @@
-"""The group `deepspeed`: where the trainer's memory goes."""
+"""Config group `deepspeed`: ZeRO-3, and what may move to host memory."""
 
 from __future__ import annotations
 
@@ -12,23 +12,27 @@ class Offload(StrEnum):
     """Where ZeRO-3 keeps a kind of state between uses."""
 
     none = "none"
+    """In the GPU's memory."""
     cpu = "cpu"
+    """In host memory."""
 
 
 @dataclass(slots=True, kw_only=True)
 class DeepspeedConfig:
-    """ZeRO-3, always; what may move to host memory."""
+    """ZeRO-3 (always), and what may move to host memory."""
 
     offload_optimizer: Offload = Offload.none
-    """cpu: optimizer states and fp32 weights live in host memory, and the update runs there."""
+    """Where optimizer states and fp32 weights are kept; with cpu the update runs there too."""
     offload_params: Offload = Offload.none
+    """Where this rank's shard of the parameters is kept."""
     offload_states: bool = False
-    """Optimizer states, fp32 weights and gradient buffers go to host memory while responses are
-    generated, and come back for the update; changes no results."""
+    """Whether optimizer states, fp32 weights and gradient buffers move to host memory while
+    responses are generated, and back for the update; changes no results."""
     gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass instead of keeping them."""
+    """Whether activations are recomputed in the backward pass instead of kept: slower, less
+    memory."""
     persistence_threshold: int = 10_000
-    """Parameters smaller than this stay whole on every rank."""
+    """Parameters with fewer elements than this are kept whole on every rank."""
 
     def __post_init__(self) -> None:
         """Check fields against each other."""

@@ -1,4 +1,4 @@
-"""Key group `eval`: evaluation on held-out prompts."""
+"""Config group `eval`: evaluation on held-out prompts."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ class EvalConfig:
     """Evaluation on held-out prompts, at the start, the end and every `eval_every` steps."""
 
     samples: int = 8
+    """n of mean@n: responses per held-out prompt."""
     temperature: float = 1.0
+    """Sampling temperature, above 0."""
     top_p: float = 1.0
+    """Nucleus sampling: probability mass kept, above 0 and at most 1; 1 = all."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -1,4 +1,4 @@
-"""The `grading` group of a run's config: where answers stand and what grading one may cost."""
+"""Config group `grading`: where answers are looked for, and the limits on grading one."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from rlavr_hpc.errors import UserError
 
 
 class Extract(StrEnum):
-    """Where a math answer may stand in a response."""
+    """Where a math answer is looked for in a response."""
 
     boxed = "boxed"
+    """In a LaTeX box."""
     stated = "stated"
+    """Else after "the answer is"."""
     any = "any"
+    """Else the last formula, expression or number."""
 
 
 @dataclass(slots=True, kw_only=True)
 class GradingConfig:
-    """How answers are found and how long a grader may work on one."""
+    """Where answers are looked for, and the limits on grading one."""
 
     extract: Extract = Extract.boxed
-    """boxed: in a box; stated: else after "the answer is"; any: else the last formula or number."""
+    """Where a math answer is looked for in a response; each choice includes those before it."""
     cpu_seconds: float = 2.0
-    """CPU time for reading or comparing one answer; past it the answer is ungradable."""
+    """Limit on CPU time, in seconds, to read or compare one answer; beyond it the answer is
+    ungradable: it does not vote and earns nothing."""
     memory_mib: int = 1024
-    """Memory for it, beyond what an idle grader holds."""
+    """Limit on memory for it, in MiB, beyond what an idle grading process holds."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

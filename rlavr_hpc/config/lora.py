@@ -1,4 +1,4 @@
-"""The group `lora`: train small adapters (arXiv 2106.09685) instead of all weights."""
+"""Config group `lora`: train small adapters (arXiv 2106.09685) instead of all weights."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ ALL_LINEAR = "all-linear"
 
 @dataclass(slots=True, kw_only=True)
 class LoraConfig:
-    """A target's weight W becomes W + alpha/rank * B A; A and B are trained, W is not.
+    """LoRA: a layer's weight W becomes W + alpha/rank * B A; A and B are trained, W is not.
 
     There is no dropout: log-probabilities of the same policy would differ from pass to pass.
     """
 
     rank: int = 0
-    """Rows of A; 0 = no adapters, all weights are trained."""
+    """Rank of an adapter; 0 = no adapters, all weights are trained."""
     alpha: float = 32.0
+    """Scale of an adapter: it is multiplied by alpha / rank."""
     targets: list[str] = field(default_factory=lambda: [ALL_LINEAR])
-    """Names, or ends of names, of linear layers; all-linear = all but the head."""
+    """Names, or ends of names, of the linear layers with adapters; all-linear = all but the
+    head."""
 
     def __post_init__(self) -> None:
         """Check ranges and names."""

@@ -1,4 +1,4 @@
-"""Key group `model`: the policy model."""
+"""Config group `model`: the policy model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ class ModelSource(StrEnum):
     """Where the initial weights come from."""
 
     pretrained = "pretrained"
+    """From `path`."""
     testbed = "testbed"
+    """A tiny model, built on this machine in a minute and cached."""
 
 
 class Dtype(StrEnum):
@@ -25,20 +27,24 @@ class Dtype(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class ModelConfig:
-    """The policy model."""
+    """The model that is trained."""
 
     source: ModelSource = ModelSource.pretrained
+    """Where the initial weights come from."""
     path: str | None = None
     """Folder or hub name of a Hugging Face causal language model; not used by the testbed."""
     dtype: Dtype = Dtype.bfloat16
+    """Number format of the weights in training and generation."""
     attention: str = "auto"
-    """Transformers' name of the attention that trains (sdpa, flash_attention_2, eager, ...); auto =
-    flash_attention_2 on a GPU that has it, else Transformers' choice."""
+    """Attention implementation in training, by Transformers' name (sdpa, flash_attention_2, eager,
+    ...); auto = flash_attention_2 if the GPU and the installation have it, else Transformers'
+    choice."""
     trust_remote_code: bool = False
+    """Whether Python code that comes with the model may be executed."""
     tied_embeddings: bool = False
-    """Testbed only: whether the tiny model shares its embedding with its head."""
+    """Testbed only: whether the model's embedding and head share their weights."""
     pretrain_steps: int = 2000
-    """Testbed only: how long the base model reads the corpus."""
+    """Testbed only: optimizer updates of the base model's pretraining."""
 
     def __post_init__(self) -> None:
         """Check fields against each other."""

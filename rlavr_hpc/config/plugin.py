@@ -13,6 +13,8 @@ class PluginConfig:
     """A class named in YAML and the settings it takes."""
 
     name: str = MISSING
+    """Registered name, which the run's identity is made of."""
     target: str = MISSING
-    """package.module:Class"""
+    """Import path of the class, `package.module:Class`; not part of the run's identity."""
     settings: dict[str, Any] = field(default_factory=dict)
+    """Arguments of the class; the option's file in conf/ lists them, each with a comment."""

@@ -1,4 +1,4 @@
-"""Key group `rollout`: how responses are generated."""
+"""Config group `rollout`: how responses are generated."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from rlavr_hpc.errors import UserError
 
 
 class Engine(StrEnum):
-    """Who generates."""
+    """The inference engine."""
 
     vllm = "vllm"
+    """vLLM, in the trainer's process."""
     hf = "hf"
+    """Transformers with static batches; needs no vLLM."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,20 +23,25 @@ class RolloutConfig:
     """How responses are generated. Training always samples from the full distribution."""
 
     engine: Engine = Engine.vllm
+    """The inference engine."""
     temperature: float = 1.0
+    """Sampling temperature in training, above 0."""
     max_prompt_tokens: int = 1024
+    """Longest prompt, in tokens; `data.overlong` decides about longer ones."""
     max_response_tokens: int = 4000
+    """Longest response, in tokens; generation is cut off there."""
     stop_token_ids: list[int] = field(default_factory=list)
-    """Besides the model's own end-of-sequence tokens."""
+    """More stop tokens, besides the model's own."""
     tensor_parallel: int = 1
-    """Ranks that hold one vLLM model together."""
+    """Ranks that share one vLLM model; must divide the number of ranks."""
     gpu_memory_utilization: float = 0.5
+    """vLLM only: share of the GPU's memory that it may use, above 0 and at most 1."""
     kv_cache_gib: int = 1
-    """Key-value cache on CPU."""
+    """vLLM on CPU only: size of the key-value cache, in GiB."""
     max_sequences: int = 512
-    """Sequences generated at once."""
+    """Responses generated at the same time."""
     sync_bucket_mib: int = 256
-    """Weights gathered at once in a weight sync."""
+    """MiB of weights gathered at once when the engine gets the policy's new weights."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

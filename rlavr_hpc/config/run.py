@@ -44,30 +44,42 @@ class RunConfig:
     """Everything a run is made from."""
 
     name: str = "run"
+    """Name of the run or sweep; the first part of its folder's name."""
     seed: int = 1
+    """Seed of all random numbers of the run."""
     steps: int = 150
+    """Length of the run, in steps: one step generates responses for one batch and trains on
+    them."""
     budget: float | None = None
-    """p, the share of a step's prompts whose label may be bought; null = the policy's default."""
+    """p, the share of a step's prompts, 0 to 1, whose label may be bought; null = the policy's
+    default."""
     budget_total: int | None = None
-    """Cap on new labels over the run; at the cap the run goes on without buying."""
+    """Most labels that may be bought over the run; then it continues without buying; null = no
+    cap."""
     reuse_labels: bool = True
-    """A label bought once is remembered and free afterwards."""
+    """Whether a label that was bought is remembered, and free when its prompt returns."""
     unlabelled: Unlabelled | None = None
-    """null = the policy's default."""
+    """What a prompt without a label is trained on; null = the policy's default."""
     soft_adv: float = 1.0
-    """How fast `unlabelled=soft` loses trust in a vote as the score of its prompt rises; factor of
-    the score in the weight of a trusted vote."""
+    """Factor of a prompt's score in the weight of its vote: with soft exp(-soft_adv * score /
+    mean), with trusted clip(soft_adv * score, 0, 1)."""
     eval_every: int = 50
+    """Steps between evaluations, besides the first and the last; 0 = only those."""
     save_every: int = 50
+    """Steps between checkpoints, besides the last; 0 = only the last."""
     root: str = "runs"
+    """Folder of runs: single runs are in ROOT/NAME-HASH8, a sweep's in ROOT/NAME/HASH8."""
     run_dir: str | None = None
+    """Folder of this single run, instead of ROOT/NAME-HASH8."""
     allow_change: list[str] = field(default_factory=list)
+    """Keys that may differ from the run folder's config when the run is resumed."""
     retry_failed: bool = False
-    """Of a sweep on Slurm, also submit runs again that failed or were cancelled."""
+    """Whether a sweep on Slurm also submits runs that failed or were cancelled."""
     audit: bool = True
-    """Also report numbers that need labels nobody bought, under `oracle/`, outside of training."""
+    """Whether to report numbers that need labels nobody bought, under `oracle/`; training never
+    sees them."""
     profile: bool = False
-    """Also write a trace and a table of where the time of an attempt's steps 3 to 5 goes."""
+    """Whether to write a trace and a table of where the time of steps 3 to 5 goes."""
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
     rollout: RolloutConfig = MISSING

@@ -1,4 +1,4 @@
-"""Key group `tracking`: dashboards, and the example rollouts on record."""
+"""Config group `tracking`: dashboards, and the example rollouts on record."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ class Tracking(StrEnum):
     """Dashboard that mirrors the metrics; the JSON-lines record is always written."""
 
     none = "none"
+    """No dashboard."""
     wandb = "wandb"
+    """Weights & Biases, live."""
     offline = "offline"
+    """Files in the run's folder, for `rlavr track sync`."""
 
 
 LONGEST_TAG = 64
@@ -22,21 +25,25 @@ LONGEST_TAG = 64
 
 @dataclass(slots=True, kw_only=True)
 class TrackingConfig:
-    """Dashboards, and the example rollouts on record."""
+    """The dashboard that metrics are copied to, and the example rollouts on record."""
 
     kind: Tracking = Tracking.none
+    """The dashboard that metrics are copied to; the run's folder is always the record."""
     project: str = "rlavr_hpc"
+    """The dashboard's project."""
     entity: str | None = None
+    """The dashboard's user or team; null = yours."""
     tags: list[str] = field(default_factory=list)
-    """Besides those that every run gets: policy, budget, model, engine, seed."""
+    """More tags, besides those of every run: policy, budget, model, engine, seed."""
     examples_every: int = 25
-    """Steps between example rollouts on record, besides the first step; 0 = none."""
+    """Steps between recorded example rollouts, besides those of the first step; 0 = none."""
     examples_prompts: int = 4
-    """Prompts of a step whose rollouts go on record: half of them with a label, if there are."""
+    """Prompts of a step whose rollouts are recorded: half of them with a label, if there are
+    any."""
     share_labels: bool = False
-    """Show true labels, and rewards that tell one, outside of the run folder."""
+    """Whether the dashboard shows true labels, and rewards that reveal one."""
     checkpoints: bool = False
-    """Store a finished run's last checkpoint there: 12 bytes a parameter."""
+    """Whether a finished run's last checkpoint is stored there: 12 bytes per parameter."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -1,4 +1,4 @@
-"""Key group `warning`: what an early warning of collapse does."""
+"""Config group `warning`: what an early warning of collapse does."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ class OnRisk(StrEnum):
     """What an early warning does."""
 
     none = "none"
+    """Nothing."""
     warn = "warn"
+    """Say why."""
     stop = "stop"
+    """Stop with a checkpoint and exit code 3."""
     rollback = "rollback"
+    """Continue from the last healthy checkpoint, with other random numbers."""
     raise_budget = "raise_budget"
+    """Say why, and buy more labels while the risk lasts, up to `budget_total`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,16 +30,15 @@ class WarningConfig:
     """What happens when `collapse/risk` reaches a threshold."""
 
     action: OnRisk = OnRisk.warn
-    """none, warn (say why), stop (with a checkpoint, exit code 3), rollback (go on from the last
-    healthy checkpoint with other noise), or raise_budget: warn, and buy more labels while the risk
-    lasts, under `budget_total`."""
+    """What an early warning of collapse does."""
     threshold: float = 0.5
+    """The warning fires when `collapse/risk` (0 to 1) reaches this."""
     healthy: float = 0.25
-    """A checkpoint with a risk below this is healthy."""
+    """A checkpoint is healthy if `collapse/risk` was below this."""
     max_rollbacks: int = 2
-    """After as many, `rollback` stops the run."""
+    """Roll-backs after which `action=rollback` stops the run instead."""
     budget_factor: float = 2.0
-    """raise_budget: how many times the step's quota."""
+    """With `action=raise_budget`: factor of a step's quota of labels, at least 1."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

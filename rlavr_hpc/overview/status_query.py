@@ -1,16 +1,14 @@
-"""One look at a folder's runs and at the queue, and the end of every command that looks."""
+"""One look at a folder's runs and at the queue."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.cluster.slurm import commands
-from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.states import RunState, states
 
@@ -52,22 +50,3 @@ def ask_queue() -> tuple[list[QueuedJob] | None, str]:
         return commands.queue(), ""
     except commands.SlurmError as error:
         return None, f"Slurm does not answer, so this is what the folders say: {error}"
-
-
-def run_command(work: Callable[[], int]) -> int:
-    """Do a command's work; errors that are expected become one line and an exit code."""
-    try:
-        code = work()
-        sys.stdout.flush()
-    except RlavrError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # the reader, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.DONE
-    except OSError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
-        return ExitCode.FAILED
-    except KeyboardInterrupt:
-        return ExitCode.SECOND_SIGNAL
-    return code

@@ -46,15 +46,13 @@ LEAST = 12
 """Columns that overrides keep on a narrow terminal."""
 HINTS = (
     (State.failed, "why {run}", "why it failed"),
-    (State.failed, "retry {folder}", "start again what failed"),
-    (State.stalled, "why {run}", "its last words"),
+    (State.failed, "retry {folder}", "submit what failed again"),
+    (State.stalled, "why {run}", "the end of its log"),
     (State.stalled, "cancel {run}", "end it"),
-    (State.zombie, "why {run}", "where it is; its next start shuts it out"),
-    (State.preempted, "kick {folder}", "start now what waits for Slurm's delay"),
+    (State.zombie, "why {run}", "where it runs; its next start ends it"),
+    (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
-AGAIN = (
-    "  the sweep's own command, given again, submits what is planned or stopped and nothing else"
-)
+AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
 
 
 def as_table(
@@ -168,7 +166,7 @@ def _hints(runs: Sequence[RunState], folder: str) -> list[str]:
     first = {run.state: run for run in reversed(runs)}
     hints = [
         (
-            f"  python -m rlavr_hpc.{verb.format(run=where(first[state], folder), folder=folder)}",
+            f"  rlavr {verb.format(run=where(first[state], folder), folder=folder)}",
             words,
         )
         for state, verb, words in HINTS

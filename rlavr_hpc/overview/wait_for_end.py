@@ -45,7 +45,7 @@ def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
                 return [CODES[run.state] for run in runs]
             time.sleep(seconds)
     except KeyboardInterrupt:
-        print("\nthe jobs go on; rlavr status shows them", file=sys.stderr)
+        print("\nthe jobs continue; `rlavr status` shows them", file=sys.stderr)
         return [ExitCode.DONE]
 
 

@@ -30,7 +30,8 @@ FOREVER = frozenset(
 WORDS = {
     "Priority": "others are before it",
     "Resources": "it is next, when nodes become free",
-    "BeginTime": "it may not start before a set time, as after a requeue; `kick` starts it now",
+    "BeginTime": "it may not start before a set time, as after a requeue; `rlavr start-now` starts "
+    "it now",
     "Dependency": "another job must end first",
     "DependencyNeverSatisfied": "the job that it depends on has failed, so it never starts; cancel "
     "it and submit again",

@@ -22,7 +22,7 @@ def main() -> int:
     try:
         config = read_config(run_dir)
     except UserError as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        print(f"rlavr: {error}", file=sys.stderr)
         return error.exit_code
     return run_job(config, run_dir)
 

@@ -100,7 +100,7 @@ def say(text: str, *, mistake: bool = False) -> None:
     """Print an error once: every rank finds the user's mistakes, rank 0 tells of them."""
     rank = os.environ.get("RANK", "0")
     if rank == "0" or not mistake:
-        print(f"rlavr_hpc: {'' if rank == '0' else f'rank {rank}: '}{text}", file=sys.stderr)
+        print(f"rlavr: {'' if rank == '0' else f'rank {rank}: '}{text}", file=sys.stderr)
 
 
 def end_process(code: int) -> NoReturn:

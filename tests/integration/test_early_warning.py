@@ -8,7 +8,7 @@ import pytest
 
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
-from tests.support.commands import TINY, command, metrics, purchases, results, run, summary
+from tests.support.commands import TINY, metrics, purchases, results, rlavr, run, summary
 
 COLLAPSING = (*TINY, "algorithm.lr=5e-3")
 """By step 10, the first that is judged, all responses agree, whatever was drawn."""
@@ -98,7 +98,7 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
     ]
     bought = sum(row.get("labels/bought", 0) for row in rows)
     assert told["labels_bought"] == bought == len(purchases(folder)), "both branches are paid for"
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0
     assert not list(folder.glob(f"checkpoints/step_{alarmed}")) or alarmed == told["steps"]
 
 
@@ -116,12 +116,12 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     ]
     assert run(*arguments).returncode == 0
     before = read_metrics(folder)
-    refused = command("rlavr_hpc.commands.rollback", str(folder), "--to", "3")
+    refused = rlavr("rollback", str(folder), "--to", "3")
     assert refused.returncode == 2
     assert "there is no checkpoint of step 3 to go back to; there are: 2, 4" in refused.stderr
-    told = command("rlavr_hpc.commands.rollback", str(folder), "--to", "2")
+    told = rlavr("rollback", str(folder), "--to", "2")
     assert told.returncode == 0, told.stderr
-    assert "branch 1 goes on after step 2" in told.stdout
+    assert "branch 1 continues after step 2" in told.stdout
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     rows = read_line(folder)
@@ -132,7 +132,7 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     assert summary(folder)["labels_allowed"] == 6 * 4, "steps 3 and 4 were done twice"
     paid = [prompt for _, prompt, _, _ in purchases(folder)]
     assert len(paid) == len(set(paid)), "what was bought on the old branch is owned"
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
 def test_a_roll_back_to_the_start_needs_a_new_process(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from rlavr_hpc.errors import CheckpointError, UserError
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 from rlavr_hpc.testbed.questions import make_world
-from tests.support.commands import REPOSITORY, TINY, command, metrics, run
+from tests.support.commands import REPOSITORY, TINY, metrics, rlavr, run
 
 GREEDY = ("--temperature", "0", "--samples", "2")
 SHARED = REPOSITORY.parent / "shared" / "data"
@@ -25,7 +25,7 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 def evaluate(
     *arguments: str, ranks: int = 1, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return command("rlavr_hpc.commands.evaluate", *arguments, ranks=ranks, environment=environment)
+    return rlavr("evaluate", *arguments, ranks=ranks, environment=environment)
 
 
 def told(path: Path) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_a_run_is_measured_at_its_newest_checkpoint_as_it_measured_itself(
 def kill_midway(arguments: list[str], path: Path, number: signal.Signals) -> tuple[int, str]:
     """Send a signal once at least six problems more are on disk than at the start."""
     target = (path.read_text().count("\n") if path.exists() else 1) + 6
-    command = [sys.executable, "-m", "rlavr_hpc.commands.evaluate", *arguments]
+    command = [sys.executable, "-m", "rlavr_hpc", "evaluate", *arguments]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as started:
         deadline = time.monotonic() + 200
         while not (path.exists() and path.read_text().count("\n") >= target):
@@ -189,7 +189,7 @@ def test_a_mistake_is_one_message(
     out = [] if "--out" in given else ["--out", str(tmp_path / "out")]
     done = evaluate(*model, "--on", "held_out", *out, *given)
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("rlavr_hpc: ")
+    assert done.stderr.startswith("rlavr: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out").exists()

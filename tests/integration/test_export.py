@@ -22,9 +22,9 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from rlavr_hpc.commands.export import main
+from rlavr_hpc.cli import call
 from rlavr_hpc.testbed.questions import make_world
-from tests.support.commands import REPOSITORY, TINY, command, metrics
+from tests.support.commands import REPOSITORY, TINY, command, metrics, rlavr
 
 STOP, END = 281, 351
 """The number 35, an extra stop token here, and the testbed's end token."""
@@ -36,7 +36,7 @@ def export(*arguments: object) -> int:
     """The command in this process."""
     umask = os.umask(0o027)
     try:
-        return main([str(argument) for argument in arguments])
+        return call(["export", *map(str, arguments)])
     finally:
         os.umask(umask)
 
@@ -231,7 +231,7 @@ def test_a_mistake_is_one_message_and_changes_nothing(
         arguments = [text.replace(name, str(step_key)) for text in arguments]
     assert export(*arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("rlavr_hpc: ")
+    assert error.startswith("rlavr: ")
     assert message in error
     assert error.count("\n") == 1
     assert [p.name for p in tmp_path.iterdir()] == ["full"]
@@ -258,7 +258,7 @@ def test_a_killed_export_leaves_no_folder_and_the_next_one_removes_what_it_left(
 ) -> None:
     out, work = tmp_path / "out", tmp_path / ".out.export"
     arguments = [str(trained / "run"), str(out)]
-    line = [sys.executable, "-m", "rlavr_hpc.commands.export", *arguments]
+    line = [sys.executable, "-m", "rlavr_hpc", "export", *arguments]
     with subprocess.Popen(line, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as started:
         deadline = time.monotonic() + 200
         while not (work / "model").exists():
@@ -283,8 +283,8 @@ def test_the_exported_folder_is_evaluated_like_any_model(exported: Path, tmp_pat
     questions = tmp_path / "questions.jsonl"
     rows = [{"prompt": text, "answer": "1", "id": str(i)} for i, text in enumerate(PROMPTS[:6])]
     questions.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = command(
-        "rlavr_hpc.commands.evaluate",
+    done = rlavr(
+        "evaluate",
         str(exported),
         "--on",
         str(questions),

@@ -23,6 +23,7 @@ from tests.support.commands import (
     metrics,
     purchases,
     results,
+    rlavr,
     run,
     summary,
     wait_for_step,
@@ -35,7 +36,7 @@ def assert_same(folder: Path, finished: Path) -> None:
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
-    verified = command("rlavr_hpc.commands.ledger", "verify", str(folder))
+    verified = rlavr("ledger", "verify", str(folder))
     assert verified.returncode == 0, verified.stderr
 
 
@@ -212,7 +213,7 @@ def test_a_full_disk_under_a_checkpoint_stops_both_ranks_and_loses_nothing(
     again = run(*arguments, ranks=2)
     assert again.returncode == 0, again.stderr
     assert purchases(folder)[: len(spent)] == spent
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
 def test_a_folder_that_became_read_only_is_one_clear_error(small_disk: Path) -> None:

@@ -163,7 +163,7 @@ class Login:
 
     def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "rlavr_hpc.commands.fetch", *overrides],
+            [sys.executable, "-m", "rlavr_hpc", "fetch", *overrides],
             text=True,
             cwd=REPOSITORY,
             stdout=subprocess.PIPE,
@@ -278,7 +278,7 @@ def test_ctrl_c_ends_a_download_at_once(hub: Hub, login: Login) -> None:
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=20)  # the server would make it wait for a minute
     assert process.returncode == 130
-    assert "the same command goes on" in told
+    assert "the same command continues" in told
 
 
 def test_weights_that_were_cut_off_by_a_copy_are_brought_again(hub: Hub, login: Login) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import REPOSITORY, command
+from tests.support.commands import REPOSITORY, rlavr
 
 REAL = REPOSITORY.parent / "shared/data/math/rollouts_math50.jsonl"
 KEYS = {"id", "extracted", "clusters", "vote", "majority_ratio", "correct", "ungradable"}
@@ -20,7 +20,7 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def grade(path: Path, *options: str) -> list[dict[str, Any]]:
-    done = command("rlavr_hpc.commands.grade", str(path), *options)
+    done = rlavr("grade", str(path), *options)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -78,12 +78,12 @@ def test_knights_are_read_with_the_names_of_the_puzzle(tmp_path: Path) -> None:
 def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", {"id": 1, "answer": "7", "rollouts": [r"\boxed{7}"]})
     out = tmp_path / "out.jsonl"
-    assert command("rlavr_hpc.commands.grade", str(source), "--out", str(out)).returncode == 0
+    assert rlavr("grade", str(source), "--out", str(out)).returncode == 0
     before = out.read_text()
     assert json.loads(before)["correct"] == [True]
     with source.open("a") as file:
         file.write("not json\n")
-    again = command("rlavr_hpc.commands.grade", str(source), "--out", str(out))
+    again = rlavr("grade", str(source), "--out", str(out))
     assert again.returncode == 2
     assert f"{source}:2: not a JSON line" in again.stderr
     assert out.read_text() == before
@@ -107,29 +107,29 @@ def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 def test_a_bad_line_is_one_message_that_names_it(tmp_path: Path, text: str, message: str) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text('{"id": 0, "answer": "7", "rollouts": []}\n' + text)
-    done = command("rlavr_hpc.commands.grade", str(source))
+    done = rlavr("grade", str(source))
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith(f"rlavr_hpc: {source}:2: ")
+    assert done.stderr.startswith(f"rlavr: {source}:2: ")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_files_that_are_none_are_named(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "none", "is not a file"), (tmp_path, "is not a file")):
-        done = command("rlavr_hpc.commands.grade", str(path))
+        done = rlavr("grade", str(path))
         assert done.returncode == 2
         assert message in done.stderr
     source = write(tmp_path / "in.jsonl", {"id": 1, "answer": "7", "rollouts": []})
-    done = command("rlavr_hpc.commands.grade", str(source), "--out", str(tmp_path / "no/out"))
+    done = rlavr("grade", str(source), "--out", str(tmp_path / "no/out"))
     assert done.returncode == 2
     assert "no/out" in done.stderr
-    done = command("rlavr_hpc.commands.grade", str(source), "--out", str(source))
+    done = rlavr("grade", str(source), "--out", str(source))
     assert (done.returncode, "is the input" in done.stderr) == (2, True)
-    done = command("rlavr_hpc.commands.grade", str(source), "--out", "/dev/null")
+    done = rlavr("grade", str(source), "--out", "/dev/null")
     assert (done.returncode, Path("/dev/null").is_char_device()) == (0, True)
-    done = command("rlavr_hpc.commands.grade", str(source), "--workers", "-1")
+    done = rlavr("grade", str(source), "--workers", "-1")
     assert (done.returncode, "--workers=-1" in done.stderr) == (2, True)
-    done = command("rlavr_hpc.commands.grade", str(source), "--task", "knights", "--extract", "any")
+    done = rlavr("grade", str(source), "--task", "knights", "--extract", "any")
     assert (done.returncode, "--task math" in done.stderr) == (2, True)
 
 

@@ -18,6 +18,7 @@ from tests.support.commands import (
     metrics,
     purchases,
     results,
+    rlavr,
     run,
     summary,
     wait_for_step,
@@ -131,4 +132,4 @@ def test_vllm_beside_zero3_on_two_ranks_survives_bombs(
     assert done.returncode == 0, done.stderr
     assert summary(folder)["labels_bought"] == 8
     assert min(row["grade/ungradable"] for row in metrics(folder)[1:]) > 0.05
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0

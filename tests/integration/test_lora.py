@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from rlavr_hpc.commands.export import main
+from rlavr_hpc.cli import call
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.checkpoints import read_checkpoint
 from rlavr_hpc.runs.folder import read_config
@@ -111,7 +111,7 @@ def test_exported_adapters_are_loaded_by_peft_with_the_trainers_logits(
 ) -> None:
     from peft import PeftModel
 
-    assert main([str(trained / "run"), str(tmp_path / "adapter"), "--adapter"]) == 0
+    assert call(["export", str(trained / "run"), str(tmp_path / "adapter"), "--adapter"]) == 0
     base: Any = AutoModelForCausalLM.from_pretrained(base_of(trained / "run").path)
     untrained = logits(base)
     loaded = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()

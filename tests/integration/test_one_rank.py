@@ -19,11 +19,11 @@ from tests.support.commands import (
     REPOSITORY,
     SIX_STEPS,
     TINY,
-    command,
     learnt_hash,
     metrics,
     purchases,
     results,
+    rlavr,
     run,
     summary,
     wait_for_step,
@@ -81,9 +81,9 @@ def test_the_samplers_and_the_trainers_logprobs_agree_every_step(finished: Path)
 
 
 def test_the_ledger_command_shows_and_proves_the_spend(finished: Path) -> None:
-    shown = command("rlavr_hpc.commands.ledger", "show", str(finished), "--json")
+    shown = rlavr("ledger", "show", str(finished), "--json")
     assert json.loads(shown.stdout)["labels_bought"] == 24
-    proved = command("rlavr_hpc.commands.ledger", "verify", str(finished))
+    proved = rlavr("ledger", "verify", str(finished))
     assert proved.returncode == 0
     assert "valid: 30 lines" in proved.stdout
 
@@ -153,7 +153,7 @@ def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
     assert purchases(folder) == purchases(finished)
     assert results(read_metrics(folder)) == results(metrics(finished))
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
 def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
@@ -240,11 +240,11 @@ def test_a_sweep_plans_first_runs_each_job_and_can_be_repeated(tmp_path: Path) -
     again = run(*arguments)
     assert again.returncode == 0
     assert again.stderr.count("finished already") == 2
-    spent = command("rlavr_hpc.commands.ledger", "show", "--json", str(tmp_path / "s"))
+    spent = rlavr("ledger", "show", "--json", str(tmp_path / "s"))
     assert spent.returncode == 0, spent.stderr
     bought = sum(summary(Path(r["folder"]))["labels_bought"] for r in plan["runs"])
     assert json.loads(spent.stdout)["policies"][0]["labels"] == bought == 8
-    proof = command("rlavr_hpc.commands.ledger", "verify", str(tmp_path / "s"))
+    proof = rlavr("ledger", "verify", str(tmp_path / "s"))
     assert (proof.returncode, proof.stdout.count(": valid: ")) == (0, 2), proof.stdout
     named = run(*arguments, f"run_dir={tmp_path / 'x'}")
     assert (named.returncode, "run_dir names one folder" in named.stderr) == (2, True)
@@ -272,7 +272,7 @@ def test_a_full_disk_under_the_ledger_is_one_clear_error_and_loses_nothing(
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     assert purchases(folder)[: len(spent)] == spent
-    assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+    assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
 def test_the_oracle_policy_is_flagged_wherever_its_run_is_told_of(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tests.support.commands import (
     metrics,
     purchases,
     results,
+    rlavr,
     run,
     summary,
     wait_for_step,
@@ -174,7 +175,7 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     assert [(row["branch"], row["step"]) for row in record] == [(0, step) for step in range(8)]
     assert sorted({e.step for e in examples}) == [1, 3, 6]
 
-    made = command("rlavr_hpc.commands.track", "rebuild", str(folder), "--offline", "--as", "again")
+    made = rlavr("track", "rebuild", str(folder), "--offline", "--as", "again")
 
     assert made.returncode == 0, made.stdout + made.stderr
     [path] = [path for path in wandb_files(folder) if path.stem.endswith("-again")]
@@ -196,7 +197,7 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     assert labels
     artifacts = [name.rpartition("-")[2] for name, _ in read_artifacts(path)]
     assert artifacts == ["examples", "examples", "examples", "config", "ledger"]
-    twice = command("rlavr_hpc.commands.track", "rebuild", str(folder), "--as", "again")
+    twice = rlavr("track", "rebuild", str(folder), "--as", "again")
     assert (twice.returncode, "choose another suffix" in twice.stdout) == (1, True)
     assert [path for path in wandb_files(folder) if path.stem.endswith("-again")] == [path]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rlavr_hpc.telemetry.sinks import read_metrics
-from tests.support.commands import TINY, command, metrics, purchases, run, summary
+from tests.support.commands import TINY, metrics, purchases, rlavr, run, summary
 from tests.support.known_metrics import strange_values
 
 SAME = (
@@ -151,7 +151,7 @@ def test_care_with_vllm_beside_zero3_on_two_ranks_trusts_buys_and_learns(tmp_pat
     learnt = torch.load(tmp_path / "r/checkpoints/step_4/acquisition.pt", weights_only=True)
     assert learnt["name"] == "care"
     assert len(learnt["state"]["replay"]["majority_N"]) == 16
-    assert command("rlavr_hpc.commands.ledger", "verify", str(tmp_path / "r")).returncode == 0
+    assert rlavr("ledger", "verify", str(tmp_path / "r")).returncode == 0
     provenance = json.loads((tmp_path / "r/provenance/1.json").read_text())
     assert provenance["topology"]["world_size"] == 2
 

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# What a new user types who has read the README and nothing else: a sweep is started, preempted, kicked
-# and extended; a run of a reward with a mistake in it fails and is mended; another is cancelled and
-# taken up again; everything ends well. Wants Slurm and an empty working directory.
+# What a new user types who has read the README and nothing else: a sweep is started, preempted, started
+# without delay and extended; a run of a reward with a mistake in it fails and is fixed; another is
+# cancelled and continued; every run ends well. Needs Slurm and an empty working directory.
 set -euo pipefail
+
+# rlavr VERB...: the command line, also where its script is not installed
+rlavr() { python -m rlavr_hpc "$@"; }
 
 # stage NAME: what follows is printed below this heading
 stage() { printf '\n### %s (%d s)\n' "$1" "$SECONDS"; }

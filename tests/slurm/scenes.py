@@ -20,7 +20,7 @@ from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.stops import Stop, read_stops
 from rlavr_hpc.runs.submissions import submissions
-from tests.support.commands import CARE, TINY, command, run
+from tests.support.commands import CARE, TINY, rlavr, run
 
 STEPS = 250
 LONG = (
@@ -101,7 +101,7 @@ def wait_until_over(folder: Path, *, seconds: float = 400.0) -> None:
 
 def is_over(folder: Path) -> bool:
     """Whether the run's job has ended for good; fails when it was to go on and was lost."""
-    said = kicked(folder)
+    said = started_now(folder)
     if said.get("JobState") not in OVER:
         return False
     last = [stop for stop in stops(folder) if stop.job == job_of(folder)][-1:]
@@ -116,11 +116,11 @@ def job(folder: Path) -> dict[str, str]:
     return dict(wait_for(f"a word on job {name}", lambda: show_job(name), seconds=30))
 
 
-def kicked(folder: Path) -> dict[str, str]:
+def started_now(folder: Path) -> dict[str, str]:
     """The same; a requeued job that only waits for its delay is made to start now."""
     said = job(folder)
     if said.get("JobState") == "PENDING" and said.get("Reason") == "BeginTime":
-        done = command("rlavr_hpc.commands.start_now", str(folder))
+        done = rlavr("start-now", str(folder))
         assert done.returncode == 0, done.stderr
         time.sleep(0.5)
     return said
@@ -138,7 +138,7 @@ def stops(folder: Path) -> list[Stop]:
 def assert_same(folder: Path, reference: Path, *, steps: int = STEPS) -> None:
     """Weights, probes, metrics, decisions and labels, bit by bit; and the ledger proves itself."""
     assert first_difference(folder, reference, step=steps) is None
-    proved = command("rlavr_hpc.commands.ledger", "verify", str(folder))
+    proved = rlavr("ledger", "verify", str(folder))
     assert proved.returncode == 0, proved.stdout
 
 

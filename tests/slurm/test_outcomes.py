@@ -14,7 +14,7 @@ from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import LONG, launch, the_run, wait_for
 from tests.slurm.test_sweeps import QUICK
-from tests.support.commands import command, run
+from tests.support.commands import rlavr, run
 
 RAISING = (
     "algorithm.loss.name=raising",
@@ -45,13 +45,13 @@ def endless(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def why(folder: Path) -> str:
-    done = command("rlavr_hpc.commands.why", str(folder))
+    done = rlavr("why", str(folder))
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def state(folder: Path) -> str:
-    done = command("rlavr_hpc.commands.status", str(folder), "--json")
+    done = rlavr("status", str(folder), "--json")
     assert done.returncode == 0, done.stderr
     return str(json.loads(done.stdout)["state"])
 
@@ -144,7 +144,7 @@ def test_a_login_node_that_dies_while_it_submits_loses_nothing_and_queues_nothin
     assert again.returncode == 0, again.stderr
     assert ("nothing to submit" in again.stdout) == reached
     assert len(scenes.queued(tmp_path / "root")) == 2
-    cancelled = command("rlavr_hpc.commands.cancel", str(tmp_path / "root/run"))
+    cancelled = rlavr("cancel", str(tmp_path / "root/run"))
     assert cancelled.returncode == 0, cancelled.stderr
     assert not scenes.queued(tmp_path / "root")
 

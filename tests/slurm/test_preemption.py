@@ -38,7 +38,7 @@ def preempt(cluster: Cluster, folder: Path) -> None:
     restarts = scenes.job(folder)["Restarts"]
     cluster.ask_for(wait_for("a running job", lambda: scenes.node_of(folder)))
     wait_for("the preemption", lambda: scenes.job(folder)["Restarts"] != restarts)
-    wait_for("the restart", lambda: scenes.kicked(folder).get("JobState") == "RUNNING")
+    wait_for("the restart", lambda: scenes.started_now(folder).get("JobState") == "RUNNING")
 
 
 def limit(cluster: Cluster, folder: Path, *, minutes: int) -> None:
@@ -79,7 +79,7 @@ def test_a_run_at_its_time_limit_goes_on_in_a_new_start_and_equals_an_undisturbe
 
     wait_for(
         "step 30",
-        lambda: scenes.kicked(folder) and (signalled() or scenes.step_of(folder) >= 30),
+        lambda: scenes.started_now(folder) and (signalled() or scenes.step_of(folder) >= 30),
     )
     if not signalled():
         scenes.pause(folder)

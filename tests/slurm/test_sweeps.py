@@ -12,7 +12,7 @@ from rlavr_hpc.runs.folder import git_revision
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
-from tests.support.commands import CARE, REPOSITORY, SIX_STEPS, TINY, command, run
+from tests.support.commands import CARE, REPOSITORY, SIX_STEPS, TINY, rlavr, run
 
 VLLM = (*TINY, *CARE, "steps=14", "eval_every=0", "save_every=5", "cluster.threads=1")
 """The engine that is the default: vLLM."""
@@ -60,7 +60,7 @@ def test_two_budgets_on_two_ranks_with_vllm_one_of_them_preempted_end_as_they_do
     assert scenes.causes(first) == ["preempted", "done"]
     for folder in (first, second):
         assert first_difference(folder, local / "run" / folder.name, step=14) is None
-        assert command("rlavr_hpc.commands.ledger", "verify", str(folder)).returncode == 0
+        assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
 def test_two_nodes_with_one_rank_equal_one_node_with_two(cluster: Cluster, tmp_path: Path) -> None:
@@ -90,9 +90,9 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"
 
     first, second = folders(tmp_path)
-    cancelled = command("rlavr_hpc.commands.cancel", str(second))
+    cancelled = rlavr("cancel", str(second))
     assert cancelled.returncode == 0, cancelled.stderr
-    assert command("rlavr_hpc.commands.start_now", str(first)).returncode == 0
+    assert rlavr("start-now", str(first)).returncode == 0
     scenes.wait_until_over(first)
     more = run(
         "-m",
@@ -137,8 +137,8 @@ def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
     assert done.returncode == 0, done.stderr
     reward.write_text("raise SystemExit('edited')\n")
     folder = scenes.the_run(tmp_path / "root")
-    kicked = command("rlavr_hpc.commands.start_now", str(folder))
-    assert kicked.returncode == 0, kicked.stderr
+    started = rlavr("start-now", str(folder))
+    assert started.returncode == 0, started.stderr
     scenes.wait_until_over(folder)
     assert scenes.causes(folder) == ["done"]
     assert scenes.provenance(folder)["git"] == git_revision()
@@ -166,5 +166,5 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     many = launch(tmp_path / "many", *QUICK, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
     assert "submitted 151 runs" in many.stdout
     assert "submitted 1 runs" in many.stdout
-    assert command("rlavr_hpc.commands.cancel", str(tmp_path / "many/run")).returncode == 0
+    assert rlavr("cancel", str(tmp_path / "many/run")).returncode == 0
     assert not scenes.queued(tmp_path / "many")

@@ -54,6 +54,13 @@ def command(
     )
 
 
+def rlavr(
+    verb: str, *arguments: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`rlavr VERB ARGUMENTS`, as `python -m rlavr_hpc`, or the same under torchrun."""
+    return command("rlavr_hpc", verb, *arguments, ranks=ranks, environment=environment)
+
+
 def metrics(run_dir: Path, attempt: int = 1) -> list[dict[str, Any]]:
     """Rows of one attempt."""
     lines = (run_dir / "metrics" / f"{attempt}.jsonl").read_text().splitlines()

@@ -6,7 +6,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 
 from rlavr_hpc.config.run import RunConfig, resolve
-from rlavr_hpc.run import CONF
+from rlavr_hpc.config.shipped import CONF
 
 
 def composed(*overrides: str) -> RunConfig:

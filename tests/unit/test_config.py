@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hydra.errors import HydraException
 
+from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.run import CONF
 from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, to_dict
 from tests.support.configs import composed
 

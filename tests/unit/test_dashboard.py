@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.acquisition.ledger import read_ledger
-from rlavr_hpc.commands.track import main
+from rlavr_hpc.cli import call
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.checkpoints import FOLDER, TrainingState
 from rlavr_hpc.telemetry import names
@@ -19,7 +19,7 @@ from rlavr_hpc.telemetry.wandb.identity import dashboard_of, tags_of
 from rlavr_hpc.telemetry.wandb.sections import EXAMPLES, Section, sections
 from rlavr_hpc.telemetry.wandb.workspace import build_workspace
 from rlavr_hpc.trainer.reporting.outcome import outcome_of, spend_table
-from tests.support.commands import command
+from tests.support.commands import rlavr
 from tests.support.configs import composed
 from tests.support.ledgers import write_run
 
@@ -77,7 +77,7 @@ def test_the_workspace_holds_every_plot_with_its_metrics_over_steps_grouped_by_p
 def test_a_dry_run_says_what_the_view_shows_and_needs_no_login(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["dashboard", "--project", "p", "--dry-run"]) == 0
+    assert call(["track", "dashboard", "--project", "p", "--dry-run"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said] == [section.name for section in sections()]
 
@@ -85,8 +85,8 @@ def test_a_dry_run_says_what_the_view_shows_and_needs_no_login(
 def test_without_the_package_it_says_what_to_install(tmp_path: Path) -> None:
     (tmp_path / "wandb_workspaces").mkdir()
     (tmp_path / "wandb_workspaces/__init__.py").write_text("raise ImportError('not there')")
-    done = command(
-        "rlavr_hpc.commands.track",
+    done = rlavr(
+        "track",
         "dashboard",
         "--project",
         "p",

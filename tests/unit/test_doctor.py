@@ -18,7 +18,7 @@ from rlavr_hpc.overview.doctor_checks import (
     sends_user_signal,
 )
 from rlavr_hpc.overview.site_facts import check_folder, check_gpus, file_system
-from tests.support.commands import command
+from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm, without_slurm
 
 PREEMPTING = {
@@ -215,9 +215,7 @@ def slurm(tmp_path: Path) -> FakeSlurm:
 
 
 def test_what_is_bad_makes_the_command_fail(slurm: FakeSlurm, tmp_path: Path) -> None:
-    done = command(
-        "rlavr_hpc.commands.doctor", "--root", str(tmp_path), environment=slurm.environment
-    )
+    done = rlavr("doctor", "--root", str(tmp_path), environment=slurm.environment)
     assert done.returncode == 1
     assert "bad   preemption: its jobs are ended (CANCEL) within 30 s" in done.stdout
     assert "        -> admin: PreemptMode=REQUEUE" in done.stdout
@@ -226,8 +224,8 @@ def test_what_is_bad_makes_the_command_fail(slurm: FakeSlurm, tmp_path: Path) ->
 def test_a_partition_that_is_not_there_is_bad_and_json_is_one_object_per_line(
     slurm: FakeSlurm, tmp_path: Path
 ) -> None:
-    done = command(
-        "rlavr_hpc.commands.doctor",
+    done = rlavr(
+        "doctor",
         "--partition",
         "q",
         "--root",
@@ -242,6 +240,6 @@ def test_a_partition_that_is_not_there_is_bad_and_json_is_one_object_per_line(
 
 
 def test_without_slurm_the_doctor_says_so(tmp_path: Path) -> None:
-    done = command("rlavr_hpc.commands.doctor", environment=without_slurm(tmp_path / "no"))
+    done = rlavr("doctor", environment=without_slurm(tmp_path / "no"))
     assert done.returncode == 2
     assert "there is no Slurm here" in done.stderr

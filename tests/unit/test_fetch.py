@@ -56,7 +56,7 @@ def test_a_model_on_the_hub_is_missing_until_every_shard_is_in_the_cache(tmp_pat
     assert missing_inputs(config, cache=tmp_path) == []
     (folder / "2.safetensors").unlink()
     (line,) = missing_inputs(config, cache=tmp_path)
-    assert f"has no whole 2.safetensors in {folder}; bring it: python -m" in line
+    assert f"has no whole 2.safetensors in {folder}; bring it: rlavr fetch" in line
 
 
 def test_a_snapshot_that_main_no_longer_names_does_not_count(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_safetensors_are_wanted_and_neither_pickles_nor_other_programs_copies() 
 def test_a_command_that_is_told_survives_the_shell_and_hydra(path: str) -> None:
     command = fetch_command(("data", "parquet"), ("data.path", path), ("data.eval_path", None))
     words = shlex.split(command)
-    assert words[:3] == ["python", "-m", "rlavr_hpc.commands.fetch"]
-    assert composed(*words[3:]).data.path == path
+    assert words[:2] == ["rlavr", "fetch"]
+    assert composed(*words[2:]).data.path == path
 
 
 def after_setup(

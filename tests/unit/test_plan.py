@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.commands.plan import main, sizes_of
+from rlavr_hpc.cli import call
+from rlavr_hpc.commands.plan import sizes_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.planning.duration import seconds
 from rlavr_hpc.planning.fit import lacks, mend
@@ -243,7 +244,7 @@ def test_advice_can_be_to_let_the_states_leave_and_never_contradicts_itself() ->
 
 
 def test_where_nothing_helps_nothing_is_advised(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model=Qwen/Qwen3-0.6B", "host_gib=4"]) == 1
+    assert call(["plan", "model=Qwen/Qwen3-0.6B", "host_gib=4"]) == 1
     assert "no setting tried makes it fit" in capsys.readouterr().out
 
 
@@ -275,15 +276,15 @@ def test_training_time_by_hand() -> None:
 
 
 def test_the_command_says_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["experiment=math", "gpus=8"]) == 0
+    assert call(["plan", "experiment=math", "gpus=8"]) == 0
     assert "not measured on a GPU" in (printed := capsys.readouterr().out)
     assert printed.rstrip().endswith("fits")
-    assert main(TIGHT) == 1
+    assert call(["plan", *TIGHT]) == 1
     assert "with this it fits: " in capsys.readouterr().out
 
 
 def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["experiment=math", "gpus=8", "price=2", "steps=10", "--json"]) == 0
+    assert call(["plan", "experiment=math", "gpus=8", "price=2", "steps=10", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     hours = values["time"]["step"] * 10 * 8 / 3600
     assert values["time"]["gpu_hours"] == pytest.approx(hours)
@@ -301,7 +302,7 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["host_gib=-1"], "host_gib=-1.0 must be above 0"),
         (["host_gib=nan"], "host_gib=nan must be above 0"),
         (["modle=x"], "modle"),
-        (["model=Nobody/Nothing"], "rlavr_hpc.commands.fetch model.path=Nobody/Nothing"),
+        (["model=Nobody/Nothing"], "rlavr fetch model.path=Nobody/Nothing"),
         (["rollout.tensor_parallel=3", "gpus=4"], "does not divide the 4 ranks"),
     ],
 )
@@ -326,5 +327,5 @@ def test_broken_configs_are_told(tmp_path: Path, text: str, message: str) -> Non
 
 
 def test_mistakes_exit_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["gpus=0"]) == 2
+    assert call(["plan", "gpus=0"]) == 2
     assert "gpus=0" in capsys.readouterr().err

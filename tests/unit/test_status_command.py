@@ -1,4 +1,4 @@
-"""`status`, `cancel`, `kick` and `logs`, as a user starts them, beside programs that play Slurm."""
+"""`status`, `cancel`, `start-now` and `logs`, as a user starts them, with fake Slurm programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rlavr_hpc.overview.status_table import as_table
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import RunState, states
 from rlavr_hpc.runs.stops import Cause, read_stops
-from tests.support.commands import REPOSITORY, command
+from tests.support.commands import REPOSITORY, rlavr
 from tests.support.fake_slurm import FakeSlurm, without_slurm
 from tests.support.run_folders import beat, fail, finish, make_plan, queued, stop, submit
 
@@ -50,7 +50,7 @@ def test_the_table_shows_every_run_counts_them_and_says_what_to_do(
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.has(*QUEUE)
-    done = command("rlavr_hpc.commands.status", str(sweep), environment=slurm.environment)
+    done = rlavr("status", str(sweep), environment=slurm.environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "run  overrides  state       step   left    labels    acc  risk  tries  job   node",
@@ -64,7 +64,7 @@ def test_the_table_shows_every_run_counts_them_and_says_what_to_do(
         "  failed a2: crashed at step 30",
         "",
         f"  rlavr why {sweep}/a2  # why it failed",
-        f"  rlavr retry {sweep}   # start again what failed",
+        f"  rlavr retry {sweep}   # submit what failed again",
     ]
     assert slurm.asked == [f"squeue -h -r -u {os.getuid()} -o %F|%K|%T|%r|%N|%S|%P|%k"]
 
@@ -73,9 +73,7 @@ def test_json_is_one_object_per_run_with_the_documented_fields(
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.has(*QUEUE)
-    done = command(
-        "rlavr_hpc.commands.status", "--json", str(sweep.parent), environment=slurm.environment
-    )
+    done = rlavr("status", "--json", str(sweep.parent), environment=slurm.environment)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(run["name"], run["state"]) for run in told] == [
         ("s/a0", "running"),
@@ -83,7 +81,7 @@ def test_json_is_one_object_per_run_with_the_documented_fields(
         ("s/a2", "failed"),
         ("s/a3", "done"),
     ]
-    helped = command("rlavr_hpc.commands.status", "--help").stdout
+    helped = rlavr("status", "--help").stdout
     assert [name for name in told[0] if not re.search(rf"\b{name}\b", helped)] == []
     assert told[0]["run"] == str(sweep / "a0")
     assert (told[0]["eta_seconds"], told[0]["overrides"]) == (240.0, ["seed=0"])
@@ -91,16 +89,16 @@ def test_json_is_one_object_per_run_with_the_documented_fields(
 
 def test_a_folder_without_runs_is_a_mistake(tmp_path: Path, slurm: FakeSlurm) -> None:
     for folder in (tmp_path / "bin", tmp_path / "nowhere"):
-        done = command("rlavr_hpc.commands.status", str(folder), environment=slurm.environment)
+        done = rlavr("status", str(folder), environment=slurm.environment)
         assert done.returncode == 2
-        assert done.stderr.startswith(f"rlavr_hpc: {folder} ")
+        assert done.stderr.startswith(f"rlavr: {folder} ")
 
 
 def test_a_slurm_that_does_not_answer_is_told_and_the_folders_speak(
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.says("squeue", "squeue: error: no controller", code=1)
-    done = command("rlavr_hpc.commands.status", str(sweep), environment=slurm.environment)
+    done = rlavr("status", str(sweep), environment=slurm.environment)
     assert done.returncode == 0
     assert "Slurm does not answer" in done.stderr
     assert "1 running" in done.stdout
@@ -109,16 +107,14 @@ def test_a_slurm_that_does_not_answer_is_told_and_the_folders_speak(
 def test_without_slurm_the_folders_speak_without_a_word_about_it(
     sweep: Path, tmp_path: Path
 ) -> None:
-    done = command(
-        "rlavr_hpc.commands.status", str(sweep), environment=without_slurm(tmp_path / "no")
-    )
+    done = rlavr("status", str(sweep), environment=without_slurm(tmp_path / "no"))
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_watch_shows_the_table_until_ctrl_c(sweep: Path, slurm: FakeSlurm) -> None:
     slurm.has(*QUEUE)
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.commands.status", str(sweep), "--watch"],
+        [sys.executable, "-m", "rlavr_hpc", "status", str(sweep), "--watch"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -179,7 +175,7 @@ def test_cancel_ends_waiting_and_running_jobs_and_the_runs_are_cancelled_for_goo
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.has(*QUEUE)
-    done = command("rlavr_hpc.commands.cancel", str(sweep), environment=slurm.environment)
+    done = rlavr("cancel", str(sweep), environment=slurm.environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "a0: job 12_0 cancelled (was running, step 30)",
@@ -196,14 +192,14 @@ def test_a_cancellation_is_on_record_before_the_job_is_told(sweep: Path, slurm: 
     slurm.has(*QUEUE)
     marks = f"ls {sweep}/a0/stops >{sweep}/seen"
     slurm.runs("scancel", f'{marks}; : >"$here/squeue.out"')
-    command("rlavr_hpc.commands.cancel", str(sweep / "a0"), environment=slurm.environment)
+    rlavr("cancel", str(sweep / "a0"), environment=slurm.environment)
     assert (sweep / "seen").read_text() == "12_0.-1.json\n"
 
 
 def test_a_job_that_slurm_keeps_is_not_called_cancelled(sweep: Path, slurm: FakeSlurm) -> None:
     slurm.has(*QUEUE)
     slurm.says("scancel", "")
-    done = command("rlavr_hpc.commands.cancel", str(sweep / "a0"), environment=slurm.environment)
+    done = rlavr("cancel", str(sweep / "a0"), environment=slurm.environment)
     assert done.returncode == 1
     assert "NOT cancelled" in done.stdout
     assert not list((sweep / "a0/stops").iterdir())
@@ -212,7 +208,7 @@ def test_a_job_that_slurm_keeps_is_not_called_cancelled(sweep: Path, slurm: Fake
 def test_a_refused_cancel_leaves_the_runs_as_they_are(sweep: Path, slurm: FakeSlurm) -> None:
     slurm.has(*QUEUE)
     slurm.says("scancel", "scancel: error: Access denied", code=1)
-    done = command("rlavr_hpc.commands.cancel", str(sweep), environment=slurm.environment)
+    done = rlavr("cancel", str(sweep), environment=slurm.environment)
     assert done.returncode == 1
     assert "Access denied" in done.stderr
     assert not list((sweep / "a1/stops").iterdir())
@@ -221,32 +217,32 @@ def test_a_refused_cancel_leaves_the_runs_as_they_are(sweep: Path, slurm: FakeSl
 def test_jobs_of_older_submissions_are_cancelled_too(sweep: Path, slurm: FakeSlurm) -> None:
     submit(sweep, sweep / "a1", job=15)
     slurm.has(queued("15_0"), queued("12_1"))
-    command("rlavr_hpc.commands.cancel", str(sweep / "a1"), environment=slurm.environment)
+    rlavr("cancel", str(sweep / "a1"), environment=slurm.environment)
     assert "scancel 15_0 12_1" in slurm.asked
 
 
 def test_a_local_run_that_goes_on_is_not_called_cancelled(tmp_path: Path, slurm: FakeSlurm) -> None:
     beat(tmp_path / "r", time=time.time(), job=None)
-    done = command("rlavr_hpc.commands.cancel", str(tmp_path / "r"), environment=slurm.environment)
+    done = rlavr("cancel", str(tmp_path / "r"), environment=slurm.environment)
     assert done.returncode == 1
     assert "NOT cancelled: running on n7 without a job" in done.stdout
 
 
 def test_cancelling_what_is_over_is_fine(sweep: Path, slurm: FakeSlurm) -> None:
-    done = command("rlavr_hpc.commands.cancel", str(sweep / "a3"), environment=slurm.environment)
+    done = rlavr("cancel", str(sweep / "a3"), environment=slurm.environment)
     assert (done.returncode, done.stdout) == (0, "no job to cancel: 1 done\n")
     assert not any(line.startswith("scancel") for line in slurm.asked)
 
 
-# --- kick ----------------------------------------------------------------------------------------
+# --- start-now -----------------------------------------------------------------------------------
 
 
-def test_kick_starts_what_waits_for_the_delay_and_leaves_the_rest(
+def test_start_now_starts_what_waits_for_the_delay_and_leaves_the_rest(
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.has(queued("12_0", reason="BeginTime"), queued("12_1", reason="Resources"))
     beat(sweep / "a0", "stopped", time=time.time() - 60)
-    done = command("rlavr_hpc.commands.start_now", str(sweep), environment=slurm.environment)
+    done = rlavr("start-now", str(sweep), environment=slurm.environment)
     assert done.returncode == 0
     assert [line for line in slurm.asked if "scontrol" in line] == [
         "scontrol update JobId=12_0 StartTime=now"
@@ -255,22 +251,22 @@ def test_kick_starts_what_waits_for_the_delay_and_leaves_the_rest(
     assert "12_1 waits for something else: Resources" in done.stdout
 
 
-def test_kick_starts_no_job_in_the_second_in_which_it_was_requeued(
+def test_start_now_starts_no_job_in_the_second_in_which_it_was_requeued(
     sweep: Path, slurm: FakeSlurm
 ) -> None:
     slurm.has(queued("12_0", reason="BeginTime"))
     slurm.runs("squeue", 'date +%s >"$here/seen"; cat "$here/squeue.out"')
     slurm.runs("scontrol", 'date +%s >"$here/told"')
-    done = command("rlavr_hpc.commands.start_now", str(sweep), environment=slurm.environment)
+    done = rlavr("start-now", str(sweep), environment=slurm.environment)
     assert done.returncode == 0
     seen, told = (int((slurm.folder / name).read_text()) for name in ("seen", "told"))
     assert told > seen
 
 
-def test_kicking_a_job_that_has_started_meanwhile_is_fine(sweep: Path, slurm: FakeSlurm) -> None:
+def test_starting_a_job_that_has_started_meanwhile_is_fine(sweep: Path, slurm: FakeSlurm) -> None:
     slurm.has(queued("12_0", reason="BeginTime"))
     slurm.runs("scontrol", 'echo "12_0: Job is no longer pending execution" >&2; exit 1')
-    done = command("rlavr_hpc.commands.start_now", str(sweep), environment=slurm.environment)
+    done = rlavr("start-now", str(sweep), environment=slurm.environment)
     assert done.returncode == 0
 
 
@@ -280,32 +276,32 @@ def test_kicking_a_job_that_has_started_meanwhile_is_fine(sweep: Path, slurm: Fa
 def test_logs_prints_rank_0s_and_says_where_it_is(sweep: Path) -> None:
     (sweep / "slurm/1/log/12_2_0_log.out").write_text("one\ntwo\n")
     (sweep / "slurm/1/log/12_2.log").write_text("srun's\n")
-    done = command("rlavr_hpc.commands.logs", str(sweep / "a2"))
+    done = rlavr("logs", str(sweep / "a2"))
     assert (done.returncode, done.stdout) == (0, "one\ntwo\n")
     assert done.stderr == f"==> {sweep}/slurm/1/log/12_2_0_log.out\n"
-    assert command("rlavr_hpc.commands.logs", str(sweep / "a2"), "--batch").stdout == "srun's\n"
-    assert command("rlavr_hpc.commands.logs", str(sweep / "a2"), "-n", "1").stdout == "two\n"
+    assert rlavr("logs", str(sweep / "a2"), "--batch").stdout == "srun's\n"
+    assert rlavr("logs", str(sweep / "a2"), "-n", "1").stdout == "two\n"
 
 
 def test_the_newest_job_that_has_written_is_shown(sweep: Path) -> None:
     (sweep / "slurm/1/log/12_2_0_log.out").write_text("old\n")
     new = submit(sweep, sweep / "a2", job=15)
-    done = command("rlavr_hpc.commands.logs", str(sweep / "a2"))
+    done = rlavr("logs", str(sweep / "a2"))
     assert done.stdout == "old\n"
-    assert "job 15_0 has not written yet" in done.stderr
+    assert "job 15_0 has no log yet" in done.stderr
     new.log(0, 0).write_text("new\n")
-    assert command("rlavr_hpc.commands.logs", str(sweep / "a2")).stdout == "new\n"
+    assert rlavr("logs", str(sweep / "a2")).stdout == "new\n"
 
 
 def test_logs_that_are_not_there_and_runs_that_are_not_slurms_are_told(
     sweep: Path, tmp_path: Path
 ) -> None:
-    done = command("rlavr_hpc.commands.logs", str(sweep / "a1"))
+    done = rlavr("logs", str(sweep / "a1"))
     assert done.returncode == 1
-    assert "comes when job 12_1 starts" in done.stderr
+    assert "appears when job 12_1 starts" in done.stderr
     beat(tmp_path / "r", job=None)
-    assert command("rlavr_hpc.commands.logs", str(tmp_path / "r")).returncode == 2
-    done = command("rlavr_hpc.commands.logs", str(sweep))
+    assert rlavr("logs", str(tmp_path / "r")).returncode == 2
+    done = rlavr("logs", str(sweep))
     assert "holds 4 runs; name one" in done.stderr
 
 
@@ -315,7 +311,7 @@ def test_following_goes_on_over_a_requeue_and_a_new_submission_until_the_run_is_
     old = sweep / "slurm/1/log/12_2_0_log.out"
     old.write_text("start\n")
     with subprocess.Popen(
-        [sys.executable, "-m", "rlavr_hpc.commands.logs", "-f", str(sweep / "a2")],
+        [sys.executable, "-m", "rlavr_hpc", "logs", "-f", str(sweep / "a2")],
         stdout=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,

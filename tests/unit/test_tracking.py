@@ -334,7 +334,7 @@ def test_attempts_are_taken_in_order_of_their_start(tmp_path: Path) -> None:
 def sync(fakes: Path, *arguments: str) -> tuple[int, str, str]:
     """Run the command; what is typed at it must not reach wandb."""
     done = subprocess.run(
-        [sys.executable, "-m", "rlavr_hpc.commands.track", "sync", *arguments],
+        [sys.executable, "-m", "rlavr_hpc", "track", "sync", *arguments],
         input="typed",
         text=True,
         capture_output=True,

@@ -18,7 +18,7 @@ from rlavr_hpc.overview.error_signatures import (
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.runs.states import states
 from rlavr_hpc.runs.stops import MARK, Cause
-from tests.support.commands import command
+from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm
 from tests.support.run_folders import NOW, beat, fail, make_plan, queued, stop, submit
 
@@ -163,7 +163,7 @@ def test_a_mistake_is_told_in_its_own_words_without_guesses(run: Path) -> None:
     assert names(found) == []
     text = "\n".join(in_words(found, "s/a1"))
     assert "data.path=x" in text
-    assert "after the mistake is mended" in text
+    assert "after you have fixed the mistake" in text
 
 
 def test_crashes_in_a_row_are_counted(run: Path) -> None:
@@ -194,7 +194,7 @@ def test_the_command_says_that_a_healthy_run_is_well(run: Path, tmp_path: Path) 
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.has(queued("12_0", "RUNNING"))
     beat(run, time=time.time())
-    done = command("rlavr_hpc.commands.why", str(run), environment=slurm.environment)
+    done = rlavr("why", str(run), environment=slurm.environment)
     assert done.returncode == 0
     assert "it is well, at step 30 of 150" in done.stdout
 
@@ -203,7 +203,7 @@ def test_the_command_says_why_a_job_waits_and_gives_json(run: Path, tmp_path: Pa
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.has(queued("12_0", reason="BeginTime"))
     stop(run, Cause.preempted, again=True, message="preempted at step 30")
-    done = command("rlavr_hpc.commands.why", str(run), "--json", environment=slurm.environment)
+    done = rlavr("why", str(run), "--json", environment=slurm.environment)
     told = json.loads(done.stdout)
     assert (told["run"]["state"], told["cause"]) == ("preempted", "preempted")
     assert told["next"] == [f"rlavr start-now {run}"]
@@ -211,9 +211,7 @@ def test_the_command_says_why_a_job_waits_and_gives_json(run: Path, tmp_path: Pa
 
 def test_one_run_must_be_named(tmp_path: Path) -> None:
     make_plan(tmp_path / "s", "a1", "a2")
-    done = command(
-        "rlavr_hpc.commands.why", str(tmp_path), environment=FakeSlurm(tmp_path / "b").environment
-    )
+    done = rlavr("why", str(tmp_path), environment=FakeSlurm(tmp_path / "b").environment)
     assert done.returncode == 2
     assert "holds 2 runs; name one: s/a1, s/a2" in done.stderr
 
@@ -222,6 +220,6 @@ def test_what_slurm_remembers_of_the_job_is_asked(run: Path, tmp_path: Path) -> 
     slurm = FakeSlurm(tmp_path / "bin")
     slurm.says("scontrol", "JobId=13 ArrayJobId=12 JobState=OUT_OF_MEMORY Reason=OutOfMemory\n")
     stop(run, Cause.crashed, exit_code=137)
-    done = command("rlavr_hpc.commands.why", str(run), environment=slurm.environment)
+    done = rlavr("why", str(run), environment=slurm.environment)
     assert "looks like: the memory that the job asked for was used up" in done.stdout
     assert "scontrol show job -o 12_0" in slurm.asked

@@ -171,7 +171,7 @@ def _whole(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
         try:
             found.append(read(path))
         except RlavrError as error:
-            print(f"rlavr_hpc: {error}", file=sys.stderr)
+            print(f"rlavr: {error}", file=sys.stderr)
     return found
 
 
@@ -182,7 +182,7 @@ def asked(name: str) -> dict[str, str]:
             if job := show_job(name):
                 return job
         except SlurmError as error:
-            print(f"rlavr_hpc: {error}", file=sys.stderr)
+            print(f"rlavr: {error}", file=sys.stderr)
         time.sleep(pause)
     return {}
 
@@ -211,13 +211,13 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     )
     stop = decide(run_dir, ended, failure, max_failures=max_failures)
     write_stop(run_dir, stop)
-    print(f"rlavr_hpc: {stop.cause}{f': {stop.message}' if stop.message else ''}", flush=True)
+    print(f"rlavr: {stop.cause}{f': {stop.message}' if stop.message else ''}", flush=True)
     if not stop.again:
         return WAIT_TO_BE_KILLED if stop.cause is Cause.requeued else 0
     try:
         requeue(start.job)
     except SlurmError as error:
-        print(f"rlavr_hpc: {start.job} is not requeued: {error}", file=sys.stderr)
+        print(f"rlavr: {start.job} is not requeued: {error}", file=sys.stderr)
         return 0
     return WAIT_TO_BE_KILLED
 
@@ -238,7 +238,7 @@ def main() -> int:
             signal_seconds=given.signal_seconds,
         )
     except (RlavrError, OSError) as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        print(f"rlavr: {error}", file=sys.stderr)
         return ExitCode.FAILED
 
 

@@ -115,7 +115,7 @@ def _python(settings: SlurmSettings) -> str:
 
 def _command(settings: SlurmSettings, *, evaluating: bool) -> str:
     if evaluating:
-        return f'{_python(settings)} -u -m rlavr_hpc.commands.evaluate "$RUN" {settings.evaluate}'
+        return f'{_python(settings)} -u -m rlavr_hpc evaluate "$RUN" {settings.evaluate}'
     return f'{_python(settings)} -u -m rlavr_hpc.trainer "$RUN"'
 
 

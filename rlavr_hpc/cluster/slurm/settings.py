@@ -27,50 +27,62 @@ class SlurmSettings:
     """How a run's jobs are asked for; null leaves a choice to the site."""
 
     partition: str | None = None
+    """Partition of the jobs."""
     account: str | None = None
+    """Account that is charged."""
     qos: str | None = None
+    """Quality of service."""
     constraint: str | None = None
+    """Features that nodes must have, as sbatch takes them."""
     gres: str | None = None
+    """Generic resources per node, as sbatch takes them."""
     exclude: str | None = None
+    """Nodes not to use."""
     nodelist: str | None = None
+    """Nodes to use."""
     nodes: int = 1
+    """Nodes per run."""
     tasks_per_node: int = 1
-    """Ranks on a node: one per GPU."""
+    """Ranks per node: one per GPU."""
     gpus_per_node: int | None = None
-    """null = `tasks_per_node` where the partition has GPUs."""
+    """GPUs per node; null = `tasks_per_node` if the partition has GPUs."""
     cpus_per_task: int | None = None
+    """Cores per rank."""
     mem_gb: float | None = None
-    """Per node."""
+    """Memory per node, in GB."""
     time: str = "1:00:00"
-    """Limit per start, as sbatch takes it: minutes, H:MM:SS or D-HH:MM:SS. A run that needs longer
-    is continued."""
+    """Time limit of one job, as sbatch takes it: minutes, H:MM:SS or D-HH:MM:SS. A run that needs
+    longer is continued by the next job."""
     signal_seconds: int = 120
-    """So long before the limit a run is told to write its checkpoint."""
+    """Seconds before the time limit at which a run is told to write its checkpoint."""
     throttle: int | None = None
-    """Most runs of a sweep at a time."""
+    """Most runs of a sweep at the same time; null = no limit."""
     max_failures: int = 3
-    """Crashes, or time limits, in a row without a newer checkpoint after which a run is given
-    up."""
+    """Crashes, or time limits, in a row without a newer checkpoint after which a run has failed."""
     setup: list[str] = field(default_factory=list)
     """Shell lines before the run: modules, environments."""
     teardown: list[str] = field(default_factory=list)
+    """Shell lines after the run."""
     env: dict[str, str] = field(default_factory=dict)
-    """Variables of the job; what is secret belongs into the environment of the submission."""
+    """Environment variables of the job; secrets belong in the environment of the submission."""
     srun_args: list[str] = field(default_factory=list)
+    """More arguments of srun."""
     sbatch: dict[str, Any] = field(default_factory=dict)
-    """Any other option of sbatch: {reservation: tuesday}."""
+    """Any other option of sbatch, e.g. {reservation: tuesday}."""
     container: str | None = None
-    """Put before Python on the node: `apptainer exec --nv image.sif`."""
+    """Command before Python on the node, e.g. `apptainer exec --nv image.sif`."""
     python: str | None = None
-    """On the node; null = the one that submits."""
+    """Python on the node; null = the one that submits."""
     snapshot: bool = True
-    """Run a copy of the program as it is now."""
+    """Whether jobs run a copy of the code as it is now."""
     offline: bool = True
-    """Compute nodes have no network: models and data must be there at submission."""
+    """Whether compute nodes have no network: then models and data must be there at submission."""
     evaluate: str | None = None
-    """Arguments of rlavr_hpc.commands.evaluate for a job after each run: `--on held_out`."""
+    """Arguments of `rlavr evaluate` for a job after each run, e.g. `--on held_out`."""
     wait: bool = False
+    """Whether the command shows the runs until the last one has ended."""
     dry_run: bool = False
+    """Whether to print the plan and the batch script, and submit nothing."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -69,7 +69,7 @@ def watch(run_dir: Path, *, max_failures: int) -> None:
     )
     stop = decide(run_dir, ended, None, max_failures=max_failures)
     write_stop(run_dir, stop)
-    print("rlavr_hpc: the time limit comes and the run still goes on", flush=True)
+    print("rlavr: the time limit comes and the run still goes on", flush=True)
     if stop.again:
         requeue(start.job)
 
@@ -83,7 +83,7 @@ def main() -> int:
     try:
         watch(given.run_dir, max_failures=given.max_failures)
     except (RlavrError, OSError) as error:
-        print(f"rlavr_hpc: {error}", file=sys.stderr)
+        print(f"rlavr: {error}", file=sys.stderr)
         return ExitCode.FAILED
     return ExitCode.DONE
 
