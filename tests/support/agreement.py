@@ -62,7 +62,9 @@ def main() -> None:
         config,
         inputs,
         build.load_models(config, inputs, topology),
-        records=Records(ledger=None, timed_out=TimedOutAnswers(Path(), 1, fence=None, answer_ids={})),
+        records=Records(
+            ledger=None, timed_out=TimedOutAnswers(Path(), 1, fence=None, answer_ids={})
+        ),
         deadline=Deadline(stop=StopFlag(), grace=0.0),
     )
     print(json.dumps([_one_step(parts, step, skip=arguments.skip_sync) for step in range(1, 5)]))

@@ -242,9 +242,7 @@ def test_an_option_is_described_as_it_is_typed() -> None:
 
 
 def test_every_key_has_a_sentence() -> None:
-    bad = [
-        key.key for group in config_groups() for key in group.keys if not key.sentence[-1:] == "."
-    ]
+    bad = [key.key for group in config_groups() for key in group.keys if key.sentence[-1:] != "."]
     assert bad == []
 
 
