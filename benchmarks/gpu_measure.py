@@ -42,7 +42,7 @@ def main() -> None:
 
     on_cpu = not torch.cuda.is_available()
     job.quiet_vendors(on_cpu=on_cpu)
-    from rlavr_hpc.trainer.build import device_name, pick_device  # noqa: PLC0415
+    from rlavr_hpc.trainer.build_engine import device_name, pick_device  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
 
@@ -85,7 +85,7 @@ class Measurement:
     def run(self, folder: Path, device: Any) -> None:  # noqa: ANN401  torch is not loaded here
         """Start the parts and measure them."""
         from benchmarks import gpu_parts as parts  # noqa: PLC0415
-        from rlavr_hpc.trainer.policy.weight_sync import away  # noqa: PLC0415
+        from rlavr_hpc.trainer.policy.weight_sync import states_offloaded  # noqa: PLC0415
 
         shape, watch = self._shape, parts.Stopwatch()
         if not self._may("starting", shape.start_seconds):
@@ -103,7 +103,7 @@ class Measurement:
             parts.write_model(shape, folder, device=device)
         with watch("start_policy"):
             policy = parts.start_policy(shape, folder, device=device, memory=memory)
-        with watch("start_engine"), away(policy):
+        with watch("start_engine"), states_offloaded(policy):
             engine = parts.start_engine(shape, folder)
         for name in ("write_model", "start_policy", "start_engine"):
             self._figures[f"{name}_seconds"] = watch.seconds[name]
@@ -196,7 +196,7 @@ class Measurement:
 
         self._steps += 1
         with self._watch("train"):
-            policy.update(parts.as_batch(samples), step=self._steps, old=None)
+            policy.update(parts.as_batch(samples), step=self._steps, old_logprobs=None)
         self._note_free()
 
     def _sample(self, policy: TimedPolicy, engine: TimedEngine, *, tokens: int) -> list[Sample]:

@@ -49,9 +49,9 @@ class TimedEngine(VllmEngine):
 
     watch = Stopwatch()
 
-    def _sleep(self) -> None:
+    def _free_memory(self) -> None:
         with self.watch("sleep"):
-            super()._sleep()
+            super()._free_memory()
 
     def _wake(self, tag: str) -> None:
         with self.watch(f"wake_{tag}"):
@@ -63,15 +63,15 @@ class TimedPolicy(DeepspeedPolicy):
 
     watch = Stopwatch()
 
-    def leave_device(self) -> None:
+    def offload_states(self) -> None:
         """See `DeepspeedPolicy`."""
         with self.watch("states_off"):
-            super().leave_device()
+            super().offload_states()
 
-    def return_to_device(self) -> None:
+    def reload_states(self) -> None:
         """See `DeepspeedPolicy`."""
         with self.watch("states_back"):
-            super().return_to_device()
+            super().reload_states()
 
 
 def synchronize() -> None:

@@ -95,7 +95,7 @@ PHASES: Mapping[str, Phase] = {
     "compile": Phase(weight=5, delay=(1.0, 25.0)),
     "sync": Phase(weight=3, per_step=1, every_rank=True),
     "generate": Phase(weight=7, delay=(0.0, 0.015), per_step=1, every_rank=True),
-    "grade": Phase(weight=4, delay=(0.0, 0.004), per_step=2, every_rank=True),
+    "grade": Phase(weight=4, delay=(0.0, 0.004), per_step=3, every_rank=True),
     "score": Phase(weight=4, delay=(0.0, 0.03), per_step=2, every_rank=True),
     "buy": Phase(weight=3, per_step=2),
     "select": Phase(weight=3, delay=(0.0, 0.003), per_step=1),

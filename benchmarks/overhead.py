@@ -155,7 +155,7 @@ def _started(config: RunConfig, run_dir: Path) -> TrainingRun:
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
     run = join(config, run_dir, topology, StopFlag()).start()
-    run._catch_up()
+    run.catch_up()
     return run
 
 
@@ -176,11 +176,11 @@ def _round(run: TrainingRun, index: int) -> dict[str, float]:
     seen, components = Seen(), run.components
     begin = time.perf_counter()
     release = _watch(components, seen)
-    run._one_step(run.state.step + 1, tqdm(disable=True))
+    run.take_step(run.state.step + 1, tqdm(disable=True))
     whole = time.perf_counter() - begin
     release()
     generation, tokens = _generation(components, seen)
-    assert run.recorder is not None
+    assert run.record.recorder is not None
     lines = run.run_dir.joinpath("metrics/1.jsonl").read_text().splitlines()
     row = json.loads(lines[-1])
     return {

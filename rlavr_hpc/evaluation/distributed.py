@@ -22,7 +22,7 @@ from rlavr_hpc.evaluation.report import summarize, write_summary
 from rlavr_hpc.evaluation.weights import WORK, in_model_format, read_weights
 from rlavr_hpc.io import make_folder
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.trainer import build, distributed
+from rlavr_hpc.trainer import build, build_engine, distributed
 from rlavr_hpc.trainer.policy import build_ops
 from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks
 
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 def join(topology: Topology) -> torch.device:
     """Become a rank among ranks; returns this rank's device."""
     transformers_logging.disable_progress_bar()
-    device = build.pick_device(topology)
+    device = build_engine.pick_device(topology)
     if device.type == "cpu":
         build_ops.build_ops()
     init_ranks(device=device, rank=topology.rank, world_size=topology.world_size)
@@ -104,7 +104,7 @@ def _engine(plan: Plan, topology: Topology, device: torch.device) -> RolloutEngi
     model = plan.settings.model
     with in_model_format(plan.found, plan.out, model=model, bundle=plan.bundle) as path:
         bundle = replace(plan.bundle, path=path)
-        engine = build.build_engine(plan.settings, bundle, topology, device)
+        engine = build_engine.build_engine(plan.settings, bundle, topology, device)
         engine.sync(read_weights(path, model=model), version=VERSION)
     return engine
 

@@ -1,6 +1,6 @@
-"""Group-relative advantages: what a response earns against the others of its prompt.
+"""Group-relative advantages: a response's reward compared with the others of its prompt.
 
-Shapes: G responses of a prompt.
+Shapes: B groups of a step, G responses of a prompt.
 """
 
 from __future__ import annotations
@@ -10,8 +10,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from rlavr_hpc.config.algorithm import Advantage
+from rlavr_hpc.learning.reward_shaping import Shaping
+from rlavr_hpc.types import TrainingGroup
 
 NO_SPREAD = 1e-8
+
+
+def compute_advantages(
+    training_groups: Sequence[TrainingGroup], shaping: Shaping
+) -> list[tuple[float, ...]]:
+    """(B, G) advantages: of the shaped rewards within each group, times the group's weight."""
+    return [
+        tuple(
+            group.weight * advantage
+            for advantage in group_advantages(shaping.shaped_rewards(group), shaping.advantage)
+        )
+        for group in training_groups
+    ]
 
 
 def group_advantages(
@@ -20,11 +35,11 @@ def group_advantages(
     """(G,) advantages; all zero where the rewards' population std is below 1e-8.
 
     normalized: (r - mean) / std, population std. centred: r - mean. leave_one_out: r - mean of the
-    others = G / (G - 1) (r - mean). Sources stand with `Advantage`.
+    others = G / (G - 1) (r - mean). `Advantage` names their sources.
 
     Args:
         rewards: (G,), two or more.
-        kind: which of them.
+        kind: one of the three.
     """
     rewards_G = np.asarray(rewards, dtype=np.float64)
     spread = rewards_G.std()

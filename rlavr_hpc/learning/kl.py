@@ -1,6 +1,6 @@
 """Estimators of KL(policy || reference) per token, to be minimized (Schulman 2020: k1, k2, k3).
 
-With d = log ref - log pi of a token that the policy drew:
+With d = log ref - log pi of a token that the policy sampled:
 
 | name | value | gradient, as minimized here |
 |---|---|---|
@@ -8,11 +8,11 @@ With d = log ref - log pi of a token that the policy drew:
 | k2 | d^2 / 2, biased, low variance | -d grad log pi |
 | k3 | exp(d) - d - 1, unbiased, never negative | (1 - exp(d)) grad log pi |
 
-The gradient of KL(policy || reference) is the mean of -d grad log pi. k2 has it; k3 has that of
-KL(reference || policy); that of k1 itself would be grad log pi, whose mean is zero: it would pull
-nowhere. So k1 comes with the right gradient, which is k2's. All this holds for tokens that the
-policy drew: exactly in a step's first update, nearly in later ones. A gradient through the
-following tokens is left out, as everybody does who puts the term into the loss.
+The gradient of KL(policy || reference) is the mean of -d grad log pi. k2 has this gradient; k3 has
+that of KL(reference || policy). The gradient of k1 itself is grad log pi, whose mean is zero, so it
+would have no effect; therefore k1 is given the gradient of k2. This holds for tokens that the
+policy sampled: exactly in a step's first update, approximately in later ones. As usual where the
+term is part of the loss, its gradient through the following tokens is left out.
 
 Shapes: R response tokens.
 """
@@ -27,8 +27,8 @@ import torch
 
 def k1(logp_R: torch.Tensor, reference_R: torch.Tensor) -> torch.Tensor:
     """(R,) log pi - log ref, with the gradient of `k2`."""
-    ahead_R = (logp_R - reference_R).detach()
-    return ahead_R + ahead_R * (logp_R - logp_R.detach())
+    log_ratio_R = (logp_R - reference_R).detach()
+    return log_ratio_R + log_ratio_R * (logp_R - logp_R.detach())
 
 
 def k2(logp_R: torch.Tensor, reference_R: torch.Tensor) -> torch.Tensor:
@@ -38,8 +38,8 @@ def k2(logp_R: torch.Tensor, reference_R: torch.Tensor) -> torch.Tensor:
 
 def k3(logp_R: torch.Tensor, reference_R: torch.Tensor) -> torch.Tensor:
     """(R,) exp(d) - d - 1, d = log ref - log pi."""
-    gap_R = reference_R - logp_R
-    return gap_R.exp() - gap_R - 1
+    d_R = reference_R - logp_R
+    return d_R.exp() - d_R - 1
 
 
 Estimator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -1,7 +1,7 @@
-"""Label-free rewards: the more certain the policy is of a response, the more it earns.
+"""Label-free rewards: the more certain the policy is of a response, the higher its reward.
 
-They stand in for the vote where no label was bought (method, section 5); a bought prompt gets its
-true reward whatever the pseudo-reward is.
+They replace the vote where no label was bought (method, section 5). A prompt with a bought label
+always gets its true reward.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from rlavr_hpc.types import Group, SelfRewardInputs
 
 @dataclass(frozen=True, slots=True)
 class SelfCertaintyReward:
-    """Mean KL(uniform || next-token distribution): 0 for a policy that knows nothing."""
+    """Mean KL(uniform || next-token distribution): 0 for a uniform policy."""
 
     needs_scores: ClassVar[bool] = True
 
     def of(
         self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
     ) -> tuple[float, ...]:
-        """(G,) of them."""
+        """(G,) rewards."""
         return tuple(response.certainty_mean for response in own.scores)
 
 
@@ -36,7 +36,7 @@ class TokenEntropyReward:
     def of(
         self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
     ) -> tuple[float, ...]:
-        """(G,) of them."""
+        """(G,) rewards."""
         return tuple(-response.entropy_mean for response in own.scores)
 
 
@@ -49,7 +49,7 @@ class TrajectoryEntropyReward:
     def of(
         self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
     ) -> tuple[float, ...]:
-        """(G,) of them."""
+        """(G,) rewards."""
         return tuple(response.logp_mean for response in own.scores)
 
 
@@ -62,5 +62,5 @@ class ProbabilityReward:
     def of(
         self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
     ) -> tuple[float, ...]:
-        """(G,) of them."""
+        """(G,) rewards."""
         return tuple(exp(response.logp_sum) for response in own.scores)

@@ -44,7 +44,7 @@ class ChunkedLogProbs(torch.autograd.Function):
         grad_logp_R: torch.Tensor,
         _grad_entropy: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor | None, None, None, None]:
-        """Gradients of `hidden_RD`, and of `weight_VD` if it is trained."""
+        """Gradients of `hidden_RD`, and of `weight_VD` where it is trained."""
         hidden_RD, weight_VD, target_R = ctx.saved_tensors
         grad_hidden_RD = torch.empty_like(hidden_RD)
         trained = ctx.needs_input_grad[1]  # not where adapters are trained beside it
@@ -72,11 +72,11 @@ def _logits(hidden_CD: torch.Tensor, weight_VD: torch.Tensor, temperature: float
 def _score(
     hidden_CD: torch.Tensor, weight_VD: torch.Tensor, target_C: torch.Tensor, temperature: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    logp_C, entropy_C, _ = _told(_logits(hidden_CD, weight_VD, temperature), target_C)
+    logp_C, entropy_C, _ = _logp_entropy_norm(_logits(hidden_CD, weight_VD, temperature), target_C)
     return logp_C, entropy_C
 
 
-def _told(
+def _logp_entropy_norm(
     logits_CV: torch.Tensor, target_C: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Log-probability of the target, entropy, and the logarithm of the sum of exponentials."""
@@ -96,7 +96,7 @@ def token_scores(
     temperature: float,
     chunk: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What `token_logprobs` gives, and the self-certainty KL(uniform || p), of the same logits.
+    """The outputs of `token_logprobs`, and the self-certainty KL(uniform || p), of the same logits.
 
     KL(U||p) = -log V - mean(log p) = logsumexp(z) - mean(z) - log V for logits z.
 
@@ -113,10 +113,10 @@ def token_scores(
     parts = []
     for hidden_CD, target_C in zip(hidden_RD.split(chunk), target_R.split(chunk), strict=True):
         logits_CV = _logits(hidden_CD, weight_VD, temperature)
-        logp_C, entropy_C, norm_C = _told(logits_CV, target_C)
+        logp_C, entropy_C, norm_C = _logp_entropy_norm(logits_CV, target_C)
         parts.append((logp_C, entropy_C, norm_C - logits_CV.mean(-1)))
-    logp_R, entropy_R, gap_R = (torch.cat(column) for column in zip(*parts, strict=True))
-    return logp_R, entropy_R, gap_R - math.log(weight_VD.shape[0])
+    logp_R, entropy_R, offset_R = (torch.cat(column) for column in zip(*parts, strict=True))
+    return logp_R, entropy_R, offset_R - math.log(weight_VD.shape[0])
 
 
 def token_logprobs(

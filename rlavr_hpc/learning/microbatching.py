@@ -1,7 +1,7 @@
-"""Deals an optimizer's batch evenly to ranks and micro-batches.
+"""Micro-batch packing: an optimizer's batch, spread evenly over ranks and forward passes.
 
-Under ZeRO-3 every rank must run the same number of forward passes, or the gathers of parameters
-deadlock; so shares are cut finer, or padded with samples that neither move the weights nor count.
+Under ZeRO-3 every rank must run the same number of forward passes, or the gathering of parameters
+deadlocks. So shares are split further, or padded with samples that have no weight in the loss.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ MicroBatch = list[tuple[Sample, bool]]
 def split_micro_batches(
     samples: Sequence[Sample], *, ranks: int, micro_batch: int
 ) -> list[list[MicroBatch]]:
-    """Deal samples to ranks and micro-batches of that many samples: `[rank][micro-batch]`.
+    """Micro-batches of `micro_batch` samples: `[rank][micro-batch]`.
 
-    The same samples are always dealt the same way, so what one rank has learnt of a sample it finds
-    again by the sample's key. Samples of like length meet in a micro-batch, so that little is
-    padded; lengths are spread evenly over the ranks; every rank gets the same number of
+    The same samples are always distributed in the same way, so a rank finds what it computed for a
+    sample again by the sample's key. Samples of similar length share a micro-batch, which keeps
+    padding small; lengths are spread evenly over the ranks; every rank gets the same number of
     micro-batches.
     """
     order = _longest_first(samples)
@@ -36,22 +36,22 @@ def split_micro_batches(
 def pack_micro_batches(
     samples: Sequence[Sample], *, ranks: int, micro_tokens: int, packed: bool
 ) -> list[list[MicroBatch]]:
-    """Deal samples to ranks and micro-batches of at most that many tokens each.
+    """Micro-batches of at most `micro_tokens` tokens each: `[rank][micro-batch]`.
 
-    Ranks get about as many tokens each (longest processing time first, Graham 1969: within a third
-    of the best). Then each share is cut: packed ones first fit decreasing, padded ones in order of
-    length, where every sample takes the room of the longest.
+    Ranks get about the same number of tokens (longest processing time first, Graham 1969: within a
+    third of the optimum). Then each rank's share is split: by first fit decreasing where samples
+    are packed; in order of length where they are padded, each to the longest.
 
     Args:
         samples: of all ranks.
-        ranks: how many.
+        ranks: number of ranks.
         micro_tokens: prompt and response tokens of a micro-batch, padding included; a sample with
             more is a micro-batch of its own.
         packed: the micro-batches have no padding.
     """
     order = _longest_first(samples)
-    cut = _first_fit if packed else _in_order
-    shares = [cut(share, micro_tokens) for share in _balanced(order, ranks)]
+    split = _first_fit if packed else _in_order
+    shares = [split(share, micro_tokens) for share in _balanced(order, ranks)]
     passes = max(map(len, shares))
     return [_as_many(share, passes, order[-1]) for share in shares]
 
@@ -66,7 +66,7 @@ def _longest_first(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _balanced(order: Sequence[Sample], ranks: int) -> list[list[Sample]]:
-    """Each sample to the rank that has the fewest tokens so far."""
+    """Each sample goes to the rank with the fewest tokens so far."""
     shares: list[list[Sample]] = [[] for _ in range(ranks)]
     tokens = [0] * ranks
     for sample in order:
@@ -77,33 +77,33 @@ def _balanced(order: Sequence[Sample], ranks: int) -> list[list[Sample]]:
 
 
 def _first_fit(share: Sequence[Sample], micro_tokens: int) -> list[list[Sample]]:
-    cut: list[list[Sample]] = []
+    micros: list[list[Sample]] = []
     room: list[int] = []
     for sample in share:
         size = length(sample)
-        index = next((i for i, left in enumerate(room) if left >= size), len(cut))
-        if index == len(cut):
-            cut.append([])
+        index = next((i for i, left in enumerate(room) if left >= size), len(micros))
+        if index == len(micros):
+            micros.append([])
             room.append(micro_tokens)
-        cut[index].append(sample)
+        micros[index].append(sample)
         room[index] -= size
-    return cut
+    return micros
 
 
 def _in_order(share: Sequence[Sample], micro_tokens: int) -> list[list[Sample]]:
-    cut: list[list[Sample]] = []
+    micros: list[list[Sample]] = []
     for sample in share:
-        if not cut or (len(cut[-1]) + 1) * length(cut[-1][0]) > micro_tokens:
-            cut.append([])
-        cut[-1].append(sample)
-    return cut
+        if not micros or (len(micros[-1]) + 1) * length(micros[-1][0]) > micro_tokens:
+            micros.append([])
+        micros[-1].append(sample)
+    return micros
 
 
 def _as_many(share: list[list[Sample]], passes: int, filler: Sample) -> list[MicroBatch]:
-    """Halve the fullest micro-batches until there are enough; what cannot be halved is filled."""
+    """Halve the fullest micro-batches until there are `passes`; then add padding micro-batches."""
     while len(share) < passes and any(len(micro) > 1 for micro in share):
         fullest = max(range(len(share)), key=lambda i: len(share[i]))
         half = (len(share[fullest]) + 1) // 2
         share[fullest : fullest + 1] = [share[fullest][:half], share[fullest][half:]]
-    dealt = [[(sample, False) for sample in micro] for micro in share]
-    return dealt + [[(filler, True)] for _ in range(passes - len(dealt))]
+    micros = [[(sample, False) for sample in micro] for micro in share]
+    return micros + [[(filler, True)] for _ in range(passes - len(micros))]

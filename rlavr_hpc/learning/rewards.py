@@ -1,4 +1,4 @@
-"""What each group is trained on: true rewards where a label was bought, else pseudo-rewards."""
+"""Rewards of each group: true rewards where a label was bought, else pseudo-rewards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from rlavr_hpc.types import Group, Selection, SelfRewardInputs, TrainingGroup
 
 DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
-"""What a prompt nobody bought is trained on (method, section 4)."""
+"""How a prompt without a label is trained on (method, section 4)."""
 
 
 class PseudoReward(Protocol):
@@ -23,14 +23,14 @@ class PseudoReward(Protocol):
 
         Args:
             group: with its vote.
-            by_vote: what the task pays for agreeing with the majority.
+            by_vote: (G,) the task's rewards for agreeing with the majority.
             own: the policy's own view of the responses: scores for rewards with `needs_scores`.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class VoteReward:
-    """Agreement with the majority vote; nothing for anyone when there is no vote."""
+    """Agreement with the majority vote; 0 for all responses when there is no vote."""
 
     def of(
         self, group: Group, by_vote: Sequence[float], own: SelfRewardInputs
@@ -48,14 +48,14 @@ def assign_rewards(
     own: Mapping[str, SelfRewardInputs],
     trust: Mapping[str, float],
 ) -> list[TrainingGroup]:
-    """One training signal per group, in order.
+    """The groups with their rewards and weights, in order.
 
     Args:
         groups: the step's groups.
         by_label: prompt id -> (G,) rewards by the bought label; these train with weight 1.
         by_vote: prompt id -> (G,) rewards by the majority vote, or by the acquisition policy's own
             pseudo-label.
-        pseudo: turns the latter into the pseudo-reward.
+        pseudo: makes the pseudo-reward from `by_vote`.
         own: prompt id -> the policy's own view of the responses.
         trust: prompt id -> weight of its pseudo-reward in [0, 1].
     """
@@ -77,17 +77,16 @@ def assign_rewards(
 def pseudo_label_weights(
     prompts: Sequence[str], *, unlabelled: str, selection: Selection, soft_adv: float
 ) -> dict[str, float]:
-    """Weight of each prompt's vote, should nobody buy its label.
+    """Weight in training of each prompt's pseudo-reward, used where no label is bought.
 
     Args:
         prompts: ids of the step's prompts.
-        unlabelled: DROP gives 0 and PSEUDO 1. TRUSTED gives prompts that the policy trusts
-            clip(soft_adv * score, 0, 1), the others 0. SOFT gives
-            exp(-soft_adv * score / mean score): the more a label would be worth, the less the vote
-            is.
-        selection: the policy's; for SOFT, a prompt without a score counts as average; for TRUSTED,
-            one
-            without a score has weight 1.
+        unlabelled: DROP gives 0 and PSEUDO 1. TRUSTED gives clip(soft_adv * score, 0, 1) to prompts
+            that the acquisition policy trusts, and 0 to the others. SOFT gives
+            exp(-soft_adv * score / mean score): the higher the value of a label, the lower the
+            weight of the vote.
+        selection: the acquisition policy's. A prompt without a score counts as average under SOFT,
+            and has weight 1 under TRUSTED.
         soft_adv: see above.
     """
     scores = selection.scores

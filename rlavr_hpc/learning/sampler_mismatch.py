@@ -1,4 +1,6 @@
-"""How far trainer and sampler are apart, token by token; figures for the record alone.
+"""Sampler mismatch: how far the trainer's and the sampler's probabilities differ, per token.
+
+These are metrics; no loss uses them.
 
 Shapes: R response tokens.
 """
@@ -9,29 +11,33 @@ import torch
 
 
 def mismatch_metrics(
-    old_R: torch.Tensor, sampler_R: torch.Tensor, *, trust_R: torch.Tensor, cut_R: torch.Tensor
+    old_R: torch.Tensor,
+    sampler_R: torch.Tensor,
+    *,
+    importance_R: torch.Tensor,
+    truncated_R: torch.Tensor,
 ) -> dict[str, torch.Tensor]:
-    """Name -> (R,), to be summed over counted tokens.
+    """Name -> (R,), to be summed over the tokens that count.
 
     Args:
-        old_R: the trainer's log-probabilities of the policy that generated.
-        sampler_R: the engine's.
-        trust_R: the importance weight that the loss used.
-        cut_R: where that weight was cut.
+        old_R: log-probabilities by the trainer, of the policy that generated.
+        sampler_R: log-probabilities by the engine.
+        importance_R: the importance weights that the loss used.
+        truncated_R: where a weight was truncated.
     """
-    gap_R = old_R - sampler_R
+    log_ratio_R = old_R - sampler_R
     return {
-        "sampler_gap": gap_R.abs(),
-        "sampler_kl": gap_R.exp() - 1 - gap_R,
-        "sampler_ratio": trust_R,
-        "sampler_ratio_squared": trust_R.square(),
-        "sampler_truncated": cut_R,
+        "sampler_gap": log_ratio_R.abs(),
+        "sampler_kl": log_ratio_R.exp() - 1 - log_ratio_R,
+        "sampler_ratio": importance_R,
+        "sampler_ratio_squared": importance_R.square(),
+        "sampler_truncated": truncated_R,
         **_probabilities(old_R, sampler_R),
     }
 
 
 def _probabilities(old_R: torch.Tensor, sampler_R: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What Pearson's correlation of the two is made of; float64, because it subtracts squares."""
+    """Terms of Pearson's correlation of the two; float64, because it subtracts squares."""
     trainer_R, sampler_R = old_R.double().exp(), sampler_R.double().exp()
     return {
         "trainer_prob": trainer_R,

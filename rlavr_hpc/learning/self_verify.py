@@ -21,16 +21,16 @@ Proposed solution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfVerifyReward:
-    """1 for a response that the policy, asked about it, calls correct; else 0 (method, section 5).
+    """1 for a response that the policy itself judges correct, else 0 (method, section 5).
 
-    Every response is asked about before labels are bought, while the engine holds the policy.
+    The policy judges every response before labels are bought, while the engine holds its weights.
     """
 
     temperature: float = 0.5
     max_tokens: int = 4096
-    """Of the judgement; fewer where the model holds no more."""
+    """Of the judgement; fewer where the model's context is too short."""
     instruction: str = INSTRUCTION
-    """With `{problem}` and `{solution}`; other braces doubled."""
+    """Contains `{problem}` and `{solution}`; other braces are doubled."""
 
     def __post_init__(self) -> None:
         """Check ranges and the instruction."""
@@ -41,10 +41,10 @@ class SelfVerifyReward:
         except (KeyError, IndexError, ValueError) as error:
             raise ValueError(f"instruction cannot be filled in: {error!r}") from error
         if not ("<P>" in written and "<S>" in written):
-            raise ValueError("instruction must hold {problem} and {solution}")
+            raise ValueError("instruction must contain {problem} and {solution}")
 
     def about(self, *, problem: str, solution: str) -> str:
-        """What the policy is asked about a response."""
+        """The question to the policy about a response."""
         return self.instruction.format(problem=problem, solution=solution)
 
     def of(

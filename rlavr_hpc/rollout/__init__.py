@@ -1,1 +1,1 @@
-"""Generation: a protocol, request seeds, and one file per engine."""
+"""Rollout engines: the protocol, request seeds, and one file per engine."""

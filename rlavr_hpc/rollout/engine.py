@@ -1,4 +1,4 @@
-"""What a rollout engine is, and the seed of every request."""
+"""The protocol of a rollout engine, and the seed of every request."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Sampling:
     samples: int
     """Per prompt."""
     temperature: float
-    """0 = always the likeliest token."""
+    """0 = greedy: always the most likely token."""
     max_tokens: int
     top_p: float = 1.0
     purpose: str = "train"
-    """Enters the seeds, so that evaluation draws other noise than training."""
+    """Part of every request's seed, so that evaluation and training draw different noise."""
 
 
 def never() -> bool:
-    """For work that nobody gives up."""
+    """For work that is never aborted."""
     return False
 
 
@@ -44,15 +44,18 @@ class RolloutEngine(Protocol):
     replicas: int
     is_leader: bool
     """True on the one rank of a replica whose results count."""
-    held: int | None
-    """Version of the weights it holds; None = of no value."""
+    weights_version: int | None
+    """Version of the policy whose weights it holds; None = it holds none."""
 
     def sync(
         self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
     ) -> None:
-        """Take over the policy's weights, version `version`. All ranks call this together.
+        """Load the policy's weights. All ranks call this together.
 
-        With `partial` those that are left out stay as they are in the version that it holds.
+        Args:
+            weights: by name.
+            version: of the policy.
+            partial: weights that are left out keep the value that the engine holds.
         """
 
     def sample(
@@ -67,31 +70,32 @@ class RolloutEngine(Protocol):
         """Responses per prompt, `sampling.samples` each; they depend on nothing sampled before.
 
         Args:
-            prompts: what to respond to.
-            sampling: how.
-            step_key: enters every request's seed.
-            version: of the weights that must be held.
-            should_abort: asked at every token; ranks of one replica give up together.
+            prompts: to respond to.
+            sampling: how to sample.
+            step_key: part of every request's seed.
+            version: of the weights that the engine must hold.
+            should_abort: asked at every token; the ranks of a replica abort together.
 
         Raises:
-            GivenUpError: `should_abort` said so.
+            OutOfTimeError: `should_abort` returned True.
             StaleWeightsError: the engine holds another version than `version`.
         """
 
-    def rest(self) -> None:
-        """Give the accelerator's memory to training; the weights may be gone after it."""
+    def sleep(self) -> None:
+        """Free the accelerator's memory for training; the weights may be gone afterwards."""
 
 
 def request_seed(step_key: StepKey, *, prompt_id: str, sample: int, purpose: str) -> int:
-    """The seed of one request: a hash, because neighbouring seeds would share noise."""
+    """The seed of one request: a hash, because neighbouring seeds may give similar noise."""
     key = f"{step_key.seed}/{step_key.branch}/{step_key.step}/{purpose}/{sample}/{prompt_id}"
     digest = hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) >> (64 - SEED_BITS)
 
 
-def refuse_stale(held: int | None, wanted: int) -> None:
-    """Raise unless the engine holds the weights that are asked for."""
-    if held != wanted:
+def refuse_stale(weights_version: int | None, wanted: int) -> None:
+    """Raise StaleWeightsError unless the engine holds the weights of version `wanted`."""
+    if weights_version != wanted:
         raise StaleWeightsError(
-            f"the engine holds weights of version {held}, the policy is at {wanted}: sync first"
+            f"the engine holds weights of version {weights_version}, the policy is at version "
+            f"{wanted}; sync the weights first"
         )

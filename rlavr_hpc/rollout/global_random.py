@@ -24,7 +24,7 @@ def get_states() -> dict[str, Any]:
 
 
 def seed_all(seed: int, *, rank: int) -> None:
-    """Begin all generators anew; ranks differ."""
+    """Seed all generators; each rank gets its own noise."""
     words = np.random.SeedSequence([seed, rank]).generate_state(2)
     random.seed(int(words[0]))
     np.random.seed(words)  # noqa: NPY002
@@ -32,7 +32,7 @@ def seed_all(seed: int, *, rank: int) -> None:
 
 
 def set_states(states: Mapping[str, Any]) -> None:
-    """Put states of `get_states` back."""
+    """Restore states of `get_states`."""
     version, words, gauss = states["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
     name, keys, *rest = states["numpy"]
@@ -44,7 +44,7 @@ def set_states(states: Mapping[str, Any]) -> None:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Give the states back that a block of foreign code may change."""
+    """Restore the states after a block of library code that may change them."""
     before = get_states()
     try:
         yield

@@ -1,6 +1,6 @@
-"""Generation by Transformers with a static batch: the fallback, and the fast path for tiny models.
+"""Generation by Transformers with a static batch: a fallback, and faster for tiny models.
 
-It keeps a whole copy of the model on every rank. Tokens are drawn by inverting the cumulative
+Every rank keeps a whole copy of the model. Tokens are drawn by inverting the cumulative
 distribution at one uniform number per position, which depends on the request's seed alone.
 
 Shapes: N sequences, T prompt tokens, V vocabulary.
@@ -23,7 +23,7 @@ from rlavr_hpc.types import Prompt, Rollout, StepKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HfEngineConfig:
-    """What the engine needs to know."""
+    """The engine's settings."""
 
     model_path: Path | str
     dtype: torch.dtype
@@ -51,11 +51,11 @@ class HfEngine:
         self.replica, self.replicas = rank, world_size
         self._config = config
         self._decode = decode
-        self.held: int | None = None
+        self.weights_version: int | None = None
         architecture = AutoConfig.from_pretrained(
             config.model_path, trust_remote_code=config.trust_remote_code
         )
-        state = torch.get_rng_state()  # the weights drawn here are never used
+        state = torch.get_rng_state()  # the weights initialised here are never used
         self._model = AutoModelForCausalLM.from_config(
             architecture, dtype=config.dtype, trust_remote_code=config.trust_remote_code
         )
@@ -67,12 +67,12 @@ class HfEngine:
         self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
     ) -> None:
         """Copy the policy's weights."""
-        missing = set() if partial and self.held is not None else set(self._targets)
-        self.held = None
+        missing = set() if partial and self.weights_version is not None else set(self._targets)
+        self.weights_version = None
         for name, tensor in weights:
             self._targets[name].data.copy_(tensor)
             missing.discard(name)
-        self.held = None if missing else version
+        self.weights_version = None if missing else version
 
     def sample(
         self,
@@ -84,7 +84,7 @@ class HfEngine:
         should_abort: Callable[[], bool] = never,
     ) -> list[list[Rollout]]:
         """Responses per prompt, in order."""
-        refuse_stale(self.held, version)
+        refuse_stale(self.weights_version, version)
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         done: list[Rollout] = []
         for start in range(0, len(requests), self._config.max_sequences):
@@ -92,8 +92,8 @@ class HfEngine:
             done += self._generate(part, sampling, step_key, should_abort)
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
-    def rest(self) -> None:
-        """Nothing to free: this engine is for models that fit twice."""
+    def sleep(self) -> None:
+        """Free nothing: this engine is for models that fit twice."""
 
     def _generate(
         self,
@@ -108,9 +108,9 @@ class HfEngine:
             for prompt, k in requests
         ]
         prompts = {prompt.id: prompt.token_ids for prompt, _ in requests}
-        places = {name: step_key for step_key, name in enumerate(prompts)}
+        rows = {prompt_id: row for row, prompt_id in enumerate(prompts)}
         ids_PT, mask_PT = self._left_padded(list(prompts.values()))
-        prompt_N = torch.tensor([places[prompt.id] for prompt, _ in requests])
+        prompt_N = torch.tensor([rows[prompt.id] for prompt, _ in requests])
         uniform_NL = _uniform(seeds, sampling.max_tokens)
         decoded = decoder.decode(
             ids_PT,
@@ -146,6 +146,6 @@ class HfEngine:
 
 
 def _uniform(seeds: Sequence[int], length: int) -> torch.Tensor:
-    """One number in [0, 1) per seed and position, which depends on these alone."""
+    """(requests, length) numbers in [0, 1), each a function of its seed and position alone."""
     rows = [np.random.Generator(np.random.Philox(key=seed)).random(length) for seed in seeds]
     return torch.from_numpy(np.stack(rows))

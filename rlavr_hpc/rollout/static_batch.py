@@ -24,14 +24,14 @@ from rlavr_hpc.errors import OutOfTimeError
 from rlavr_hpc.rollout.engine import Sampling
 
 ENDED_SHARE = 0.0625
-"""Of the rows: when so many have ended, the others go on without them. Leaving moves others."""
+"""Share of the rows that must have ended before they are removed; removing moves other rows."""
 FIRST_ROOM = 256
-"""Tokens that the cache has room for at first, should so many be asked for."""
+"""Tokens that the cache first has room for, unless fewer are requested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What was drawn; after a row's first stop token of no meaning."""
+    """The drawn tokens; those after a row's first stop token have no meaning."""
 
     token_NL: torch.Tensor
     logp_NL: torch.Tensor
@@ -67,7 +67,7 @@ class Decoder:
             should_abort: asked before every token.
 
         Raises:
-            GivenUpError: when it said so.
+            OutOfTimeError: it returned True.
         """
         device, (rows, longest) = ids_PT.device, uniform_NL.shape
         token_NL = torch.zeros(rows, longest, dtype=torch.long, device=device)
@@ -85,7 +85,7 @@ class Decoder:
         )
         for step in range(longest):
             if should_abort():
-                raise OutOfTimeError("generation was given up")
+                raise OutOfTimeError("generation was aborted: a stop signal leaves no time")
             token_N, logp_N = self._draw(logits_NV, uniform_NL[row_N, step])
             token_NL[row_N, step], logp_NL[row_N, step] = token_N, logp_N
             running_N &= ~torch.isin(token_N, stops)
@@ -93,7 +93,7 @@ class Decoder:
             if ended == len(row_N):
                 break
             if ended > ENDED_SHARE * len(row_N):
-                kept = _closed_up(running_N)
+                kept = _running_rows(running_N)
                 cache.batch_select_indices(kept)
                 columns = (row_N, token_N, mask_NT, position_N1, running_N)
                 row_N, token_N, mask_NT, position_N1, running_N = (c[kept] for c in columns)
@@ -114,7 +114,7 @@ class Decoder:
         position: torch.Tensor,
         cache: Any,  # noqa: ANN401
     ) -> torch.Tensor:
-        """(rows, V) after the last token of `ids`, which the cache holds from now on."""
+        """(rows, V) after the last token of `ids`, which are added to the cache."""
         logits: torch.Tensor = self._model(
             input_ids=ids,
             attention_mask=mask,
@@ -140,7 +140,7 @@ class Decoder:
 
 
 def _warpers(sampling: Sampling) -> list[Any]:
-    """What shapes the distribution before the draw; at temperature 0 one token is left."""
+    """Transformers' warpers of the distribution; at temperature 0 one token is left."""
     if sampling.temperature == 0:
         return [TopKLogitsWarper(1)]
     top_p = [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
@@ -148,10 +148,10 @@ def _warpers(sampling: Sampling) -> list[Any]:
     return [*warm, *top_p]
 
 
-def _closed_up(running_N: torch.Tensor) -> torch.Tensor:
-    """The running rows' indices, in an order that leaves most of them where they are.
+def _running_rows(running_N: torch.Tensor) -> torch.Tensor:
+    """Indices of the running rows, in an order that leaves most of them where they are.
 
-    Rows from the end fill the places of those that have ended, so that little has to be moved.
+    Rows from the end replace those that have ended, so that few rows move.
     """
     kept = int(running_N.sum())
     order = torch.arange(kept, device=running_N.device)
@@ -165,7 +165,7 @@ class _GrowingLayer(DynamicLayer):
     def __init__(self, room: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._room = room
-        """Tokens that will ever be held."""
+        """Tokens that it will ever hold."""
         self._buffers: list[torch.Tensor] = []
 
     def update(
@@ -186,10 +186,10 @@ class _GrowingLayer(DynamicLayer):
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Take these rows, in this order.
+        """Keep these rows, in this order.
 
-        More than there are, or as many, are copied; fewer must be as `_closed_up` chose them, and
-        then only those that change their place are.
+        As many rows as there are, or more, are copied. Fewer must be chosen by `_running_rows`;
+        then only those that change their position are copied.
         """
         end, kept = self.get_seq_length(), len(indices)
         rows, _, room, _ = self._buffers[0].shape
@@ -205,7 +205,7 @@ class _GrowingLayer(DynamicLayer):
 
 
 def _with_room(held: torch.Tensor, room: int) -> torch.Tensor:
-    """A copy with room for so many tokens."""
+    """A copy with room for `room` tokens."""
     rows, heads, tokens, width = held.shape
     buffer = held.new_empty(rows, heads, room, width)
     buffer[:, :, :tokens] = held

@@ -8,8 +8,7 @@ where the platform can, and seeds every request.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,11 @@ import torch.distributed as dist
 from rlavr_hpc.errors import OutOfTimeError, UserError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.rollout.engine import Sampling, never, refuse_stale, request_seed
+from rlavr_hpc.rollout.vllm_process import (
+    replica_group,
+    thread_setter_kept,
+    without_shared_memory_left,
+)
 from rlavr_hpc.types import Prompt, Rollout, StepKey
 
 if TYPE_CHECKING:
@@ -28,13 +32,12 @@ if TYPE_CHECKING:
 
 SLEEP_DISCARDS_WEIGHTS = 2
 STEPS_BETWEEN_POLLS = 16
-"""Engine steps after which ranks that share a model ask one another whether to give up."""
-SHARED_MEMORY = Path("/dev/shm")
+"""Engine steps after which ranks that share a model agree on whether to abort."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VllmEngineConfig:
-    """What the engine needs to know."""
+    """The engine's settings."""
 
     model_path: Path | str
     dtype: str
@@ -59,48 +62,48 @@ class VllmEngine:
         world_size: int,
         decode: Callable[[Sequence[int]], str],
     ) -> None:
-        """Start vLLM with weights of no value; `sync` brings the policy's.
+        """Start vLLM with dummy weights; `sync` loads the policy's.
 
         Raises:
             UserError: vLLM is not installed, or the ranks do not divide into replicas.
         """
         if world_size % config.tensor_parallel:
             raise UserError(
-                f"rollout.tensor_parallel={config.tensor_parallel} does not divide "
-                f"the {world_size} ranks"
+                f"rollout.tensor_parallel={config.tensor_parallel} does not divide the number of "
+                f"ranks, {world_size}; set it to a divisor"
             )
         self.replica = rank // config.tensor_parallel
         self.replicas = world_size // config.tensor_parallel
         self.is_leader = rank % config.tensor_parallel == 0
         self._config = config
         self._decode = decode
-        self.held: int | None = None
-        self._sharing = _ranks_sharing_a_model(config.tensor_parallel, world_size)
+        self.weights_version: int | None = None
+        self._sharing = replica_group(config.tensor_parallel, world_size)
         with (
-            _threads_kept(),
+            thread_setter_kept(),
             global_random.kept(),
-            _no_shared_memory_left(rank, config.tensor_parallel),
+            without_shared_memory_left(rank, config.tensor_parallel),
         ):
             try:
                 self._llm = _start(config)
             except ValueError as error:
-                raise UserError(f"vLLM refuses these settings: {error}") from error
+                raise UserError(f"vLLM rejects these rollout settings: {error}") from error
         self._can_sleep = torch.cuda.is_available()
-        self._sleep()
+        self._free_memory()
 
     def sync(
         self, weights: Iterable[tuple[str, torch.Tensor]], *, version: int, partial: bool = False
     ) -> None:
-        """Wake the weights' memory, take over the policy's weights, then wake the cache's.
+        """Wake the weights' memory, load the policy's weights, then wake the cache's memory.
 
-        vLLM leaves a layer alone of which it is given nothing; of any other it wants all weights.
+        vLLM skips a layer of which it is given nothing; of any other it needs all weights.
         """
         self._wake("weights")
-        self.held = None
+        self.weights_version = None
         self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights)})
         self._llm.reset_prefix_cache()
         self._wake("kv_cache")
-        self.held = version
+        self.weights_version = version
 
     def sample(
         self,
@@ -111,12 +114,12 @@ class VllmEngine:
         version: int,
         should_abort: Callable[[], bool] = never,
     ) -> list[list[Rollout]]:
-        """Responses per prompt, in order; every request carries its own seed.
+        """Responses per prompt, in order; every request has its own seed.
 
-        Cached prefixes of earlier calls are dropped: a prefix taken from the cache differs in its
-        last bits from one computed, and a resumed run has no such cache.
+        Cached prefixes of earlier calls are dropped: a cached prefix differs in its last bits from
+        a computed one, and a resumed run has no such cache.
         """
-        refuse_stale(self.held, version)
+        refuse_stale(self.weights_version, version)
         self._llm.reset_prefix_cache()
         requests = [(prompt, k) for prompt in prompts for k in range(sampling.samples)]
         names = self._llm.enqueue(
@@ -132,18 +135,18 @@ class VllmEngine:
         return [done[i : i + sampling.samples] for i in range(0, len(done), sampling.samples)]
 
     def _finish(self, names: list[str], should_abort: Callable[[], bool]) -> list[RequestOutput]:
-        """Step the engine until all requests are done, or given up."""
+        """Step the engine until all requests are done; raises OutOfTimeError if aborted."""
         engine, outputs, steps = self._llm.llm_engine, [], 0
         while engine.has_unfinished_requests():
             outputs += [output for output in engine.step() if output.finished]
             steps += 1
-            if self._agreed(should_abort, steps):
+            if self._should_abort(should_abort, steps):
                 engine.abort_request(names, internal=True)
-                raise OutOfTimeError("generation was given up")
+                raise OutOfTimeError("generation was aborted: a stop signal leaves no time")
         return sorted(outputs, key=lambda output: int(output.request_id))
 
-    def _agreed(self, should_abort: Callable[[], bool], steps: int) -> bool:
-        """Whether to give up; ranks that share a model must take the same engine steps."""
+    def _should_abort(self, should_abort: Callable[[], bool], steps: int) -> bool:
+        """Whether to abort; ranks that share a model must take the same engine steps."""
         if self._sharing is None:
             return should_abort()
         if steps % STEPS_BETWEEN_POLLS:
@@ -152,16 +155,16 @@ class VllmEngine:
         dist.all_reduce(vote, op=dist.ReduceOp.MAX, group=self._sharing)
         return bool(vote.item())
 
-    def rest(self) -> None:
-        """Free the accelerator's memory until the next sync; the weights are gone after it."""
+    def sleep(self) -> None:
+        """Free the accelerator's memory until the next sync; the weights are discarded."""
         if self._can_sleep:
-            self.held = None
-            self._sleep()
+            self.weights_version = None
+            self._free_memory()
 
     def _parameters(
         self, requests: Sequence[tuple[Prompt, int]], sampling: Sampling, step_key: StepKey
     ) -> list[Any]:
-        """One per request: built and checked once, as they differ in their seeds alone."""
+        """One per request; they are built and checked once, because only their seeds differ."""
         from vllm import SamplingParams
 
         common = SamplingParams(
@@ -174,11 +177,11 @@ class VllmEngine:
             flat_logprobs=True,  # lists of numbers, not objects by the token
             detokenize=False,
             seed=0,
-            skip_clone=True,  # else vLLM copies each deeply; nobody uses them afterwards
+            skip_clone=True,  # else vLLM makes a deep copy of each; nobody uses them afterwards
         )
         parameters = [copy(common) for _ in requests]
-        for its, (prompt, k) in zip(parameters, requests, strict=True):
-            its.seed = request_seed(
+        for own, (prompt, k) in zip(parameters, requests, strict=True):
+            own.seed = request_seed(
                 step_key, prompt_id=prompt.id, sample=k, purpose=sampling.purpose
             )
         return parameters
@@ -187,7 +190,7 @@ class VllmEngine:
         completion = output.outputs[0]
         token_ids = tuple(completion.token_ids)
         drawn: Any = completion.logprobs
-        assert list(token_ids) == drawn.token_ids, "a log-probability for each token that was drawn"
+        assert list(token_ids) == drawn.token_ids, "one log-probability per drawn token"
         return Rollout(
             prompt_id=prompt_id,
             sample=sample,
@@ -197,13 +200,13 @@ class VllmEngine:
             truncated=completion.finish_reason == "length",
         )
 
-    def _sleep(self) -> None:
+    def _free_memory(self) -> None:
         if self._can_sleep:
             self._llm.sleep(level=SLEEP_DISCARDS_WEIGHTS)
 
     def _wake(self, tag: str) -> None:
         if self._can_sleep:
-            torch.cuda.empty_cache()  # what torch keeps of gathered weights is out of vLLM's reach
+            torch.cuda.empty_cache()  # vLLM cannot use memory that torch caches
             self._llm.wake_up(tags=[tag])
 
 
@@ -239,45 +242,3 @@ def _start(config: VllmEngineConfig) -> LLM:
         trust_remote_code=config.trust_remote_code,
         disable_log_stats=True,
     )
-
-
-@contextmanager
-def _no_shared_memory_left(rank: int, tensor_parallel: int) -> Iterator[None]:
-    """Remove the name of this rank's shared memory, before vLLM makes it and when all have joined.
-
-    On CPU ranks that share a model talk through memory whose name is the same for every run. One
-    that was killed would leave it behind, and the next could not start; without its name the
-    memory ends with the processes.
-    """
-    first = rank - rank % tensor_parallel
-    group = "-".join(str(first + i) for i in range(tensor_parallel))
-    ending = f"-[{group}]-cpushm_{rank - first}"
-
-    def remove() -> None:
-        for path in SHARED_MEMORY.iterdir() if tensor_parallel > 1 else ():
-            if path.name.endswith(ending) and path.owner() == Path("/proc/self").owner():
-                path.unlink(missing_ok=True)
-
-    remove()
-    yield
-    remove()
-
-
-@contextmanager
-def _threads_kept() -> Iterator[None]:
-    """VLLM replaces torch's function that sets the number of threads."""
-    before = torch.set_num_threads
-    try:
-        yield
-    finally:
-        torch.set_num_threads = before
-
-
-def _ranks_sharing_a_model(tensor_parallel: int, world_size: int) -> Any:  # noqa: ANN401
-    """The process group on CPU of this rank's replica; None when it is alone in it."""
-    if tensor_parallel == 1:
-        return None
-    ranks = range(world_size)
-    groups = [list(ranks[i : i + tensor_parallel]) for i in range(0, world_size, tensor_parallel)]
-    mine, _ = dist.new_subgroups_by_enumeration(groups, backend="gloo")
-    return mine

@@ -1,14 +1,13 @@
-"""Builds a run's parts from its config; what can be wrong is checked before a model loads."""
+"""Builds a run's components from its config.
+
+Mistakes in the config are found before a model is loaded. Only here is the policy's class named.
+"""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-import torch
 
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.acquisition.ledger import budget_rules
@@ -19,13 +18,10 @@ from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config.grading import GradingConfig
-from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
-from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
+from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.sources import Split
-from rlavr_hpc.data.stream import PromptStream
-from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.source import DatasetLabels
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
@@ -34,20 +30,21 @@ from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
+from rlavr_hpc.trainer.build_engine import build_engine, pick_device
 from rlavr_hpc.trainer.components import HELD_OUT, Components, HeldOutSet, Records
 from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.policy.settings import settings_of
-from rlavr_hpc.trainer.policy.tokenizer import Generates, TokenizerBundle
-from rlavr_hpc.trainer.policy.weight_sync import away
-from rlavr_hpc.trainer.self_verification import SelfVerifier, build_self_verifier
-from rlavr_hpc.types import Group, Prompt, Question, StepKey
-
-log = logging.getLogger(__name__)
+from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
+from rlavr_hpc.trainer.policy.weight_sync import states_offloaded
+from rlavr_hpc.trainer.prepare_data import PreparedPrompts
+from rlavr_hpc.trainer.stages.self_verification import SelfVerifier, build_self_verifier
+from rlavr_hpc.types import Group, Prompt, StepKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugins:
-    """The classes that the config names."""
+    """The acquisition policy, reward and loss that the config names."""
 
     acquisition: AcquisitionPolicy
     pseudo: PseudoReward
@@ -55,7 +52,7 @@ class Plugins:
 
 
 def load_plugins(config: RunConfig) -> Plugins:
-    """Build them, checking their settings."""
+    """Build them; UserError for a class or a setting that does not exist."""
     return Plugins(
         acquisition=load_plugin(
             config.acquisition.target, config.acquisition.settings, where="acquisition"
@@ -68,95 +65,20 @@ def load_plugins(config: RunConfig) -> Plugins:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedData:
-    """Prompts of the run, and what of them goes on record."""
-
-    train: tuple[Prompt, ...]
-    held_out: tuple[Prompt, ...]
-    stream: PromptStream
-    fingerprint: str
-    """Of the training prompts that are left after filtering."""
-    facts: dict[str, Any]
-
-
-def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) -> PreparedData:
-    """Template, tokenize and filter both data sets.
-
-    Raises:
-        UserError: too long prompts that may not be filtered, or too few prompts for a step.
-    """
-    limit = config.rollout.max_prompt_tokens
-    train = templates.prepare(
-        split.train.questions, bundle.tokenizer, config=config.data, max_tokens=limit
-    )
-    labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
-    held_out = _prepare_held_out(labelled, config, bundle, templated=train.templated)
-    kept = {prompt.id for prompt in train.prompts}
-    fingerprint = questions_fingerprint(q for q in split.train.questions if q.id in kept)
-    shared = len({q.text for q in labelled} & {q.text for q in split.train.questions})
-    facts = {
-        "prompts": len(train.prompts),
-        "overlong": train.overlong,
-        "templated": train.templated,
-        "held_out": len(held_out.prompts),
-        "held_out_overlong": held_out.overlong,
-        "held_out_also_in_training": shared,
-        "prompts_fingerprint": fingerprint,
-        "labels_fingerprint": answers_fingerprint(split.train.answers),
-    }
-    for note in split.train.notes:
-        log.info("%s", note)
-    if shared:
-        log.warning("%d held-out prompts stand in the training data too", shared)
-    log.info(
-        "data: %d training prompts (%d too long and left out), %d held out (%d too long); chat "
-        "template %s",
-        len(train.prompts),
-        train.overlong,
-        len(held_out.prompts),
-        held_out.overlong,
-        "applied" if train.templated else "not applied",
-    )
-    stream = PromptStream(prompts=train.prompts, batch=config.algorithm.drawn)
-    return PreparedData(
-        train=train.prompts,
-        held_out=held_out.prompts,
-        stream=stream,
-        fingerprint=fingerprint,
-        facts=facts,
-    )
-
-
-def _prepare_held_out(
-    questions: Sequence[Question], config: RunConfig, bundle: TokenizerBundle, *, templated: bool
-) -> templates.Prepared:
-    """Held-out prompts, written as the training prompts are; none without questions."""
-    if not questions:
-        return templates.Prepared(prompts=(), templated=templated, overlong=0)
-    return templates.prepare(
-        questions,
-        bundle.tokenizer,
-        config=config.data,
-        max_tokens=config.rollout.max_prompt_tokens,
-        templated=templated,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a run is built from, read and checked."""
+    """A run's data, tokenizer and plug-ins, read and checked."""
 
     plugins: Plugins
     split: Split
     bundle: TokenizerBundle
-    prompts: PreparedData
+    prompts: PreparedPrompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """What takes long to start, once a process."""
+    """What takes long to load: once per process, for all of its attempts."""
 
-    policy: DeepspeedPolicy
+    policy: Policy
     engine: RolloutEngine
     verifier: Verifier
     self_verifier: SelfVerifier | None
@@ -170,7 +92,7 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
         config, plugins.pseudo, inputs.split.train, bundle, inputs.prompts
     )
     longest = 0 if self_verifier is None else self_verifier.longest + self_verifier.room
-    with away(policy):
+    with states_offloaded(policy):
         engine = build_engine(config, bundle, topology, device, longest=longest)
     return Models(
         policy=policy,
@@ -183,7 +105,7 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
 def build_components(
     config: RunConfig, inputs: Inputs, models: Models, *, records: Records, deadline: Deadline
 ) -> Components:
-    """Put everything together for one attempt."""
+    """Everything that one attempt uses."""
     plugins, split = inputs.plugins, inputs.split
     verifier = RecordedVerifier(models.verifier, records.timed_out)
     return Components(
@@ -211,31 +133,12 @@ def build_components(
     )
 
 
-def device_name(topology: Topology) -> str:
-    """What the maker calls this rank's accelerator, or `cpu`."""
-    device = pick_device(topology)
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def pick_device(topology: Topology) -> torch.device:
-    """This rank's accelerator, or the CPU."""
-    if not torch.cuda.is_available():
-        return torch.device("cpu")
-    if topology.local_rank >= torch.cuda.device_count():
-        raise UserError(
-            f"rank {topology.rank} is number {topology.local_rank} on its node, which has "
-            f"{torch.cuda.device_count()} GPUs; start one rank per GPU"
-        )
-    torch.cuda.set_device(topology.local_rank)
-    return torch.device("cuda", topology.local_rank)
-
-
 def _self_verifier(
     config: RunConfig,
     reward: PseudoReward,
     train: Dataset,
     bundle: TokenizerBundle,
-    prompts: PreparedData,
+    prompts: PreparedPrompts,
 ) -> SelfVerifier | None:
     if not isinstance(reward, SelfVerifyReward):
         return None
@@ -255,64 +158,6 @@ def _self_verifier(
     )
 
 
-def build_engine(
-    config: Generates,
-    bundle: TokenizerBundle,
-    topology: Topology,
-    device: torch.device,
-    *,
-    longest: int = 0,
-) -> RolloutEngine:
-    """The rollout engine that the config chooses; only its vendor is imported.
-
-    `longest`: tokens of the longest prompt with its response, where it is more than training's.
-    """
-    if config.rollout.engine is Engine.vllm:
-        return _vllm(config, bundle, topology, longest)
-    return _hf(config, bundle, topology, device)
-
-
-def _vllm(
-    config: Generates, bundle: TokenizerBundle, topology: Topology, longest: int
-) -> RolloutEngine:
-    from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
-
-    rollout = config.rollout
-    settings = VllmEngineConfig(
-        model_path=bundle.path,
-        dtype=str(config.model.dtype),
-        stop_ids=bundle.stop_ids,
-        max_length=max(longest, rollout.max_prompt_tokens + rollout.max_response_tokens),
-        max_sequences=rollout.max_sequences,
-        tensor_parallel=rollout.tensor_parallel,
-        gpu_memory_utilization=rollout.gpu_memory_utilization,
-        kv_cache_gib=rollout.kv_cache_gib,
-        trust_remote_code=config.model.trust_remote_code,
-    )
-    return VllmEngine(
-        settings, rank=topology.rank, world_size=topology.world_size, decode=bundle.decode
-    )
-
-
-def _hf(
-    config: Generates, bundle: TokenizerBundle, topology: Topology, device: torch.device
-) -> RolloutEngine:
-    from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig  # noqa: PLC0415
-
-    settings = HfEngineConfig(
-        model_path=bundle.path,
-        dtype=getattr(torch, config.model.dtype),
-        device=device,
-        stop_ids=bundle.stop_ids,
-        pad_id=bundle.pad_id,
-        max_sequences=config.rollout.max_sequences,
-        trust_remote_code=config.model.trust_remote_code,
-    )
-    return HfEngine(
-        settings, rank=topology.rank, world_size=topology.world_size, decode=bundle.decode
-    )
-
-
 def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutSet, ...]:
     if not prompts:
         return ()
@@ -320,7 +165,7 @@ def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutS
 
 
 def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
-    """A verifier; its graders start with the first answer that needs them."""
+    """A verifier; its graders are started by the first answer that needs one."""
     return Verifier(
         limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
         workers=workers,
@@ -329,7 +174,7 @@ def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
 
 
 def _oracle(train: Dataset, verifier: RecordedVerifier, *, stage: str) -> Judge:
-    """Correctness by all labels there are, for the audit and for research."""
+    """Grades by all labels of the data, for the audit and for research-only policies."""
 
     def grade(groups: Sequence[Group], step_key: StepKey) -> dict[str, tuple[bool, ...]]:
         grades = verifier.grade(groups, train.answers, step_key=step_key, stage=stage)

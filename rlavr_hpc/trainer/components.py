@@ -1,4 +1,4 @@
-"""The parts a run is assembled from, so that the loop can name stages and not vendors."""
+"""The components of a run: the trainer knows them by their protocols, not by their vendors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
-from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
-from rlavr_hpc.trainer.self_verification import SelfVerifier
+from rlavr_hpc.trainer.policy.protocol import Policy
+from rlavr_hpc.trainer.stages.self_verification import SelfVerifier
 from rlavr_hpc.types import Prompt
 
 HELD_OUT = "held_out"
@@ -37,12 +37,12 @@ class HeldOutSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """What an attempt writes down before it counts."""
+    """Records that are on disk before what they say is used."""
 
     ledger: Ledger | None
     """On rank 0 only: there is one writer."""
     timed_out: TimedOutAnswers
-    """On every rank; only rank 0's writes."""
+    """On every rank; only rank 0 writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Components:
     config: RunConfig
     stream: PromptStream
     engine: RolloutEngine
-    policy: DeepspeedPolicy
+    policy: Policy
     verifier: RecordedVerifier
     acquisition_state: AcquisitionState
     """The acquisition policy as checkpoints know it."""
@@ -68,11 +68,11 @@ class Components:
     oracle: Judge | None
     """For policies marked as research only."""
     deadline: Deadline
-    """Says when work in flight is to be given up."""
+    """Decides when work in progress is aborted after a stop signal."""
 
     @property
     def shaping(self) -> Shaping:
-        """What is done to rewards before they become advantages."""
+        """Changes to rewards before they become advantages."""
         algorithm = self.config.algorithm
         return Shaping(
             advantage=algorithm.advantage,

@@ -1,6 +1,6 @@
-"""Agreement between ranks: gather, decide once on rank 0, ask whether anyone wants to stop.
+"""Communication between ranks: gather, decide on rank 0, agree on whether to stop.
 
-An error on rank 0 is raised on every rank, so that none waits for it in a collective.
+An error on rank 0 is raised on every rank, so that no rank waits for it in a collective.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def gather_lists(mine: Sequence[T]) -> list[list[T]]:
 
 
 def gather_on_main(mine: Sequence[T]) -> list[list[T]]:
-    """Every rank's list, in rank order, on rank 0; nothing on the others."""
+    """Every rank's list, in rank order, on rank 0; an empty list on the others."""
     if dist.get_world_size() == 1:
         return [list(mine)]
     is_main = dist.get_rank() == 0
@@ -36,7 +36,7 @@ def gather_on_main(mine: Sequence[T]) -> list[list[T]]:
 
 
 def on_main(decide: Callable[[], T]) -> T:
-    """Run `decide` on rank 0 and give its result, or its error, to every rank."""
+    """Run `decide` on rank 0; every rank returns its result or raises its error."""
     if dist.get_world_size() == 1:
         return decide()
     box: list[Any] = [None, None]
@@ -65,7 +65,7 @@ def _attempt(decide: Callable[[], Any]) -> list[Any]:
         return [decide(), None]
     except RlavrError as error:
         return [None, error]
-    except Exception as error:  # noqa: BLE001  every rank must hear of it
+    except Exception as error:  # noqa: BLE001  every rank must raise it
         return [None, RlavrError(f"rank 0: {type(error).__name__}: {error}")]
 
 
@@ -82,9 +82,9 @@ def anyone_each(*flags: bool) -> tuple[bool, ...]:
 
 
 def abort_together(out_of_time: Callable[[], bool]) -> None:
-    """Raise GivenUpError on every rank when one of them has no time left."""
+    """Raise OutOfTimeError on every rank when one of them has no time left."""
     if anyone(out_of_time()):
-        raise OutOfTimeError("a stop signal leaves no time for the work in flight")
+        raise OutOfTimeError("a stop signal leaves no time for the work in progress")
 
 
 def everyone(work: Callable[[], None]) -> None:
@@ -96,7 +96,7 @@ def everyone(work: Callable[[], None]) -> None:
 
 
 def leave() -> None:
-    """Part from the other ranks, all of them together and after their last exchange."""
+    """Leave the process group; all ranks call this together."""
     barrier()
     dist.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""The inputs a config names, read and checked before anything slow is imported or loaded."""
+"""Reads and checks the inputs that a config names, before anything slow is imported or loaded."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rlavr_hpc.errors import UserError
 
 
 def load_inputs(config: RunConfig) -> Split:
-    """Read the data; check that it and the model's folder have what the run needs.
+    """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no model folder, no file, no rows, an unknown task, or no label although labels
-            are to be bought.
+        UserError: no model folder, no file, no rows, an unknown task, or no labels although the
+            acquisition policy buys some.
     """
     _check_model(config)
     split = load_split(config.data)
@@ -24,7 +24,7 @@ def load_inputs(config: RunConfig) -> Split:
     if config.quota and not split.train.answers:
         raise UserError(
             f"acquisition={config.acquisition.name} buys labels, but no row of "
-            f"{config.data.path} has one; add answers, or use acquisition=none"
+            f"{config.data.path} has one; add answers to the data, or use acquisition=none"
         )
     return split
 

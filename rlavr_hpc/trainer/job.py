@@ -1,7 +1,7 @@
-"""One run from its config to its exit code, on every rank.
+"""One run on every rank, from its config to its exit code.
 
-Order: threads before torch; the folder, the plug-ins and the data before any model; the attempt's
-token before any writer; the model last.
+The order: set the threads before torch is imported; check the folder, the plug-ins and the data
+before a model is loaded; publish the attempt's token before anything is written.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import socket
 import sys
 import traceback
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -49,7 +48,7 @@ log = logging.getLogger("rlavr_hpc")
 
 
 def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
-    """Run, continue or recognize as finished the run in `run_dir`.
+    """Start or resume the run in `run_dir`; a finished run is left as it is.
 
     Args:
         config: the checked config.
@@ -70,7 +69,7 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
             _leave_record(run_dir, error)
         return error.exit_code
     except OSError as error:
-        say(f"{error}; make room or mend the path, then start the same command again")
+        say(f"{error}; free disk space or correct the path, then start the same command again")
         _leave_record(run_dir, error)
         return ExitCode.FAILED
     except Exception as error:
@@ -79,7 +78,7 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
 
 
 def _leave_record(run_dir: Path, error: Exception) -> None:
-    """What `why` tells of this rank; a folder that is no run's is left alone."""
+    """Write what `rlavr why` shows of this rank; nothing in a folder that holds no run."""
     if not (run_dir / CONFIG).exists():
         return
     expected = isinstance(error, RlavrError)
@@ -92,12 +91,12 @@ def _leave_record(run_dir: Path, error: Exception) -> None:
         host=socket.gethostname(),
         pid=os.getpid(),
     )
-    with contextlib.suppress(OSError):  # the error is on stderr already
+    with contextlib.suppress(OSError):  # the error has been printed already
         write_failure(run_dir, failure)
 
 
 def say(text: str, *, mistake: bool = False) -> None:
-    """Print an error once: every rank finds the user's mistakes, rank 0 tells of them."""
+    """Print an error; a user's mistake, which every rank finds, on rank 0 alone."""
     rank = os.environ.get("RANK", "0")
     if rank == "0" or not mistake:
         print(f"rlavr: {'' if rank == '0' else f'rank {rank}: '}{text}", file=sys.stderr)
@@ -106,8 +105,8 @@ def say(text: str, *, mistake: bool = False) -> None:
 def end_process(code: int) -> NoReturn:
     """Exit at once with this code, after everything has been written.
 
-    The interpreter's own end would tear down threads of gloo, DeepSpeed and vLLM in an order that
-    aborts now and then, and turn a finished run into one that failed with signal 6.
+    The interpreter's normal shutdown ends the threads of gloo, DeepSpeed and vLLM in an order that
+    sometimes aborts, and a finished run would appear to have failed with signal 6.
     """
     logging.shutdown()
     sys.stdout.flush()
@@ -140,16 +139,16 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
         _leave()
         raise
     except (FencedError, NewProcessError):
-        raise  # the folder belongs to the successor now
+        raise  # a newer attempt owns the folder
     except Exception:
-        with contextlib.suppress(RlavrError, OSError):  # the first error is the one to tell
+        with contextlib.suppress(RlavrError, OSError):  # report the first error
             _conclude(run, "failed", code=ExitCode.FAILED)
         raise
     return _finish(run)
 
 
 def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Process:
-    """Read the inputs and become a rank among ranks; imports torch."""
+    """Read the inputs and join the other ranks; imports torch."""
     split = load_inputs(config)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
@@ -157,32 +156,33 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
     from rlavr_hpc.trainer import build  # noqa: PLC0415
+    from rlavr_hpc.trainer.build_engine import pick_device  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
+    from rlavr_hpc.trainer.prepare_data import prepare_prompts  # noqa: PLC0415
     from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
     plugins = build.load_plugins(config)
     bundle = load_tokenizer(config, quiet=not topology.is_main)
-    prompts = build.prepare_prompts(config, split, bundle)
+    prompts = prepare_prompts(config, split, bundle)
     if not torch.cuda.is_available():
         keep_freed_memory()
         build_ops.build_ops()
-    init_ranks(
-        device=build.pick_device(topology), rank=topology.rank, world_size=topology.world_size
-    )
+    init_ranks(device=pick_device(topology), rank=topology.rank, world_size=topology.world_size)
     inputs = build.Inputs(plugins=plugins, split=split, bundle=bundle, prompts=prompts)
     return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 
 
 def _finish(run: TrainingRun) -> ExitCode:
     from rlavr_hpc.trainer import distributed  # noqa: PLC0415
+    from rlavr_hpc.trainer.reporting.conclude import end_mirror  # noqa: PLC0415
 
-    words = distributed.on_main(lambda: _conclude(run, "done", code=ExitCode.DONE))
-    if run.recorder is not None:
-        print(words)
+    outcome = distributed.on_main(lambda: _conclude(run, "done", code=ExitCode.DONE))
+    if run.record.recorder is not None:
+        print(outcome)
     _leave()
-    _close_mirror(run, ExitCode.DONE)  # may take long, and no rank waits for it
+    end_mirror(run, ExitCode.DONE)  # may take long; no rank waits for it
     return ExitCode.DONE
 
 
@@ -193,40 +193,13 @@ def _leave() -> None:
 
 
 def _conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
-    """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
-    from rlavr_hpc.trainer.reporting.summary import explain, summarize, write_done  # noqa: PLC0415
+    from rlavr_hpc.trainer.reporting.conclude import conclude  # noqa: PLC0415
 
-    config, run_dir = run.components.config, run.run_dir
-    if run.recorder is None or run.components.ledger is None:
-        return ""
-    run.fence()
-    run.components.ledger.book.check(run.components.rules)
-    summary = summarize(run_dir, config, status=status, book=run.components.ledger.book)
-    run.recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
-    if status == "done":
-        write_done(run_dir, run.state.step)
-    if code is not ExitCode.DONE:
-        _close_mirror(run, code)
-    return explain(summary, config, run_dir)
-
-
-def _close_mirror(run: TrainingRun, code: ExitCode) -> None:
-    """Have the dashboard told how the attempt ended, on the rank that has one."""
-    if run.recorder is None or run.recorder.mirror is None or run.components.ledger is None:
-        return
-    from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary  # noqa: PLC0415
-
-    facts = (
-        run.run_dir,
-        run.components.config,
-        run.components.ledger.book,
-        read_summary(run.run_dir),
-    )
-    run.recorder.mirror.close(code, partial(outcome_of, *facts))
+    return conclude(run, status, code=code)
 
 
 def set_up_logging(topology: Topology) -> None:
-    """Rank 0 speaks; the others only when something is wrong."""
+    """Rank 0 logs everything, the other ranks warnings and errors."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     root = logging.getLogger("rlavr_hpc")
@@ -236,7 +209,7 @@ def set_up_logging(topology: Topology) -> None:
 
 
 def quiet_vendors(*, on_cpu: bool) -> None:
-    """Vendors' banners are not a run's output, their errors are; call before they are imported."""
+    """Silence libraries' banners, but not their errors; call before they are imported."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     os.environ.setdefault("DS_LOG_LEVEL", "error")
     if on_cpu:
@@ -248,19 +221,19 @@ def quiet_vendors(*, on_cpu: bool) -> None:
 
 
 def check_rendezvous(topology: Topology) -> None:
-    """Several ranks must have been told where to meet; a lone one picks a free port."""
+    """Check MASTER_ADDR and MASTER_PORT where there are several ranks; one rank picks a port."""
     told = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
     if topology.world_size > 1 and not told:
         raise UserError(
-            f"{topology.world_size} ranks were started without MASTER_ADDR and MASTER_PORT, so "
-            "they cannot meet; start them with torchrun or srun, or set both"
+            f"{topology.world_size} ranks were started without MASTER_ADDR and MASTER_PORT and "
+            "cannot find each other; start them with torchrun or srun, or set both variables"
         )
     if not told:
         os.environ["MASTER_PORT"] = str(_free_port())
 
 
 def _free_port() -> int:
-    """A port for the rendezvous of a lone rank; several ranks are told theirs by their launcher."""
+    """A free port for the rendezvous of a single rank."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,12 +1,14 @@
-"""One process of a run: models once, and an attempt at the beginning and after every roll-back."""
+"""One process of a run: it loads the models once, and starts an attempt after every roll-back."""
 
 from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers, read_timed_out
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
@@ -17,11 +19,17 @@ from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.attempts import check_fence
 from rlavr_hpc.runs.checkpoints import Checkpoint, Keep
 from rlavr_hpc.trainer import build, distributed
+from rlavr_hpc.trainer.attempt_files import AttemptFiles, open_files, open_heartbeat
+from rlavr_hpc.trainer.build_engine import device_name
 from rlavr_hpc.trainer.checkpoint import random_state, resume
 from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
 from rlavr_hpc.trainer.components import Components, Records
+from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule
+from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
+from rlavr_hpc.trainer.hooks.evaluation import accuracy_name
+from rlavr_hpc.trainer.hooks.record import Recorder, RunRecord
 from rlavr_hpc.trainer.loop import TrainingRun
-from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.reporting.profile import profile_of
 
 log = logging.getLogger(__name__)
@@ -39,68 +47,73 @@ class Process:
     _models: build.Models | None = None
 
     def start(self) -> TrainingRun:
-        """Begin an attempt where the run stands now. All ranks call this together.
+        """Start an attempt where the run stands now. All ranks call this together.
 
         Raises:
             UserError: the run folder does not fit this process.
             CheckpointError: its checkpoint cannot be loaded.
+            RunStoppedError: a stop signal came while the models were loaded.
         """
         prompts = self.inputs.prompts
-        start = resume.AttemptStart(
+        request = resume.AttemptRequest(
             run_dir=self.run_dir,
             config=self.config,
             topology=self.topology,
             prompts_fingerprint=prompts.fingerprint,
             facts=prompts.facts,
-            device=build.device_name(self.topology),
+            device=device_name(self.topology),
         )
-        begun = resume.begin(start)
-        if begun.checkpoint is None and self._models is not None:
-            beat = resume.heartbeat(start, begun).beat
-            distributed.on_main(partial(beat, "stopped", step=0, exit_code=int(ExitCode.STOPPED)))
-            raise NewProcessError(
-                f"{self.run_dir} was rolled back to its start, and its first weights are not those "
-                "that are loaded now; start the same command again to continue"
-            )
-        writers = distributed.on_main_only(lambda: resume.open_writers(start, begun))
-        fence = partial(check_fence, self.run_dir, begun.attempt)
+        started = resume.begin_attempt(request)
+        if started.checkpoint is None and self._models is not None:
+            self._need_a_new_process(request, started)
+        files = distributed.on_main_only(lambda: open_files(request, started))
+        try:
+            components = self._components(started, files)
+        except Exception as error:
+            if files is not None:
+                ended = "stopped" if isinstance(error, RunStoppedError) else "failed"
+                files.recorder.heartbeat.beat(ended, step=started.state.step)
+            raise
+        return self._run(components, started, files.recorder if files else None)
+
+    def _need_a_new_process(
+        self, request: resume.AttemptRequest, started: resume.StartedAttempt
+    ) -> NoReturn:
+        beat = open_heartbeat(request, started).beat
+        distributed.on_main(partial(beat, "stopped", step=0, exit_code=int(ExitCode.STOPPED)))
+        raise NewProcessError(
+            f"{self.run_dir} was rolled back to its start, and this process no longer holds the "
+            "initial weights; start the same command again to continue"
+        )
+
+    def _components(self, started: resume.StartedAttempt, files: AttemptFiles | None) -> Components:
+        """Everything built, and brought to the state of the checkpoint."""
         records = Records(
-            ledger=writers.ledger if writers else None,
+            ledger=files.ledger if files else None,
             timed_out=TimedOutAnswers(
                 self.run_dir,
-                begun.attempt.number,
-                fence=fence if writers else None,
+                started.attempt.number,
+                fence=self._fence(started) if files else None,
                 answer_ids=distributed.on_main(partial(read_timed_out, self.run_dir)),
             ),
         )
-        try:
-            self._heed_signal()
-            components = self._build(records)
-            self._heed_signal()
-            global_random.seed_all(self.config.seed, rank=self.topology.rank)
-            if begun.checkpoint is not None:
-                self._load(components, begun.checkpoint)
-        except Exception as error:
-            if writers is not None:
-                ended = "stopped" if isinstance(error, RunStoppedError) else "failed"
-                writers.recorder.heartbeat.beat(ended, step=begun.state.step)
-            raise
-        return TrainingRun(
-            components=components,
-            run_dir=self.run_dir,
-            state=begun.state,
-            fence=fence,
-            recorder=writers.recorder if writers else None,
-            saver=self._saver(components, fence, begun),
-            profiled=profile_of(self.config, self.run_dir, attempt=begun.attempt.number),
-        )
+        self._stop_if_asked()
+        components = self._build(records)
+        self._stop_if_asked()
+        global_random.seed_all(self.config.seed, rank=self.topology.rank)
+        if started.checkpoint is not None:
+            self._load(components, started.checkpoint)
+        return components
 
-    def _heed_signal(self) -> None:
-        """Models take minutes to load, and there is nothing to save yet."""
+    def _stop_if_asked(self) -> None:
+        """Stop before the first step: there is nothing to save yet."""
         if distributed.anyone(self.stop.received is not None):
             raise RunStoppedError(
                 "stopped while it started, nothing is lost; start the same command again"
             )
+
+    def _fence(self, started: resume.StartedAttempt) -> Callable[[], None]:
+        return partial(check_fence, self.run_dir, started.attempt)
 
     def _build(self, records: Records) -> Components:
         if self._models is None:
@@ -129,11 +142,11 @@ class Process:
         )
         distributed.everyone(partial(random_state.load, folder))
 
-    def _load_resharded(self, policy: DeepspeedPolicy, folder: Path) -> None:
-        """By way of a folder that is like a checkpoint of as many ranks as there are now."""
+    def _load_resharded(self, policy: Policy, folder: Path) -> None:
+        """By way of a temporary checkpoint of as many ranks as there are now."""
         log.warning(
-            "%s was written by another number of ranks: weights and optimizer are dealt anew; the "
-            "run goes on correctly, but not bit for bit as it would have",
+            "%s was written by another number of ranks: weights and optimizer states are "
+            "redistributed; the run continues correctly, but its results differ in their last bits",
             folder,
         )
         work = folder.with_name(".resharded")
@@ -148,22 +161,43 @@ class Process:
         distributed.barrier()
         distributed.on_main(remove)
 
-    def _saver(
-        self, components: Components, fence: partial[None], begun: resume.Begun
-    ) -> CheckpointWriter:
-        settings, warning = self.config.checkpoint, self.config.warning
+    def _run(
+        self, components: Components, started: resume.StartedAttempt, recorder: Recorder | None
+    ) -> TrainingRun:
+        record = RunRecord(recorder=recorder, accuracy=accuracy_name(self.config))
+        checkpoints = CheckpointSchedule(
+            components=components, writer=self._writer(components, started), record=record
+        )
+        return TrainingRun(
+            components=components,
+            run_dir=self.run_dir,
+            state=started.state,
+            record=record,
+            checkpoints=checkpoints,
+            warning=WarningCheck(
+                config=self.config,
+                run_dir=self.run_dir,
+                recorder=recorder,
+                checkpoints=checkpoints,
+            ),
+            fence=self._fence(started),
+            profiled=profile_of(self.config, self.run_dir, attempt=started.attempt.number),
+        )
+
+    def _writer(self, components: Components, started: resume.StartedAttempt) -> CheckpointWriter:
+        settings = self.config.checkpoint
         return CheckpointWriter(
             run_dir=self.run_dir,
             policy=components.policy,
             acquisition_state=components.acquisition_state,
-            fence=fence,
+            fence=self._fence(started),
             keep=Keep(
                 last=settings.keep_last,
                 every=settings.keep_every,
                 best=settings.keep_best,
-                healthy_below=warning.healthy,
+                healthy_below=self.config.warning.healthy,
             ),
             background=settings.background,
-            attempt=begun.attempt.number,
-            newest=begun.state.step if begun.checkpoint is not None else -1,
+            attempt=started.attempt.number,
+            newest=started.state.step if started.checkpoint is not None else -1,
         )

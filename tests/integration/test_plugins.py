@@ -43,7 +43,7 @@ class PlainLoss:
     needs_reference = False
 
     def __call__(self, logp_R, tokens):
-        counted = tokens.counted_R
+        counted = tokens.loss_mask_R
         stats = {name: counted.sum() * 0 for name in NAMES}
         return LossSums(
             loss=-(logp_R * tokens.advantage_R).sum(), stats={**stats, "tokens": counted.sum()}

@@ -38,6 +38,7 @@ def main() -> None:
     from rlavr_hpc.trainer.policy import build_ops
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer
+    from rlavr_hpc.trainer.prepare_data import prepare_prompts
     from tests.support.configs import composed
 
     config = composed(
@@ -52,7 +53,7 @@ def main() -> None:
     )
     split = load_inputs(config)
     bundle = load_tokenizer(config, quiet=True)
-    prompts = build.prepare_prompts(config, split, bundle)
+    prompts = prepare_prompts(config, split, bundle)
     build_ops.build_ops()
     init_ranks(device=torch.device("cpu"), rank=0, world_size=1)
     inputs = build.Inputs(
@@ -78,7 +79,7 @@ def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-unty
 
     step_key, rng = StepKey(seed=1, step=step), random.Random(step)
     if skip and step > 1:
-        parts.engine.held = parts.policy.version
+        parts.engine.weights_version = parts.policy.version
     sync_weights(parts.policy, parts.engine, bucket_mib=1)
     batch = parts.stream.at(step_key)
     rollouts = parts.engine.sample(
@@ -102,7 +103,7 @@ def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-unty
     stats = parts.policy.update(
         MiniBatch(samples=samples, response_tokens=tokens, responses=len(samples)),
         step=step,
-        old=None,
+        old_logprobs=None,
     )
     return float(stats.sums["sampler_gap"] / stats.sums["tokens"])
 

@@ -20,7 +20,7 @@ def update_of(
         advantage_R=torch.zeros(len(sampler)),
         sampler_logp_R=sampler_R,
         old_logp_R=trainer_R,
-        counted_R=torch.tensor(counted),
+        loss_mask_R=torch.tensor(counted),
         lengths_N=torch.tensor([len(sampler)]),
     )
     result = GrpoLoss()(trainer_R + log(2), tokens)

@@ -19,15 +19,15 @@ from rlavr_hpc.runs.checkpoints import Keep, TrainingState, newest_valid
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.checkpoint import random_state
 from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
-from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.policy.protocol import SavedPolicy
 from tests.support.attempts import begin_attempt
 from tests.unit.test_checkpoints import STATE, checkpoint
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    step_key = tmp_path_factory.mktemp("ranks") / "store"
-    dist.init_process_group("gloo", init_method=f"file://{step_key}", rank=0, world_size=1)
+    store = tmp_path_factory.mktemp("ranks") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 
@@ -74,7 +74,7 @@ def writer(
 ) -> CheckpointWriter:
     return CheckpointWriter(
         run_dir=run_dir,
-        policy=cast(DeepspeedPolicy, policy),
+        policy=cast(SavedPolicy, policy),
         acquisition_state=AcquisitionState(name="none", policy=NonePolicy()),
         fence=fence,
         keep=Keep(last=1),
@@ -186,7 +186,7 @@ def test_a_successors_checkpoint_is_never_replaced(tmp_path: Path) -> None:
     checkpoint(tmp_path, step=5, attempt=2)
     saver = writer(tmp_path, Policy())
     saver.begin(at(5, attempt=1))
-    with pytest.raises(FencedError, match="attempt 2's already"):
+    with pytest.raises(FencedError, match="was written by the newer attempt 2"):
         saver.finish()
     found = newest_valid(tmp_path)
     assert found is not None

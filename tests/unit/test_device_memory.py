@@ -15,7 +15,7 @@ from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.rollout.vllm_engine import VllmEngine
 from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.telemetry.reduce import Min
-from rlavr_hpc.trainer.policy.device_memory import ParkedTensors, TrainingStates
+from rlavr_hpc.trainer.policy.device_memory import OffloadedTensors, TrainingStates
 from rlavr_hpc.trainer.policy.weight_sync import sleep_after, sync_weights
 from rlavr_hpc.trainer.reporting.memory import BYTES_PER_GIB, FreeMemory
 from rlavr_hpc.types import StepKey
@@ -59,17 +59,17 @@ class Policy:
             yield name, torch.zeros(1)
             self.calls.append(f"free {name}")
 
-    def leave_device(self) -> None:
+    def offload_states(self) -> None:
         self.calls.append("states off")
 
-    def return_to_device(self) -> None:
+    def reload_states(self) -> None:
         self.calls.append("states back")
 
 
 def vllm_engine(calls: list[str]) -> VllmEngine:
     """The engine as on a GPU, asleep after its start."""
     engine = object.__new__(VllmEngine)
-    engine._llm, engine._can_sleep, engine.held = Llm(calls), True, None
+    engine._llm, engine._can_sleep, engine.weights_version = Llm(calls), True, None
     return engine
 
 
@@ -98,7 +98,7 @@ def test_memory_changes_hands_in_the_safe_order() -> None:
 def test_an_engine_that_slept_has_to_be_synced_before_it_samples() -> None:
     policy, engine = Policy([]), vllm_engine([])
     sync_weights(policy, engine, bucket_mib=1)
-    engine.rest()
+    engine.sleep()
     sampling = Sampling(samples=1, temperature=1.0, max_tokens=1)
     with pytest.raises(StaleWeightsError):
         engine.sample(
@@ -109,7 +109,7 @@ def test_an_engine_that_slept_has_to_be_synced_before_it_samples() -> None:
 def test_the_states_leave_also_when_the_engine_holds_the_weights_already() -> None:
     calls: list[str] = []
     policy, engine = Policy(calls), vllm_engine(calls)
-    engine.held = policy.version
+    engine.weights_version = policy.version
     sync_weights(policy, engine, bucket_mib=1)
     assert calls == ["states off"]
 
@@ -122,25 +122,25 @@ def test_states_are_back_for_the_checkpoint_of_a_run_that_gave_up_generating() -
     assert calls == ["sleep 2", "states back"]
 
 
-def test_parked_tensors_come_back_as_they_were_whatever_became_of_their_memory() -> None:
-    parked, tensors = ParkedTensors(), [torch.tensor([1.0, 2.0]), torch.tensor([3.0])]
+def test_offloaded_tensors_are_reloaded_as_they_were_whatever_became_of_their_memory() -> None:
+    offloaded, tensors = OffloadedTensors(), [torch.tensor([1.0, 2.0]), torch.tensor([3.0])]
     for round_ in range(3):
         views = [tensor.data.view(-1) for tensor in tensors]  # the memory, not the tensor
-        parked.leave(tensors)
+        offloaded.offload(tensors)
         for view in views:
             view.fill_(float("nan"))
-        parked.come_back()
+        offloaded.reload()
         assert [tensor.tolist() for tensor in tensors] == [[1.0 + round_, 2.0 + round_], [3.0]]
         tensors[0] += 1
 
 
-def test_parked_tensors_may_be_others_the_next_time() -> None:
-    parked = ParkedTensors()
-    parked.leave([torch.zeros(3)])
-    parked.come_back()
+def test_other_tensors_may_be_offloaded_the_next_time() -> None:
+    offloaded = OffloadedTensors()
+    offloaded.offload([torch.zeros(3)])
+    offloaded.reload()
     other = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    parked.leave([other])
-    parked.come_back()
+    offloaded.offload([other])
+    offloaded.reload()
     assert (other.tolist(), other.dtype) == ([1.0, 2.0], torch.float64)
 
 
@@ -170,11 +170,11 @@ def test_weights_in_fp32_moments_and_gradients_leave_once_and_come_back_once() -
     engine = Engine()
     states, before = TrainingStates(engine), engine.places()
     for _ in range(2):
-        states.leave()
+        states.offload()
     moved = [there != here for there, here in zip(engine.places(), before, strict=True)]
     assert moved == [True, False, True, True]  # the count of steps is a number on the host
     for _ in range(2):
-        states.come_back()
+        states.reload()
     assert engine.calls == [("off", ("lp_grads", "contiguous_grad_buffer")), ("back", None)]
     assert [state.tolist() for state in engine.moments.values()] == [[2.0], [3.0]]
     [state] = engine.optimizer.optimizer.state.values()

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlavr_hpc.learning.advantages import group_advantages
-from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.label_free_rewards import (
     ProbabilityReward,
     SelfCertaintyReward,
@@ -27,6 +26,7 @@ from rlavr_hpc.learning.rewards import (
 )
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.types import Group, ResponseScore, Sample, Selection, SelfRewardInputs
+from tests.support.batches import mini_batches_of
 from tests.support.groups import group
 
 
@@ -108,9 +108,7 @@ def mini_batches(groups: list[Group], bought: set[str], size: int) -> list[tuple
         own={g.prompt.id: SelfRewardInputs() for g in groups},
         trust=dict.fromkeys((g.prompt.id for g in groups), 0.0),
     )
-    return [
-        (len(m.samples), m.response_tokens) for m in make_mini_batches(signals, mini_batch=size)
-    ]
+    return [(len(m.samples), m.response_tokens) for m in mini_batches_of(signals, mini_batch=size)]
 
 
 def test_dropped_prompts_cost_no_backward_but_stay_in_the_divisor() -> None:
@@ -192,7 +190,7 @@ def tokens(
         advantage_R=torch.tensor(advantages),
         sampler_logp_R=torch.tensor(sampler),
         old_logp_R=None if old is None else torch.tensor(old),
-        counted_R=torch.tensor(counted or [1.0] * len(advantages)),
+        loss_mask_R=torch.tensor(counted or [1.0] * len(advantages)),
         lengths_N=torch.ones(len(advantages), dtype=torch.int64),
     )
 

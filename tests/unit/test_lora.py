@@ -292,17 +292,17 @@ class FrozenPolicy:
         if not moving_only:
             yield "frozen", torch.tensor([7.0])
 
-    def leave_device(self) -> None:
+    def offload_states(self) -> None:
         """Nothing to move."""
 
-    def return_to_device(self) -> None:
+    def reload_states(self) -> None:
         """Nothing to move."""
 
 
 def hf_engine() -> HfEngine:
     engine = object.__new__(HfEngine)
     engine._targets = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("moving", "frozen")}
-    engine.held = None
+    engine.weights_version = None
     return engine
 
 
@@ -314,18 +314,18 @@ def test_what_never_changes_is_sent_once_and_again_to_an_engine_that_lost_it() -
         policy.version += 1
         engine._targets["frozen"].data.zero_()
         sync_weights(policy, engine, bucket_mib=1)
-        assert engine.held == policy.version
+        assert engine.weights_version == policy.version
         return {name: target.item() for name, target in engine._targets.items()}
 
     assert sent() == {"moving": 2.0, "frozen": 7.0}
     assert sent() == {"moving": 3.0, "frozen": 0.0}
-    engine.held = None  # as after a sleep
+    engine.weights_version = None  # as after a sleep
     assert sent() == {"moving": 4.0, "frozen": 7.0}
 
 
 def test_an_engine_whose_sync_broke_off_holds_nothing_of_value() -> None:
     engine = hf_engine()
-    engine.held = 1
+    engine.weights_version = 1
 
     def broken() -> Iterator[tuple[str, torch.Tensor]]:
         yield "moving", torch.zeros(1)
@@ -333,9 +333,9 @@ def test_an_engine_whose_sync_broke_off_holds_nothing_of_value() -> None:
 
     with pytest.raises(OSError, match="gone"):
         engine.sync(broken(), version=2, partial=True)
-    assert engine.held is None
+    assert engine.weights_version is None
     engine.sync([("moving", torch.zeros(1))], version=2, partial=True)
-    assert engine.held is None, "there is nothing that a part could complete"
+    assert engine.weights_version is None, "there is nothing that a part could complete"
 
 
 def test_a_planned_models_adapters_by_hand() -> None:

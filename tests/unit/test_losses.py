@@ -14,9 +14,8 @@ import torch
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.kl import ESTIMATORS
-from rlavr_hpc.learning.loss import GrpoLoss, PolicyLoss, RatioLoss, TokenBatch, divisor_of
+from rlavr_hpc.learning.loss import GrpoLoss, PolicyLoss, RatioLoss, TokenBatch, loss_divisor
 from rlavr_hpc.learning.losses.cispo import CispoLoss
 from rlavr_hpc.learning.losses.dr_grpo import DrGrpoLoss
 from rlavr_hpc.learning.losses.gspo import GspoLoss
@@ -25,6 +24,7 @@ from rlavr_hpc.learning.microbatching import MicroBatch
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
 from rlavr_hpc.types import MiniBatch, Sample, TrainingGroup
+from tests.support.batches import mini_batches_of
 from tests.support.configs import composed
 from tests.support.groups import group
 
@@ -65,7 +65,7 @@ def tokens(
         advantage_R=torch.tensor(advantages),
         sampler_logp_R=torch.tensor(sampler or old or [0.0] * size),
         old_logp_R=None if old is None else torch.tensor(old),
-        counted_R=torch.tensor(counted or [1.0] * size),
+        loss_mask_R=torch.tensor(counted or [1.0] * size),
         lengths_N=torch.tensor(lengths),
         reference_logp_R=None if reference is None else torch.tensor(reference),
     )
@@ -194,9 +194,9 @@ def test_a_loss_is_divided_by_its_tokens_its_responses_or_a_constant(
     name: str, divisor: int
 ) -> None:
     batch = MiniBatch(samples=[], response_tokens=10, responses=4)
-    assert divisor_of(loss_of(name), batch) == divisor
+    assert loss_divisor(loss_of(name), batch) == divisor
     nothing = MiniBatch(samples=[], response_tokens=0, responses=0)
-    assert divisor_of(loss_of(name), nothing) == 1
+    assert loss_divisor(loss_of(name), nothing) == 1
 
 
 class Plain:
@@ -209,7 +209,7 @@ class Plain:
 
 
 def test_a_loss_of_ones_own_is_a_mean_over_tokens_unless_it_says_otherwise() -> None:
-    assert divisor_of(Plain(), MiniBatch(samples=[], response_tokens=10, responses=4)) == 10
+    assert loss_divisor(Plain(), MiniBatch(samples=[], response_tokens=10, responses=4)) == 10
 
 
 SAMPLES = [
@@ -307,11 +307,11 @@ def test_dropping_what_does_not_move_changes_neither_loss_nor_divisor(name: str)
         ),
     ]
     loss = loss_of(name)
-    [dropped] = make_mini_batches(signals, mini_batch=3)
-    [kept] = make_mini_batches(signals, mini_batch=3, keep_all=True)
+    [dropped] = mini_batches_of(signals, mini_batch=3)
+    [kept] = mini_batches_of(signals, mini_batch=3, keep_all=True)
     assert (len(dropped.samples), len(kept.samples)) == (4, 12)
     assert (dropped.response_tokens, dropped.responses) == (36, 12)
-    assert divisor_of(loss, dropped) == divisor_of(loss, kept)
+    assert loss_divisor(loss, dropped) == loss_divisor(loss, kept)
     few, all_of_them = (summed(loss, batch.samples, 1) for batch in (dropped, kept))
     assert few[0] == pytest.approx(all_of_them[0], rel=1e-5)
     assert few[1] == pytest.approx(all_of_them[1][:12], rel=1e-5)
@@ -362,7 +362,7 @@ def test_the_mean_gradient_of_an_estimator_is_that_of_the_kl_it_names(
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_loss_refuses_what_makes_no_sense(name: str) -> None:
-    with pytest.raises(UserError, match="kl_estimator='k4' is none of"):
+    with pytest.raises(UserError, match="kl_estimator='k4' is not one of"):
         loss_of(name, kl_estimator="k4")
     with pytest.raises(UserError, match="kl_coef must not be negative"):
         loss_of(name, kl_coef=-1.0)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
+
+import pytest
+import torch.distributed as dist
 
 from rlavr_hpc.acquisition.ledger import budget_rules
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
@@ -15,13 +19,23 @@ from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.labels.source import DatasetLabels
 from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups
 from rlavr_hpc.telemetry.clock import StepClock
-from rlavr_hpc.trainer.acquire import TRAIN, acquire
 from rlavr_hpc.trainer.components import Components
-from rlavr_hpc.trainer.scoring import ScoringResult
+from rlavr_hpc.trainer.reporting.memory import FreeMemory
+from rlavr_hpc.trainer.stages.buy import acquire_labels
+from rlavr_hpc.trainer.stages.context import TRAIN, StepContext
+from rlavr_hpc.trainer.stages.score import ScoringResult
 from rlavr_hpc.types import Group
 from tests.support.configs import composed
 from tests.support.groups import PLACE, group
 from tests.support.ledgers import Worker, write_run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_rank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    store = tmp_path_factory.mktemp("ranks") / "store"
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
 
 
 def drawn_prompts() -> list[Group]:
@@ -36,7 +50,7 @@ def drawn_prompts() -> list[Group]:
     ]
 
 
-def parts_of(worker: Worker) -> Components:
+def components_of(worker: Worker) -> Components:
     config = composed("algorithm.oversample=2", "acquisition=random")
     answers = dict.fromkeys(("silent", "agreed", "p", "q"), "1")
     return cast(
@@ -59,8 +73,15 @@ def test_labels_are_bought_among_the_kept_and_every_vote_that_decided_is_on_reco
     [worker] = write_run(tmp_path / "run", composed(), {})
     drawn = drawn_prompts()
     kept = filter_informative_groups(drawn, batch=2)
-    bought = acquire(parts_of(worker), kept, drawn, ScoringResult(), PLACE, 2, StepClock())
-    assert set(bought.labels) == {"p", "q"}
-    assert bought.spend.total == 2
+    step = StepContext(
+        components=components_of(worker),
+        key=PLACE,
+        quota=2,
+        clock=StepClock(),
+        free_memory=FreeMemory(),
+    )
+    purchase = acquire_labels(step, kept, ScoringResult(), drawn=drawn)
+    assert set(purchase.labels) == {"p", "q"}
+    assert purchase.spend.total == 2
     marks = read_timed_out(tmp_path / "run")
     assert marks == {(0, 1, TRAIN): {answer_id(drawn[0].rollouts[1])}}

@@ -10,7 +10,7 @@ import pytest
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
 from rlavr_hpc.rollout.engine import Sampling, never
-from rlavr_hpc.trainer.self_verification import SelfVerifier, build_self_verifier, says_true
+from rlavr_hpc.trainer.stages.self_verification import SelfVerifier, build_self_verifier, says_true
 from rlavr_hpc.types import Prompt, Question, Rollout, SelfRewardInputs, StepKey
 from tests.support.groups import PLACE, group, rollout
 

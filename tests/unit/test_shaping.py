@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from rlavr_hpc.config.algorithm import Advantage, AlgorithmConfig, LeaveOut, OverlongConfig
-from rlavr_hpc.learning.advantages import group_advantages
-from rlavr_hpc.learning.batch import make_mini_batches
+from rlavr_hpc.learning.advantages import compute_advantages, group_advantages
 from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups, is_informative
 from rlavr_hpc.learning.reward_shaping import Shaping
 from rlavr_hpc.telemetry import names
@@ -19,6 +18,7 @@ from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.step_metrics import advantage_metrics
 from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
 from rlavr_hpc.types import Group, TrainingGroup
+from tests.support.batches import mini_batches_of
 from tests.support.groups import group, rollout
 
 
@@ -69,8 +69,10 @@ def test_a_length_penalty_is_in_the_advantages_and_not_in_the_recorded_rewards()
         advantage=Advantage.centred, overlong=OverlongConfig(buffer=0.5), max_tokens=8
     )
     long = signal([1.0, 1.0], lengths=[4, 6])
-    assert shaping.advantages(long) == pytest.approx((0.25, -0.25))
-    assert shaping.advantages(replace(long, weight=0.5)) == pytest.approx((0.125, -0.125))
+    half = replace(long, weight=0.5)
+    [whole_weight, half_weight] = compute_advantages([long, half], shaping)
+    assert whole_weight == pytest.approx((0.25, -0.25))
+    assert half_weight == pytest.approx((0.125, -0.125))
     assert as_row(group_metrics([long.group], [long]))[names.COLLAPSE_TRAINED_REWARD] == 1.0
 
 
@@ -95,10 +97,10 @@ def test_unanimous_prompts_are_told_from_those_that_are_all_wrong(
     leave_out: str, passed_over: list[str]
 ) -> None:
     shaping = Shaping(leave_out=LeaveOut(leave_out))
-    assert [name for name, flat in FLAT.items() if shaping.passes_over(flat)] == passed_over
+    assert [name for name, flat in FLAT.items() if shaping.leaves_out(flat)] == passed_over
     signals = [signal([1.0, 0.0]), *FLAT.values()]
-    assert not shaping.passes_over(signals[0])
-    [batch] = make_mini_batches(signals, mini_batch=5, shaping=shaping)
+    assert not shaping.leaves_out(signals[0])
+    [batch] = mini_batches_of(signals, mini_batch=5, shaping=shaping)
     assert len(batch.samples) == 2
     counted = 10 - 2 * len(passed_over)
     assert (batch.responses, batch.response_tokens) == (counted, 3 * counted)
@@ -116,11 +118,11 @@ def test_the_record_tells_both_kinds_whatever_is_left_out() -> None:
 def test_a_prompt_is_passed_over_by_its_rewards_before_the_length_penalty() -> None:
     long = signal([1.0, 1.0], lengths=[4, 8])
     overlong = OverlongConfig(buffer=0.5)
-    [plain] = make_mini_batches(
+    [plain] = mini_batches_of(
         [long], mini_batch=1, shaping=Shaping(overlong=overlong, max_tokens=8)
     )
     assert [s.advantage for s in plain.samples] == pytest.approx([1.0, -1.0])
-    [left] = make_mini_batches(
+    [left] = mini_batches_of(
         [long],
         mini_batch=1,
         shaping=Shaping(overlong=overlong, max_tokens=8, leave_out=LeaveOut.flat),
@@ -132,10 +134,10 @@ def test_a_prompt_is_passed_over_by_its_rewards_before_the_length_penalty() -> N
 def test_masked_responses_leave_the_update_but_stay_in_their_groups_mean(keep_all: bool) -> None:
     cut = signal([1.0, 0.0, 0.0, 0.0], lengths=[2, 3, 8, 8], cut=[2, 3])
     shaping = Shaping(advantage=Advantage.centred, overlong=OverlongConfig(mask=True))
-    [batch] = make_mini_batches([cut], mini_batch=1, keep_all=keep_all, shaping=shaping)
+    [batch] = mini_batches_of([cut], mini_batch=1, keep_all=keep_all, shaping=shaping)
     assert [s.advantage for s in batch.samples] == [0.75, -0.25]
     assert (batch.responses, batch.response_tokens) == (2, 5)
-    [whole] = make_mini_batches([cut], mini_batch=1)
+    [whole] = mini_batches_of([cut], mini_batch=1)
     assert (len(whole.samples), whole.responses, whole.response_tokens) == (4, 4, 21)
 
 
@@ -144,16 +146,14 @@ def test_an_update_of_which_nothing_is_left_has_a_response_that_counts_nowhere(
     keep_all: bool,
 ) -> None:
     shaping = Shaping(leave_out=LeaveOut.flat)
-    [batch] = make_mini_batches(
-        [FLAT["all wrong"]], mini_batch=1, keep_all=keep_all, shaping=shaping
-    )
+    [batch] = mini_batches_of([FLAT["all wrong"]], mini_batch=1, keep_all=keep_all, shaping=shaping)
     assert [(s.advantage, s.counted) for s in batch.samples] == [(0.0, False)]
     assert (batch.responses, batch.response_tokens) == (0, 0)
     micro = MicroBatches(
         algorithm=AlgorithmConfig(), ranks=2, packed=False, pad_id=0, device=torch.device("cpu")
     )
     for share in micro.split(batch.samples):
-        assert micro.counted(share[0]).tolist() == [0.0] * 3
+        assert micro.loss_mask(share[0]).tolist() == [0.0] * 3
         assert micro.tokens(share[0], None, reference=None).lengths_N.tolist() == [3]
 
 

@@ -8,7 +8,6 @@ from math import exp, log, sqrt
 
 import pytest
 
-from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Max, Mean, Min, as_row, max_of, merge, min_of
 from rlavr_hpc.telemetry.response_metrics import ends_in_a_loop, group_metrics
@@ -21,6 +20,7 @@ from rlavr_hpc.telemetry.step_metrics import (
     update_metrics,
 )
 from rlavr_hpc.types import Group, Rollout, TrainingGroup, Vote
+from tests.support.batches import mini_batches_of
 from tests.support.groups import group, prompt, rollout
 from tests.support.updates import update_of
 
@@ -131,7 +131,7 @@ def test_rewards_are_spread_inside_groups_and_votes_have_a_weight() -> None:
 
 
 def test_advantages_are_over_all_responses_also_those_left_out_of_the_batch() -> None:
-    batches = make_mini_batches(signals(), mini_batch=3)
+    batches = mini_batches_of(signals(), mini_batch=3)
     row = as_row(advantage_metrics(batches, responses=12))
     assert row[names.TRAIN_MOVING] == pytest.approx(8 / 12)
     # group a has squares that add up to 4, group b 4 times 1/4
@@ -141,7 +141,7 @@ def test_advantages_are_over_all_responses_also_those_left_out_of_the_batch() ->
 
 
 def test_where_nothing_moves_every_advantage_is_zero() -> None:
-    batches = make_mini_batches(signals()[2:], mini_batch=1)
+    batches = mini_batches_of(signals()[2:], mini_batch=1)
     row = as_row(advantage_metrics(batches, responses=4))
     assert [row[name] for name in (names.TRAIN_MOVING, names.TRAIN_ADVANTAGE_STD)] == [0.0, 0.0]
     assert [row[n] for n in (names.TRAIN_ADVANTAGE_MAX, names.TRAIN_ADVANTAGE_MIN)] == [0.0, 0.0]
@@ -169,7 +169,7 @@ def test_the_largest_gap_of_a_step_is_that_of_its_worst_update() -> None:
 
 def test_rates_divide_the_work_by_the_time_it_took() -> None:
     groups = [group_of([n], [[0]]) for n in (10, 20, 30, 40, 50)]
-    batches = make_mini_batches(signals(), mini_batch=3)
+    batches = mini_batches_of(signals(), mini_batch=3)
     generated = generated_tokens(groups, replicas=2)
     assert generated == (90, 60)
     assert trained_tokens(batches) == 8 * (2 + 3)

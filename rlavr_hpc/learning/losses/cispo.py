@@ -1,4 +1,4 @@
-"""CISPO: the weight is clipped, not the token; every token keeps its gradient.
+"""CISPO: the importance weight is clipped, and every token keeps its gradient.
 
 Shapes: R response tokens of a micro-batch.
 """
@@ -14,16 +14,16 @@ from rlavr_hpc.learning.loss import GrpoLoss
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CispoLoss(GrpoLoss):
-    """`gain = sg(clip(r, 1 - low, 1 + high)) A log pi`, averaged over the tokens of the update.
+    """`objective = sg(clip(r, 1 - low, 1 + high)) A log pi`, averaged over the update's tokens.
 
-    CISPO, arXiv 2506.13585, eqs. 4 and 5; sg holds its argument constant. The paper sets no lower
-    bound (`clip_low` 1, as no ratio is below 0) and does not tell its upper one.
+    CISPO, arXiv 2506.13585, eqs. 4 and 5; sg stops the gradient. The paper sets no lower bound
+    (`clip_low` 1: no ratio is below 0) and does not state its upper bound.
     """
 
     clip_low: float = 1.0
     clip_high: float = 4.0
 
-    def gain(
+    def objective(
         self, logp_R: torch.Tensor, ratio_R: torch.Tensor, advantage_R: torch.Tensor
     ) -> torch.Tensor:
         """(R,) a log-likelihood, weighted."""

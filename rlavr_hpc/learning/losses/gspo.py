@@ -15,7 +15,7 @@ from rlavr_hpc.types import MiniBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GspoLoss(GrpoLoss):
-    """The clipped gain of whole responses, averaged over the responses of the update.
+    """The clipped objective of whole responses, averaged over the responses of the update.
 
     GSPO, arXiv 2507.18071, eqs. 5 and 7: `min(s A, clip(s, 1 - low, 1 + high) A)` with
     s = exp(mean over the response's tokens of log pi - log pi_old); the gradient goes through s.
@@ -31,14 +31,14 @@ class GspoLoss(GrpoLoss):
         """All responses."""
         return mini_batch.responses
 
-    def level(self, values_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
-        """(R,) the mean over each token's response; its gradient is the token's own, undivided."""
-        own_R = values_R.detach()
+    def aggregate(self, log_ratio_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+        """(R,) the mean over each token's response, with the gradient of the token's own value."""
+        own_R = log_ratio_R.detach()
         mean_N = torch.segment_reduce(own_R, "mean", lengths=tokens.lengths_N)
-        return _spread(mean_N, tokens) + (values_R - own_R)
+        return _spread(mean_N, tokens) + (log_ratio_R - own_R)
 
-    def share(self, values_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
-        """(R,) over the length, so that a response counts once."""
+    def weight(self, values_R: torch.Tensor, tokens: TokenBatch) -> torch.Tensor:
+        """(R,) values divided by the response's length, so that every response counts once."""
         return values_R / _spread(tokens.lengths_N, tokens)
 
 

@@ -1,4 +1,4 @@
-"""RLOO: plain REINFORCE; its baseline is in the advantages.
+"""RLOO: plain REINFORCE; the advantages contain its baseline.
 
 Shapes: R response tokens of a micro-batch.
 """
@@ -15,7 +15,7 @@ from rlavr_hpc.types import MiniBatch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RlooLoss(RatioLoss):
-    """`gain = sg(r) A log pi`, summed over a response's tokens, averaged over responses.
+    """`objective = sg(r) A log pi`, summed over a response's tokens, averaged over responses.
 
     REINFORCE leave-one-out, arXiv 2402.14740: a response is one action, whose log-probability is
     the sum over its tokens. Belongs with `algorithm.advantage=leave_one_out`. In a step's first
@@ -27,7 +27,7 @@ class RlooLoss(RatioLoss):
         """All responses."""
         return mini_batch.responses
 
-    def gain(
+    def objective(
         self, logp_R: torch.Tensor, ratio_R: torch.Tensor, advantage_R: torch.Tensor
     ) -> torch.Tensor:
         """(R,) a log-likelihood, weighted."""

@@ -1,7 +1,7 @@
-"""Writes checkpoints: a snapshot at once, the files beside the next steps, one rename at the end.
+"""Writes checkpoints: a snapshot at once, the files during the next steps, then one rename.
 
 Every rank writes, flushes and hashes its own files into a temporary folder; when all are done rank
-0 adds the manifest and renames the folder. Until then nobody takes it for a checkpoint.
+0 adds the manifest and renames the folder. Until then no reader takes it for a checkpoint.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.checkpoint import random_state
 from rlavr_hpc.trainer.checkpoint.shards import Written, write_file
-from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
+from rlavr_hpc.trainer.policy.protocol import SavedPolicy
 
 MIB = 1 << 20
 
@@ -44,21 +44,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
-class Writing:
-    """A checkpoint of which this rank has a snapshot and is writing its files."""
+class PendingCheckpoint:
+    """A checkpoint whose files this rank is writing from a snapshot."""
 
     state: TrainingState
     folder: Path
-    """Where it grows, until it is renamed."""
+    """Temporary; renamed when complete."""
     contents: Mapping[Path, Any]
     """What this rank writes, by file."""
     files: dict[str, Written] = field(default_factory=dict)
     seconds: float = 0.0
-    """That the writing took."""
+    """Time that the writing took."""
     error: str | None = None
 
     def write(self) -> None:
-        """Write and flush this rank's files; what goes wrong is kept for all ranks to hear."""
+        """Write and flush this rank's files; an error is kept, to be raised on all ranks."""
         start = time.perf_counter()
         try:
             for path, content in self.contents.items():
@@ -67,7 +67,7 @@ class Writing:
                 sync_folder(folder)
         except Exception as error:  # noqa: BLE001  whatever a plug-in's state may raise
             self.error = str(error) or type(error).__name__
-            for path in self.contents:  # leave the room to the ledger and the metrics
+            for path in self.contents:  # leave the disk space to the ledger and the metrics
                 path.unlink(missing_ok=True)
         self.seconds = time.perf_counter() - start
 
@@ -77,20 +77,20 @@ class CheckpointWriter:
     """The checkpoints of one attempt, one at a time. All ranks call its methods together."""
 
     run_dir: Path
-    policy: DeepspeedPolicy
+    policy: SavedPolicy
     acquisition_state: AcquisitionState
     fence: Callable[[], None]
-    """Raises FencedError when a newer attempt owns the run folder; asked on rank 0."""
+    """Raises FencedError when a newer attempt owns the run folder; called on rank 0."""
     keep: Keep
     background: bool
-    """Write beside the next steps, from a copy of the state in host memory."""
+    """Write during the next steps, from a copy of the state in host memory."""
     seconds: float = 0.0
-    """That the last checkpoint took, from the snapshot to the rename."""
+    """Time that the last checkpoint took, from the snapshot to the rename."""
     newest: int
     """Step of the newest one that was loaded, is being written, or is complete."""
     attempt: int
     _snapshot_seconds: float = 0.0
-    _writing: Writing | None = None
+    _pending: PendingCheckpoint | None = None
     _thread: threading.Thread | None = None
 
     @property
@@ -99,13 +99,13 @@ class CheckpointWriter:
         return self._thread is not None and self._thread.is_alive()
 
     def begin(self, state: TrainingState) -> Metrics:
-        """Take a snapshot and have it written; what was being written is finished first.
+        """Take a snapshot and start writing it; the checkpoint before it is finished first.
 
         Returns:
             What it cost.
 
         Raises:
-            CheckpointError: the one before could not be written; older ones are untouched.
+            CheckpointError: the checkpoint before could not be written; older ones are intact.
             FencedError: a newer attempt owns the run folder.
         """
         before = self.finish()
@@ -116,13 +116,13 @@ class CheckpointWriter:
         contents = self.policy.snapshot(work, copy=self.background)
         contents |= random_state.snapshot(work)
         contents |= distributed.on_main_only(lambda: self.acquisition_state.snapshot(work)) or {}
-        self._writing = Writing(state=state, folder=work, contents=contents)
+        self._pending = PendingCheckpoint(state=state, folder=work, contents=contents)
         self.newest = state.step
         if self.background:
-            self._thread = threading.Thread(target=self._writing.write, daemon=True)
+            self._thread = threading.Thread(target=self._pending.write, daemon=True)
             self._thread.start()
         else:
-            self._writing.write()
+            self._pending.write()
         self._snapshot_seconds = time.perf_counter() - start
         return {**before, names.TIME_SAVE: Mean(self._snapshot_seconds)}
 
@@ -133,22 +133,22 @@ class CheckpointWriter:
             What it cost.
 
         Raises:
-            CheckpointError: it could not be written; older ones are untouched.
+            CheckpointError: it could not be written; older ones are intact.
             FencedError: a newer attempt owns the run folder.
         """
-        writing, start = self._writing, time.perf_counter()
-        if writing is None:
+        pending, start = self._pending, time.perf_counter()
+        if pending is None:
             return {}
         if self._thread is not None:
             self._thread.join()
-        self._writing = self._thread = None
-        told = distributed.gather_on_main([(writing.files, writing.error)])
-        size = distributed.on_main(lambda: self._publish(writing, [part[0] for part in told]))
+        self._pending = self._thread = None
+        told = distributed.gather_on_main([(pending.files, pending.error)])
+        size = distributed.on_main(lambda: self._publish(pending, [part[0] for part in told]))
         blocked = time.perf_counter() - start
-        self.seconds = blocked + writing.seconds + self._snapshot_seconds
+        self.seconds = blocked + pending.seconds + self._snapshot_seconds
         return {
             names.TIME_PUBLISH: Mean(blocked),
-            names.TIME_SAVE_FILES: Mean(writing.seconds),
+            names.TIME_SAVE_FILES: Mean(pending.seconds),
             names.SYS_CHECKPOINT_MIB: Mean(size / MIB),
         }
 
@@ -162,42 +162,44 @@ class CheckpointWriter:
             raise _unwritable(work.parent, error.strerror) from error
 
     def _publish(
-        self, writing: Writing, told: list[tuple[Mapping[str, Written], str | None]]
+        self, pending: PendingCheckpoint, told: list[tuple[Mapping[str, Written], str | None]]
     ) -> int:
-        """Complete the checkpoint and drop what is not to be kept; its size in bytes."""
+        """Complete the checkpoint and remove those not to be kept; its size in bytes."""
         self.fence()
-        final = self.run_dir / FOLDER / f"step_{writing.state.step}"
+        final = self.run_dir / FOLDER / f"step_{pending.state.step}"
         errors = [error for _, error in told if error is not None]
         if errors:
             raise _unwritable(final, errors[0])
         files = {name: asdict(w) for written, _ in told for name, w in written.items()}
-        manifest = {"version": VERSION, "state": asdict(writing.state), "files": files}
+        manifest = {"version": VERSION, "state": asdict(pending.state), "files": files}
         try:
-            write_atomic(writing.folder / MANIFEST, canonical_json(manifest) + "\n")
-            sync_folder(writing.folder)
-            self._replace(final, writing)
+            write_atomic(pending.folder / MANIFEST, canonical_json(manifest) + "\n")
+            sync_folder(pending.folder)
+            self._replace(final, pending)
             write_atomic(final.with_name(LATEST), f"{final.name}\n")
             self._prune()
         except (OSError, ValueError) as error:
             raise _unwritable(final, str(error)) from error
         return sum(w.size for written, _ in told for w in written.values())
 
-    def _replace(self, final: Path, writing: Writing) -> None:
-        """Put the finished folder in its place, unless a successor's is there already."""
+    def _replace(self, final: Path, pending: PendingCheckpoint) -> None:
+        """Rename the finished folder, unless a newer attempt's checkpoint is there already."""
         self.fence()
-        if final.exists():  # of an attempt that was not continued from here
+        if final.exists():  # of an attempt after which the run resumed from an earlier step
             try:
                 before = read_manifest(final).state.attempt
             except (CheckpointError, UserError):
                 before = 0
-            if before > writing.state.attempt:
-                raise FencedError(f"{final} is attempt {before}'s already; this one stops here")
-            final.rename(final.with_name(f".{final.name}.{writing.state.attempt}.old"))
-        writing.folder.rename(final)
+            if before > pending.state.attempt:
+                raise FencedError(
+                    f"{final} was written by the newer attempt {before}; this attempt ends here"
+                )
+            final.rename(final.with_name(f".{final.name}.{pending.state.attempt}.old"))
+        pending.folder.rename(final)
         sync_folder(final.parent)
 
     def _prune(self) -> None:
-        """Drop older checkpoints; each is renamed first, so that none is ever half there."""
+        """Remove older checkpoints; each is renamed first, so that none is seen incomplete."""
         self.fence()
         attempts, line, dropped = read_attempts(self.run_dir), {}, []
         for folder in step_folders(self.run_dir):
@@ -219,6 +221,6 @@ class CheckpointWriter:
 
 def _unwritable(path: Path, reason: str | None) -> CheckpointError:
     return CheckpointError(
-        f"{path}: cannot be written ({reason}); older checkpoints are untouched. Make room and "
+        f"{path}: cannot be written ({reason}); older checkpoints are intact. Free disk space and "
         "start the same command again"
     )

@@ -1,8 +1,8 @@
-"""The trainer's states leave the device while the rollout engine needs its memory.
+"""The trainer's states are offloaded while the rollout engine needs the device's memory.
 
-Order, of which none may be exchanged: states off, empty cache, the engine's weights wake, sync,
-gathered weights freed, its cache wakes, generation, sleep, empty cache, states back. The weights
-themselves (bfloat16) stay: the sync gathers them.
+The order matters: offload the states, empty torch's cache, wake the engine's weights, sync, free
+the gathered weights, wake the engine's cache, generate, put the engine to sleep, empty torch's
+cache, reload the states. The bfloat16 weights stay on the device: the sync gathers them.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any
 
 import torch
 
-DEEPSPEEDS = ("lp_grads", "contiguous_grad_buffer")
-"""What DeepSpeed moves itself. It moves the optimizer's states and fp32 weights, too, but only for
-its own fused optimizer, which is compiled with CUDA's toolkit; and it would leave its host copies
-in the optimizer's state, and so in every checkpoint."""
+MOVED_BY_DEEPSPEED = ("lp_grads", "contiguous_grad_buffer")
+"""DeepSpeed can move the optimizer's states and fp32 weights too, but only for its own fused
+optimizer, which needs CUDA's toolkit; and it would leave its host copies in the optimizer's state,
+and so in every checkpoint."""
 
 
-class ParkedTensors:
+class OffloadedTensors:
     """Tensors that keep their identity while their values are in host memory."""
 
     def __init__(self) -> None:
-        """Nothing is parked."""
+        """Nothing is offloaded yet."""
         self._host: dict[int, torch.Tensor] = {}
         self._away: list[tuple[torch.Tensor, torch.Tensor, torch.device]] = []
 
-    def leave(self, tensors: Iterable[torch.Tensor]) -> None:
+    def offload(self, tensors: Iterable[torch.Tensor]) -> None:
         """Move values to host memory, page-locked where there is an accelerator.
 
-        The host memory is kept for the next time, in the order of the tensors.
+        The host memory is kept and reused for the tensor at the same position next time.
         """
         for number, tensor in enumerate(tensors):
             host = self._host.get(number)
@@ -42,8 +42,8 @@ class ParkedTensors:
             self._away.append((tensor, host, tensor.device))
             tensor.data = host
 
-    def come_back(self) -> None:
-        """Move them to where they were; a copy of their own even if that is host memory."""
+    def reload(self) -> None:
+        """Move them back; always into memory of their own, even where that is the host's."""
         for tensor, host, device in self._away:
             tensor.data = host.to(device, copy=True)
         self._away.clear()
@@ -55,25 +55,25 @@ class TrainingStates:
     def __init__(self, engine: Any) -> None:  # noqa: ANN401  deepspeed has no types
         """They are on the device."""
         self._engine = engine
-        self._parked = ParkedTensors()
-        self._are_away = False
+        self._offloaded = OffloadedTensors()
+        self._are_offloaded = False
 
-    def leave(self) -> None:
+    def offload(self) -> None:
         """Move them to host memory, unless they are there."""
-        if self._are_away:
+        if self._are_offloaded:
             return
         optimizer = self._engine.optimizer
-        self._parked.leave([*optimizer.fp32_partitioned_groups_flat, *_moments(optimizer)])
-        self._engine.offload_states(include=DEEPSPEEDS, pin_memory=True, non_blocking=False)
-        self._are_away = True
+        self._offloaded.offload([*optimizer.fp32_partitioned_groups_flat, *_moments(optimizer)])
+        self._engine.offload_states(include=MOVED_BY_DEEPSPEED, pin_memory=True, non_blocking=False)
+        self._are_offloaded = True
 
-    def come_back(self) -> None:
+    def reload(self) -> None:
         """Move them to the device, unless they are there."""
-        if not self._are_away:
+        if not self._are_offloaded:
             return
-        self._parked.come_back()
+        self._offloaded.reload()
         self._engine.reload_states(non_blocking=False)
-        self._are_away = False
+        self._are_offloaded = False
 
 
 def _moments(zero_optimizer: Any) -> list[torch.Tensor]:  # noqa: ANN401
@@ -88,7 +88,7 @@ def _moments(zero_optimizer: Any) -> list[torch.Tensor]:  # noqa: ANN401
 
 
 def release_unused_memory() -> None:
-    """Return cached accelerator memory before another tenant needs it."""
+    """Return torch's cached accelerator memory, so that others can use it."""
     if torch.cuda.is_available():
         gc.collect()
         torch.cuda.empty_cache()

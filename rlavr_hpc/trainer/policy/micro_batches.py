@@ -1,4 +1,4 @@
-"""Samples as the policy's forward passes and its loss take them.
+"""Samples as the tensors that forward passes and the loss take.
 
 Shapes: R response tokens of a micro-batch.
 """
@@ -20,7 +20,7 @@ from rlavr_hpc.types import Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicroBatches:
-    """Deals samples to ranks and passes, and makes tensors of them."""
+    """Distributes samples over ranks and micro-batches, and makes tensors of them."""
 
     algorithm: AlgorithmConfig
     ranks: int
@@ -29,7 +29,7 @@ class MicroBatches:
     device: torch.device
 
     def split(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
-        """`[rank][pass]`, as many passes on every rank."""
+        """`[rank][micro-batch]`; every rank gets the same number of micro-batches."""
         budget = self.algorithm.micro_tokens
         if budget is None:
             return split_micro_batches(
@@ -40,25 +40,25 @@ class MicroBatches:
         )
 
     def collate(self, micro: MicroBatch) -> Sequences:
-        """What the model reads."""
+        """The model's input."""
         samples = [sample for sample, _ in micro]
         if self.packed:
             return packed(samples, device=self.device)
         return padded(samples, pad_id=self.pad_id, device=self.device)
 
-    def counted(self, micro: MicroBatch) -> torch.Tensor:
-        """(R,) 1 for tokens of real samples, 0 for padding and for what is left out."""
+    def loss_mask(self, micro: MicroBatch) -> torch.Tensor:
+        """(R,) 1 for tokens of real samples, 0 for padding samples and those left out."""
         return self._spread(micro, [float(s.counted and not padding) for s, padding in micro])
 
     def tokens(
         self, micro: MicroBatch, old: OldLogProbs | None, *, reference: torch.Tensor | None
     ) -> TokenBatch:
-        """What the loss needs to know about each token.
+        """The loss's input besides the policy's log-probabilities.
 
         Args:
             micro: the micro-batch.
             old: log-probabilities before the step's first update; None when this is the first.
-            reference: (R,) those of the reference policy, where there is one.
+            reference: (R,) log-probabilities by the reference policy, where there is one.
         """
         sampler = [value for sample, _ in micro for value in sample.sampler_logprobs]
         advantages = [0.0 if padding else sample.advantage for sample, padding in micro]
@@ -68,7 +68,7 @@ class MicroBatches:
             old_logp_R=None
             if old is None
             else torch.cat([old[s.key] for s, _ in micro]).to(self.device),
-            counted_R=self.counted(micro),
+            loss_mask_R=self.loss_mask(micro),
             lengths_N=_lengths(micro).to(self.device),
             reference_logp_R=reference,
         )

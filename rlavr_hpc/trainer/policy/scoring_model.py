@@ -1,4 +1,4 @@
-"""The language model as training sees it: token ids in, log-probabilities of responses out.
+"""The language model in training: token ids in, log-probabilities of the responses out.
 
 Shapes: N samples in B rows of T tokens, R response tokens of all samples in order, D hidden.
 """
@@ -21,25 +21,25 @@ PREFIX = "language_model."
 
 
 class ScoringOutputs(StrEnum):
-    """What a forward pass is for; what nobody needs is not computed."""
+    """What a forward pass computes."""
 
     logprobs = "logprobs"
-    """Log-probabilities, differentiable, and entropies: an update."""
+    """Differentiable log-probabilities, and entropies: for an update."""
     states = "states"
-    """Hidden states: no logits at all."""
+    """Hidden states, and no logits."""
     everything = "everything"
     """Log-probabilities, entropies, certainties and hidden states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """All that scoring says about N responses, in order, as float32 on the CPU."""
+    """Scores of N responses, in order, as float32 on the CPU."""
 
     keys: list[tuple[str, int]]
     lengths: list[int]
     """Tokens of each response; they add up to R."""
     logp_R: torch.Tensor
-    """Empty, as the next two are, where only the states were wanted."""
+    """Empty, like the next two, where only the states were requested."""
     entropy_R: torch.Tensor
     certainty_R: torch.Tensor
     prompt_ND: torch.Tensor
@@ -91,9 +91,9 @@ class ScoringModel(nn.Module):
         self.head = _Head(head.weight, temperature=temperature, chunk=chunk)
 
     def forward(
-        self, sequences: Sequences, *, wanted: ScoringOutputs = ScoringOutputs.logprobs
+        self, sequences: Sequences, *, outputs: ScoringOutputs = ScoringOutputs.logprobs
     ) -> tuple[torch.Tensor, ...]:
-        """What is wanted of the micro-batch, sample by sample.
+        """The requested outputs, sample by sample.
 
         Returns:
             For `logprobs` log-probability and entropy of every response token, (R,) each; else all
@@ -103,10 +103,10 @@ class ScoringModel(nn.Module):
         hidden_BTD = decoder(
             input_ids=sequences.ids_BT, position_ids=sequences.position_BT, use_cache=False
         ).last_hidden_state
-        if wanted is ScoringOutputs.states:
+        if outputs is ScoringOutputs.states:
             return (*(hidden_BTD.new_empty(3, 0)), *_last_states(hidden_BTD, sequences))
         scored_BT = sequences.response_BT[:, 1:]
-        in_full = wanted is ScoringOutputs.everything
+        in_full = outputs is ScoringOutputs.everything
         scores: tuple[torch.Tensor, ...] = self.head(
             hidden_BTD[:, :-1][scored_BT], sequences.ids_BT[:, 1:][scored_BT], certainty=in_full
         )

@@ -1,4 +1,4 @@
-"""Asking the policy about its own responses, for rewards made of its judgement."""
+"""The policy's judgements of its own responses, for the self-verification reward."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rlavr_hpc.types import Message, Prompt, Question, Rollout, StepKey
 
 PURPOSE = "verify"
 FEWEST_TOKENS = 16
-"""A judgement needs some room."""
+"""A judgement needs at least this many."""
 
-Verdicts = dict[str, tuple[bool, ...]]
-"""Prompt id -> (G,): does the policy call its response correct?"""
+SelfVerdicts = dict[str, tuple[bool, ...]]
+"""Prompt id -> (G,): whether the policy judges its response correct."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfVerifier:
-    """Writes the questions, and reads the judgements."""
+    """Asks the policy about responses, and parses its judgements."""
 
     reward: SelfVerifyReward
     questions: Mapping[str, Question]
@@ -29,7 +29,7 @@ class SelfVerifier:
     write: Callable[[Question], Prompt]
     """Templates and tokenizes, as for training prompts."""
     longest: int
-    """Tokens of a question about a response; what is longer counts as not believed."""
+    """Tokens of a question about a response; a longer one counts as judged incorrect."""
     room: int
     """Tokens of a judgement."""
 
@@ -41,8 +41,8 @@ class SelfVerifier:
         step_key: StepKey,
         version: int,
         should_abort: Callable[[], bool] = never,
-    ) -> Verdicts:
-        """One judgement per rollout; unparsable ones are no.
+    ) -> SelfVerdicts:
+        """One judgement per rollout; unparsable ones count as incorrect.
 
         Args:
             engine: holds the policy of `version`.
@@ -110,8 +110,9 @@ def build_self_verifier(
     room = reward.max_tokens if positions is None else min(reward.max_tokens, positions - longest)
     if room < FEWEST_TOKENS:
         raise UserError(
-            f"reward=self_verify: a question about a response takes up to {longest} tokens, the "
-            f"model holds {positions}; lower rollout.max_response_tokens or max_prompt_tokens"
+            f"reward=self_verify: a question about a response takes up to {longest} tokens, and "
+            f"the model's context has {positions}; lower rollout.max_response_tokens or "
+            "rollout.max_prompt_tokens"
         )
     return SelfVerifier(
         reward=reward,
