@@ -47,7 +47,7 @@ class ChunkedLogProbs(torch.autograd.Function):
         """Gradients of `hidden_RD`, and of `weight_VD` where it is trained."""
         hidden_RD, weight_VD, target_R = ctx.saved_tensors
         grad_hidden_RD = torch.empty_like(hidden_RD)
-        trained = ctx.needs_input_grad[1]  # not where adapters are trained beside it
+        trained = ctx.needs_input_grad[1]  # not where only adapters are trained
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32) if trained else None
         for start in range(0, len(target_R), ctx.chunk):
             rows = slice(start, start + ctx.chunk)

@@ -1,6 +1,6 @@
 """`python -m rlavr_hpc.trainer RUN_DIR`: run what the folder's config.yaml says, as it was frozen.
 
-Launchers start jobs this way, so that a job never composes a config anew.
+Launchers start jobs this way, so that a job never composes its config again.
 """
 
 from __future__ import annotations

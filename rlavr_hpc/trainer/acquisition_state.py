@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcquisitionState:
-    """The policy, under the name by which its state is known."""
+    """The acquisition policy, and the name under which its state is stored."""
 
     name: str
     policy: AcquisitionPolicy
 
     def snapshot(self, folder: Path) -> dict[Path, Any]:
-        """A copy of the state by the file it belongs in, if the policy has one."""
+        """A copy of the state, by file; empty for a policy that does not learn."""
         if not isinstance(self.policy, LearningPolicy):
             return {}
         content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
@@ -41,10 +41,10 @@ class AcquisitionState:
         Args:
             folder: the checkpoint.
             seed: of the run.
-            allowed: `allow_change`; with `acquisition` in it, another policy starts afresh.
+            allowed: `allow_change`; if it contains `acquisition`, another policy starts untrained.
 
         Raises:
-            CheckpointError: there is none, or it is of another policy or model.
+            CheckpointError: there is no state, or it is of another policy or model.
         """
         if not isinstance(self.policy, LearningPolicy):
             return
@@ -57,15 +57,16 @@ class AcquisitionState:
             if name == self.name and not self._refused(content["state"], seed, may_change):
                 return
         if not may_change:
+            held = f"the probes of acquisition={name}" if name else "no probes"
             raise CheckpointError(
-                f"{folder} holds {f'what acquisition={name} learnt' if name else 'no probes'}, and "
-                f"acquisition={self.name} would begin with untrained ones; restore the checkpoint, "
-                "or allow it with allow_change=[acquisition]"
+                f"{folder} holds {held}, and "
+                f"acquisition={self.name} would start with untrained probes; restore the "
+                "checkpoint, or allow it with allow_change=[acquisition]"
             )
-        log.warning("acquisition=%s begins with untrained probes", self.name)
+        log.warning("acquisition=%s starts with untrained probes", self.name)
 
     def _refused(self, state: Mapping[str, Any], seed: int, may_change: bool) -> bool:
-        """Load the state; whether it does not fit settings that may have changed."""
+        """Load the state; True if it does not fit the settings, which may have changed."""
         assert isinstance(self.policy, LearningPolicy)
         try:
             self.policy.load(state, seed=seed)

@@ -8,7 +8,7 @@ from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.trainer.policy.tokenizer import Generates, TokenizerBundle
+from rlavr_hpc.trainer.policy.tokenizer import GenerationConfigs, TokenizerBundle
 
 
 def device_name(topology: Topology) -> str:
@@ -31,7 +31,7 @@ def pick_device(topology: Topology) -> torch.device:
 
 
 def build_engine(
-    config: Generates,
+    config: GenerationConfigs,
     bundle: TokenizerBundle,
     topology: Topology,
     device: torch.device,
@@ -53,7 +53,7 @@ def build_engine(
 
 
 def _vllm(
-    config: Generates, bundle: TokenizerBundle, topology: Topology, longest: int
+    config: GenerationConfigs, bundle: TokenizerBundle, topology: Topology, longest: int
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ def _vllm(
 
 
 def _hf(
-    config: Generates, bundle: TokenizerBundle, topology: Topology, device: torch.device
+    config: GenerationConfigs, bundle: TokenizerBundle, topology: Topology, device: torch.device
 ) -> RolloutEngine:
     from rlavr_hpc.rollout.hf_engine import HfEngine, HfEngineConfig  # noqa: PLC0415
 

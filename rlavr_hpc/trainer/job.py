@@ -222,13 +222,13 @@ def quiet_vendors(*, on_cpu: bool) -> None:
 
 def check_rendezvous(topology: Topology) -> None:
     """Check MASTER_ADDR and MASTER_PORT where there are several ranks; one rank picks a port."""
-    told = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
-    if topology.world_size > 1 and not told:
+    has_address = {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if topology.world_size > 1 and not has_address:
         raise UserError(
             f"{topology.world_size} ranks were started without MASTER_ADDR and MASTER_PORT and "
             "cannot find each other; start them with torchrun or srun, or set both variables"
         )
-    if not told:
+    if not has_address:
         os.environ["MASTER_PORT"] = str(_free_port())
 
 

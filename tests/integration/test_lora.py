@@ -227,11 +227,11 @@ def test_two_ranks_with_vllm_stopped_half_way_end_with_the_same_bytes(tmp_path: 
 
 @pytest.mark.ranks
 @pytest.mark.slow
-def test_adapters_are_dealt_anew_to_another_number_of_ranks(trained: Path, tmp_path: Path) -> None:
+def test_adapters_are_redistributed_to_another_number_of_ranks(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained / "run", folder)
     allowed = (*SIX, "allow_change=[cluster.ranks,cluster.threads]", f"run_dir={folder}")
     done = run(*allowed, "steps=7", ranks=2)
     assert done.returncode == 0, done.stderr
-    assert "dealt anew" in done.stderr
+    assert "redistributed" in done.stderr
     assert metrics(folder, 2)[-1]["train/sampler_gap"] < 1e-4

@@ -183,7 +183,7 @@ def test_a_run_goes_on_with_another_number_of_ranks_when_allowed_to(tmp_path: Pa
     allowed = (*settings, "allow_change=[cluster.ranks]", f"run_dir={folder}")
     two = run(*allowed, "steps=3", ranks=2)
     assert two.returncode == 0, two.stderr
-    assert "weights and optimizer are dealt anew" in two.stderr
+    assert "weights and optimizer states are redistributed" in two.stderr
     one = run(*allowed, "steps=4")
     assert one.returncode == 0, one.stderr
     assert run(*settings, "steps=4", f"run_dir={whole}").returncode == 0

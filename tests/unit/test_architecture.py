@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
@@ -163,10 +165,52 @@ def test_the_analysis_reads_formats_and_the_package_knows_nothing_of_it() -> Non
     assert not any(pattern.search(source) for source in sources)
 
 
+def body_of_run_step() -> list[ast.AST]:
+    tree = ast.parse((ROOT / "rlavr_hpc/trainer/step.py").read_text())
+    [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert function.name == "run_step"
+    return [node for statement in function.body for node in ast.walk(statement)]
+
+
 def test_the_step_reads_as_a_pipeline_without_branches() -> None:
-    source = (ROOT / "rlavr_hpc/trainer/step.py").read_text()
-    body = source.split("def run_step")[1].split("\ndef ")[0]
-    assert not re.search(r"^\s+(if|elif|else|while)\b", body, re.MULTILINE)
+    branches = (ast.If, ast.IfExp, ast.While, ast.For, ast.Try, ast.BoolOp, ast.Match)
+    assert not [ast.unparse(node) for node in body_of_run_step() if isinstance(node, branches)]
+
+
+def test_the_step_binds_every_name_once() -> None:
+    bound = Counter(
+        node.id
+        for node in body_of_run_step()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+    assert bound["groups"] == 1, "names are found"
+    assert [name for name, times in bound.items() if times > 1] == []
+
+
+def test_the_loop_stays_a_loop() -> None:
+    assert len((ROOT / "rlavr_hpc/trainer/loop.py").read_text().splitlines()) <= 150
+
+
+def test_the_policy_is_known_by_its_protocol_everywhere_but_where_it_is_built() -> None:
+    found = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "rlavr_hpc").rglob("*.py")
+        if "DeepspeedPolicy" in path.read_text()
+    }
+    assert found == {
+        "rlavr_hpc/trainer/build.py",
+        "rlavr_hpc/trainer/policy/deepspeed_policy.py",
+    }
+
+
+def test_the_name_of_a_class_stands_in_one_module() -> None:
+    places: defaultdict[str, list[str]] = defaultdict(list)
+    for folder in ("rlavr_hpc", "analysis"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_no_module_grows_past_its_limit() -> None:

@@ -1,4 +1,4 @@
-"""Shards put together and dealt anew, by hand-made files of the form DeepSpeed writes."""
+"""Shards read as whole weights and redistributed, from hand-made files of DeepSpeed's format."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_whole_weights_come_from_the_pieces_of_all_ranks_under_every_name(
 
 
 @pytest.mark.parametrize("before", [1, 2, 4])
-def test_shards_dealt_anew_are_those_that_so_many_ranks_would_have_written(
+def test_redistributed_shards_are_those_that_so_many_ranks_would_have_written(
     tmp_path: Path, before: int
 ) -> None:
     written = write(tmp_path, before)

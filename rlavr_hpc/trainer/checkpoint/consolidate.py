@@ -1,6 +1,6 @@
-"""A ZeRO-3 checkpoint as a folder in Hugging Face format: weights, config, tokenizer.
+"""Writes a ZeRO-3 checkpoint as a folder in Hugging Face format: weights, config, tokenizer.
 
-Of a run with adapters, whole weights with the adapters merged in, or the adapters alone.
+For a run with adapters: whole weights with the adapters merged in, or the adapters alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rlavr_hpc.trainer.policy.lora import write_adapter
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 
 ADAPTER = ".lora_"
-"""In the names of adapters' tensors."""
+"""Part of the names of adapters' tensors."""
 
 
 def consolidate(
@@ -49,14 +49,14 @@ def consolidate(
         out: a folder to be made.
         model: the run's own, perhaps in another number format.
         base: the run's initial model, whose architecture and tokenizer the policy has.
-        rollout: the sampling that the folder names as its own; None = none.
+        rollout: the sampling that the folder's generation config names; None = none.
 
     Returns:
         The number of parameters; a tied matrix counts once.
 
     Raises:
         CheckpointError: the shards are not those of such a model.
-        UserError: they hold adapters, and `base` is not the model they were trained on.
+        UserError: they hold adapters, and `base` is not the model that these were trained on.
         RlavrError: the weights cannot be written.
     """
     adapters = saved_adapters(checkpoint.folder)
@@ -65,7 +65,7 @@ def consolidate(
     else:
         policy = _merged(checkpoint, adapters, model, base)
     policy.generation_config = _generation(base, rollout)
-    with _room(out):
+    with _disk_errors(out):
         policy.save_pretrained(out)
     base.tokenizer.save_pretrained(out)
     return sum(parameter.numel() for parameter in policy.parameters())
@@ -74,14 +74,14 @@ def consolidate(
 def write_adapters(
     checkpoint: Checkpoint, out: Path, *, model: ModelConfig, base: TokenizerBundle, name: str
 ) -> int:
-    """Write the policy's adapters alone, as a folder that peft loads.
+    """Write the policy's adapters alone, as a folder that peft can load.
 
     Args:
         checkpoint: of a run with adapters, written by any number of ranks.
         out: a folder to be made.
         model: the run's own, perhaps in another number format.
         base: the run's initial model.
-        name: what the folder calls it.
+        name: of the base model, as the folder names it.
 
     Returns:
         The number of parameters.
@@ -95,32 +95,32 @@ def write_adapters(
     if adapters is None:
         raise UserError(
             f"{checkpoint.folder} holds all weights and no adapters (lora.rank=0); leave out "
-            "--adapter"
+            "--adapter to export the whole model"
         )
     _load_base(checkpoint, adapters, model, base)  # for its fingerprint
     dtype = getattr(torch, model.dtype)
     trained = {n: t.to(dtype) for n, t in whole_weights(checkpoint.folder) if ADAPTER in n}
-    with _room(out):
+    with _disk_errors(out):
         write_adapter(out, adapters, trained, base=name)
     return sum(tensor.numel() for tensor in trained.values())
 
 
 @contextmanager
-def _room(out: Path) -> Iterator[None]:
+def _disk_errors(out: Path) -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:  # no OSError, but it means one
         raise RlavrError(
-            f"{out}: weights cannot be written ({error}); make room and start the same command "
-            "again"
+            f"{out}: the weights cannot be written ({error}); free disk space and start the same "
+            "command again"
         ) from error
 
 
 def _filled(checkpoint: Checkpoint, model: ModelConfig, base: TokenizerBundle) -> Any:  # noqa: ANN401
-    """A model of the base's architecture with the checkpoint's weights, all of them."""
+    """A model of the base's architecture with the checkpoint's weights."""
     options = {"trust_remote_code": model.trust_remote_code}
     architecture = AutoConfig.from_pretrained(base.path, **options)
-    with torch.device("meta"):  # draw no weights that are overwritten anyway
+    with torch.device("meta"):  # no initial values: they would be overwritten
         policy = AutoModelForCausalLM.from_config(
             architecture, dtype=getattr(torch, model.dtype), **options
         )
@@ -142,7 +142,7 @@ def _filled(checkpoint: Checkpoint, model: ModelConfig, base: TokenizerBundle) -
 def _merged(
     checkpoint: Checkpoint, adapters: Adapters, model: ModelConfig, base: TokenizerBundle
 ) -> Any:  # noqa: ANN401
-    """The base with the adapters in it, as the trainer's forward pass has both."""
+    """The base with the adapters merged in, computed as in the trainer's forward pass."""
     policy = _load_base(checkpoint, adapters, model, base)
     dtype, trained = getattr(torch, model.dtype), getattr(torch, adapters.dtype)
     before = {name: p.data for name, p in policy.named_parameters(remove_duplicate=False)}
@@ -153,7 +153,7 @@ def _merged(
         if name not in targets or targets[name].shape != (len(b_Or), a_rI.shape[1]):
             raise CheckpointError(f"{checkpoint.folder}: {name} is no weight of {base.path}")
         pair = (a_rI, b_Or)
-        if dtype == trained:  # as the forward pass saw them; else the optimizer's own copy
+        if dtype == trained:  # as in the forward pass; else the optimizer's float32 copy
             pair = (a_rI.to(dtype), b_Or.to(dtype))
         targets[name].data.copy_(merged(before[name], *pair, scale=adapters.scale))
     return policy
@@ -172,11 +172,11 @@ def _load_base(
 
 
 def _generation(base: TokenizerBundle, rollout: RolloutConfig | None) -> GenerationConfig:
-    """Stop tokens and sampling of the run; what the base model suggests was not trained with."""
+    """The run's stop tokens and sampling, instead of those that the base model suggests."""
     tokenizer = base.tokenizer
     stops = sorted(base.stop_ids, key=lambda i: (i != tokenizer.eos_token_id, i))
     sampling: dict[str, bool | int | float] = {}
-    if rollout is not None:  # Transformers' own default would be the 50 likeliest tokens
+    if rollout is not None:  # Transformers' default is top_k=50
         sampling = {
             "do_sample": True,
             "temperature": rollout.temperature,

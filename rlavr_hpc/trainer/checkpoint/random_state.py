@@ -1,7 +1,7 @@
-"""Global random states of a rank in a checkpoint.
+"""A rank's global random states in a checkpoint.
 
-The project's own draws depend on their place alone. Libraries may draw from global generators (a
-model with dropout does), so these go on from where they were, too.
+The project's own draws depend on seed, branch and step alone. Libraries may draw from global
+generators (a model with dropout does), so their states are saved and restored too.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def snapshot(folder: Path) -> dict[Path, Any]:
 
 
 def load(folder: Path) -> None:
-    """Put this rank's states back; a checkpoint of another number of ranks may have none.
+    """Restore this rank's states; a checkpoint of another number of ranks may have none.
 
     Raises:
         CheckpointError: the file is damaged.
     """
     path = _path(folder)
     if not path.exists():
-        log.warning("%s holds no random state of this rank; it begins with a new one", folder)
+        log.warning("%s holds no random state of this rank; it starts with a new one", folder)
         return
     try:
         set_states(torch.load(path, weights_only=True))

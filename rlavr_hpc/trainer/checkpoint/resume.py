@@ -178,9 +178,9 @@ def _check_setup(
     request: AttemptRequest, found: Checkpoint | None, attempts: list[Attempt]
 ) -> None:
     allowed = frozenset(request.config.allow_change)
-    told = [attempt.setup for attempt in attempts if attempt.setup is not None]
-    if told:
-        check_fits(Setup(**told[-1]), request.setup, allowed=allowed)  # type: ignore[arg-type]
+    setups = [attempt.setup for attempt in attempts if attempt.setup is not None]
+    if setups:
+        check_fits(Setup(**setups[-1]), request.setup, allowed=allowed)  # type: ignore[arg-type]
     if found is not None:
         old = found.state
         before = Setup(

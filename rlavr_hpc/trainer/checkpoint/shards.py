@@ -1,4 +1,4 @@
-"""The files of a checkpoint: kept in memory for a snapshot, written durably, hashed on the way."""
+"""A checkpoint's files: kept in memory as a snapshot, then written durably and hashed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Written:
 
 
 class _Hashing:
-    """A binary file that hashes what is written to it, front to back; all that torch.save needs."""
+    """A binary file that hashes what is written to it; it has the methods that torch.save needs."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
@@ -36,7 +36,7 @@ class _Hashing:
         return self._file.write(data)
 
     def flush(self) -> None:
-        """Hand over to the system."""
+        """Flush to the operating system."""
         self._file.flush()
 
     def close(self) -> Written:
@@ -48,7 +48,7 @@ class _Hashing:
 
 
 def write_file(path: Path, content: object) -> Written:
-    """Write what `torch.load` gives back; it is on disk on return.
+    """Write a file for `torch.load`; it is on disk on return.
 
     Raises:
         OSError: it cannot be written; RuntimeError likewise, from inside torch.
@@ -63,7 +63,7 @@ def on_host(value: Any, *, copy: bool = True) -> Any:  # noqa: ANN401
 
     Args:
         value: dicts, lists and tuples of tensors and of anything that can be copied.
-        copy: also copy what is there already, so that later changes do not show.
+        copy: also copy what is in host memory already, so that later changes do not show.
     """
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=copy)
@@ -79,10 +79,10 @@ def on_host(value: Any, *, copy: bool = True) -> Any:  # noqa: ANN401
 
 @dataclass(slots=True, kw_only=True)
 class ShardFiles:
-    """Stands where DeepSpeed's engine expects its checkpoint engine, and writes nothing itself.
+    """Replaces the checkpoint engine of DeepSpeed's engine, and writes nothing itself.
 
-    Its `save` is called in the middle of DeepSpeed's collectives, where a full disk on one rank
-    would leave the others waiting for ever; so contents are only kept, and written afterwards.
+    DeepSpeed calls `save` between collectives, where a full disk on one rank would leave the others
+    waiting for ever. So contents are kept in memory and written afterwards.
     """
 
     copy: bool = True
@@ -98,31 +98,31 @@ class ShardFiles:
         return torch.load(path, map_location=map_location, weights_only=False)
 
     def take(self) -> dict[Path, Any]:
-        """What was kept since the last time."""
+        """Return what was kept since the last call."""
         held, self.held = self.held, {}
         return held
 
     def makedirs(self, path: str, *, exist_ok: bool = False) -> None:
-        """Folders are made before, on rank 0."""
+        """Do nothing: rank 0 makes the folders before."""
 
     def create(self, info: object) -> None:
-        """Nothing is announced."""
+        """Do nothing."""
 
     def commit(self, info: object) -> bool:
-        """Completeness is decided by the manifest."""
+        """Do nothing: the manifest decides whether a checkpoint is complete."""
         return True
 
     def is_data_parallel_writer(self, dp_rank: int) -> bool:
-        """Rank 0 writes what all ranks have in common."""
+        """Whether this rank writes what all ranks have in common: rank 0 does."""
         return dp_rank == 0
 
     def is_decoupled(self) -> bool:
-        """DeepSpeed has nothing to wait for."""
+        """Whether DeepSpeed must wait for writes: never."""
         return False
 
     def preserves_storage_sharing(self) -> bool:
-        """Copies share nothing."""
+        """Whether saved tensors share storage: copies do not."""
         return False
 
     def cleanup(self) -> None:
-        """Nothing to clean."""
+        """Do nothing."""

@@ -142,8 +142,8 @@ class CheckpointWriter:
         if self._thread is not None:
             self._thread.join()
         self._pending = self._thread = None
-        told = distributed.gather_on_main([(pending.files, pending.error)])
-        size = distributed.on_main(lambda: self._publish(pending, [part[0] for part in told]))
+        results = distributed.gather_on_main([(pending.files, pending.error)])
+        size = distributed.on_main(lambda: self._publish(pending, [part[0] for part in results]))
         blocked = time.perf_counter() - start
         self.seconds = blocked + pending.seconds + self._snapshot_seconds
         return {
@@ -162,15 +162,15 @@ class CheckpointWriter:
             raise _unwritable(work.parent, error.strerror) from error
 
     def _publish(
-        self, pending: PendingCheckpoint, told: list[tuple[Mapping[str, Written], str | None]]
+        self, pending: PendingCheckpoint, results: list[tuple[Mapping[str, Written], str | None]]
     ) -> int:
         """Complete the checkpoint and remove those not to be kept; its size in bytes."""
         self.fence()
         final = self.run_dir / FOLDER / f"step_{pending.state.step}"
-        errors = [error for _, error in told if error is not None]
+        errors = [error for _, error in results if error is not None]
         if errors:
             raise _unwritable(final, errors[0])
-        files = {name: asdict(w) for written, _ in told for name, w in written.items()}
+        files = {name: asdict(w) for written, _ in results for name, w in written.items()}
         manifest = {"version": VERSION, "state": asdict(pending.state), "files": files}
         try:
             write_atomic(pending.folder / MANIFEST, canonical_json(manifest) + "\n")
@@ -180,7 +180,7 @@ class CheckpointWriter:
             self._prune()
         except (OSError, ValueError) as error:
             raise _unwritable(final, str(error)) from error
-        return sum(w.size for written, _ in told for w in written.values())
+        return sum(w.size for written, _ in results for w in written.values())
 
     def _replace(self, final: Path, pending: PendingCheckpoint) -> None:
         """Rename the finished folder, unless a newer attempt's checkpoint is there already."""

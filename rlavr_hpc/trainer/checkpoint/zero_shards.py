@@ -1,8 +1,8 @@
-"""Reads ZeRO-3 shards: the whole weights, or what they would be for another number of ranks.
+"""Reads ZeRO-3 shards: as whole weights, or redistributed to another number of ranks.
 
 A rank's shard holds, for every parameter in a fixed order, its part of the float32 weights and of
 the optimizer's moments: the flattened parameter, padded with zeros to a multiple of the ranks and
-cut into as many pieces. Pieces lie one behind the other in flat tensors, one per sub-group.
+cut into as many pieces. The pieces are concatenated in flat tensors, one per sub-group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rlavr_hpc.trainer.policy.scoring_model import PREFIX
 TAG = "shards"
 """Subfolder of a checkpoint that DeepSpeed's files are in."""
 ADAPTERS = "adapters"
-"""Key of what the model states say of adapters."""
+"""Key of the adapters' description in the model states."""
 RANK = re.compile(r"zero_pp_rank_([0-9]+)_")
 WEIGHTS = "fp32_flat_groups"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -42,13 +42,11 @@ def whole_weights(checkpoint: Path) -> Iterator[tuple[str, torch.Tensor]]:
             if name.startswith(PREFIX):
                 yield name.removeprefix(PREFIX), tensor
     except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
-        raise CheckpointError(
-            f"{checkpoint}: these shards cannot be put together: {error}"
-        ) from error
+        raise CheckpointError(f"{checkpoint}: the shards do not fit together: {error}") from error
 
 
 def saved_adapters(checkpoint: Path) -> Adapters | None:
-    """What a checkpoint's adapters are; None where it holds all weights.
+    """The description of a checkpoint's adapters; None where it holds all weights.
 
     Raises:
         CheckpointError: the shards cannot be read.
@@ -56,14 +54,14 @@ def saved_adapters(checkpoint: Path) -> Adapters | None:
     try:
         return read_adapters(_read(checkpoint / TAG, "model_states")[0].get(ADAPTERS))
     except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise CheckpointError(f"{checkpoint}: these shards cannot be read: {error}") from error
+        raise CheckpointError(f"{checkpoint}: the shards cannot be read: {error}") from error
 
 
 def _whole(shards: Path) -> Iterator[tuple[str, torch.Tensor]]:
     models, parts = _read(shards, "model_states"), _read(shards, "optim_states")
     model = models[0]
     if len(parts) != model["dp_world_size"]:
-        raise ValueError(f"{len(parts)} of {model['dp_world_size']} ranks' files are there")
+        raise ValueError(f"files of {len(parts)} of {model['dp_world_size']} ranks are there")
     names: dict[str, list[str]] = {}
     for alias, name in model["shared_params"].items():
         names.setdefault(name, []).append(alias)
@@ -71,7 +69,7 @@ def _whole(shards: Path) -> Iterator[tuple[str, torch.Tensor]]:
     flats = [list(part["optimizer_state_dict"][WEIGHTS]) for part in parts]
     sizes = [prod(shape) for shape in shapes.values()]
     for (name, shape), flat in zip(
-        shapes.items(), _deal(flats, sizes, rank=0, ranks=1), strict=True
+        shapes.items(), _redistribute(flats, sizes, rank=0, ranks=1), strict=True
     ):
         for known in (name, *names.get(name, ())):
             yield known, flat.view(shape)
@@ -82,16 +80,16 @@ def _whole(shards: Path) -> Iterator[tuple[str, torch.Tensor]]:
 def reshard(
     checkpoint: Path, *, rank: int, ranks: int, groups: Sequence[int]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What this rank's two files would hold if `ranks` ranks had written the checkpoint.
+    """The content of this rank's two files, had `ranks` ranks written the checkpoint.
 
     Args:
         checkpoint: of any number of ranks.
         rank: this one.
-        ranks: how many there are now.
+        ranks: their present number.
         groups: parameters per sub-group of this rank's optimizer, in its order.
 
     Returns:
-        Of the model states, and of the optimizer states.
+        The model states and the optimizer states.
 
     Raises:
         CheckpointError: the shards do not belong to such a model.
@@ -101,15 +99,20 @@ def reshard(
     model = models[0] | {"dp_world_size": ranks}
     sizes = [prod(shape) for group in model["param_shapes"] for shape in group.values()]
     if sum(groups) != len(sizes):
-        raise CheckpointError(f"{shards}: {len(sizes)} parameters, the model has {sum(groups)}")
+        raise CheckpointError(
+            f"{shards} hold {len(sizes)} parameters, but the model has {sum(groups)}; use the "
+            "model that the checkpoint was written with"
+        )
     states = [part["optimizer_state_dict"] for part in parts]
 
-    def dealt(flat: Callable[[dict[str, Any]], list[torch.Tensor]]) -> list[torch.Tensor]:
-        pieces = _deal([flat(state) for state in states], sizes, rank=rank, ranks=ranks)
+    def redistributed(flat: Callable[[dict[str, Any]], list[torch.Tensor]]) -> list[torch.Tensor]:
+        pieces = _redistribute([flat(state) for state in states], sizes, rank=rank, ranks=ranks)
         return [torch.cat([next(pieces) for _ in range(count)]) for count in groups]
 
     first = states[0]["optimizer_state_dict"]
-    moments = {name: dealt(lambda state, name=name: _moments(state, name)) for name in MOMENTS}  # type: ignore[misc]
+    moments = {
+        name: redistributed(lambda state, name=name: _moments(state, name)) for name in MOMENTS
+    }  # type: ignore[misc]
     state = {
         index: first["state"][0] | {name: moments[name][index] for name in MOMENTS}
         for index in range(len(groups))
@@ -117,14 +120,14 @@ def reshard(
     group = first["param_groups"][0] | {"params": list(range(len(groups)))}
     optimizer = states[0] | {
         "partition_count": ranks,
-        WEIGHTS: dealt(lambda state: list(state[WEIGHTS])),
+        WEIGHTS: redistributed(lambda state: list(state[WEIGHTS])),
         "optimizer_state_dict": {"state": state, "param_groups": [group]},
     }
     return model, parts[0] | {"optimizer_state_dict": optimizer}
 
 
 def _read(shards: Path, kind: str) -> list[dict[str, Any]]:
-    """Files of a kind in the order of their ranks; tensors are read when they are used."""
+    """Files of a kind in the order of their ranks; tensors are read lazily."""
     found = {int(m[1]): p for p in shards.glob(f"*_{kind}.pt") if (m := RANK.search(p.name))}
     return [torch.load(found[r], mmap=True, weights_only=False) for r in sorted(found)]
 
@@ -134,7 +137,7 @@ def _moments(state: dict[str, Any], name: str) -> list[torch.Tensor]:
     return [by_group[index][name] for index in sorted(by_group)]
 
 
-def _deal(
+def _redistribute(
     flats: Sequence[list[torch.Tensor]], sizes: Sequence[int], *, rank: int, ranks: int
 ) -> Iterator[torch.Tensor]:
     """This rank's piece of every parameter, from all pieces of the old ranks."""
@@ -148,7 +151,7 @@ def _deal(
 
 
 def _pieces(groups: list[torch.Tensor], lengths: Sequence[int]) -> Iterator[torch.Tensor]:
-    """Cut flat tensors, one behind the other, into pieces; none spans two of them."""
+    """Cut flat tensors, one after the other, into pieces; no piece spans two tensors."""
     index = offset = 0
     for length in lengths:
         if offset == groups[index].numel():

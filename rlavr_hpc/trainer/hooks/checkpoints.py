@@ -34,7 +34,7 @@ class CheckpointSchedule:
             self.save(state)
 
     def save(self, state: TrainingState) -> None:
-        """Start a checkpoint of the present state; it may be written beside the next steps."""
+        """Start a checkpoint of the present state; it may be written during the next steps."""
         stored = distributed.on_main(lambda: self._with_ledger(state))
         self.record.defer(self.writer.begin(stored))
 

@@ -1,1 +1,1 @@
-"""The trained policy: DeepSpeed, its passes and updates, and its weights' way to the engine."""
+"""The trained policy: its protocol, DeepSpeed, forward passes and updates, and the weight sync."""

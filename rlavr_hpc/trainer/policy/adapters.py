@@ -1,4 +1,4 @@
-"""What a checkpoint says of a policy's adapters, and how they and the base make whole weights.
+"""LoRA adapters as a checkpoint describes them, and how they merge with the base weights.
 
 Shapes: r rank of the adapters, I inputs and O outputs of a linear layer.
 """
@@ -17,38 +17,38 @@ from rlavr_hpc.config.lora import ALL_LINEAR, LoraConfig
 from rlavr_hpc.errors import UserError
 
 NAME = "default"
-"""Of a layer's only adapter, in the names of its tensors."""
+"""peft's name of a layer's only adapter; part of its tensors' names."""
 A, B = f".lora_A.{NAME}.weight", f".lora_B.{NAME}.weight"
 BASE = ".base_layer."
-"""In the names of what a layer with adapters had before."""
+"""Part of the names of the original weights of a layer with adapters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """Of a run, as its checkpoints remember them."""
+    """A run's adapters, as its checkpoints describe them."""
 
     rank: int
     alpha: float
     targets: tuple[str, ...]
-    """Ends of layers' names."""
+    """Last parts of the layers' names."""
     dtype: str
-    """Number format in training, of the base too."""
+    """Number format in training, also of the base."""
     base: str
-    """Fingerprint of the weights that stay as they are."""
+    """Fingerprint of the frozen weights."""
 
     @property
     def scale(self) -> float:
-        """Factor of B A."""
+        """Factor of the product B A."""
         return self.alpha / self.rank
 
     def as_dict(self) -> dict[str, Any]:
-        """As a checkpoint holds it."""
+        """As a checkpoint stores it."""
         return asdict(self)
 
 
-def read_adapters(told: Mapping[str, Any] | None) -> Adapters | None:
+def read_adapters(stored: Mapping[str, Any] | None) -> Adapters | None:
     """The inverse of `as_dict`; None where all weights were trained."""
-    return None if told is None else Adapters(**{**told, "targets": tuple(told["targets"])})
+    return None if stored is None else Adapters(**{**stored, "targets": tuple(stored["targets"])})
 
 
 def describe(config: LoraConfig, names: Iterable[str], *, dtype: str, base: str) -> Adapters:
@@ -73,31 +73,31 @@ def check_same(saved: Adapters | None, mine: Adapters | None, *, where: Path) ->
     """Refuse a checkpoint that this policy cannot continue.
 
     Raises:
-        UserError: adapters meet whole weights, other shapes, or another base.
+        UserError: one has adapters and the other has not, or rank, targets or base differ.
     """
     if saved is None or mine is None:
         if saved is mine:
             return
         held, asked = ("adapters", "all weights") if saved else ("all weights", "adapters")
         raise UserError(
-            f"{where} holds {held}, and this run trains {asked}; give lora.rank="
-            f"{saved.rank if saved else 0}, or another name to start anew"
+            f"{where} holds {held}, and this run trains {asked}; set lora.rank="
+            f"{saved.rank if saved else 0} to continue, or another name to start a new run"
         )
     if (saved.rank, saved.targets) != (mine.rank, mine.targets):
         raise UserError(
-            f"{where} holds adapters of rank {saved.rank} beside {', '.join(saved.targets)}, this "
-            f"run has rank {mine.rank} beside {', '.join(mine.targets)}; restore lora.rank and "
-            "lora.targets, or give another name to start anew"
+            f"{where} holds adapters of rank {saved.rank} on {', '.join(saved.targets)}, and this "
+            f"run has rank {mine.rank} on {', '.join(mine.targets)}; restore lora.rank and "
+            "lora.targets to continue, or set another name to start a new run"
         )
     check_base(saved, mine.base, where=where)
 
 
 def check_base(saved: Adapters, found: str, *, where: Path) -> None:
-    """Refuse another base than the adapters were trained on."""
+    """Raise UserError for another base than the adapters were trained on."""
     if saved.base != found:
         raise UserError(
-            f"{where} holds adapters of a model whose weights had the fingerprint {saved.base}; "
-            f"those of the model given now have {found}; restore that model's files (model.path)"
+            f"{where} holds adapters of a model whose weights have the fingerprint {saved.base}, "
+            f"but the weights of the present model have {found}; set model.path to the first one"
         )
 
 
@@ -110,7 +110,7 @@ def tensor_digest(tensor: torch.Tensor) -> str:
 
 
 def fingerprint(digests: Mapping[str, str]) -> str:
-    """Of weights by the digests of their tensors."""
+    """Fingerprint of weights, from the digests of their tensors."""
     text = "".join(f"{name} {digests[name]}\n" for name in sorted(digests))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -118,14 +118,14 @@ def fingerprint(digests: Mapping[str, str]) -> str:
 def merged(
     w_OI: torch.Tensor, a_rI: torch.Tensor, b_Or: torch.Tensor, *, scale: float
 ) -> torch.Tensor:
-    """(O, I) in float32: what the adapters make of the target."""
+    """(O, I) in float32: the target's weight plus the scaled product of its adapters."""
     return torch.addmm(w_OI.float(), b_Or.float(), a_rI.float(), alpha=scale)
 
 
 def pairs(
     tensors: Mapping[str, torch.Tensor],
 ) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Name of a target's weight, A and B, from A and B by name."""
+    """Per target the name of its weight, A and B; `tensors` has A and B by name."""
     for name, a_rI in tensors.items():
         if name.endswith(A):
             layer = name.removesuffix(A)

@@ -1,4 +1,4 @@
-"""Which attention trains the policy, and whether samples are packed for it."""
+"""Chooses the attention implementation of training, and whether samples are packed."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from rlavr_hpc.config.model import Dtype
 
 FLASH = "flash_attention_2"
 AMPERE = (8, 0)
-"""Compute capability from which it runs."""
+"""Lowest compute capability with flash attention."""
 
 
-def attention(wanted: str, dtype: Dtype, model_config: PreTrainedConfig) -> str | None:
+def attention(setting: str, dtype: Dtype, model_config: PreTrainedConfig) -> str | None:
     """Transformers' `attn_implementation`; None leaves the choice to Transformers.
 
     Args:
-        wanted: `model.attention`.
+        setting: `model.attention`.
         dtype: of the weights; flash attention computes in half precision only.
-        model_config: of the model, whose class has to know flash attention.
+        model_config: of the model; its class must support flash attention.
     """
-    if wanted != "auto":
-        return wanted
+    if setting != "auto":
+        return setting
     if not (torch.cuda.is_available() and is_flash_attn_2_available()):
         return None
     model = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(model_config), None)
-    knows = getattr(model, "_supports_flash_attn", False)
+    supports = getattr(model, "_supports_flash_attn", False)
     recent = torch.cuda.get_device_capability() >= AMPERE
-    return FLASH if knows and recent and dtype is Dtype.bfloat16 else None
+    return FLASH if supports and recent and dtype is Dtype.bfloat16 else None
 
 
 def packs(packing: Packing, model_config: object) -> bool:

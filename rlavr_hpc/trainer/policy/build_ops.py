@@ -18,7 +18,7 @@ def build_ops() -> None:
 
     with building_alone(folder) as stale:
         for lock in stale:
-            log.warning("%s was left by a build that was killed; removed", lock)
+            log.warning("removed %s, left behind by a build that was killed", lock)
         load_cpu_op()
 
 

@@ -1,7 +1,7 @@
-"""Adapters beside a model's linear layers: the only importer of peft.
+"""LoRA adapters on a model's linear layers: the only importer of peft.
 
-A target's weight W stays as it is; W + alpha/rank * B A is what the policy computes with. peft puts
-the layers in place and computes with them; their first values are drawn here.
+A target's weight W is frozen, and the policy computes with W + alpha/rank * B A. peft adds the
+layers and computes with them; their initial values are drawn here.
 
 Shapes: r rank of the adapters, I inputs and O outputs of a linear layer.
 """
@@ -28,13 +28,13 @@ SEED_BITS = 63
 
 
 def add_adapters(language_model: Any, config: LoraConfig, *, seed: int) -> None:  # noqa: ANN401
-    """Put adapters beside the targets and freeze everything else; the model computes as before.
+    """Add adapters to the targets and freeze everything else; the model's outputs do not change.
 
-    A rank may hold any share of the model's weights. The first values depend on the seed and on
-    each layer's name alone.
+    A rank may hold any share of the model's weights. The initial values depend on the seed and the
+    layers' names alone.
 
     Raises:
-        UserError: the model has no such linear layers, or one is its head.
+        UserError: a target is no linear layer of the model, or is its head.
     """
     from peft import LoraConfig as PeftConfig
     from peft import inject_adapter_in_model
@@ -48,7 +48,7 @@ def add_adapters(language_model: Any, config: LoraConfig, *, seed: int) -> None:
         target_modules=ALL_LINEAR if everything else list(config.targets),
         init_lora_weights=False,
     )
-    state = torch.get_rng_state()  # what peft draws is not used
+    state = torch.get_rng_state()  # peft's own initial values are not used
     try:
         inject_adapter_in_model(wanted, language_model, NAME)
     except ValueError as error:
@@ -66,7 +66,7 @@ def _check_targets(language_model: Any, config: LoraConfig) -> None:  # noqa: AN
     for name, layer in _adapted(language_model):
         if layer is head or not isinstance(layer.base_layer, nn.Linear):
             raise UserError(
-                f"lora.targets={config.targets} takes in {name}; only linear layers other than the "
+                f"lora.targets={config.targets} includes {name}; only linear layers other than the "
                 "head can have adapters"
             )
 
@@ -81,7 +81,7 @@ def _adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _draw(model: nn.Module, seed: int) -> None:
-    """Uniform within 1/sqrt(inputs) for A, as linear layers begin; zero for B."""
+    """A: uniform within 1/sqrt(inputs), as linear layers are initialised; B: zero."""
     for name, layer in _adapted(model):
         key = hashlib.blake2b(f"lora/{seed}/{name}".encode(), digest_size=8).digest()
         draws = torch.Generator().manual_seed(int.from_bytes(key) >> (64 - SEED_BITS))
@@ -94,10 +94,10 @@ def _draw(model: nn.Module, seed: int) -> None:
 
 @contextmanager
 def without_adapters(model: nn.Module) -> Iterator[None]:
-    """Compute as if there were no adapters.
+    """Compute without the adapters' effect.
 
-    They run with factor 0, so that the same layers are visited in the same order: ZeRO-3 gathers
-    weights ahead by that order.
+    They still run, with factor 0: ZeRO-3 prefetches weights in the order in which layers are used,
+    and that order must not change.
     """
     layers = [layer for _, layer in _adapted(model)]
     for layer in layers:
@@ -116,9 +116,9 @@ def write_adapter(
 
     Args:
         folder: to be made.
-        adapters: what they are.
-        tensors: A and B by the names that `adapters.split_name` knows.
-        base: what the model is called whose weights they change.
+        adapters: their rank, scale and targets.
+        tensors: A and B by name.
+        base: name of the base model.
     """
     from peft import LoraConfig as PeftConfig
 
@@ -133,9 +133,9 @@ def write_adapter(
         inference_mode=True,
         base_model_name_or_path=base,
     ).save_pretrained(str(folder))
-    path = folder / "adapter_config.json"  # peft keeps the targets as a set, in any order
-    told = json.loads(path.read_text()) | {"target_modules": sorted(adapters.targets)}
-    path.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n")
+    path = folder / "adapter_config.json"  # peft writes the targets as a set, in any order
+    settings = json.loads(path.read_text()) | {"target_modules": sorted(adapters.targets)}
+    path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n")
     named = {
         f"base_model.model.{name.replace(f'.{NAME}.', '.')}": tensor.contiguous()
         for name, tensor in tensors.items()

@@ -1,4 +1,4 @@
-"""The policy's model as ZeRO-3 wants it: each rank holds its share from the first byte on."""
+"""Loads the policy's model for ZeRO-3: each rank only ever holds its share."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> Sco
         attn_implementation=attention(settings.attention, settings.dtype, architecture),
         trust_remote_code=settings.trust_remote_code,
     )
-    del partition_on_load  # other models of this process are not to be partitioned
+    del partition_on_load  # other models of this process must not be partitioned
     language_model.config.use_cache = False
     return ScoringModel(
         language_model, temperature=settings.temperature, chunk=settings.algorithm.logit_chunk
@@ -41,6 +41,6 @@ def load_trainable(settings: PolicySettings, ds_config: dict[str, Any]) -> Scori
         add_adapters(language_model, settings.lora, seed=settings.seed)
     if settings.deepspeed.gradient_checkpointing:
         language_model.gradient_checkpointing_enable()
-        if settings.lora.rank:  # else nothing below the first adapter asks for a gradient
+        if settings.lora.rank:  # else nothing below the first adapter requires a gradient
             language_model.enable_input_require_grads()
     return model

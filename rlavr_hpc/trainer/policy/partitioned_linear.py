@@ -1,9 +1,9 @@
-"""DeepSpeed's `linear` where it belongs: in the passes of a partitioned model, nowhere else.
+"""Limits DeepSpeed's replacement of `torch.nn.functional.linear` to partitioned models.
 
-Building a model partitioned by ZeRO-3 replaces `torch.nn.functional.linear` for the whole process.
-The replacement keeps no gathered weight alive until the backward pass, but takes a tenth of a
-millisecond more for each call, also of models that are not partitioned: those that generate, and
-the acquisition policy's.
+Building a model partitioned by ZeRO-3 replaces that function for the whole process. The
+replacement keeps no gathered weight alive until the backward pass, but adds a tenth of a
+millisecond to each call, also in models that are not partitioned: those that generate, and the
+acquisition policy's.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Linear = Callable[..., torch.Tensor]
 
 
 class PartitionedLinear:
-    """The replacement, once a model was built, and the times when it holds."""
+    """Holds the replacement, and installs it where it is needed."""
 
     def __init__(self) -> None:
         self._replacement: Linear = functional.linear
 
     @contextmanager
     def building(self) -> Iterator[None]:
-        """A partitioned model is built meanwhile."""
+        """Build a partitioned model inside this block."""
         plain = functional.linear
         try:
             yield
@@ -35,7 +35,7 @@ class PartitionedLinear:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """A partitioned model computes meanwhile, backwards too."""
+        """Run a partitioned model's forward and backward passes inside this block."""
         plain = functional.linear
         functional.linear = self._replacement
         try:

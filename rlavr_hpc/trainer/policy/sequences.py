@@ -17,15 +17,14 @@ from rlavr_hpc.types import Sample
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sequences:
-    """Token ids, and where in them is what.
+    """Token ids, and the positions of prompts and responses in them.
 
-    There is no attention mask: what pads a row is on its right, where causal attention never looks.
+    There is no attention mask: padding is on the right, where causal attention never looks.
     """
 
     ids_BT: torch.Tensor
     position_BT: torch.Tensor | None
-    """Within its own sample: from 0 up again tells attention where the next one begins; None = in
-    the row."""
+    """Within the sample, so that attention sees where the next sample begins; None = in the row."""
     response_BT: torch.Tensor
     """True where the token belongs to a response: it is scored by the position before it."""
     prompt_end_N: torch.Tensor
@@ -52,9 +51,10 @@ def padded(samples: Sequence[Sample], *, pad_id: int, device: torch.device) -> S
 
 
 def packed(samples: Sequence[Sample], *, device: torch.device) -> Sequences:
-    """All samples one after another in a single row; attention stays within each by its positions.
+    """All samples one after another in a single row; positions keep attention within a sample.
 
-    A response's first token is scored by its prompt's last, so no sample scores its neighbour's.
+    A response's first token is scored at its prompt's last token, so no sample affects the scores
+    of the next.
     """
     prompt_N, length_N = _lengths(samples)
     end_N = length_N.cumsum()

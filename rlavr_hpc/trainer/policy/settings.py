@@ -1,4 +1,4 @@
-"""What the policy needs to know, and DeepSpeed's configuration made from it."""
+"""The policy's settings, and DeepSpeed's configuration made from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicySettings:
-    """What the policy needs to know."""
+    """The policy's settings."""
 
     model_path: Path | str
     dtype: Dtype
@@ -28,11 +28,11 @@ class PolicySettings:
     deepspeed: DeepspeedConfig
     lora: LoraConfig = field(default_factory=LoraConfig)
     seed: int = 0
-    """Of the run, for the adapters' first values."""
+    """Of the run, for the adapters' initial values."""
 
 
 def settings_of(config: RunConfig, bundle: TokenizerBundle) -> PolicySettings:
-    """A run's."""
+    """The settings of a run's policy."""
     return PolicySettings(
         model_path=bundle.path,
         dtype=config.model.dtype,

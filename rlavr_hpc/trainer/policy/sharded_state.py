@@ -40,7 +40,7 @@ class ShardedState:
         return self._files.take()
 
     def load(self, folder: Path, *, adapters: Adapters | None) -> Mapping[str, Any]:
-        """Take over the shards below `folder`; returns what `snapshot` stored beside them.
+        """Load the shards below `folder`; returns the state that `snapshot` stored with them.
 
         Raises:
             CheckpointError: they cannot be loaded.

@@ -1,4 +1,4 @@
-"""Figures of an update's tokens, from its micro-batches and from all ranks."""
+"""Reduces an update's token sums over its micro-batches and over all ranks."""
 
 from __future__ import annotations
 

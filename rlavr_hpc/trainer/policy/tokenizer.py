@@ -1,4 +1,4 @@
-"""The policy's tokenizer, its stop tokens, and where its weights lie."""
+"""The tokenizer bundle: the model's folder, its tokenizer and its stop tokens."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 
 
-class Generates(Protocol):
-    """The groups of a run's config that generation needs; evaluation brings its own."""
+class GenerationConfigs(Protocol):
+    """The groups of a config that generation needs; evaluation has its own config."""
 
     @property
     def model(self) -> ModelConfig:
-        """Which model, in which number format."""
+        """The model and its number format."""
 
     @property
     def data(self) -> DataConfig:
-        """How prompts are written."""
+        """Templates of the prompts."""
 
     @property
     def rollout(self) -> RolloutConfig:
-        """Who generates, and how much."""
+        """The engine and its limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerBundle:
-    """The model's folder and how its text is written."""
+    """The model's folder and its tokenizer."""
 
     path: Path | str
     tokenizer: Any
     stop_ids: frozenset[int]
     pad_id: int
     positions: int | None
-    """Tokens the model holds; None = not said."""
+    """Length of the model's context; None = its config does not say."""
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text without special tokens."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
-def load_tokenizer(config: Generates, *, quiet: bool) -> TokenizerBundle:
+def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle:
     """Find the model and load its tokenizer, not its weights.
 
     Raises:
@@ -65,9 +65,7 @@ def load_tokenizer(config: Generates, *, quiet: bool) -> TokenizerBundle:
     stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
     _check_limits(config, architecture, path, stop_ids)
     if not stop_ids:
-        raise UserError(
-            f"{path} names no end-of-sequence token; give one with rollout.stop_token_ids=[ID]"
-        )
+        raise UserError(f"{path} defines no end-of-sequence token; set rollout.stop_token_ids=[ID]")
     pad = tokenizer.pad_token_id
     return TokenizerBundle(
         path=path,
@@ -79,7 +77,7 @@ def load_tokenizer(config: Generates, *, quiet: bool) -> TokenizerBundle:
 
 
 def _check_limits(
-    config: Generates,
+    config: GenerationConfigs,
     architecture: PretrainedConfig,
     path: Path | str,
     stop_ids: set[int],
@@ -88,15 +86,15 @@ def _check_limits(
     asked = config.rollout.max_prompt_tokens + config.rollout.max_response_tokens
     if positions is not None and asked > positions:
         raise UserError(
-            f"{path} holds {positions} tokens, rollout.max_prompt_tokens + max_response_tokens is "
-            f"{asked}; lower one of them"
+            f"{path} has a context of {positions} tokens, but rollout.max_prompt_tokens + "
+            f"rollout.max_response_tokens is {asked}; lower one of them"
         )
     unknown = sorted(i for i in stop_ids if not 0 <= i < architecture.vocab_size)
     if unknown:
         raise UserError(f"stop token {unknown[0]} is not in the vocabulary of {path}")
 
 
-def _model_path(config: Generates, *, quiet: bool) -> Path | str:
+def _model_path(config: GenerationConfigs, *, quiet: bool) -> Path | str:
     model = config.model
     if model.source is ModelSource.testbed:
         recipe = Recipe(

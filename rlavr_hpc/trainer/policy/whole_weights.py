@@ -26,7 +26,7 @@ from rlavr_hpc.trainer.policy.adapters import (
 from rlavr_hpc.trainer.policy.scoring_model import PREFIX
 
 BLOCK = re.compile(r"(.*?\.[0-9]+\.[^.]+)\.")
-"""Attention or feed-forward part of a layer. Engines fuse matrices within one and load it whole."""
+"""Attention or feed-forward block of a layer. Engines fuse its matrices, and load it as a whole."""
 HASHED_AT_ONCE = 1 << 28
 """Bytes."""
 Gather = Callable[[list[nn.Parameter]], AbstractContextManager[object]]
@@ -34,24 +34,24 @@ Gather = Callable[[list[nn.Parameter]], AbstractContextManager[object]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """One of the policy's weights, and where its value comes from."""
+    """One of the policy's weights, and the parameters that its value is made from."""
 
     names: list[str]
-    """All that it goes by; several for a tied matrix."""
+    """All its names; several for a tied matrix."""
     parameter: nn.Parameter
     adapter: tuple[nn.Parameter, nn.Parameter] | None
     """A and B."""
     scale: float
     moves: bool
-    """Whether it changes in training, or something else of its block does."""
+    """Whether it changes in training, or another weight of its block does."""
 
     @property
     def parts(self) -> tuple[nn.Parameter, ...]:
-        """All that the value is made from."""
+        """The parameters that the value is made from."""
         return (self.parameter, *(self.adapter or ()))
 
     def value(self) -> torch.Tensor:
-        """The weight; its parts have been gathered."""
+        """The weight; its parts must be gathered."""
         if self.adapter is None:
             return self.parameter.data
         a_rI, b_Or = self.adapter
@@ -67,8 +67,8 @@ class GatheredWeights:
 
         Args:
             model: a `ScoringModel`.
-            lora: the adapters that it has, or none.
-            gather: makes its arguments whole on every rank, for as long as it is entered.
+            lora: the settings of its adapters.
+            gather: a context in which its arguments are whole on every rank.
         """
         self._lora, self._gather = lora, gather
         self._weights = named_weights(model, scale=lora.alpha / (lora.rank or 1))

@@ -1,4 +1,4 @@
-"""Memory that the ranks have needed, and what was left of it."""
+"""Peak memory of the ranks, and free memory of the accelerators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BYTES_PER_GIB = 1 << 30
 
 
 def memory_metrics() -> Metrics:
-    """Peaks since the attempt began, of this rank and of all; all ranks call this together."""
+    """Peaks since the attempt started, of this rank and of all; all ranks call this together."""
     mine = {names.SYS_MEMORY_MAX_GIB: _resident_gib(), **_accelerator_gib()}
     largest = torch.tensor(list(mine.values()), dtype=torch.float64)
     dist.all_reduce(largest, op=dist.ReduceOp.MAX)
@@ -29,7 +29,7 @@ def _resident_gib() -> float:
 
 
 def _accelerator_gib() -> dict[str, float]:
-    """What torch's allocator held; empty without an accelerator."""
+    """Peaks of torch's allocator; empty without an accelerator."""
     if not torch.cuda.is_available():
         return {}
     return {
@@ -39,27 +39,27 @@ def _accelerator_gib() -> dict[str, float]:
 
 
 def free_bytes() -> int | None:
-    """Of the accelerator's memory, whoever holds the rest; None without an accelerator."""
+    """Free memory of the accelerator, over all processes; None without an accelerator."""
     return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else None
 
 
 class FreeMemory:
-    """Free memory of the accelerator after a step's phases."""
+    """Free memory of the accelerator after the phases of a step."""
 
     def __init__(self, probe: Callable[[], int | None] = free_bytes) -> None:
-        """Nothing is measured yet; `probe` tells the free bytes."""
+        """Nothing is measured yet; `probe` returns the free bytes."""
         self._probe = probe
         self._least: dict[str, float] = {}
 
     def note(self, phase: str) -> None:
-        """Measure at the end of a phase; of one that comes several times, the least counts."""
+        """Measure at the end of a phase; the smallest value counts where a phase comes twice."""
         free = self._probe() if phase in names.MEMORY_PHASES else None
         if free is not None:
             gib = free / BYTES_PER_GIB
             self._least[phase] = min(gib, self._least.get(phase, gib))
 
     def metrics(self) -> Metrics:
-        """The least of all ranks, by phase; all ranks call this together."""
+        """The smallest value of all ranks, by phase; all ranks call this together."""
         least = torch.tensor(list(self._least.values()), dtype=torch.float64)
         if not len(least):
             return {}

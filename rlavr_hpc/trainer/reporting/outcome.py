@@ -1,4 +1,4 @@
-"""What a dashboard is given of a run besides its rows: config, spend, checkpoint, summary.
+"""What a dashboard stores of a run besides its rows: config, spending, checkpoint, summary.
 
 No torch here: `rlavr track rebuild` makes the same from the record.
 """
@@ -24,13 +24,14 @@ SPEND_COLUMNS = ("branch", "step", "allowed", "bought", "void", "cost", "total")
 def outcome_of(
     run_dir: Path, config: RunConfig, book: LedgerState, summary: Mapping[str, Any]
 ) -> RunOutcome:
-    """What is stored with the run when an attempt ends; the same record gives the same bytes.
+    """What is stored with the run when an attempt ends; a function of the record alone.
 
     Args:
         run_dir: the run's folder.
         config: the run's.
         book: everything it has bought.
-        summary: its summary.json; the checkpoint of a finished run goes too where that is asked.
+        summary: its summary.json; with `tracking.checkpoints` the last checkpoint of a finished run
+            is stored too.
     """
     attachments = [
         Attachment(kind="config", files={CONFIG: (run_dir / CONFIG).read_bytes()}),
@@ -45,7 +46,7 @@ def outcome_of(
 
 
 def read_summary(run_dir: Path) -> dict[str, Any]:
-    """What summary.json says; empty before the first attempt has ended.
+    """The content of summary.json; empty before the first attempt has ended.
 
     Raises:
         RlavrError: it is damaged.
@@ -57,13 +58,15 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError, RecursionError) as error:
-        raise RlavrError(f"{path} cannot be used: {error}; delete it to do without") from error
+        raise RlavrError(
+            f"{path} is damaged: {error}; delete it, and the run's next start writes it again"
+        ) from error
 
 
 def spend_table(book: LedgerState) -> str:
-    """CSV, one line per step that was decided: no label and no prompt, only how many.
+    """CSV with one line per step that decided on purchases: counts, and no label or prompt.
 
-    `bought` were paid for, `void` met no label, `total` is what all steps so far have bought.
+    `bought` were paid for, `void` have no label in the data, `total` counts all steps so far.
     """
     lines, total = [",".join(SPEND_COLUMNS)], 0
     for branch, step in sorted(book.decisions):

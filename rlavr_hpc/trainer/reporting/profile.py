@@ -1,6 +1,6 @@
-"""`profile=true`: a trace and a table of where the time of a few steps goes, on rank 0.
+"""`profile=true`: a trace and a table of the time that a few steps take, on rank 0.
 
-It changes no result, and where it fails the run goes on without it.
+It changes no result. If it fails, the run continues without a profile.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from rlavr_hpc.trainer.reporting.profile_table import MARK, Event, as_text, as_v
 log = logging.getLogger(__name__)
 
 VERSION = 1
-PASSED_OVER, PROFILED = 2, 3
-"""Steps of an attempt: the first ones still warm up."""
+SKIPPED, PROFILED = 2, 3
+"""Steps of an attempt that are skipped, as a warm-up, and that are profiled."""
 ON_CPU = torch.autograd.DeviceType.CPU  # type: ignore[attr-defined]
 
 
 def phase_mark(phase: str) -> AbstractContextManager[object]:
-    """The range of a step's phase in the trace of whichever profiler looks on."""
+    """A range in the trace of any active profiler, named after the step's phase."""
     return record_function(f"{MARK}/{phase}")
 
 
 def profile_of(
     config: RunConfig, run_dir: Path, *, attempt: int
 ) -> Callable[[int], AbstractContextManager[object]]:
-    """What to enter around every step with its number; it does nothing unless asked for."""
+    """A context to enter around every step with its number; empty unless `profile=true`."""
     if not (config.profile and dist.get_rank() == 0):
         return nullcontext
     return StepProfile(folder=run_dir / "profile" / str(attempt), last=config.steps).around
@@ -43,7 +43,7 @@ def profile_of(
 
 @dataclass(slots=True, kw_only=True)
 class StepProfile:
-    """Profiles steps 3 to 5 of an attempt; an attempt that ends before them leaves nothing."""
+    """Profiles steps 3 to 5 of an attempt; a shorter attempt writes nothing."""
 
     folder: Path
     last: int
@@ -56,7 +56,7 @@ class StepProfile:
     def around(self, step: int) -> Iterator[None]:
         """One step."""
         self._seen += 1
-        if self._seen == PASSED_OVER + 1:
+        if self._seen == SKIPPED + 1:
             self._guarded(self._start)
         try:
             with record_function(MARK):
@@ -75,15 +75,15 @@ class StepProfile:
     def _guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception as error:  # noqa: BLE001  a run is worth more than its profile
-            log.warning("profile=true: no profile of this attempt: %s", error)
+        except Exception as error:  # noqa: BLE001  a failed profile must not end the run
+            log.warning("profile=true: this attempt has no profile: %s", error)
             self._profiler = None
 
     def _start(self) -> None:
         kinds = [ProfilerActivity.CPU]
         if torch.cuda.is_available():
             kinds.append(ProfilerActivity.CUDA)
-        _end_open()  # of an attempt that was rolled back
+        _end_open()  # left open by an attempt that was rolled back
         profiler = profile(activities=kinds, acc_events=True)
         profiler.start()
         _open.append(profiler)
@@ -114,7 +114,7 @@ class StepProfile:
 
 
 _open: list[profile] = []
-"""The profiler at work: a process has one."""
+"""The active profiler: a process has at most one."""
 
 
 def _end_open() -> None:

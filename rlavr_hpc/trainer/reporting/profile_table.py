@@ -1,6 +1,6 @@
-"""What a profile's events say: per phase of a step the seconds, what they went into, and who leads.
+"""A profile's events as a table: per phase of a step its seconds, their kinds, and top operators.
 
-An event counts in the phase during which it began. Times are microseconds of the trace, results
+An event counts in the phase in which it starts. Times in the trace are microseconds, in the results
 seconds.
 """
 
@@ -15,9 +15,9 @@ from enum import StrEnum
 MARK = "step"
 """Name of the range around a step; a phase's is MARK/PHASE."""
 OTHER = "other"
-"""What of a step no phase covers."""
+"""The part of a step outside all phases."""
 SHORTEST = 10.0
-"""Operators that take less are all dispatch, and Python's part of that is the larger."""
+"""Shorter operators are mostly dispatch, and mostly Python."""
 TOP = 5
 SECOND = 1e6
 COMMUNICATION = ("nccl", "gloo", "c10d::", "all_gather", "all_reduce", "reduce_scatter")
@@ -25,14 +25,14 @@ COMPUTE = ("mm", "linear", "gemm", "attention", "attn", "flash", "fmha", "conv",
 
 
 class Bound(StrEnum):
-    """What a phase's seconds went into."""
+    """What takes a phase's time."""
 
     python = "python"
-    """Python and dispatch: no operator (on an accelerator: no kernel) ran, or a tiny one."""
+    """Python and dispatch: no operator (on an accelerator: no kernel) runs, or a tiny one."""
     compute = "compute"
     """Matrix products and attention."""
     memory = "memory"
-    """All other operators and kernels: each reads and writes its tensors for little arithmetic."""
+    """All other operators and kernels: they mostly read and write memory."""
     communication = "communication"
     """Collectives between ranks, waiting included."""
 
@@ -45,7 +45,7 @@ class Event:
     start: float
     length: float
     own: float
-    """Of `length`, what no event inside it took."""
+    """The part of `length` outside all events within it."""
     on_device: bool = False
     """A kernel on an accelerator."""
 
@@ -62,7 +62,7 @@ class PhaseRow:
     calls: int
     """Operators and kernels per step."""
     parts: dict[Bound, float]
-    """Seconds per step by what they went into; they add up to `seconds`."""
+    """Seconds per step of each kind; they add up to `seconds`."""
     bound: Bound
     """The largest part."""
     top: list[tuple[str, float, int]]
@@ -72,7 +72,7 @@ class PhaseRow:
 def tabulate(events: Iterable[Event]) -> list[PhaseRow]:
     """One row per phase in order of its first appearance, `other` last.
 
-    Kernels decide what bounds a phase wherever there are any, else the CPU's operators do.
+    Where there are kernels, they decide what bounds a phase; else the CPU's operators do.
 
     Raises:
         ValueError: no step was marked.
@@ -104,7 +104,7 @@ def tabulate(events: Iterable[Event]) -> list[PhaseRow]:
 
 
 def as_text(rows: Sequence[PhaseRow]) -> str:
-    """The rows for people; the profiler's own cost is in all of it."""
+    """The rows as a text table; all times include the profiler's own cost."""
     kinds = list(Bound)
     lines = [
         f"{'phase':10s} {'seconds':>9s} {'share':>6s} {'calls':>7s}  "
@@ -124,7 +124,7 @@ def as_text(rows: Sequence[PhaseRow]) -> str:
 
 
 def as_values(rows: Sequence[PhaseRow]) -> list[dict[str, object]]:
-    """The rows for programs."""
+    """The rows as plain values, for JSON."""
     return [asdict(row) for row in rows]
 
 
@@ -133,9 +133,9 @@ def _phase(mark: Event) -> str:
 
 
 def _is_work(event: Event) -> bool:
-    """An operator of a library or a kernel; ranges that only say where they are, are not.
+    """Whether it is an operator or a kernel, not a range that only marks a place.
 
-    Nodes of the backward graph call operators, and what they take themselves is dispatch.
+    Nodes of the backward graph call operators; their own time is dispatch.
     """
     if event.on_device:
         return event.name != MARK and not event.name.startswith(MARK + "/")

@@ -1,4 +1,4 @@
-"""What came out of a run: summary.json, and the same in words."""
+"""The outcome of a run: summary.json, and the lines printed at its end."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SCHEMA = 1
 def summarize(
     run_dir: Path, config: RunConfig, *, status: str, book: LedgerState
 ) -> dict[str, Any]:
-    """Compute summary.json from the record and write it."""
+    """Compute summary.json from the run's record, and write it."""
     rows, done = read_line(run_dir), read_metrics(run_dir)
     attempts = read_attempts(run_dir)
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
-    walked = sum(row["step"] > 0 for row in done)  # also the steps of branches left behind
+    taken = sum(row["step"] > 0 for row in done)  # steps of rolled-back branches included
     summary = {
         "version": SCHEMA,
         "status": status,
@@ -44,7 +44,7 @@ def summarize(
         "labels_bought": book.bought,
         "labels_void": book.void,
         "labels_reused": reused,
-        "labels_allowed": config.labels_allowed(walked),
+        "labels_allowed": config.labels_allowed(taken),
         "collapsed": has_collapsed(rows, accuracies),
         "collapse_step": collapse_onset(_true_rewards(rows)),
         "early_warning": first_alarm(
@@ -79,7 +79,7 @@ def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
 def has_collapsed(
     rows: Sequence[Mapping[str, Any]], accuracies: Sequence[tuple[int, float]]
 ) -> bool | None:
-    """By the definition where the audit measured it, else by held-out accuracy; None = unknown."""
+    """By the true rewards where the audit measured them, else by accuracy; None = unknown."""
     rewards = _true_rewards(rows)
     if rewards:
         return collapse_onset(rewards) is not None
@@ -89,7 +89,7 @@ def has_collapsed(
 
 
 def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds that all attempts ran, each from its token to its last row."""
+    """Seconds of all attempts together, each from its token to its last row."""
     total = 0.0
     for attempt in read_attempts(run_dir):
         begun = datetime.fromisoformat(attempt.started).timestamp()
@@ -99,13 +99,13 @@ def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
 
 
 def write_done(run_dir: Path, steps: int) -> None:
-    """Mark the run finished; the last file a run writes."""
+    """Mark the run as finished; this is the last file that a run writes."""
     done = {"version": SCHEMA, "steps": steps, "time": time.time()}
     write_atomic(run_dir / "DONE.json", json.dumps(done) + "\n")
 
 
 def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str:
-    """The last lines of a run, for the person who started it."""
+    """The lines printed at the end of a run."""
     lines = ["", f"{config.name}: acquisition={config.acquisition.name}, {summary['steps']} steps"]
     if summary["accuracy_start"] is not None:
         start, end = summary["accuracy_start"], summary["accuracy_end"]
@@ -122,7 +122,7 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
         f"  everything is in   {run_dir}",
     ]
     if summary["uses_oracle"]:
-        lines.append("  RESEARCH ONLY: this policy looks at labels nobody bought")
+        lines.append("  RESEARCH ONLY: this policy uses labels that were not bought")
     return "\n".join(lines)
 
 
@@ -132,19 +132,19 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
         step = summary["collapse_step"]
         since = f" from about step {step} on" if step else ""
         cause = (
-            "no label was bought, the majority vote was the only teacher; buy labels with another "
-            "acquisition"
+            "no label was bought and the run trained on the majority vote alone; buy labels with "
+            "another acquisition policy"
             if not config.quota
-            else "every label was bought, so labels are not what is missing; lower algorithm.lr"
+            else "every label was bought, so the cause is not a lack of labels; lower algorithm.lr"
             if config.quota == config.algorithm.batch
-            else f"{summary['labels_bought']} labels did not hold it; try more budget or another "
-            "acquisition"
+            else f"{summary['labels_bought']} labels did not prevent it; try a larger budget or "
+            "another acquisition policy"
         )
         return f"COLLAPSED{since}: {cause}"
     if start is None:
         return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
     if end > start + 0.02:
-        return "learnt: held-out accuracy rose"
+        return "improved: held-out accuracy rose"
     if end < start - 0.02:
-        return "lost accuracy, but has not collapsed"
+        return "held-out accuracy fell, but the run has not collapsed"
     return "no clear change of held-out accuracy"
