@@ -15,7 +15,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,21 @@ class TrainingState:
     """Id of the run on the dashboard, which stays the same across attempts."""
     scheduled: bool = True
     """Whether `save_every` asked for it, not a stop: a roll-back must not depend on stops."""
-    owed: Mapping[str, tuple[float, float]] | None = None
-    """Metrics of the step as (total, count), when its evaluation was given up and is still due."""
+    unrecorded_metrics: Mapping[str, tuple[float, float]] | None = None
+    """Metrics of the step as (total, count), when its evaluation was aborted and is still due."""
+
+
+def stored_state(state: TrainingState) -> dict[str, Any]:
+    """The state as a manifest stores it, where unrecorded metrics are called `owed`."""
+    values = asdict(state)
+    values["owed"] = values.pop("unrecorded_metrics")
+    return values
+
+
+def read_state(values: Mapping[str, Any]) -> TrainingState:
+    """The inverse of `stored_state`; TypeError where it is no such mapping."""
+    known = dict(values)
+    return TrainingState(unrecorded_metrics=known.pop("owed", None), **known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +127,7 @@ def to_keep(states: Iterable[TrainingState], keep: Keep) -> set[int]:
 
 def is_healthy(state: TrainingState, *, below: float) -> bool:
     """Whether a roll-back may choose it by itself; one that a stop asked for, never."""
-    return state.risk < below and state.scheduled and state.owed is None
+    return state.risk < below and state.scheduled and state.unrecorded_metrics is None
 
 
 def in_line(state: TrainingState, attempts: Sequence[Attempt]) -> bool:
@@ -196,7 +209,7 @@ def read_manifest(folder: Path) -> Checkpoint:
             size = (folder / name).stat().st_size
             if size != told["size"] or not isinstance(told["sha256"], str):
                 raise CheckpointError(f"{name} has {size} bytes instead of {told['size']}")
-        return Checkpoint(folder=folder, state=TrainingState(**manifest["state"]), files=files)
+        return Checkpoint(folder=folder, state=read_state(manifest["state"]), files=files)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).relative_to(folder)
         raise CheckpointError(f"{missing} is missing") from error

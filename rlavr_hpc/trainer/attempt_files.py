@@ -70,7 +70,7 @@ def _open_mirror(request: AttemptRequest, started: StartedAttempt) -> WandbSink 
 
 def _early_warning(run_dir: Path, state: TrainingState, *, selective: bool) -> EarlyWarning:
     """The early warning as it was after the last step whose row counts."""
-    until = state.step if state.owed is None else state.step - 1
+    until = state.step if state.unrecorded_metrics is None else state.step - 1
     warning = EarlyWarning(selective=selective)
     warning.replay(read_line(run_dir, until=until))
     return warning

@@ -71,12 +71,11 @@ class TrainingRun:
 
     def catch_up(self) -> bool:
         """Do what the last attempt left undone; whether that rolls the run back."""
-        if self.state.owed is not None:  # the evaluation after the step was aborted
-            return self._finish_step(self.state.step, restored_metrics(self.state.owed))
+        if unrecorded := self.state.unrecorded_metrics:  # the step's evaluation was aborted
+            return self._finish_step(self.state.step, restored_metrics(unrecorded))
         if self.state.step == 0:
-            values = self.record.write(
-                self._step_key(0), evaluate(self.components, self._step_key(0))
-            )
+            start = self._step_key(0)
+            values = self.record.write(start, evaluate(self.components, start))
             self.state = replace(self.state, score=values.get(self.record.accuracy))
             if self.components.config.warning.action is OnRisk.rollback:
                 self.checkpoints.save(self.state)
@@ -84,8 +83,8 @@ class TrainingRun:
         return self.warning.check_warning(self.state, before=0.0)
 
     def _take_steps(self) -> bool:
-        config, shown = self.components.config, self.record.recorder is not None
-        with progress_bar(config, done=self.state.step, shown=shown) as bar:
+        config = self.components.config
+        with progress_bar(config, self.state.step, shown=self.record.recorder is not None) as bar:
             while self.state.step < config.steps:
                 if self.take_step(self.state.step + 1, bar):
                     return True
@@ -116,13 +115,14 @@ class TrainingRun:
 
     def _finish_step(self, step: int, metrics: Metrics) -> bool:
         """Everything after a step's updates: evaluation, record, checkpoint, warning."""
-        config, before = self.components.config, self.state.risk
-        self.state = replace(self.state, step=step, owed=storable_metrics(metrics), score=None)
+        config, step_key, before = self.components.config, self._step_key(step), self.state.risk
+        unrecorded = storable_metrics(metrics)
+        self.state = replace(self.state, step=step, unrecorded_metrics=unrecorded, score=None)
         due = is_due(step, every=config.eval_every, steps=config.steps)
-        evaluated = evaluate(self.components, self._step_key(step)) if due else {}
-        values = self.record.write(self._step_key(step), {**metrics, **evaluated})
+        evaluated = evaluate(self.components, step_key) if due else {}
+        values = self.record.write(step_key, {**metrics, **evaluated})
         risk, score = values[names.COLLAPSE_RISK], values.get(self.record.accuracy)
-        self.state = replace(self.state, owed=None, risk=risk, score=score)
+        self.state = replace(self.state, unrecorded_metrics=None, risk=risk, score=score)
         asked, busy = distributed.anyone_each(
             self.components.deadline.stop.received is not None, self.checkpoints.writer.busy
         )

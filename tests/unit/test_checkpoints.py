@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from rlavr_hpc.runs.checkpoints import (
     check_fits,
     newest_valid,
     read_checkpoint,
+    read_state,
     remove_leftovers,
     restore_replaced,
+    stored_state,
     to_keep,
 )
 from rlavr_hpc.telemetry.reduce import Mean
@@ -48,9 +50,23 @@ def checkpoint(run_dir: Path, **facts: object) -> Path:
         content = f"{name} of {state.step}".encode()
         (folder / name).write_bytes(content)
         files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    manifest = {"version": 2, "state": asdict(state), "files": files}
+    manifest = {"version": 2, "state": stored_state(state), "files": files}
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     return folder
+
+
+def test_metrics_that_were_not_recorded_keep_the_name_that_version_0_1_stored(
+    tmp_path: Path,
+) -> None:
+    metrics = {"train/loss": (1.5, 2.0)}
+    folder = checkpoint(tmp_path, unrecorded_metrics=metrics)
+    manifest = json.loads((folder / "MANIFEST.json").read_text())
+    assert manifest["state"]["owed"] == {"train/loss": [1.5, 2.0]}
+    assert "unrecorded_metrics" not in manifest["state"]
+    found = newest_valid(tmp_path)
+    assert found is not None
+    assert found.state.unrecorded_metrics == {"train/loss": [1.5, 2.0]}
+    assert read_state(stored_state(STATE)) == STATE
 
 
 def test_the_newest_whole_checkpoint_is_taken(tmp_path: Path) -> None:
@@ -147,7 +163,7 @@ def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> N
     assert to_keep(states, Keep(last=1, best=False, healthy_below=0.35)) == {25, 15}
     assert to_keep([], Keep()) == set()
     by_stop = replace(at(20, 0.1), scheduled=False)
-    owing = replace(at(25, 0.1), owed={"train/loss": (1.0, 1.0)})
+    owing = replace(at(25, 0.1), unrecorded_metrics={"train/loss": (1.0, 1.0)})
     assert to_keep([at(10, 0.1), by_stop, owing], Keep(last=1, best=False)) == {25, 10}
     equal = [at(5, 0.1, 0.5), at(10, 0.1, 0.5)]
     assert to_keep([*equal, at(15, 0.1, 0.2)], Keep(last=1)) == {15, 10}

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.cli import call
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.runs.checkpoints import FOLDER, TrainingState
+from rlavr_hpc.runs.checkpoints import FOLDER, TrainingState, stored_state
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.tensorboard import write_events
 from rlavr_hpc.telemetry.wandb.identity import dashboard_of, tags_of
@@ -119,7 +118,7 @@ def test_what_is_stored_with_a_run_is_config_and_spend_and_a_checkpoint_only_if_
         prompts_fingerprint="p",
         config_hash="c",
     )
-    manifest = {"version": 2, "state": asdict(state), "files": {}}
+    manifest = {"version": 2, "state": stored_state(state), "files": {}}
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
     book, done = read_ledger(tmp_path), {"version": 1, "status": "done", "accuracy_end": 0.5}
     outcome = outcome_of(tmp_path, config, book, done)

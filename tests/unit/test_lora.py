@@ -242,7 +242,7 @@ def test_a_fingerprint_is_of_names_formats_and_values_in_any_order() -> None:
     [
         (None, ADAPTERS, "holds all weights, and this run trains adapters; set lora.rank=0"),
         (ADAPTERS, None, "holds adapters, and this run trains all weights; set lora.rank=2"),
-        (ADAPTERS, replace(ADAPTERS, rank=4), "rank 2 beside q_proj, this run has rank 4"),
+        (ADAPTERS, replace(ADAPTERS, rank=4), "rank 2 on q_proj, and this run has rank 4"),
         (ADAPTERS, replace(ADAPTERS, base="f" * 16), "0000 holds|fingerprint 0000.*have ffff"),
     ],
 )

@@ -58,7 +58,7 @@ def scores_and_slope(
     scorer: ScoringModel, sequences: Sequences
 ) -> tuple[list[torch.Tensor], torch.Tensor]:
     scorer.zero_grad()
-    scores = scorer(sequences, wanted=ScoringOutputs.everything)
+    scores = scorer(sequences, outputs=ScoringOutputs.everything)
     scorer(sequences)[0].sum().backward()
     slope = torch.cat([p.grad.flatten() for p in scorer.parameters() if p.grad is not None])
     return [column.detach() for column in scores], slope
@@ -94,9 +94,9 @@ def test_a_padded_sample_knows_nothing_of_its_padding(attention: str) -> None:
     scorer = model("qwen2", attention)
     with torch.no_grad():
         alone = scorer(
-            padded(samples()[1:2], pad_id=0, device=CPU), wanted=ScoringOutputs.everything
+            padded(samples()[1:2], pad_id=0, device=CPU), outputs=ScoringOutputs.everything
         )
-        among = scorer(padded(samples(), pad_id=7, device=CPU), wanted=ScoringOutputs.everything)
+        among = scorer(padded(samples(), pad_id=7, device=CPU), outputs=ScoringOutputs.everything)
     for column in (0, 1, 2):
         torch.testing.assert_close(among[column][1:3], alone[column], atol=1e-5, rtol=1e-4)
     for column in (3, 4):
@@ -109,9 +109,9 @@ def test_states_alone_need_no_logits_and_are_those_of_a_whole_scoring(
     scorer = model("qwen3")
     rows = padded(samples(), pad_id=0, device=CPU)
     with torch.no_grad():
-        everything = scorer(rows, wanted=ScoringOutputs.everything)
+        everything = scorer(rows, outputs=ScoringOutputs.everything)
         monkeypatch.setattr(scorer.head, "forward", lambda *_, **__: pytest.fail("logits"))
-        states = scorer(rows, wanted=ScoringOutputs.states)
+        states = scorer(rows, outputs=ScoringOutputs.states)
     assert [len(column) for column in states] == [0, 0, 0, 4, 4]
     assert all(map(torch.equal, states[3:], everything[3:]))
 

@@ -121,7 +121,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
             step=old.step,
             risk=old.risk,
             score=old.score,
-            owed=old.owed,
+            unrecorded_metrics=old.unrecorded_metrics,
             dashboard=old.dashboard,
         )
     _check_past(request, found)
@@ -214,7 +214,7 @@ def _check_past(request: AttemptRequest, found: Checkpoint | None) -> None:
 def _check_history(run_dir: Path, state: TrainingState) -> None:
     """The early warning continues from the rows on record, so none may be missing."""
     steps = {row["step"] for row in read_line(run_dir, until=state.step)}
-    behind = range(state.step + (state.owed is None))
+    behind = range(state.step + (state.unrecorded_metrics is None))
     missing = [step for step in behind if step not in steps]
     if missing:
         raise RlavrError(

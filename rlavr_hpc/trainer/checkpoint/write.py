@@ -28,6 +28,7 @@ from rlavr_hpc.runs.checkpoints import (
     read_manifest,
     remove_leftovers,
     step_folders,
+    stored_state,
     to_keep,
 )
 from rlavr_hpc.telemetry import names
@@ -171,7 +172,7 @@ class CheckpointWriter:
         if errors:
             raise _unwritable(final, errors[0])
         files = {name: asdict(w) for written, _ in results for name, w in written.items()}
-        manifest = {"version": VERSION, "state": asdict(pending.state), "files": files}
+        manifest = {"version": VERSION, "state": stored_state(pending.state), "files": files}
         try:
             write_atomic(pending.folder / MANIFEST, canonical_json(manifest) + "\n")
             sync_folder(pending.folder)

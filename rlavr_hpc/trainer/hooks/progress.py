@@ -11,7 +11,7 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.telemetry import names
 
 
-def progress_bar(config: RunConfig, *, done: int, shown: bool) -> tqdm[NoReturn]:
+def progress_bar(config: RunConfig, done: int, *, shown: bool) -> tqdm[NoReturn]:
     """A bar over the run's steps, of which `done` are finished."""
     return tqdm(
         total=config.steps,
