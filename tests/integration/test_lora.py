@@ -227,7 +227,9 @@ def test_two_ranks_with_vllm_stopped_half_way_end_with_the_same_bytes(tmp_path: 
 
 @pytest.mark.ranks
 @pytest.mark.slow
-def test_adapters_are_redistributed_to_another_number_of_ranks(trained: Path, tmp_path: Path) -> None:
+def test_adapters_are_redistributed_to_another_number_of_ranks(
+    trained: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     shutil.copytree(trained / "run", folder)
     allowed = (*SIX, "allow_change=[cluster.ranks,cluster.threads]", f"run_dir={folder}")
