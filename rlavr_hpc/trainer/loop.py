@@ -24,8 +24,7 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import Alarm, EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile, choose_examples, is_due
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
-from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
 from rlavr_hpc.trainer.components import HELD_OUT, Components
@@ -52,7 +51,7 @@ class Recorder:
     metrics: MetricsFile
     examples: ExamplesFile
     heartbeat: Heartbeat
-    mirror: WandbSink | None
+    mirror: MetricsMirror | None
     warning: EarlyWarning
 
 

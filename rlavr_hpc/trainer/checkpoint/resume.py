@@ -13,7 +13,6 @@ from typing import Any
 from rlavr_hpc.acquisition.ledger import Ledger, LedgerPosition, budget_rules, read_ledger
 from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.config.tracking import Tracking
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
 from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts
@@ -35,9 +34,9 @@ from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
-from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
-from rlavr_hpc.telemetry.wandb.identity import dashboard_id, dashboard_of
-from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.telemetry.mirror import open_mirror
+from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror, read_line
+from rlavr_hpc.telemetry.wandb.identity import dashboard_id
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.loop import Recorder
 
@@ -237,12 +236,11 @@ def usual_save_seconds(run_dir: Path) -> float:
     return sum(rows[-1].get(part, 0.0) for part in parts) if rows else 0.0
 
 
-def _mirror(start: AttemptStart, begun: Begun) -> WandbSink | None:
-    if start.config.tracking.kind is Tracking.none:
-        return None
+def _mirror(start: AttemptStart, begun: Begun) -> MetricsMirror | None:
     assert begun.state.dashboard is not None
-    dashboard = dashboard_of(start.config, begun.state.dashboard)
-    return WandbSink(start.run_dir, dashboard, begun.attempt)
+    return open_mirror(
+        start.config, start.run_dir, begun.attempt, dashboard_id=begun.state.dashboard
+    )
 
 
 def _warning(run_dir: Path, state: TrainingState, *, selective: bool) -> EarlyWarning:
