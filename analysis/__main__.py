@@ -86,7 +86,7 @@ def _report(given: argparse.Namespace) -> int:
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
-    from analysis.load.study import collect_seldom  # noqa: PLC0415
+    from analysis.load.workers import collect_seldom  # noqa: PLC0415
     from analysis.report.write import in_brief, write_report  # noqa: PLC0415
 
     collect_seldom()

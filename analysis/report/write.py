@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.findings import Findings
 from analysis.report.files import folder
 from analysis.report.narrative import headline
 from analysis.report.page_html import render
 from analysis.report.paper_figures import write_figures
 from analysis.report.tables import write_steps, write_summary, write_tables
+from analysis.study_findings import Findings
 from rlavr_hpc.io import write_atomic
 
 
@@ -46,12 +46,12 @@ def write_report(
 
 def in_brief(findings: Findings) -> Iterator[str]:
     """The report's first lines, for a terminal."""
-    told = headline(findings)
-    yield from filter(None, (told.verdict, told.detail, told.aside))
-    if told.best:
-        yield f"Best: {told.best}"
-    if told.next:
-        yield " ".join(told.next)
+    first = headline(findings)
+    yield from filter(None, (first.verdict, first.detail, first.aside))
+    if first.best:
+        yield f"Best: {first.best}"
+    if first.next:
+        yield " ".join(first.next)
     count = len(findings.problems) + sum(len(run.problems) for run in findings.runs)
     if count:
-        yield f"{count} things in the folders could not be used; the report lists them."
+        yield f"{count} files or lines in the folders could not be used; the report lists them."
