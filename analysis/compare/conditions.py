@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from analysis.load.run import RunData
+from analysis.load.run import RunData, readable
 from rlavr_hpc.runs.identity import NOT_IDENTITY
 
 SAME_RESULTS = (*NOT_IDENTITY, "version", "name", "seed", "save_every", "eval_every", "hydra")
@@ -219,7 +219,7 @@ def _text(value: str) -> str:
     """As it is written on the command line; of a path the last part."""
     plain = json.loads(value)
     if isinstance(plain, str):
-        return PurePath(plain).name or plain
+        return readable(PurePath(plain).name or plain)
     if isinstance(plain, list):
         return "[" + ",".join(_text(json.dumps(item)) for item in plain) + "]"
     return f"{plain:g}" if isinstance(plain, float) else value
