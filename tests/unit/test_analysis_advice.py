@@ -144,7 +144,7 @@ def test_every_task_has_its_own_advice() -> None:
     runs = [*seeds("care", *FAIR), *seeds("full p", *FULL, settings=puzzles)]
     found = compare(runs)
     assert standing(found) == {"care": Standing.recommended, "full p": Standing.recommended}
-    assert words(found, "full p").startswith("[data.kind=knights] Use full p next")
+    assert words(found, "full p").startswith("[data.kind=knights] Use it next")
     assert [advice.rank for advice in found.advice] == [1, 2]
 
 

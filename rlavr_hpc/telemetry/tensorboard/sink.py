@@ -52,11 +52,11 @@ class TensorboardSink(BackgroundMirror):
         )  # no name of an event file
         with self._start(unfinished) as file:
             until = None if first is None else first["step"] - 1
-            for row in read_line(self._run_dir, until=until):
-                file.write(row)
+            for past in read_line(self._run_dir, until=until):
+                file.write(past)
             unfinished.replace(path)
             self._remove_older(path)
-            row = first
+            row: dict[str, Any] | None = first
             while row is not None:
                 file.write(row)
                 row = self._next()
