@@ -31,7 +31,7 @@ IN_STEP = 2 * WINDOW
 AGREED = 0.9
 """Majority ratio at which answers no longer differ."""
 STILL_VARIED = 0.8
-"""Share of the surprise that is left where the text has not narrowed with the answers."""
+"""Share of the sampled entropy that is left where the text has not narrowed with the answers."""
 NARROW = 0.2
 """Share of the policy's entropy that is left when it has narrowed; a wrong belief has more than
 half of it left in its first ten steps on the testbed."""
@@ -92,15 +92,15 @@ def kind_of(
         return CollapseKind.silent
     if _length_changed(shift, signals, onset=onset, within=max(IN_STEP, coarse)):
         return CollapseKind.length_hacking
-    ratio, surprise = shift(names.COLLAPSE_MAJORITY_RATIO), shift(names.COLLAPSE_SURPRISE)
-    varied = surprise.known and surprise.after >= STILL_VARIED * surprise.before
+    ratio, sampled = shift(names.COLLAPSE_MAJORITY_RATIO), shift(names.COLLAPSE_SAMPLED_ENTROPY)
+    varied = sampled.known and sampled.after >= STILL_VARIED * sampled.before
     if unparsable.rise >= UNPARSABLE_ROSE or (ratio.after >= AGREED and varied):
         return CollapseKind.format_hacking
-    return _of_belief(shift(names.TRAIN_ENTROPY), surprise, shift(GAP), ratio)
+    return _of_belief(shift(names.TRAIN_ENTROPY), sampled, shift(GAP), ratio)
 
 
-def _of_belief(entropy: Shift, surprise: Shift, gap: Shift, ratio: Shift) -> CollapseKind:
-    width = entropy if entropy.known else surprise
+def _of_belief(entropy: Shift, sampled: Shift, gap: Shift, ratio: Shift) -> CollapseKind:
+    width = entropy if entropy.known else sampled
     if width.known and width.soon <= NARROW * width.before:
         return CollapseKind.entropy
     if ratio.rise >= RATIO_ROSE and (not gap.known or gap.rise >= GAP_OPENED):

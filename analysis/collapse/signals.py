@@ -115,7 +115,9 @@ SIGNALS = (
     WatchedSignal(
         name=names.COLLAPSE_TRUNCATED, title="truncated responses", direction=1, min_change=0.01
     ),
-    WatchedSignal(name=names.COLLAPSE_SURPRISE, title="surprise", direction=-1, min_change=0.02),
+    WatchedSignal(
+        name=names.COLLAPSE_SAMPLED_ENTROPY, title="sampled entropy", direction=-1, min_change=0.02
+    ),
     WatchedSignal(name=names.TRAIN_ENTROPY, title="policy entropy", direction=-1, min_change=0.02),
 )
 BY_NAME = {signal.name: signal for signal in SIGNALS}

@@ -47,7 +47,7 @@ def label_spending(run: RunData, *, target: float | None = None) -> Spending:
         labels_to_target=None if target is None else labels_to(curve, target),
         vote_right=_share(_column(run, names.LABELS_VOTE_RIGHT), by_step),
         none_correct=_share(_column(run, names.LABELS_NONE_CORRECT), by_step),
-        oracle_recall=_share(_column(run, names.ORACLE_AIM), by_step),
+        oracle_recall=_share(_column(run, names.ORACLE_SELECTION_PRECISION), by_step),
         value=_value(run, by_step),
     )
 

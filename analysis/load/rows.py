@@ -40,7 +40,8 @@ def read_rows(
             where = folder / "metrics" / f"{number}.jsonl"
             notes.add(where, f"{len(lines) - len(known)} lines of an unknown version; left out")
         if known:
-            part = _numeric(pd.DataFrame(known), folder / "metrics" / f"{number}.jsonl", notes)
+            frame = pd.DataFrame(known).rename(columns=names.RENAMED)
+            part = _numeric(frame, folder / "metrics" / f"{number}.jsonl", notes)
             part["attempt"] = number
             parts.append(part)
     if not parts:

@@ -20,7 +20,7 @@ TITLES = {
     "collapse/trained_reward": "Reward trained on",
     "collapse/length_tokens": "Response length, tokens",
     "collapse/truncated": "Truncated responses",
-    "collapse/surprise": "Surprise of the sampler",
+    "collapse/sampled_entropy": "Policy entropy, sampled",
     "collapse/risk": "Early warning (risk)",
     "collapse/pseudo_reward - oracle/true_reward": "Pseudo minus true reward",
     "labels/total": "Labels bought so far",

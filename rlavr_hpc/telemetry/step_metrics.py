@@ -114,7 +114,9 @@ def advantage_metrics(batches: Sequence[MiniBatch], *, responses: int) -> Metric
     others = [0.0] * (len(advantages) < responses)
     square = sum(advantage * advantage for advantage in advantages) / responses
     return {
-        names.TRAIN_MOVING: Mean(sum(advantage != 0.0 for advantage in advantages), responses),
+        names.TRAIN_NONZERO_ADVANTAGE: Mean(
+            sum(advantage != 0.0 for advantage in advantages), responses
+        ),
         names.TRAIN_LEFT_OUT: Mean(responses - sum(b.responses for b in batches), responses),
         names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in every group
         names.TRAIN_ADVANTAGE_MAX: max_of(advantages + others),

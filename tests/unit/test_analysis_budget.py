@@ -67,7 +67,7 @@ def test_shares_of_labels_are_weighted_by_the_labels_of_each_step() -> None:
             "labels/bought": [1, 3, 0],
             "labels/vote_right": [1.0, 0.0, NAN],
             "labels/none_correct": [0.0, 1.0, NAN],
-            "oracle/aim": [0.5, 0.9, 0.1],
+            "oracle/selection_precision": [0.5, 0.9, 0.1],
         }
     )
     spending = label_spending(run)
@@ -78,7 +78,12 @@ def test_shares_of_labels_are_weighted_by_the_labels_of_each_step() -> None:
 
 def test_a_run_that_buys_nothing_has_no_shares_no_area_and_no_value() -> None:
     zero = [0.0] * 12
-    rows = {"labels/bought": zero, "labels/total": zero, HELD_OUT: zero, "oracle/aim": zero}
+    rows = {
+        "labels/bought": zero,
+        "labels/total": zero,
+        HELD_OUT: zero,
+        "oracle/selection_precision": zero,
+    }
     run = make_run(rows=rows)
     spending = label_spending(run)
     assert (spending.labels, spending.cost, spending.labels_left_behind) == (0, 0.0, 0)

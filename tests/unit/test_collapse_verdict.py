@@ -136,7 +136,7 @@ def test_bought_labels_decide_only_where_they_are_drawn_blindly() -> None:
 LOST = {TRUTH: wobbling((40, 0.5), (40, 0.1))}
 HEALTHY_ROWS = {
     RATIO: [0.5] * 80,
-    names.COLLAPSE_SURPRISE: [0.8] * 80,
+    names.COLLAPSE_SAMPLED_ENTROPY: [0.8] * 80,
     names.TRAIN_ENTROPY: [0.8] * 80,
     names.COLLAPSE_LENGTH_TOKENS: [200.0] * 80,
     names.COLLAPSE_TRUNCATED: [0.0] * 80,
@@ -151,7 +151,7 @@ def turning(before: float, after: float, at: int = 40) -> list[float]:
 BELIEF = {
     RATIO: turning(0.5, 0.8),
     names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.8),
-    names.COLLAPSE_SURPRISE: turning(0.8, 0.3),
+    names.COLLAPSE_SAMPLED_ENTROPY: turning(0.8, 0.3),
     names.TRAIN_ENTROPY: turning(0.8, 0.3),
 }
 KINDS = {

@@ -49,7 +49,7 @@ def training_metrics(
     return merge(
         [
             advantage_metrics(batches, responses=len(rollouts)),
-            {names.TRAIN_SPLIT: mean_of(map(is_informative, groups))},
+            {names.TRAIN_INFORMATIVE_GROUPS: mean_of(map(is_informative, groups))},
             {names.TRAIN_LENGTH_PENALTY: mean_of(map(components.shaping.penalty, rollouts))},
             {names.TRAIN_TOKENS: Mean(sum(update.sums["tokens"] for update in updates))},
             *map(update_metrics, updates),
