@@ -217,8 +217,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "run is no metric's name",
     ),
     "a newer config": (
-        lambda f: (f / "config.yaml").write_text("version: 2\n"),
-        "config.yaml: version 2 is not 1",
+        lambda f: (f / "config.yaml").write_text("version: 9\n"),
+        "config.yaml: version 9 is none of (1, 2)",
     ),
     "a config that is none": (lambda f: (f / "config.yaml").write_bytes(b"\xff\x00"), "config"),
     "a summary that is none": (
