@@ -86,15 +86,16 @@ def _report(given: argparse.Namespace) -> int:
     _check_out(given.out)
     # plotting libraries are slow to import, and `--help` needs none
     from analysis.examine import examine  # noqa: PLC0415
-    from analysis.load.study import collect_seldom  # noqa: PLC0415
-    from analysis.report.write import in_brief, write_report  # noqa: PLC0415
+    from analysis.load.workers import collect_seldom  # noqa: PLC0415
+    from analysis.report.terminal import print_brief  # noqa: PLC0415
+    from analysis.report.write import write_report  # noqa: PLC0415
 
     collect_seldom()
     findings, steps = examine(
         given.folders, workers=given.workers, target=given.target, progress=sys.stderr.isatty()
     )
     page = write_report(findings, given.out, steps=steps)
-    print("\n".join(in_brief(findings)))
+    print_brief(findings)
     print(f"\nreport: {page}")
     return ExitCode.DONE
 

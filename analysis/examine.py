@@ -14,13 +14,15 @@ import pandas as pd
 
 from analysis.collapse.signals import SIGNALS
 from analysis.collapse.verdict import judge
-from analysis.compare.budget import default_target, spend, with_target
+from analysis.compare.budget import default_target, label_spending, with_target
 from analysis.compare.conditions import name_conditions
 from analysis.compare.contrasts import compare
-from analysis.compare.health import check
-from analysis.findings import Curve, Findings, RunFindings
+from analysis.compare.health import run_health
 from analysis.load.run import Problem, RunData, readable
-from analysis.load.study import FoundRun, each, find, without_copies
+from analysis.load.study import FoundRun, find, without_copies
+from analysis.load.workers import each
+from analysis.run_findings import Curve, RunFindings
+from analysis.study_findings import Findings
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.examples.record import Example, read_examples, shareable
@@ -88,7 +90,7 @@ def examine(
     kept, copies = without_copies(one.run for one in examined)
     names_kept = {run.name for run in kept}
     examined = [one for one in examined if one.run.name in names_kept]
-    named = _with_arms(examined)
+    named = _with_conditions(examined)
     wanted = default_target(named) if target is None else target
     runs = with_target(named, wanted)
     findings = Findings(
@@ -117,7 +119,7 @@ def _examine(run: RunData, *, points: int) -> Examined:
     findings = RunFindings(
         name=run.name,
         folder=readable(run.folder),
-        arm="",
+        condition="",
         sweep=run.sweep,
         policy=run.policy,
         budget=run.budget,
@@ -129,8 +131,8 @@ def _examine(run: RunData, *, points: int) -> Examined:
         uses_oracle=run.uses_oracle,
         settings={},
         verdict=judge(run),
-        spending=spend(run, target=None),
-        health=check(run),
+        spending=label_spending(run, target=None),
+        health=run_health(run),
         curves=dict(curves(run, points=points)),
         examples=examples,
         problems=(*run.problems, *problems),
@@ -191,12 +193,14 @@ def _shown(example: Example) -> dict[str, str]:
     }
 
 
-def _with_arms(examined: Sequence[Examined]) -> list[RunFindings]:
+def _with_conditions(examined: Sequence[Examined]) -> list[RunFindings]:
     """The runs' findings with the group that each belongs to."""
     keys = name_conditions([one.run for one in examined])
     return [
         replace(
-            one.findings, arm=keys[one.run.name].name, settings=dict(keys[one.run.name].settings)
+            one.findings,
+            condition=keys[one.run.name].name,
+            settings=dict(keys[one.run.name].settings),
         )
         for one in examined
     ]

@@ -104,14 +104,14 @@ def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
                 "kind",
                 "loss",
                 "warned",
-                "told",
+                "detected",
                 *(f"told by {signal}" for signal in signals),
             ]
         )
         for one in judged:
             v = one.verdict
             loss = "" if v.loss is None else f"{v.loss:.3f}"
-            told = [one.told_by(signal) for signal in signals]
+            told = [one.detected_by(signal) for signal in signals]
             writer.writerow(
                 [
                     one.arm,
@@ -123,7 +123,7 @@ def _write_rows(table: Path, judged: Sequence[Judged]) -> None:
                     v.kind or "",
                     loss,
                     v.warned,
-                    v.told,
+                    v.detected,
                     *told,
                 ]
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
-from analysis.findings import CollapseVerdict
+from analysis.run_findings import CollapseVerdict
 from rlavr_hpc.telemetry import names
 
 WITHIN = 10
@@ -33,7 +33,7 @@ SIGNALS_SAID = """
 Lead = defined onset minus the first step at which someone who watches only this signal, and
 does not know the future, would have been told; negative = late. Median (quartiles) over the
 collapsed runs that it tells of. Where a signal tells of most runs that did not collapse, its
-lead is worth nothing. *Together* is `CollapseVerdict.told`.
+lead is worth nothing. *Together* is `CollapseVerdict.detected`.
 """
 
 
@@ -57,9 +57,9 @@ class Judged:
         onset = self.verdict.change_point
         return None if onset is None or self.defined is None else onset - self.defined
 
-    def told_by(self, signal: str) -> int | None:
+    def detected_by(self, signal: str) -> int | None:
         """When a signal alone would have told."""
-        return next((s.told for s in self.verdict.signs if s.signal == signal), None)
+        return next((s.detected for s in self.verdict.signals if s.signal == signal), None)
 
 
 Told = Callable[[Judged], int | None]
@@ -67,7 +67,7 @@ Told = Callable[[Judged], int | None]
 
 def signals_of(judged: Sequence[Judged]) -> list[str]:
     """The label-free signals that any run reports, by name."""
-    return sorted({s.signal for one in judged for s in one.verdict.signs if s.label_free})
+    return sorted({s.signal for one in judged for s in one.verdict.signals if s.label_free})
 
 
 def broken(judged: Sequence[Judged]) -> list[str]:
@@ -78,7 +78,7 @@ def broken(judged: Sequence[Judged]) -> list[str]:
         if one.defined is not None and (one.error is None or abs(one.error) > WITHIN):
             found = one.verdict.change_point or "none"
             lines.append(f"BROKEN: {name}: onset {found}, by the definition {one.defined}")
-        heard = one.verdict.warned or one.verdict.told
+        heard = one.verdict.warned or one.verdict.detected
         if one.arm == FULL and (one.verdict.collapsed or heard is not None):
             lines.append(f"BROKEN: {name}: an alarm on a run with every label")
     return lines
@@ -111,7 +111,7 @@ def _lines(judged: Sequence[Judged], machine: str) -> list[str]:
 
 
 def _together(one: Judged) -> int | None:
-    return one.verdict.told
+    return one.verdict.detected
 
 
 def _warning(one: Judged) -> int | None:
@@ -142,7 +142,7 @@ def _signals(judged: Sequence[Judged]) -> list[str]:
     ]
     voices: list[tuple[str, Told]] = [("**together**", _together), ("early warning", _warning)]
     voices += [
-        (f"`{signal}`", lambda one, signal=signal: one.told_by(signal))  # type: ignore[misc]
+        (f"`{signal}`", lambda one, signal=signal: one.detected_by(signal))  # type: ignore[misc]
         for signal in signals_of(judged)
         if signal != names.COLLAPSE_RISK
     ]

@@ -202,7 +202,7 @@ def measure_ours(side: Side, tokens: int, steps: int, work: Path) -> Measured:
         seconds=[b["time"] - a["time"] for a, b in pairwise(rows)][WARM_UP:-1],
         lengths=[row["collapse/length_tokens"] for row in rows[WARM_UP + 1 : -1]],
     )
-    measured.trained = [row["train/moving"] for row in rows[WARM_UP + 1 : -1]]
+    measured.trained = [row["train/nonzero_advantage"] for row in rows[WARM_UP + 1 : -1]]
     for row in rows[WARM_UP + 1 : -1]:
         for key, value in row.items():
             if key.startswith("time/"):

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.collapse.signals import BY_NAME, GAP
-from analysis.findings import CollapseKind, Sign
 from analysis.load.run import RunData
+from analysis.run_findings import CollapseKind, SignalChange
+from analysis.text.terms import KINDS
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import WINDOW
 
@@ -30,7 +31,7 @@ IN_STEP = 2 * WINDOW
 AGREED = 0.9
 """Majority ratio at which answers no longer differ."""
 STILL_VARIED = 0.8
-"""Share of the surprise that is left where the text has not narrowed with the answers."""
+"""Share of the sampled entropy that is left where the text has not narrowed with the answers."""
 NARROW = 0.2
 """Share of the policy's entropy that is left when it has narrowed; a wrong belief has more than
 half of it left in its first ten steps on the testbed."""
@@ -39,26 +40,18 @@ GAP_OPENED = 0.05
 RATIO_ROSE = 0.01
 """Rise of the majority ratio that means more agreement. Where it does not rise, the gap opens only
 because the truth is lost."""
-HOPELESS = 0.5
+NONE_CORRECT_OFTEN = 0.5
 """Share of bought prompts without a correct response from which labels teach little."""
-
-WORDS = {
-    CollapseKind.wrong_belief: "answers agree more and more on wrong ones",
-    CollapseKind.entropy: "the policy has narrowed to few answers",
-    CollapseKind.length_hacking: "the responses' length changed with it",
-    CollapseKind.format_hacking: "answers take a form that earns the vote and means nothing",
-    CollapseKind.silent: "hardly any response states an answer",
-    CollapseKind.other: "no signal says why",
-}
-"""Each kind in words."""
 
 
 def reason(run: RunData, kind: CollapseKind, onset: int) -> str:
-    """The kind in words for a stranger, with what is known where no signal tells more."""
-    hopeless = shift_of(run.series(names.LABELS_NONE_CORRECT), onset)
-    if kind is CollapseKind.other and hopeless.after >= HOPELESS:
-        return f"{hopeless.after:.0%} of the bought prompts had no correct response to learn from"
-    return WORDS[kind]
+    """The kind in words; where no signal explains it, what the bought labels say."""
+    none_correct = shift_of(run.series(names.LABELS_NONE_CORRECT), onset)
+    if kind is CollapseKind.other and none_correct.after >= NONE_CORRECT_OFTEN:
+        return (
+            f"{none_correct.after:.0%} of the bought prompts had no correct response to learn from"
+        )
+    return KINDS[kind][1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +73,13 @@ class Shift:
 
 
 def kind_of(
-    run: RunData, signs: Mapping[str, Sign], *, onset: int, coarse: int = 1
+    run: RunData, signals: Mapping[str, SignalChange], *, onset: int, coarse: int = 1
 ) -> CollapseKind:
     """The kind of a collapse.
 
     Args:
         run: a collapsed run.
-        signs: by signal, with the change nearest to the onset.
+        signals: by signal, with the change nearest to the onset.
         onset: first step of the collapse.
         coarse: steps between the last healthy point on record and the onset.
     """
@@ -97,17 +90,17 @@ def kind_of(
     unparsable = shift(names.COLLAPSE_UNPARSABLE)
     if max(unparsable.after, shift(names.COLLAPSE_NOTHING_PARSABLE).after) >= SILENT:
         return CollapseKind.silent
-    if _length_changed(shift, signs, onset=onset, within=max(IN_STEP, coarse)):
+    if _length_changed(shift, signals, onset=onset, within=max(IN_STEP, coarse)):
         return CollapseKind.length_hacking
-    ratio, surprise = shift(names.COLLAPSE_MAJORITY_RATIO), shift(names.COLLAPSE_SURPRISE)
-    varied = surprise.known and surprise.after >= STILL_VARIED * surprise.before
+    ratio, sampled = shift(names.COLLAPSE_MAJORITY_RATIO), shift(names.COLLAPSE_SAMPLED_ENTROPY)
+    varied = sampled.known and sampled.after >= STILL_VARIED * sampled.before
     if unparsable.rise >= UNPARSABLE_ROSE or (ratio.after >= AGREED and varied):
         return CollapseKind.format_hacking
-    return _of_belief(shift(names.TRAIN_ENTROPY), surprise, shift(GAP), ratio)
+    return _of_belief(shift(names.TRAIN_ENTROPY), sampled, shift(GAP), ratio)
 
 
-def _of_belief(entropy: Shift, surprise: Shift, gap: Shift, ratio: Shift) -> CollapseKind:
-    width = entropy if entropy.known else surprise
+def _of_belief(entropy: Shift, sampled: Shift, gap: Shift, ratio: Shift) -> CollapseKind:
+    width = entropy if entropy.known else sampled
     if width.known and width.soon <= NARROW * width.before:
         return CollapseKind.entropy
     if ratio.rise >= RATIO_ROSE and (not gap.known or gap.rise >= GAP_OPENED):
@@ -116,7 +109,7 @@ def _of_belief(entropy: Shift, surprise: Shift, gap: Shift, ratio: Shift) -> Col
 
 
 def _length_changed(
-    shift: Callable[[str], Shift], signs: Mapping[str, Sign], *, onset: int, within: int
+    shift: Callable[[str], Shift], signals: Mapping[str, SignalChange], *, onset: int, within: int
 ) -> bool:
     """Whether responses became others in length, at about the onset."""
     length, truncated = shift(names.COLLAPSE_LENGTH_TOKENS), shift(names.COLLAPSE_TRUNCATED)
@@ -125,7 +118,7 @@ def _length_changed(
         names.COLLAPSE_TRUNCATED: truncated.rise >= TRUNCATED_ROSE,
         names.COLLAPSE_LENGTH_TOKENS: max(factor, 1.0 / factor) >= LENGTH_FACTOR,
     }
-    steps = [signs[name].step for name, is_so in changed.items() if is_so and name in signs]
+    steps = [signals[name].step for name, is_so in changed.items() if is_so and name in signals]
     return any(step is not None and abs(step - onset) <= within for step in steps)
 
 

@@ -1,4 +1,4 @@
-"""Since when is accuracy lost? Read off change points in the best measure of it that there is.
+"""The step from which accuracy is lost, by change points in the best measure on record.
 
 A run has collapsed when its last levels lie below `FLOOR` times the highest level before them. The
 definition (`telemetry.collapse.definition`) asks the same of 10-step means; the detector knows
@@ -27,7 +27,7 @@ moves the onset behind it: no single penalty sees both short recoveries and shal
 MOST_POINTS = 500
 """Longer series are thinned to as many means: the onset of a run of 1,000 steps is good to 2."""
 FEW = 20
-"""With fewer points noise cannot be told from change; each point then is a level of its own."""
+"""With fewer points noise and change look alike; each point then is a level of its own."""
 FEWEST_EVALUATIONS = 3
 COVERED = 0.5
 """Share of the steps that must have the truth for it to decide."""
@@ -42,8 +42,8 @@ class Measure:
     """A series that says how accurate the run is."""
 
     name: str
-    said: str
-    """In words."""
+    title: str
+    """As it stands in a sentence."""
     series: pd.Series
     """By step, without gaps."""
     shortest: int
@@ -84,16 +84,16 @@ def measure_of(run: RunData) -> Measure | None:
     if len(truth) >= max(WINDOW, COVERED * np.sum(run.rows.index > 0)):
         shortest = min(WINDOW, len(truth) // 2)
         return Measure(
-            name=names.ORACLE_TRUE_REWARD, said="true reward", series=truth, shortest=shortest
+            name=names.ORACLE_TRUE_REWARD, title="true reward", series=truth, shortest=shortest
         )
     if len(run.accuracy) >= FEWEST_EVALUATIONS:
         name = next(column for column in run.rows.columns if column.startswith(HELD_OUT))
-        return Measure(name=name, said="held-out accuracy", series=run.accuracy, shortest=2)
+        return Measure(name=name, title="held-out accuracy", series=run.accuracy, shortest=2)
     right = run.series(names.LABELS_VOTE_RIGHT)
     if run.policy in BLIND and len(right) >= 2 * WINDOW:
         return Measure(
             name=names.LABELS_VOTE_RIGHT,
-            said="share of right votes among bought prompts",
+            title="share of right votes among bought prompts",
             series=right,
             shortest=WINDOW,
         )

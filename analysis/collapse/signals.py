@@ -1,4 +1,4 @@
-"""What each signal of a run did, and when someone who watched it alone would have been told.
+"""How each signal of a run changed, and when it alone would have given an alarm.
 
 Two views of one signal. In retrospect: its change points, from the whole series. At the time: a
 two-sided CUSUM that knows only the steps so far; its constants were fixed on seeds 1 and 2 of the
@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.collapse.change_points import Values, levels, noise, noise_of, thinned
-from analysis.findings import Sign
 from analysis.load.run import RunData
+from analysis.run_findings import SignalChange
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import WINDOW
 
@@ -30,28 +30,28 @@ LEARNED_NOISE = 20
 SLACK = 0.5
 """Standard deviations that are let pass: half of the smallest shift looked for, as is usual."""
 ALARM = 8.0
-"""Standard deviations in sum that raise the hand: a shift of 1.5 for eight steps."""
+"""Sum of standard deviations that gives an alarm: a shift of 1.5 for eight steps."""
 LARGEST = 4.0
 """A single step counts for no more: two outliers are no alarm."""
 SURE = 3.0
 """Penalty of a change point in a signal, and standard errors it must exceed: only sure changes."""
 ABOUT_AS_LARGE = 0.5
-"""Share of the largest change that another one has to have to be told in its place."""
+"""Share of the largest change that another one has to have to be reported in its place."""
 MOST_POINTS = 250
 """Longer series are thinned to as many means before change points are looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchedSignal:
-    """A series that may tell of a collapse."""
+    """A series that may show a collapse."""
 
     name: str
     """Of the metric, or `GAP`."""
-    said: str
-    """In words."""
-    bad: int
+    title: str
+    """As it stands in a sentence."""
+    direction: int
     """+1 when it rises, -1 when it falls, 0 either way."""
-    least: float
+    min_change: float
     """Change that matters at all; also the least noise that is assumed."""
     label_free: bool = True
 
@@ -66,39 +66,70 @@ class WatchedSignal:
 
 
 SIGNALS = (
-    WatchedSignal(name=GAP, said="pseudo minus true reward", bad=1, least=0.03, label_free=False),
     WatchedSignal(
-        name=names.ORACLE_VOTE_ACCURACY, said="vote accuracy", bad=-1, least=0.03, label_free=False
+        name=GAP, title="pseudo minus true reward", direction=1, min_change=0.03, label_free=False
     ),
     WatchedSignal(
-        name=names.LABELS_VOTE_RIGHT, said="votes right on bought prompts", bad=-1, least=0.02
+        name=names.ORACLE_VOTE_ACCURACY,
+        title="vote accuracy",
+        direction=-1,
+        min_change=0.03,
+        label_free=False,
     ),
     WatchedSignal(
-        name=names.LABELS_REWARD_GAP, said="reward gap on bought prompts", bad=1, least=0.02
+        name=names.LABELS_VOTE_RIGHT,
+        title="votes right on bought prompts",
+        direction=-1,
+        min_change=0.02,
     ),
-    WatchedSignal(name=names.COLLAPSE_MAJORITY_RATIO, said="majority ratio", bad=1, least=0.01),
-    WatchedSignal(name=names.COLLAPSE_DISTINCT_ANSWERS, said="distinct answers", bad=-1, least=0.1),
-    WatchedSignal(name=names.COLLAPSE_ANSWER_ENTROPY, said="answer entropy", bad=-1, least=0.03),
-    WatchedSignal(name=names.COLLAPSE_UNANIMOUS, said="unanimous prompts", bad=1, least=0.01),
-    WatchedSignal(name=names.COLLAPSE_UNPARSABLE, said="unparsable responses", bad=1, least=0.01),
     WatchedSignal(
-        name=names.COLLAPSE_NOTHING_PARSABLE, said="prompts without any answer", bad=1, least=0.01
+        name=names.LABELS_REWARD_GAP,
+        title="reward gap on bought prompts",
+        direction=1,
+        min_change=0.02,
     ),
-    WatchedSignal(name=names.COLLAPSE_LENGTH_TOKENS, said="response length", bad=0, least=0.25),
-    WatchedSignal(name=names.COLLAPSE_TRUNCATED, said="truncated responses", bad=1, least=0.01),
-    WatchedSignal(name=names.COLLAPSE_SURPRISE, said="surprise", bad=-1, least=0.02),
-    WatchedSignal(name=names.TRAIN_ENTROPY, said="policy entropy", bad=-1, least=0.02),
+    WatchedSignal(
+        name=names.COLLAPSE_MAJORITY_RATIO, title="majority ratio", direction=1, min_change=0.01
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_DISTINCT_ANSWERS, title="distinct answers", direction=-1, min_change=0.1
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_ANSWER_ENTROPY, title="answer entropy", direction=-1, min_change=0.03
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_UNANIMOUS, title="unanimous prompts", direction=1, min_change=0.01
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_UNPARSABLE, title="unparsable responses", direction=1, min_change=0.01
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_NOTHING_PARSABLE,
+        title="prompts without any answer",
+        direction=1,
+        min_change=0.01,
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_LENGTH_TOKENS, title="response length", direction=0, min_change=0.25
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_TRUNCATED, title="truncated responses", direction=1, min_change=0.01
+    ),
+    WatchedSignal(
+        name=names.COLLAPSE_SAMPLED_ENTROPY, title="sampled entropy", direction=-1, min_change=0.02
+    ),
+    WatchedSignal(name=names.TRAIN_ENTROPY, title="policy entropy", direction=-1, min_change=0.02),
 )
 BY_NAME = {signal.name: signal for signal in SIGNALS}
 
 
-def sign_of(signal: WatchedSignal, run: RunData, *, onset: int | None) -> Sign | None:
+def change_of(signal: WatchedSignal, run: RunData, *, onset: int | None) -> SignalChange | None:
     """What a signal did.
 
     Args:
         signal: which.
         run: the run.
-        onset: of its collapse: of several changes the nearest is told; None = the largest is.
+        onset: of its collapse: of several changes the nearest one is reported; None = the largest.
 
     Returns:
         None where the run does not report it.
@@ -110,18 +141,18 @@ def sign_of(signal: WatchedSignal, run: RunData, *, onset: int | None) -> Sign |
     step = _change(signal, steps, values, onset=onset)
     before = float(values[steps < step].mean()) if step is not None else float(values.mean())
     after = float(values[steps >= step].mean()) if step is not None else None
-    return Sign(
+    return SignalChange(
         signal=signal.name,
         label_free=signal.label_free,
         step=step,
-        told=told(signal, steps, values) if signal.label_free else None,
+        detected=detection_step(signal, steps, values) if signal.label_free else None,
         before=before,
         after=after,
-        words=_words(signal, step, before, after),
+        text=_text(signal, step, before, after),
     )
 
 
-def told(signal: WatchedSignal, steps: Values, values: Values) -> int | None:
+def detection_step(signal: WatchedSignal, steps: Values, values: Values) -> int | None:
     """First step at which a CUSUM of the signal, blind to the future, passes `ALARM`.
 
     Each value counts by its distance from the mean of the first `BASELINE` steps, in standard
@@ -139,20 +170,20 @@ def told(signal: WatchedSignal, steps: Values, values: Values) -> int | None:
     rise = fall = 0.0
     for i in range(BASELINE, len(seen)):
         if i <= LEARNED_NOISE:
-            scale = widened * max(signal.least, noise_of(differences[: i - 1]))
+            scale = widened * max(signal.min_change, noise_of(differences[: i - 1]))
         shift = min(LARGEST, max(-LARGEST, (seen[i] - begin) / scale))
         rise, fall = max(0.0, rise + shift - SLACK), max(0.0, fall - shift - SLACK)
-        if (signal.bad >= 0 and rise > ALARM) or (signal.bad <= 0 and fall > ALARM):
+        if (signal.direction >= 0 and rise > ALARM) or (signal.direction <= 0 and fall > ALARM):
             return int(steps[i])
     return None
 
 
-def strength(sign: Sign) -> float:
-    """How much of itself a signal changed, in [0, 1]: what signs are ordered by."""
-    if sign.step is None or sign.before is None or sign.after is None:
+def strength(change: SignalChange) -> float:
+    """How much of itself a signal changed, in [0, 1]: what signals are ordered by."""
+    if change.step is None or change.before is None or change.after is None:
         return 0.0
-    largest = max(abs(sign.before), abs(sign.after))
-    return min(1.0, abs(sign.after - sign.before) / largest) if largest else 0.0
+    largest = max(abs(change.before), abs(change.after))
+    return min(1.0, abs(change.after - change.before) / largest) if largest else 0.0
 
 
 def _arrays(series: pd.Series) -> tuple[Values, Values]:
@@ -168,7 +199,7 @@ def _change(
     """
     steps, values, size = thinned(steps, values, most=MOST_POINTS)
     found = levels(values, penalty=SURE, shortest=max(2, WINDOW // size // 2))
-    sure = max(signal.least, noise(values) * SURE / sqrt(WINDOW))
+    sure = max(signal.min_change, noise(values) * SURE / sqrt(WINDOW))
     changes = [
         (int(steps[now.start]), abs(now.mean - then.mean))
         for then, now in pairwise(found)
@@ -183,7 +214,7 @@ def _change(
     return min(large, key=lambda step: abs(step - onset))
 
 
-def _words(signal: WatchedSignal, step: int | None, before: float, after: float | None) -> str:
+def _text(signal: WatchedSignal, step: int | None, before: float, after: float | None) -> str:
     if step is None or after is None:
-        return f"{signal.said} stayed at {before:.3g}"
-    return f"{signal.said} {before:.3g} -> {after:.3g} from step {step}"
+        return f"{signal.title} stayed at {before:.3g}"
+    return f"{signal.title} {before:.3g} -> {after:.3g} from step {step}"

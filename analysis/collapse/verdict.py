@@ -1,12 +1,12 @@
-"""Has a run collapsed, since when, how, and who could have known?
+"""Whether a run collapsed, since when, how, and when that could be detected.
 
 `judge` puts together the onset (`onset`), what the signals did (`signals`), the kind (`kinds`) and
 the early warning. It reads one run and knows no other.
 
-`CollapseVerdict.told` is the earliest of three honest voices, none of which sees the future or a
-label that
-was not bought: risk without labels, doubt that the labels share, and the early warning's own limit.
-Its limits were fixed on seeds 1 and 2 of the testbed's policies.
+`CollapseVerdict.detected` is the first alarm of three rules. None of them knows the future, or a
+label that was not bought: risk where hardly any label was bought, risk that the bought labels
+confirm, and risk above the early warning's own threshold. The thresholds were fixed on seeds 1 and
+2 of the testbed's policies.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import pandas as pd
 
 from analysis.collapse.kinds import kind_of, reason
 from analysis.collapse.onset import Course, Measure, course_of, measure_of
-from analysis.collapse.signals import SIGNALS, sign_of, strength
-from analysis.findings import CollapseVerdict, Sign
+from analysis.collapse.signals import SIGNALS, change_of, strength
 from analysis.load.run import RunData
+from analysis.run_findings import CollapseVerdict, SignalChange
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import WINDOW, collapse_onset
 from rlavr_hpc.telemetry.collapse.early_warning import FEW_LABELS, EarlyWarning, first_alarm
 
 RISK_UNLABELLED = 0.2
-"""Risk that tells where hardly any label was bought in the last ten steps: answers agree more and
-nothing can confirm it."""
+"""Risk that counts where hardly any label was bought in the last ten steps: answers agree more, and
+no label says whether they are right."""
 RISK_DOUBTED = 0.25
-"""Risk that tells where votes have been right on fewer of the bought prompts for a while."""
+"""Risk that counts where votes have been right on fewer of the bought prompts for a while."""
 RISK_ALONE = 0.5
-"""Risk that tells by itself: where the early warning speaks by default."""
+"""Risk that counts by itself: the early warning's default threshold."""
 WATCHED = (
     names.COLLAPSE_MAJORITY_RATIO,
     names.COLLAPSE_ANSWER_ENTROPY,
@@ -51,9 +51,9 @@ def judge(run: RunData) -> CollapseVerdict:
     defined = _defined(run)
     course = _as_defined(run, found, defined) if measure and run.audited else found
     risk = risk_of(run)
-    signs = _signs(run, risk, course.onset)
-    by_name = {sign.signal: sign for sign in signs}
-    told = told_by(run, risk, by_name.get(names.LABELS_VOTE_RIGHT))
+    signals = _signals(run, risk, course.onset)
+    by_name = {change.signal: change for change in signals}
+    detected = first_detection(run, risk, by_name.get(names.LABELS_VOTE_RIGHT))
     warned, warning = _warning(run, risk)
     kind, why = None, ""
     if course.onset is not None and course.healthy is not None:
@@ -68,20 +68,20 @@ def judge(run: RunData) -> CollapseVerdict:
         measured_by=measure.name if measure else None,
         kind=kind,
         loss=None if course.onset is None else min(1.0, max(0.0, 1.0 - course.last / course.best)),
-        signs=signs,
+        signals=signals,
         warned=warned,
         warning=warning,
-        told=told,
-        lead=course.onset - told if course.onset is not None and told is not None else None,
-        words=_words(run, measure, course, why),
+        detected=detected,
+        lead=course.onset - detected if course.onset is not None and detected is not None else None,
+        text=_text(run, measure, course, why),
     )
 
 
 def _as_defined(run: RunData, found: Course, onset: int | None) -> Course:
-    """What change points tell, unless the definition says something else.
+    """The onset by change points, unless the definition says something else.
 
-    It is the definition that decides whether a run has collapsed; within its window's length change
-    points tell better since when, for that window smears what it averages.
+    The definition decides whether a run has collapsed. Change points date the onset better,
+    by up to the definition's window of ten steps, because that window averages over the change.
     """
     if onset == found.onset:
         return found
@@ -120,8 +120,8 @@ def risk_of(run: RunData) -> pd.Series:
     return pd.Series(risks, index=[int(row["step"]) for row in rows], name=names.COLLAPSE_RISK)
 
 
-def told_by(run: RunData, risk: pd.Series, votes: Sign | None) -> int | None:
-    """First step at which one of the three voices speaks (module docstring).
+def first_detection(run: RunData, risk: pd.Series, votes: SignalChange | None) -> int | None:
+    """First step at which one of the three rules gives an alarm (module docstring).
 
     Args:
         run: the run.
@@ -133,12 +133,12 @@ def told_by(run: RunData, risk: pd.Series, votes: Sign | None) -> int | None:
     bought = run.series(names.LABELS_BOUGHT).reindex(risk.index).fillna(0.0)
     few = (bought.rolling(WINDOW, min_periods=1).sum() < FEW_LABELS).to_numpy()
     doubted = np.zeros(len(risk), dtype=bool)
-    if votes is not None and votes.told is not None:
+    if votes is not None and votes.detected is not None:
         ever = (risk >= RISK_DOUBTED).to_numpy().cumsum() > 0
-        doubted = ever & (risk.index.to_numpy() >= votes.told)
+        doubted = ever & (risk.index.to_numpy() >= votes.detected)
     values = risk.to_numpy()
-    spoke = np.flatnonzero((values >= RISK_ALONE) | (few & (values >= RISK_UNLABELLED)) | doubted)
-    return int(risk.index[spoke[0]]) if len(spoke) else None
+    alarms = np.flatnonzero((values >= RISK_ALONE) | (few & (values >= RISK_UNLABELLED)) | doubted)
+    return int(risk.index[alarms[0]]) if len(alarms) else None
 
 
 def _warning(run: RunData, risk: pd.Series) -> tuple[int | None, str]:
@@ -165,16 +165,16 @@ def _watched(run: RunData, *, until: int | None = None) -> list[dict[str, float]
     ]
 
 
-def _signs(run: RunData, risk: pd.Series, onset: int | None) -> tuple[Sign, ...]:
+def _signals(run: RunData, risk: pd.Series, onset: int | None) -> tuple[SignalChange, ...]:
     """All signals that the run reports, the early warning among them, strongest first."""
-    found = [sign_of(signal, run, onset=onset) for signal in SIGNALS]
-    signs = [sign for sign in found if sign is not None]
+    found = [change_of(signal, run, onset=onset) for signal in SIGNALS]
+    signals = [change for change in found if change is not None]
     if len(risk):
-        signs.append(_of_risk(risk))
-    return tuple(sorted(signs, key=strength, reverse=True))
+        signals.append(_of_risk(risk))
+    return tuple(sorted(signals, key=strength, reverse=True))
 
 
-def _of_risk(risk: pd.Series) -> Sign:
+def _of_risk(risk: pd.Series) -> SignalChange:
     reached = risk.index[risk.to_numpy() >= RISK_ALONE]
     step = int(reached[0]) if len(reached) else None
     before = risk.loc[risk.index < step] if step is not None else risk
@@ -182,42 +182,42 @@ def _of_risk(risk: pd.Series) -> Sign:
     words = f"early warning: risk {risk.max():.2f} at most"
     if step is not None:
         words += f", {RISK_ALONE:g} first at step {step}"
-    return Sign(
+    return SignalChange(
         signal=names.COLLAPSE_RISK,
         label_free=True,
         step=step,
-        told=step,
+        detected=step,
         before=float(before.mean()) if len(before) else 0.0,
         after=None if after is None else float(after.mean()),
-        words=words,
+        text=words,
     )
 
 
-def _words(run: RunData, measure: Measure | None, course: Course, why: str) -> str:
+def _text(run: RunData, measure: Measure | None, course: Course, why: str) -> str:
     if measure is None:
-        return _untold(run)
+        return _not_judged(run)
     if course.onset is not None and course.healthy is not None:
         since = f"at step {course.onset}"
         if course.onset <= int(measure.series.index[0]) + WINDOW:
-            since = f"by step {course.onset}, the earliest that can be told"
+            since = f"by step {course.onset}, the earliest that can be detected"
         if course.onset - course.healthy > WINDOW:
             since = f"between steps {course.healthy} and {course.onset}"
         return (
-            f"Collapsed {since}: {why}. The {measure.said} fell from {course.best:.2f} to "
+            f"Collapsed {since}: {why}. The {measure.title} fell from {course.best:.2f} to "
             f"{course.last:.2f}."
         )
-    said = f"Not collapsed: the {measure.said} is {course.last:.2f}"
+    text = f"Not collapsed: the {measure.title} is {course.last:.2f}"
     if course.dip is not None:
-        return f"{said}; it was low from step {course.dip[0]} and had recovered at {course.dip[1]}."
+        return f"{text}; it was low from step {course.dip[0]} and had recovered at {course.dip[1]}."
     if not course.learned:
-        return f"{said}, no better than at the beginning: nothing was learned, nothing lost."
-    return f"{said}, {course.best:.2f} at best."
+        return f"{text}, no better than at the beginning: nothing was learned, nothing lost."
+    return f"{text}, {course.best:.2f} at best."
 
 
-def _untold(run: RunData) -> str:
+def _not_judged(run: RunData) -> str:
     if run.steps < WINDOW:
-        return f"Cannot be told yet: {run.steps} steps, {WINDOW} are needed."
+        return f"Cannot be judged yet: {run.steps} steps, {WINDOW} are needed."
     return (
-        "Cannot be told: there is no audit (`audit=true`), no held-out accuracy at three steps, "
+        "Cannot be judged: there is no audit (`audit=true`), no held-out accuracy at three steps, "
         "and no label that was bought blindly."
     )

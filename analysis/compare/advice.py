@@ -1,31 +1,62 @@
-"""The recommendation in words: which policy at which budget to use next, and what to leave."""
+"""The recommendation: which policy at which budget to use next, and which ones to avoid.
+
+Here is the choice; the sentences are in `analysis/text/advice.j2`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import mean, median
 
-from analysis.compare.describe import (
-    CEILING,
-    Wording,
-    beaten,
-    bound,
-    evidence,
-    in_short,
-    next_step,
-    nothing,
-    option,
-    why,
-    why_not,
-)
-from analysis.findings import Advice, Condition, Contrast, RunFindings, Standing
+from analysis.run_findings import RunFindings
+from analysis.study_findings import Advice, Condition, Contrast, Interval, Standing
+from analysis.text.templates import write
 
 ENOUGH = 0.9
-"""Share of the best arm's gain that the recommended one must have: it is the one with the fewest
-labels that has it."""
+"""Share of the best condition's gain that the recommended one must have: of those that have it, it
+is the one with the fewest labels."""
 OPTIONS, AVOIDED = 4, 8
 """Lines on each, per task."""
+BUYS_ALL = "full"
+"""The policy that buys every label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One condition, and what the choice between conditions needs."""
+
+    condition: Condition
+    start: float
+    """Mean held-out accuracy before training."""
+    onset: int | None
+    """Median step at which its runs collapsed."""
+
+    @property
+    def name(self) -> str:
+        """Of the condition."""
+        return self.condition.name
+
+    @property
+    def accuracy(self) -> Interval:
+        """Of conditions with an outcome only."""
+        assert self.condition.accuracy is not None
+        return self.condition.accuracy
+
+    @property
+    def gain(self) -> float:
+        """Held-out accuracy won by training."""
+        return self.accuracy.mean - self.start
+
+    @property
+    def labels(self) -> float:
+        """Mean labels bought."""
+        return self.condition.labels.mean if self.condition.labels else 0.0
+
+    @property
+    def buys_all(self) -> bool:
+        """Whether no policy could buy more."""
+        return self.condition.policy == BUYS_ALL
 
 
 def advise(
@@ -36,29 +67,29 @@ def advise(
 ) -> tuple[tuple[Advice, ...], str]:
     """Ranked advice, and its sum in a few sentences.
 
-    An arm is recommended only if it reads no labels that nobody bought, none of its runs
+    A condition is recommended only if it reads no labels that nobody bought, none of its runs
     collapsed, and training raised its accuracy.
 
     Args:
-        tasks: arms that can be compared, best first, by what they have in common ("" = all).
+        tasks: conditions that can be compared, best first, by what they have in common ("" = all).
         runs: by name.
         contrasts: of the report.
-        efficient: names of the arms on the frontier of accuracy against labels.
+        efficient: names of the conditions on the frontier of accuracy against labels.
     """
     advice: list[Advice] = []
-    said: list[str] = []
-    for task, arms in tasks.items():
-        lines = [_line(arm, runs) for arm in arms if arm.accuracy or arm.collapsed]
-        found, words = _advise(lines, contrasts, efficient)
-        place = f"[{task}] " if task and len(tasks) > 1 else ""
-        advice += [replace(one, words=place + one.words) for one in found]
-        said.append(place + words)
+    summaries: list[str] = []
+    for task, conditions in tasks.items():
+        known = [_candidate(one, runs) for one in conditions if one.accuracy or one.collapsed]
+        found, summary = _advise(known, contrasts, efficient)
+        prefix = f"[{task}] " if task and len(tasks) > 1 else ""
+        advice += [replace(one, text=prefix + one.text) for one in found]
+        summaries.append(prefix + summary)
     ranked = tuple(replace(one, rank=rank) for rank, one in enumerate(advice, start=1))
-    return ranked, " ".join(said) or "There are no runs to compare."
+    return ranked, " ".join(summaries) or "There are no runs to compare."
 
 
-def _line(arm: Condition, runs: Mapping[str, RunFindings]) -> Wording:
-    own = [runs[name] for name in arm.runs]
+def _candidate(condition: Condition, runs: Mapping[str, RunFindings]) -> Candidate:
+    own = [runs[name] for name in condition.runs]
     starts = [
         run.spending.accuracy_start
         for run in own
@@ -67,62 +98,109 @@ def _line(arm: Condition, runs: Mapping[str, RunFindings]) -> Wording:
     onsets = [
         run.verdict.onset for run in own if run.verdict.collapsed and run.verdict.onset is not None
     ]
-    return Wording(
-        arm=arm,
+    return Candidate(
+        condition=condition,
         start=mean(starts) if starts else 0.0,
         onset=round(median(onsets)) if onsets else None,
     )
 
 
 def _advise(
-    lines: Sequence[Wording], contrasts: Sequence[Contrast], efficient: Collection[str]
+    known: Sequence[Candidate], contrasts: Sequence[Contrast], efficient: Collection[str]
 ) -> tuple[list[Advice], str]:
     """The advice on one task."""
-    usable = [line for line in lines if not line.arm.uses_oracle]
-    sound = [line for line in usable if not line.arm.collapsed and line.gain > 0]
-    bounds = [line for line in lines if line.arm.uses_oracle and line.arm.accuracy]
-    last = [*_avoided(usable), *(_about(x, Standing.bound, bound(x)) for x in bounds[:1])]
+    usable = [one for one in known if not one.condition.uses_oracle]
+    sound = [one for one in usable if not one.condition.collapsed and one.gain > 0]
+    bounds = [one for one in known if one.condition.uses_oracle and one.condition.accuracy]
+    last = [*_avoided(usable), *(_about(one, Standing.upper_bound) for one in bounds[:1])]
     if not sound:
-        return last, nothing(usable)
-    best = max(sound, key=lambda line: line.gain)
-    enough = [line for line in sound if line.gain >= ENOUGH * best.gain]
-    first = min(enough, key=lambda line: (line.labels, -line.accuracy.mean))
-    ceiling = next((line for line in sound if line.arm.policy == CEILING), best)
-    others = [line for line in sound if line is not first and line.arm.name in efficient]
-    use = " ".join(
-        [why(first, ceiling), evidence(first, usable, contrasts), next_step(first, usable)]
-    )
+        return last, write("advice", "nothing", most=max(usable, key=_labels, default=None))
+    best = max(sound, key=lambda one: one.gain)
+    enough = [one for one in sound if one.gain >= ENOUGH * best.gain]
+    first = min(enough, key=lambda one: (one.labels, -one.accuracy.mean))
+    ceiling = next((one for one in sound if one.buys_all), best)
+    others = [one for one in sound if one is not first and one.name in efficient]
     advice = [
-        _about(first, Standing.use, " ".join(use.split())),
-        *(_about(x, Standing.option, option(x, first, contrasts)) for x in others[:OPTIONS]),
-        *(_about(x, Standing.beaten, beaten(x, y)) for x, y in _pairs_beaten(sound)[:OPTIONS]),
+        _recommended(first, ceiling, usable, contrasts),
+        *(_alternative(one, first, contrasts) for one in others[:OPTIONS]),
+        *(_about(a, Standing.dominated, better=b) for a, b in _dominated(sound)[:OPTIONS]),
     ]
-    return [*advice, *last], in_short(first, ceiling, usable, others)
+    cheapest = min(others, key=_labels, default=first)
+    summary = write(
+        "advice",
+        "in_short",
+        first=first,
+        ceiling=ceiling,
+        cheapest=cheapest if cheapest.labels < first.labels else None,
+        collapsed=[one.name for one in usable if one.condition.collapsed],
+    )
+    return [*advice, *last], summary
 
 
-def _avoided(usable: Sequence[Wording]) -> list[Advice]:
-    bad = [line for line in usable if line.arm.collapsed or line.gain <= 0]
-    advice = [_about(line, Standing.avoid, why_not(line)) for line in bad[:AVOIDED]]
-    more = len(bad) - AVOIDED
-    if more > 0:
-        words = f"{advice[-1].words} {more} more {'arm' if more == 1 else 'arms'} fared no better."
-        advice[-1] = replace(advice[-1], words=words)
-    return advice
+def _labels(candidate: Candidate) -> float:
+    return candidate.labels
 
 
-def _pairs_beaten(sound: Sequence[Wording]) -> list[tuple[Wording, Wording]]:
-    """Arms with the one that beats them with the fewest labels."""
+def _recommended(
+    first: Candidate,
+    ceiling: Candidate,
+    usable: Sequence[Candidate],
+    contrasts: Sequence[Contrast],
+) -> Advice:
+    """With how sure its lead is over the next best policy, and the experiment that is missing."""
+    own = first.condition
+    rivals = {
+        one.name
+        for one in usable
+        if one.condition.budget == own.budget and one.condition.policy != own.policy
+    }
+    leads = [c for c in contrasts if c.better == first.name and c.worse in rivals]
+    smaller = [
+        one
+        for one in usable
+        if one.condition.policy == own.policy
+        and (one.condition.budget or 0.0) < (own.budget or 0.0)
+    ]
+    return _about(
+        first,
+        Standing.recommended,
+        ceiling=ceiling,
+        lead=min(leads, key=lambda contrast: contrast.difference.mean, default=None),
+        smaller=smaller,
+        cheaper=any(one.labels < first.labels for one in usable),
+    )
+
+
+def _alternative(candidate: Candidate, first: Candidate, contrasts: Sequence[Contrast]) -> Advice:
+    pair = {candidate.name, first.name}
+    contrast = next((c for c in contrasts if {c.better, c.worse} == pair), None)
+    return _about(candidate, Standing.alternative, first=first, contrast=contrast)
+
+
+def _avoided(usable: Sequence[Candidate]) -> list[Advice]:
+    bad = [one for one in usable if one.condition.collapsed or one.gain <= 0]
+    shown = [_about(one, Standing.avoid) for one in bad[:AVOIDED]]
+    if len(bad) > AVOIDED:
+        shown[-1] = _about(bad[AVOIDED - 1], Standing.avoid, more=len(bad) - AVOIDED)
+    return shown
+
+
+def _dominated(sound: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
+    """Conditions, each with a better one that has as many labels or fewer: the fewest there are."""
     pairs = []
-    for line in sound:
+    for one in sound:
         better = [
             other
             for other in sound
-            if other.accuracy.mean > line.accuracy.mean and other.labels <= line.labels
+            if other.accuracy.mean > one.accuracy.mean and other.labels <= one.labels
         ]
         if better:
-            pairs.append((line, min(better, key=lambda other: other.labels)))
+            pairs.append((one, min(better, key=_labels)))
     return pairs
 
 
-def _about(line: Wording, standing: Standing, words: str) -> Advice:
-    return Advice(rank=0, arm=line.arm.name, words=words, standing=standing)
+def _about(candidate: Candidate, standing: Standing, **facts: object) -> Advice:
+    """A line of advice; the template has a macro for each standing."""
+    name = "first" if standing is Standing.recommended else "candidate"
+    text = write("advice", standing.value, **{name: candidate}, **facts)
+    return Advice(rank=0, condition=candidate.name, text=text, standing=standing)

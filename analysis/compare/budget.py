@@ -1,4 +1,4 @@
-"""What a run's labels were, and what they brought."""
+"""The labels that a run bought, and what they were worth."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.findings import Curve, RunFindings, Spending
 from analysis.load.run import RunData
+from analysis.run_findings import Curve, RunFindings, Spending
 from rlavr_hpc.telemetry import names
 
 WINDOW = 10
@@ -20,8 +20,8 @@ POINTS = 200
 Points = tuple[tuple[float, float], ...]
 
 
-def spend(run: RunData, *, target: float | None = None) -> Spending:
-    """What the run bought, what of it taught nothing, and the accuracy it paid for.
+def label_spending(run: RunData, *, target: float | None = None) -> Spending:
+    """What the run bought, how much of it taught nothing, and the accuracy reached with it.
 
     Shares are over the run's line (what was rolled back is in `labels` alone), each step weighted
     by the labels it bought.
@@ -45,9 +45,9 @@ def spend(run: RunData, *, target: float | None = None) -> Spending:
         curve=curve,
         area=area_under(curve),
         labels_to_target=None if target is None else labels_to(curve, target),
-        wasted=_share(_column(run, names.LABELS_VOTE_RIGHT), by_step),
-        hopeless=_share(_column(run, names.LABELS_NONE_CORRECT), by_step),
-        oracle_recall=_share(_column(run, names.ORACLE_AIM), by_step),
+        vote_right=_share(_column(run, names.LABELS_VOTE_RIGHT), by_step),
+        none_correct=_share(_column(run, names.LABELS_NONE_CORRECT), by_step),
+        oracle_recall=_share(_column(run, names.ORACLE_SELECTION_PRECISION), by_step),
         value=_value(run, by_step),
     )
 
@@ -93,20 +93,20 @@ def labels_to(curve: Points, target: float) -> float | None:
 
 
 def default_target(runs: Sequence[RunFindings]) -> float | None:
-    """The accuracy to ask labels for: half of the way that the best arm has gone.
+    """The accuracy whose price in labels is compared: half of the best condition's gain.
 
-    Halfway between the median accuracy before training and the best mean final accuracy of an arm
-    that needs no oracle, rounded to 0.01: high enough that a collapsing run misses it, low enough
-    that good arms differ in when they get there.
+    It lies halfway between the median accuracy before training and the best mean final accuracy of
+    a condition that needs no oracle, rounded to 0.01. That is high enough that a collapsing run
+    misses it, and low enough that good conditions differ in when they reach it.
 
     Returns:
-        None without held-out accuracies, or where no arm has gained anything.
+        None without held-out accuracies, or where no condition has gained anything.
     """
     known = [run for run in runs if run.spending.accuracy_end is not None and not run.uses_oracle]
     starts = [run.spending.accuracy_start for run in known]
     ends: dict[str, list[float]] = {}
     for run in known:
-        ends.setdefault(run.arm, []).append(run.spending.accuracy_end or 0.0)
+        ends.setdefault(run.condition, []).append(run.spending.accuracy_end or 0.0)
     if not ends:
         return None
     start = float(np.median([value for value in starts if value is not None]))

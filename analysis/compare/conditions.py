@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from analysis.load.run import RunData
+from analysis.load.run import RunData, readable
 from rlavr_hpc.runs.identity import NOT_IDENTITY
 
 SAME_RESULTS = (*NOT_IDENTITY, "version", "name", "seed", "save_every", "eval_every", "hydra")
-"""Keys (with all below them) in which the runs of an arm may differ."""
+"""Keys (with all below them) in which the runs of a condition may differ."""
 POLICY, BUDGET, UNLABELLED = "acquisition.name", "budget", "unlabelled"
 UNKNOWN = '"unknown"'
 TASK = "data.kind"
@@ -43,27 +43,27 @@ Values = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """The arm that a run belongs to."""
+class ConditionName:
+    """The condition that a run belongs to."""
 
     name: str
-    """`care budget=0.1`: equal for the runs of an arm, and for no others."""
+    """`care budget=0.1`: equal for the runs of a condition, and for no others."""
     settings: Mapping[str, str]
     """Flat config key -> value, of the keys in the name and of policy and budget."""
 
 
-def name_conditions(runs: Sequence[RunData]) -> dict[str, Named]:
-    """Put every run into an arm, and name the arms as short as the study allows.
+def name_conditions(runs: Sequence[RunData]) -> dict[str, ConditionName]:
+    """Put every run into a condition, and give conditions names as short as the study allows.
 
     The policy comes first, then the budget if budgets differ, then what else differs. A setting is
-    left out where most arms have the same, and where it follows: what the arms of one policy share
-    of `acquisition.*` (the same of other groups chosen by name), what the arms of one task and
-    model share, a policy's own default of `unlabelled` and a fixed budget. A run without a config
-    joins the arm that its overrides came to elsewhere in its sweep; where there is none, it is told
-    by its overrides.
+    left out of a name where most conditions have the same value, and where it follows from others:
+    what the conditions of one policy share of `acquisition.*` (likewise of other groups chosen by
+    name), what those of one task and model share, a policy's own default of `unlabelled`, and a
+    fixed budget. A run without a config joins the condition of the runs of its sweep with the same
+    overrides; where there are none, its overrides name it.
 
     Returns:
-        Name of the run -> its arm.
+        Name of the run -> its condition.
     """
     configured = {run.name: _values(run.config) for run in runs if run.config}
     planned = _known_overrides(runs, configured)
@@ -72,8 +72,8 @@ def name_conditions(runs: Sequence[RunData]) -> dict[str, Named]:
             asked = planned.get((run.sweep, _asked(run.overrides)))
             configured[run.name] = asked if asked is not None else _from_overrides(run)
     keyed = {name: json.dumps(values, sort_keys=True) for name, values in configured.items()}
-    arms = {keyed[name]: values for name, values in sorted(configured.items())}
-    named = _named(arms)
+    conditions = {keyed[name]: values for name, values in sorted(configured.items())}
+    named = _named(conditions)
     return {run.name: named[keyed[run.name]] for run in runs}
 
 
@@ -127,16 +127,17 @@ def _from_overrides(run: RunData) -> Values:
     return found
 
 
-def _named(arms: Mapping[str, Values]) -> dict[str, Named]:
-    """A name of its own for every arm."""
-    shown = _told_apart_by(list(arms.values()))
-    usual = _usual(list(arms.values()), shown)
-    names = {key: _name(values, shown, usual) for key, values in arms.items()}
+def _named(conditions: Mapping[str, Values]) -> dict[str, ConditionName]:
+    """A name of its own for every condition."""
+    shown = _distinguishing(list(conditions.values()))
+    usual = _usual(list(conditions.values()), shown)
+    names = {key: _name(values, shown, usual) for key, values in conditions.items()}
     for alike in _same_name(names):  # their values differ, but not as they are written
         for number, key in enumerate(alike[1:], start=2):
             names[key] += f" ({number})"
     return {
-        key: Named(name=name, settings=_settings(arms[key], shown)) for key, name in names.items()
+        key: ConditionName(name=name, settings=_settings(conditions[key], shown))
+        for key, name in names.items()
     }
 
 
@@ -147,53 +148,53 @@ def _same_name(names: Mapping[str, str]) -> list[list[str]]:
     return [keys for keys in by_name.values() if len(keys) > 1]
 
 
-def _differing(arms: Sequence[Values]) -> set[str]:
+def _differing(conditions: Sequence[Values]) -> set[str]:
     """Keys that have not the same value everywhere; missing is a value."""
-    keys = {key for values in arms for key in values}
-    return {key for key in keys if len({values.get(key) for values in arms}) > 1}
+    keys = {key for values in conditions for key in values}
+    return {key for key in keys if len({values.get(key) for values in conditions}) > 1}
 
 
-def _told_apart_by(arms: Sequence[Values]) -> list[str]:
+def _distinguishing(conditions: Sequence[Values]) -> list[str]:
     """The keys that names show, in the order of names."""
-    differing = _differing(arms) - {POLICY}
-    if BUDGET not in _differing([values for values in arms if not _is_fixed(values)]):
+    differing = _differing(conditions) - {POLICY}
+    if BUDGET not in _differing([values for values in conditions if not _is_fixed(values)]):
         differing -= {BUDGET}
-    shown = {key for key in differing if not _follows(key, arms)}
+    shown = {key for key in differing if not _follows(key, conditions)}
     first = [BUDGET, UNLABELLED, *LEADERS.values()]
     return [*(key for key in first if key in shown), *sorted(shown - set(first))]
 
 
-def _follows(key: str, arms: Sequence[Values]) -> bool:
-    """Whether the arms with the same task, model and choice in the key's group agree on it."""
+def _follows(key: str, conditions: Sequence[Values]) -> bool:
+    """Whether conditions with the same task, model and choice in the key's group agree on it."""
     if key in (BUDGET, UNLABELLED, TASK):
         return False
     group = max((group for group in LEADERS if _below(key, [group])), key=len, default=None)
     leaders = {TASK, LEADERS["model"], LEADERS.get(group or "", TASK)} - {key}
     alike: dict[tuple[str | None, ...], set[str | None]] = {}
-    for values in arms:
+    for values in conditions:
         chosen = tuple(values.get(leader) for leader in sorted(leaders))
         alike.setdefault(chosen, set()).add(values.get(key))
     return all(len(found) == 1 for found in alike.values())
 
 
-def _usual(arms: Sequence[Values], shown: Sequence[str]) -> Values:
-    """The value that most arms share of a key: names tell what departs, and budget and task."""
+def _usual(conditions: Sequence[Values], shown: Sequence[str]) -> Values:
+    """By key the value that most conditions share; names leave it out, but for budget and task."""
     usual: Values = {}
     for key in shown:
-        value, count = Counter(values.get(key) for values in arms).most_common(1)[0]
-        told = key == BUDGET or _below(key, OF_THE_TASK)
-        if not told and value is not None and 2 * count > len(arms):
+        value, count = Counter(values.get(key) for values in conditions).most_common(1)[0]
+        always = key == BUDGET or _below(key, OF_THE_TASK)
+        if not always and value is not None and 2 * count > len(conditions):
             usual[key] = value
     return usual
 
 
 def _name(values: Values, shown: Sequence[str], usual: Values) -> str:
-    told = [
+    named = [
         key
         for key in shown
         if not _goes_without_saying(key, values) and values[key] != usual.get(key)
     ]
-    settings = [f"{WORDS.get(key, key)}={_text(values[key])}" for key in told]
+    settings = [f"{WORDS.get(key, key)}={_text(values[key])}" for key in named]
     return " ".join([_text(values.get(POLICY, UNKNOWN)), *settings])
 
 
@@ -218,7 +219,7 @@ def _text(value: str) -> str:
     """As it is written on the command line; of a path the last part."""
     plain = json.loads(value)
     if isinstance(plain, str):
-        return PurePath(plain).name or plain
+        return readable(PurePath(plain).name or plain)
     if isinstance(plain, list):
         return "[" + ",".join(_text(json.dumps(item)) for item in plain) + "]"
     return f"{plain:g}" if isinstance(plain, float) else value

@@ -1,4 +1,4 @@
-"""Policies and budgets over seeds: arms, contrasts between them, and what to use next."""
+"""Policies and budgets over seeds: conditions, contrasts between them, and what to use next."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from analysis.compare.advice import advise
 from analysis.compare.cautions import cautions
 from analysis.compare.conditions import OF_THE_CHOICE, OF_THE_TASK, without
 from analysis.compare.resampling import holm, interval, paired, unpaired
-from analysis.findings import Comparison, Condition, Contrast, Interval, RunFindings
+from analysis.run_findings import RunFindings
+from analysis.study_findings import Comparison, Condition, Contrast, Interval
 
 CONTRASTS = 60
 """At most, over all tasks: every further one costs the others power."""
 ALPHA = 0.05
 FEWEST = 3
-"""Runs of each arm without which no difference is sure."""
+"""Runs of each condition without which no difference is significant."""
 SLACK = 1e-9
 """For rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionGroup:
-    """An arm with the runs it is made of."""
+    """A condition with the runs it is made of."""
 
-    arm: Condition
+    condition: Condition
     runs: tuple[RunFindings, ...]
     ends: Mapping[int | str, float]
     """Final accuracy by seed; runs with the same seed are averaged."""
@@ -34,56 +35,56 @@ class ConditionGroup:
     @property
     def task(self) -> tuple[str, ...]:
         """Within which accuracies can be compared."""
-        other = without(self.arm.settings, OF_THE_TASK)
-        return tuple(f"{k}={v}" for k, v in self.arm.settings.items() if k not in other)
+        other = without(self.condition.settings, OF_THE_TASK)
+        return tuple(f"{k}={v}" for k, v in self.condition.settings.items() if k not in other)
 
     @property
     def beside(self) -> dict[str, str]:
         """Settings apart from policy and budget."""
-        return without(self.arm.settings, OF_THE_CHOICE)
+        return without(self.condition.settings, OF_THE_CHOICE)
 
     @property
     def accuracy(self) -> float:
         """Mean over seeds; below every accuracy when there is none."""
-        return self.arm.accuracy.mean if self.arm.accuracy else -math.inf
+        return self.condition.accuracy.mean if self.condition.accuracy else -math.inf
 
 
 def compare(runs: Sequence[RunFindings], *, target: float | None = None) -> Comparison:
-    """Compare arms by the held-out accuracy of their finished runs.
+    """Compare conditions by the held-out accuracy of their finished runs.
 
     Args:
-        runs: of any number of studies; arms on other data or models are compared among themselves.
+        runs: of any number of studies; conditions on the same data and model are compared.
         target: the accuracy that the runs' `labels_to_target` refers to.
     """
-    groups = sorted(_groups(runs), key=lambda group: (-group.accuracy, group.arm.name))
+    groups = sorted(_groups(runs), key=lambda group: (-group.accuracy, group.condition.name))
     tasks: dict[tuple[str, ...], list[ConditionGroup]] = {}
     for group in groups:
         tasks.setdefault(group.task, []).append(group)
     efficient = {name for task in tasks.values() for name in _frontier(task)}
-    groups = [_with_frontier(group, group.arm.name in efficient) for group in groups]
+    groups = [_with_frontier(group, group.condition.name in efficient) for group in groups]
     contrasts = _contrasts(list(tasks.values()))
-    arms = tuple(group.arm for group in groups)
-    advice, words = advise(
-        {" ".join(task): [group.arm for group in found] for task, found in tasks.items()},
+    conditions = tuple(group.condition for group in groups)
+    advice, recommendation = advise(
+        {" ".join(task): [group.condition for group in found] for task, found in tasks.items()},
         {run.name: run for run in runs},
         contrasts,
         efficient,
     )
     return Comparison(
-        arms=arms,
+        conditions=conditions,
         contrasts=contrasts,
         advice=advice,
         target=target,
-        words=words,
-        cautions=cautions(arms, runs, contrasts, tasks=len(tasks)),
+        recommendation=recommendation,
+        cautions=cautions(conditions, runs, contrasts, tasks=len(tasks)),
     )
 
 
 def _groups(runs: Iterable[RunFindings]) -> list[ConditionGroup]:
-    by_arm: dict[str, list[RunFindings]] = {}
+    by_condition: dict[str, list[RunFindings]] = {}
     for run in runs:
-        by_arm.setdefault(run.arm, []).append(run)
-    return [_group(name, found) for name, found in by_arm.items()]
+        by_condition.setdefault(run.condition, []).append(run)
+    return [_group(name, found) for name, found in by_condition.items()]
 
 
 def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
@@ -92,7 +93,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
     labels = _by_seed(finished, {run.name: float(run.spending.labels) for run in finished})
     area = _by_seed(finished, {run.name: run.spending.area for run in finished})
     first = runs[0]
-    arm = Condition(
+    condition = Condition(
         name=name,
         policy=first.policy,
         budget=first.budget,
@@ -108,7 +109,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
         uses_oracle=any(run.uses_oracle for run in runs),
         on_frontier=False,
     )
-    return ConditionGroup(arm=arm, runs=tuple(runs), ends=ends)
+    return ConditionGroup(condition=condition, runs=tuple(runs), ends=ends)
 
 
 def _by_seed(
@@ -128,45 +129,45 @@ def _interval(by_seed: Mapping[int | str, float]) -> Interval | None:
 
 
 def _with_frontier(group: ConditionGroup, on_frontier: bool) -> ConditionGroup:
-    return replace(group, arm=replace(group.arm, on_frontier=on_frontier))
+    return replace(group, condition=replace(group.condition, on_frontier=on_frontier))
 
 
 def _frontier(groups: Sequence[ConditionGroup]) -> list[str]:
-    """Arms, best first, that no other one without oracle matches with fewer labels."""
+    """Conditions, best first, that no other one without oracle matches with fewer labels."""
     best: list[str] = []
     fewest = math.inf
     for group in sorted(groups, key=lambda group: (-group.accuracy, _labels(group))):
-        if group.ends and not group.arm.uses_oracle and _labels(group) < fewest:
+        if group.ends and not group.condition.uses_oracle and _labels(group) < fewest:
             fewest = _labels(group)
-            best.append(group.arm.name)
+            best.append(group.condition.name)
     return best
 
 
 def _labels(group: ConditionGroup) -> float:
-    return group.arm.labels.mean if group.arm.labels else math.inf
+    return group.condition.labels.mean if group.condition.labels else math.inf
 
 
 def _contrasts(tasks: Sequence[Sequence[ConditionGroup]]) -> tuple[Contrast, ...]:
-    """Each arm against the best and the next best, and policies of one budget among themselves."""
+    """Each condition against the best and the next best, and the policies of one budget."""
     each = max(1, CONTRASTS // max(1, len(tasks)))
     pairs = [pair for task in tasks for pair in _pairs(task)[:each]][:CONTRASTS]
     found = [_contrast(one, other) for one, other in pairs]
     adjusted = holm([contrast.p_t for contrast in found])
     return tuple(
-        replace(contrast, p_adjusted=p, sure=_is_sure(contrast, p))
+        replace(contrast, p_adjusted=p, significant=_is_significant(contrast, p))
         for contrast, p in zip(found, adjusted, strict=True)
     )
 
 
 def _pairs(groups: Sequence[ConditionGroup]) -> list[tuple[ConditionGroup, ConditionGroup]]:
-    """Pairs of arms, in turn of each kind; a policy that reads all labels against the best only."""
+    """Pairs of conditions, in turn of each kind; an oracle only against the best."""
     known = [group for group in groups if group.ends]
-    usable = [group for group in known if not group.arm.uses_oracle]
+    usable = [group for group in known if not group.condition.uses_oracle]
     same_budget = [
         (better, worse)
         for better, worse in combinations(usable, 2)
-        if better.arm.budget == worse.arm.budget
-        and better.arm.policy != worse.arm.policy
+        if better.condition.budget == worse.condition.budget
+        and better.condition.policy != worse.condition.policy
         and better.beside == worse.beside
     ]
     against_best = [
@@ -177,7 +178,7 @@ def _pairs(groups: Sequence[ConditionGroup]) -> list[tuple[ConditionGroup, Condi
     turns = [list(pairwise(usable)), against_best, same_budget]
     longest = max(len(pairs) for pairs in turns)
     mixed = [pairs[turn] for turn in range(longest) for pairs in turns if turn < len(pairs)]
-    return list({(a.arm.name, b.arm.name): (a, b) for a, b in mixed}.values())
+    return list({(a.condition.name, b.condition.name): (a, b) for a, b in mixed}.values())
 
 
 def _contrast(one: ConditionGroup, other: ConditionGroup) -> Contrast:
@@ -192,8 +193,8 @@ def _contrast(one: ConditionGroup, other: ConditionGroup) -> Contrast:
     if tested.difference.mean < 0:  # of the common seeds, while the mean of all says otherwise
         return _contrast(other, one)
     return Contrast(
-        better=one.arm.name,
-        worse=other.arm.name,
+        better=one.condition.name,
+        worse=other.condition.name,
         difference=tested.difference,
         paired=is_paired,
         p_value=tested.p_value,
@@ -203,7 +204,7 @@ def _contrast(one: ConditionGroup, other: ConditionGroup) -> Contrast:
     )
 
 
-def _is_sure(contrast: Contrast, p_adjusted: float | None) -> bool:
+def _is_significant(contrast: Contrast, p_adjusted: float | None) -> bool:
     if p_adjusted is None or contrast.p_value is None or contrast.p_smallest is None:
         return False
     no_objection = contrast.p_value <= max(ALPHA, contrast.p_smallest * (1 + SLACK))

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from analysis.findings import Health
 from analysis.load.run import JobStop, RunData
+from analysis.run_findings import Health
 from rlavr_hpc.runs.attempts import Attempt
 from rlavr_hpc.telemetry import names
 
@@ -32,7 +32,7 @@ class JobStart:
     """Begun because of a roll-back."""
 
 
-def check(run: RunData) -> Health:
+def run_health(run: RunData) -> Health:
     """Starts, losses, speed and cost of a run.
 
     Times are between tokens and rows, so that what a start did behind its last row (a step begun
@@ -108,12 +108,12 @@ def _same_process(one: Attempt, other: Attempt) -> bool:
 
 
 def _preemptions(starts: Sequence[JobStart], stops: Sequence[JobStop]) -> int:
-    told = sum(stop.cause in TAKEN_AWAY for stop in stops)
-    untold = sum(
+    recorded = sum(stop.cause in TAKEN_AWAY for stop in stops)
+    unrecorded = sum(
         not after.follows_rollback and not _between(before, after, stops)
         for before, after in pairwise(starts)
     )
-    return told + untold
+    return recorded + unrecorded
 
 
 def _waiting(starts: Sequence[JobStart], stops: Sequence[JobStop]) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from analysis.findings import Interval
+from analysis.study_findings import Interval
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -24,7 +24,7 @@ Statistic = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class DifferenceTest:
     """A difference, and what speaks against its being chance."""
 
     difference: Interval
@@ -57,7 +57,7 @@ def interval(values: Sequence[float]) -> Interval:
     return _bounded(mean, (found,), _mean, len(found))
 
 
-def paired(one: Sequence[float], other: Sequence[float]) -> Tested:
+def paired(one: Sequence[float], other: Sequence[float]) -> DifferenceTest:
     """`one - other`, pair by pair: sign-flip permutation test (exact to 13 pairs) and paired t."""
     first, second = np.asarray(one, dtype="float64"), np.asarray(other, dtype="float64")
     gaps = first - second
@@ -65,7 +65,7 @@ def paired(one: Sequence[float], other: Sequence[float]) -> Tested:
     p_value = None
     if count > 1:
         p_value = _permuted((first, second), "samples")
-    return Tested(
+    return DifferenceTest(
         difference=interval(gaps.tolist()),
         p_value=p_value,
         p_smallest=_at_least(2**count) if count > 1 else None,
@@ -74,15 +74,17 @@ def paired(one: Sequence[float], other: Sequence[float]) -> Tested:
     )
 
 
-def unpaired(one: Sequence[float], other: Sequence[float]) -> Tested:
+def unpaired(one: Sequence[float], other: Sequence[float]) -> DifferenceTest:
     """Difference of the means: permutation test (exact to 9,999 divisions) and Welch's t test."""
     first, second = np.asarray(one, dtype="float64"), np.asarray(other, dtype="float64")
     mean, few = float(first.mean() - second.mean()), min(len(first), len(second))
     if few < 2 or (_all_equal(first) and _all_equal(second)):
         bounds = Interval(mean=mean, low=mean, high=mean, count=few)
-        return Tested(difference=bounds, p_value=None, p_smallest=None, p_t=None, agreeing=0)
+        return DifferenceTest(
+            difference=bounds, p_value=None, p_smallest=None, p_t=None, agreeing=0
+        )
     divisions = math.comb(len(first) + len(second), len(first))
-    return Tested(
+    return DifferenceTest(
         difference=_bounded(mean, (first, second), _gap, few),
         p_value=_permuted((first, second), "independent"),
         p_smallest=_at_least(divisions),

@@ -21,8 +21,12 @@ HELD_OUT = "eval/held_out/mean@"
 
 
 def readable(name: object) -> str:
-    """A path or text as it can be written; what is no character of it becomes a question mark."""
-    return str(name).encode("utf-8", "replace").decode()
+    """A path or text on one line that can be printed: no escape sequence reaches a terminal.
+
+    White space becomes a space; what is no printable character becomes a question mark.
+    """
+    text = str(name).encode("utf-8", "replace").decode()
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

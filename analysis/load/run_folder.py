@@ -9,25 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
-from pandas.api.types import is_numeric_dtype
 
-from analysis.load.purchases import compare_totals, on_line, read_purchases
+from analysis.load.purchases import compare_totals, read_purchases
+from analysis.load.rows import WRITTEN, no_rows, read_rows
 from analysis.load.run import PURCHASES, JobStop, Problem, RunData, readable
-from analysis.load.segments import Notes, attempts_of, files_of, segments
+from analysis.load.segments import Notes, attempts_of, files_of
 from rlavr_hpc.runs.attempts import Attempt
-from rlavr_hpc.telemetry import names
 
 CONFIG_VERSIONS = (1, 2)
-METRICS_VERSION = 1
 LOST_SECONDS = 600.0
 """A heartbeat older than this comes from a process that is no more."""
 LARGEST = 2.0**53
 """Larger numbers are no settings, and no integers in a float."""
-KEYS = ("step", "branch", "attempt", "time")
-WRITTEN = ["attempt", "branch", "step", "time", names.TIME_STEP]
 
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -47,7 +42,7 @@ def read_run(
     config = _config(folder / "config.yaml", notes)
     attempts = attempts_of(folder, notes)
     summary = _record(folder / "summary.json", notes)
-    line, written = _rows(folder, attempts, notes)
+    line, written = read_rows(folder, attempts, notes)
     purchases = read_purchases(folder, attempts, notes)
     compare_totals(folder, line, purchases, notes)
     trained = [attempt.number for attempt in attempts if attempt.setup is not None]
@@ -140,59 +135,6 @@ def _record(path: Path, notes: Notes) -> dict[str, Any]:
     return values
 
 
-def _rows(
-    folder: Path, attempts: Sequence[Attempt], notes: Notes
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The line, and all that was written."""
-    parts: list[pd.DataFrame] = []
-    for number, lines in segments(folder, "metrics", attempts, notes):
-        known = [row for row in lines if row.get("v") == METRICS_VERSION]
-        if len(known) < len(lines):
-            where = folder / "metrics" / f"{number}.jsonl"
-            notes.add(where, f"{len(lines) - len(known)} lines of an unknown version; left out")
-        if known:
-            part = _numeric(pd.DataFrame(known), folder / "metrics" / f"{number}.jsonl", notes)
-            part["attempt"] = number
-            parts.append(part)
-    if not parts:
-        return _no_rows(), pd.DataFrame(columns=WRITTEN)
-    rows = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
-    rows = rows.astype({"step": "int64", "branch": "int64"})
-    twice = int(rows.duplicated(["attempt", "branch", "step"]).sum())
-    if twice:
-        notes.add(folder / "metrics", f"{twice} steps stand twice in one attempt; the last counts")
-    written = rows.reindex(columns=WRITTEN)
-    counted = rows.drop_duplicates(["branch", "step"], keep="last")
-    stays = on_line(counted["branch"], counted["step"], attempts)
-    line = counted[stays].sort_values(["step", "branch"]).drop_duplicates("step", keep="last")
-    return line.set_index("step").drop(columns="v", errors="ignore"), written
-
-
-def _no_rows() -> pd.DataFrame:
-    return pd.DataFrame(columns=["branch", "attempt", "time"], index=pd.Index([], name="step"))
-
-
-def _numeric(frame: pd.DataFrame, path: Path, notes: Notes) -> pd.DataFrame:
-    """Metrics as float64; what is no number becomes NaN and is noted."""
-    if "branch" not in frame:
-        frame["branch"] = 0
-        notes.add(path, "its rows name no branch; taken as the first")
-    strange = [c for c in frame.columns if "/" not in c and c not in (*KEYS, "v")]
-    if strange:
-        notes.add(path, f"{', '.join(strange)} is no metric's name; left out")
-        frame = frame.drop(columns=strange)
-    for column in [c for c in frame.columns if not is_numeric_dtype(frame[c])]:
-        numbers = pd.to_numeric(frame[column], errors="coerce").astype("float64")
-        lost = int((numbers.isna() & frame[column].notna()).sum())
-        if lost:
-            notes.add(path, f"{lost} values of {column} are no numbers; left out")
-        frame[column] = numbers
-    if frame["branch"].isna().any():
-        frame["branch"] = frame["branch"].fillna(0)
-    floats = [c for c in frame.columns if c not in (*KEYS, "v") and frame[c].dtype != np.float64]
-    return frame.astype(dict.fromkeys(floats, "float64")) if floats else frame
-
-
 def _stops(folder: Path, notes: Notes) -> Iterator[JobStop]:
     for path in files_of(folder, notes):
         values = _record(path, notes)
@@ -256,7 +198,7 @@ def planned_run(
         state="planned",
         policy=facts.get("acquisition", "unknown"),
         seed=int(seed) if seed.isdigit() else None,
-        rows=_no_rows(),
+        rows=no_rows(),
         written=pd.DataFrame(columns=WRITTEN),
         purchases=pd.DataFrame(columns=PURCHASES),
         problems=problems,

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
-from tqdm import tqdm
 
 from analysis.load.run import Problem, RunData, readable
 from analysis.load.run_folder import planned_run, read_run
+from analysis.load.workers import each
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.find import FoundRecord, find_runs, is_run
-
-FEW = 8
-"""Runs up to which starting processes takes longer than the work."""
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,43 +220,6 @@ def without_copies(runs: Iterable[RunData]) -> tuple[list[RunData], list[Problem
 
 def _nonce(run: RunData) -> str:
     return run.attempts[0].nonce if run.attempts else str(run.folder.resolve())
-
-
-def each(
-    work: Callable[[FoundRun], Answer],
-    places: Sequence[FoundRun],
-    *,
-    workers: int,
-    progress: str | None,
-) -> Iterator[Answer]:
-    """`work` on every place; answers in order.
-
-    Args:
-        work: what to do; importable when there are several workers.
-        places: the runs.
-        workers: processes.
-        progress: what the bar says is being done; None = no bar.
-    """
-    with tqdm(total=len(places), desc=progress, unit="run", disable=progress is None) as bar:
-        if workers == 1 or len(places) <= FEW:
-            for place in places:
-                yield work(place)
-                bar.update()
-            return
-        # forked workers would inherit the threads of numpy and pyarrow in an unknown state
-        with ProcessPoolExecutor(
-            workers, mp_context=get_context("spawn"), initializer=collect_seldom
-        ) as pool:
-            share = max(1, min(16, len(places) // (4 * workers)))
-            for answer in pool.map(work, places, chunksize=share):
-                yield answer
-                bar.update()
-
-
-def collect_seldom() -> None:
-    """Look for cyclic garbage less often: a run's lines are many objects, and hold no cycles."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
 
 
 def _first(series: pd.Series) -> float | None:

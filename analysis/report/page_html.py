@@ -2,7 +2,7 @@
 
 Names, prompts and responses come from models and from strangers' folders: the template escapes
 them, the data's JSON cannot end its element, and the page's policy lets only this file's own
-scripts run, told by their hash.
+scripts run, which it knows by their hash.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from analysis.findings import Findings, RunFindings
-from analysis.report import numbers, terms
-from analysis.report.narrative import headline, stories
-from analysis.report.page_data import arm_names, payload, spark
-from analysis.report.terms import KINDS
+from analysis.report.narrative import condition_collapses, headline
+from analysis.report.page_data import condition_names, payload
+from analysis.report.run_details import sparkline
+from analysis.run_findings import RunFindings
+from analysis.study_findings import Findings
+from analysis.text import numbers, templates, terms
+from analysis.text.terms import KINDS
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = ("theme.js", "charts.js", "bars.js", "table.js", "details.js", "main.js")
@@ -40,8 +42,8 @@ def render(findings: Findings, *, live: bool = False) -> str:
         live: the page asks its server for `stamp` every few seconds and loads itself again when the
             text has changed; else it may talk to nobody.
     """
-    told = stories(findings)
-    data = payload(findings, told)
+    collapses = condition_collapses(findings)
+    data = payload(findings, collapses)
     code = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     page: str = (
         environment()
@@ -50,12 +52,13 @@ def render(findings: Findings, *, live: bool = False) -> str:
             findings=findings,
             comparison=findings.comparison,
             headline=headline(findings),
-            stories=told,
+            collapses=collapses,
             kinds=_kinds(findings),
             terms=terms.GLOSSARY,
             totals=_totals(findings),
-            arms={arm.name: arm for arm in findings.comparison.arms},
-            arm_names=arm_names(findings),
+            conditions={condition.name: condition for condition in findings.comparison.conditions},
+            condition_names=condition_names(findings),
+            standings={line.condition: line.standing for line in findings.comparison.advice},
             problems=[(run.name, p) for run in findings.runs for p in run.problems],
             table=_table(findings),
             shown=data,
@@ -109,22 +112,20 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.filters |= {
-        "number": numbers.number,
-        "percent": numbers.percent,
-        "duration": numbers.duration,
-        "with_interval": numbers.with_interval,
-        "title_of": terms.title,
-        "outcome": numbers.outcome,
+    made.filters |= {**templates.filters(), "outcome": numbers.outcome}
+    made.globals |= {
+        "KINDS": KINDS,
+        "STANDINGS": terms.STANDINGS,
+        "counted": numbers.counted,
+        "NONE": numbers.NONE,
     }
-    made.globals |= {"KINDS": KINDS, "counted": numbers.counted, "NONE": numbers.NONE}
     return made
 
 
 def _table(findings: Findings) -> list[tuple[int, RunFindings, Mapping[str, str]]]:
     """(place, run, small picture) of every run, the collapsed first."""
     order = ("collapsed", "healthy", "unknown", "planned")
-    rows = [(place, run, spark(run)) for place, run in enumerate(findings.runs)]
+    rows = [(place, run, sparkline(run)) for place, run in enumerate(findings.runs)]
     return sorted(rows, key=lambda row: order.index(numbers.outcome(row[1])))
 
 

@@ -15,14 +15,17 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.findings import Condition, Contrast, Findings, Interval, RunFindings
 from analysis.report.files import folder, replaced
+from analysis.report.table_columns import CONDITIONS, CONTRASTS, REAL, RUNS, SIGNALS, TEXT, WHOLE
+from analysis.run_findings import RunFindings
+from analysis.study_findings import Condition, Contrast, Findings, Interval
 from rlavr_hpc.io import write_atomic
 
-VERSION = 1
-"""Format of `summary.json`."""
+VERSION = 2
+"""Format of `summary.json`. Version 2 has `condition` for `arm`, `detected` for `told`, `text` and
+`recommendation` for `words`, `signals` for `signs`, `significant` for `sure`, `vote_right` for
+`wasted`, `none_correct` for `hopeless`, and other names of `Standing`."""
 
-TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 Row = dict[str, Any]
 
 
@@ -32,125 +35,23 @@ class TableRow(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
-RUNS = pa.schema(
-    {
-        "run": TEXT,
-        "folder": TEXT,
-        "arm": TEXT,
-        "sweep": TEXT,
-        "policy": TEXT,
-        "budget": REAL,
-        "budget_effective": REAL,
-        "seed": WHOLE,
-        "state": TEXT,
-        "steps": WHOLE,
-        "steps_planned": WHOLE,
-        "uses_oracle": TRUTH,
-        "settings": TEXT,
-        "collapsed": TRUTH,
-        "onset": WHOLE,
-        "defined_onset": WHOLE,
-        "measured_by": TEXT,
-        "kind": TEXT,
-        "loss": REAL,
-        "told": WHOLE,
-        "lead": WHOLE,
-        "warned": WHOLE,
-        "verdict": TEXT,
-        "labels": WHOLE,
-        "labels_void": WHOLE,
-        "cost": REAL,
-        "labels_left_behind": WHOLE,
-        "accuracy_start": REAL,
-        "accuracy_end": REAL,
-        "area": REAL,
-        "labels_to_target": REAL,
-        "wasted": REAL,
-        "hopeless": REAL,
-        "oracle_recall": REAL,
-        "starts": WHOLE,
-        "preemptions": WHOLE,
-        "crashes": WHOLE,
-        "rollbacks": WHOLE,
-        "steps_redone": WHOLE,
-        "seconds_lost": REAL,
-        "steps_left_behind": WHOLE,
-        "seconds_running": REAL,
-        "seconds_waiting": REAL,
-        "seconds_per_step": REAL,
-        "tokens_per_second": REAL,
-        "device_hours": REAL,
-        "device": TEXT,
-        "memory_gib": REAL,
-        "problems": WHOLE,
-    }
-)
-ARMS = pa.schema(
-    {
-        "rank": WHOLE,
-        "arm": TEXT,
-        "policy": TEXT,
-        "budget": REAL,
-        "settings": TEXT,
-        "runs": WHOLE,
-        "finished": WHOLE,
-        "judged": WHOLE,
-        "collapsed": WHOLE,
-        "uses_oracle": TRUTH,
-        "on_frontier": TRUTH,
-        **{
-            f"{name}{end}": REAL
-            for name in ("labels", "accuracy", "area")
-            for end in ("", "_low", "_high")
-        },
-    }
-)
-CONTRASTS = pa.schema(
-    {
-        "better": TEXT,
-        "worse": TEXT,
-        "difference": REAL,
-        "difference_low": REAL,
-        "difference_high": REAL,
-        "seeds": WHOLE,
-        "paired": TRUTH,
-        "p_value": REAL,
-        "p_adjusted": REAL,
-        "sure": TRUTH,
-    }
-)
-SIGNS = pa.schema(
-    {
-        "run": TEXT,
-        "rank": WHOLE,
-        "signal": TEXT,
-        "label_free": TRUTH,
-        "step": WHOLE,
-        "told": WHOLE,
-        "before": REAL,
-        "after": REAL,
-        "words": TEXT,
-    }
-)
-
-
-def image(record: TableRow) -> Row:
+def to_json(record: TableRow) -> Row:
     """A record as dicts, lists, texts and finite numbers; NaN and infinities become None."""
-    return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+    return {field.name: json_value(getattr(record, field.name)) for field in fields(record)}
 
 
-def plain(value: object) -> object:
+def json_value(value: object) -> object:
     """The same of any value."""
     if is_dataclass(value) and not isinstance(value, type):
-        return image(value)
+        return to_json(value)
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     return value
 
 
@@ -160,7 +61,7 @@ def write_summary(findings: Findings, path: Path) -> None:
     `rlavr_hpc.io.read_record` reads it. `program` is the version of what made the report, which the
     format's version would hide. It is not indented: a thousand runs would take ten times as long.
     """
-    whole = image(findings)
+    whole = to_json(findings)
     runs, program = whole.pop("runs"), whole.pop("version")
     head = json.dumps({"version": VERSION, "program": program, **whole}, allow_nan=False)
     lines = ",\n".join(json.dumps(run, allow_nan=False) for run in runs)
@@ -168,13 +69,19 @@ def write_summary(findings: Findings, path: Path) -> None:
 
 
 def write_tables(findings: Findings, path: Path) -> tuple[Path, ...]:
-    """runs, arms, contrasts and signs as CSV and Parquet below `path`; returns the files."""
+    """Write runs, conditions, contrasts and signals as CSV and Parquet; returns the files."""
     comparison = findings.comparison
     tables = {
         "runs": (RUNS, [_run(run) for run in findings.runs]),
-        "arms": (ARMS, [_arm(rank, arm) for rank, arm in enumerate(comparison.arms, start=1)]),
+        "conditions": (
+            CONDITIONS,
+            [
+                _condition(rank, condition)
+                for rank, condition in enumerate(comparison.conditions, start=1)
+            ],
+        ),
         "contrasts": (CONTRASTS, [_contrast(contrast) for contrast in comparison.contrasts]),
-        "signs": (SIGNS, [row for run in findings.runs for row in _signs(run)]),
+        "signals": (SIGNALS, [row for run in findings.runs for row in _signals(run)]),
     }
     written: list[Path] = []
     for name, (schema, rows) in tables.items():
@@ -222,7 +129,7 @@ def _steps(name: str, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
 
 def _write(stem: Path, schema: pa.Schema, rows: Sequence[Row]) -> list[Path]:
     table = pa.Table.from_pylist(
-        [{k: plain(v) for k, v in row.items()} for row in rows], schema=schema
+        [{k: json_value(v) for k, v in row.items()} for row in rows], schema=schema
     )
     text, binary = stem.with_suffix(".csv"), stem.with_suffix(".parquet")
     with replaced(text) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
@@ -242,17 +149,22 @@ def _run(run: RunFindings) -> Row:
     return row | {
         "run": run.name,
         "settings": json.dumps(dict(run.settings), sort_keys=True),
-        "verdict": run.verdict.words,
+        "verdict": run.verdict.text,
         "problems": len(run.problems),
     }
 
 
-def _arm(rank: int, arm: Condition) -> Row:
-    row = {name: getattr(arm, name) for name in ARMS.names if hasattr(arm, name)}
+def _condition(rank: int, condition: Condition) -> Row:
+    row = {name: getattr(condition, name) for name in CONDITIONS.names if hasattr(condition, name)}
     for name in ("labels", "accuracy", "area"):
-        row |= _interval(name, getattr(arm, name))
-    settings = json.dumps(dict(arm.settings), sort_keys=True)
-    return row | {"rank": rank, "arm": arm.name, "runs": len(arm.runs), "settings": settings}
+        row |= _interval(name, getattr(condition, name))
+    settings = json.dumps(dict(condition.settings), sort_keys=True)
+    return row | {
+        "rank": rank,
+        "condition": condition.name,
+        "runs": len(condition.runs),
+        "settings": settings,
+    }
 
 
 def _contrast(contrast: Contrast) -> Row:
@@ -266,9 +178,9 @@ def _interval(name: str, found: Interval | None) -> Row:
     return {name: found.mean, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _signs(run: RunFindings) -> list[Row]:
+def _signals(run: RunFindings) -> list[Row]:
     return [
         {"run": run.name, "rank": rank}
-        | {name: getattr(sign, name) for name in SIGNS.names if hasattr(sign, name)}
-        for rank, sign in enumerate(run.verdict.signs, start=1)
+        | {name: getattr(change, name) for name in SIGNALS.names if hasattr(change, name)}
+        for rank, change in enumerate(run.verdict.signals, start=1)
     ]

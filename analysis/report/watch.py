@@ -1,4 +1,4 @@
-"""The report as a page on this machine, made anew while runs go on."""
+"""The report as a page on this machine, refreshed while runs go on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from analysis.examine import examine
-from analysis.findings import Findings
 from analysis.report.page_html import render
+from analysis.study_findings import Findings
 from rlavr_hpc.errors import UserError
 
 HOST = "127.0.0.1"
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Live:
-    """The newest page, made again and again by a thread."""
+    """The newest page, which a thread keeps up to date."""
 
     read: Callable[[], Findings]
     every: float
@@ -49,14 +49,14 @@ class Live:
         self.page, self.version = render(self._shown, live=True), 1
 
     def refresh(self) -> None:
-        """Read the run folders now; what goes wrong is told, and the last page stays."""
+        """Read the run folders now; after an error the last page stays."""
         try:
             found = self.read()
             if self._shown is None or replace(found, made=self._shown.made) != self._shown:
                 self._shown, self.page = found, render(found, live=True)
                 self.version += 1
         except Exception as error:  # noqa: BLE001  the next reading may do; a dead thread would not
-            log.warning("the page is not made anew: %s: %s", type(error).__name__, error)
+            log.warning("the page could not be refreshed: %s: %s", type(error).__name__, error)
 
     def run(self) -> None:
         """Refresh until `end`."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from analysis.findings import Findings
 from analysis.report.files import folder
-from analysis.report.narrative import headline
 from analysis.report.page_html import render
 from analysis.report.paper_figures import write_figures
 from analysis.report.tables import write_steps, write_summary, write_tables
+from analysis.study_findings import Findings
 from rlavr_hpc.io import write_atomic
 
 
@@ -42,16 +41,3 @@ def write_report(
     page = out / "index.html"
     write_atomic(page, render(findings))
     return page
-
-
-def in_brief(findings: Findings) -> Iterator[str]:
-    """The report's first lines, for a terminal."""
-    told = headline(findings)
-    yield from filter(None, (told.verdict, told.detail, told.aside))
-    if told.best:
-        yield f"Best: {told.best}"
-    if told.next:
-        yield " ".join(told.next)
-    count = len(findings.problems) + sum(len(run.problems) for run in findings.runs)
-    if count:
-        yield f"{count} things in the folders could not be used; the report lists them."

@@ -14,9 +14,9 @@ from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.offline import hub
 from rlavr_hpc.planning.hardware import ACCELERATORS, CPU, Machines
-from rlavr_hpc.planning.memory import Sizes
 from rlavr_hpc.planning.report import as_table, as_values
 from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+from rlavr_hpc.planning.sizes import Sizes
 
 DESCRIPTION = f"""\
 Estimate memory, step time and GPU-hours of a run. Says what does not fit, and which setting helps.

@@ -15,7 +15,7 @@ from rlavr_hpc.runs.find import find_runs as find_recorded
 from rlavr_hpc.runs.find import is_run
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.telemetry.sinks import read_line
-from rlavr_hpc.telemetry.tensorboard import write_events
+from rlavr_hpc.telemetry.tensorboard.events import write_events
 from rlavr_hpc.telemetry.wandb.identity import dashboard_id, dashboard_of
 from rlavr_hpc.telemetry.wandb.rebuild import check_suffix, rebuild
 from rlavr_hpc.telemetry.wandb.sections import sections

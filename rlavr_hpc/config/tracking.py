@@ -13,11 +13,13 @@ class Tracking(StrEnum):
     """Dashboard that mirrors the metrics; the JSON-lines record is always written."""
 
     none = "none"
-    """No dashboard."""
+    """The record alone."""
+    tensorboard = "tensorboard"
+    """Event files in the run folder, written as the run goes on."""
     wandb = "wandb"
-    """Weights & Biases, live."""
+    """Weights & Biases, over the network."""
     offline = "offline"
-    """Files in the run's folder, for `rlavr track sync`."""
+    """Weights & Biases without a network: files in the run folder, sent by `rlavr track sync`."""
 
 
 LONGEST_TAG = 64
@@ -28,11 +30,11 @@ class TrackingConfig:
     """The dashboard that metrics are copied to, and the example rollouts on record."""
 
     kind: Tracking = Tracking.none
-    """The dashboard that metrics are copied to; the run's folder is always the record."""
+    """Where the metrics are mirrored; metrics/N.jsonl in the run folder is always written."""
     project: str = "rlavr_hpc"
-    """The dashboard's project."""
+    """Weights & Biases project."""
     entity: str | None = None
-    """The dashboard's user or team; null = yours."""
+    """Weights & Biases user or team; null = the one who is logged in."""
     tags: list[str] = field(default_factory=list)
     """More tags, besides those of every run: policy, budget, model, engine, seed."""
     examples_every: int = 25
@@ -41,9 +43,9 @@ class TrackingConfig:
     """Prompts of a step whose rollouts are recorded: half of them with a label, if there are
     any."""
     share_labels: bool = False
-    """Whether the dashboard shows true labels, and rewards that reveal one."""
+    """Show true labels, and rewards that reveal one, on Weights & Biases."""
     checkpoints: bool = False
-    """Whether a finished run's last checkpoint is stored there: 12 bytes per parameter."""
+    """Store a finished run's last checkpoint on Weights & Biases: 12 bytes a parameter."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.planning.hardware import Accelerator
-from rlavr_hpc.planning.memory import GIB, Sizes
+from rlavr_hpc.planning.memory import GIB
+from rlavr_hpc.planning.sizes import Sizes
 
 GIGA, TERA = 1e9, 1e12
 PROMPT_SHARE = 0.25

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from rlavr_hpc.config.deepspeed import Offload
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.planning.duration import cache_room
-from rlavr_hpc.planning.memory import GIB, Phase, Sizes, phases
+from rlavr_hpc.planning.memory import GIB, Phase, phases
+from rlavr_hpc.planning.sizes import Sizes
 
 MARGIN = 0.95
 """Share of a memory that a plan may fill: allocators leave gaps."""

@@ -9,7 +9,8 @@ from typing import Any
 from rlavr_hpc.planning import duration
 from rlavr_hpc.planning.fit import MARGIN, lacks, mend
 from rlavr_hpc.planning.hardware import NETWORK_GB_S
-from rlavr_hpc.planning.memory import GIB, Sizes, phases
+from rlavr_hpc.planning.memory import GIB, phases
+from rlavr_hpc.planning.sizes import Sizes
 
 HOUR = 3600.0
 

@@ -65,10 +65,10 @@ class Audit:
             **_trust(judged, selection.trusted),
             **_gate(judged, selection.gate),
             **_counts(judged, selection),
-            **self._aim(judged, selection, quota),
+            **self._precision(judged, selection, quota),
         }
 
-    def _aim(self, judged: Sequence[Judged], selection: Selection, quota: int) -> Metrics:
+    def _precision(self, judged: Sequence[Judged], selection: Selection, quota: int) -> Metrics:
         """Of the chosen, how many are among the `quota` largest gaps on offer, ties included?"""
         gaps = {
             j.name: self.gap(j.group, j.correct)
@@ -77,7 +77,7 @@ class Audit:
         }
         largest = sorted(gaps.values(), reverse=True)[:quota]
         return {
-            names.ORACLE_AIM: mean_of(
+            names.ORACLE_SELECTION_PRECISION: mean_of(
                 gaps[name] >= largest[-1] for name in selection.selected if name in gaps and largest
             )
         }

@@ -18,10 +18,10 @@ TRAIN_RATIO_MAX: Final = "train/ratio_max"
 TRAIN_UPDATE_KL: Final = "train/update_kl"
 TRAIN_REFERENCE_KL: Final = "train/reference_kl"
 TRAIN_TOKENS: Final = "train/tokens"
-TRAIN_MOVING: Final = "train/moving"
+TRAIN_NONZERO_ADVANTAGE: Final = "train/nonzero_advantage"
 TRAIN_ALL_RIGHT: Final = "train/all_right"
 TRAIN_ALL_WRONG: Final = "train/all_wrong"
-TRAIN_SPLIT: Final = "train/split"
+TRAIN_INFORMATIVE_GROUPS: Final = "train/informative_groups"
 TRAIN_LEFT_OUT: Final = "train/left_out"
 TRAIN_LENGTH_PENALTY: Final = "train/length_penalty"
 TRAIN_ADVANTAGE_STD: Final = "train/advantage_std"
@@ -54,7 +54,7 @@ COLLAPSE_LENGTH_VOTE_TOKENS: Final = "collapse/length_vote_tokens"
 COLLAPSE_LENGTH_OTHERS_TOKENS: Final = "collapse/length_others_tokens"
 COLLAPSE_TRUNCATED: Final = "collapse/truncated"
 COLLAPSE_REPETITION: Final = "collapse/repetition"
-COLLAPSE_SURPRISE: Final = "collapse/surprise"
+COLLAPSE_SAMPLED_ENTROPY: Final = "collapse/sampled_entropy"
 COLLAPSE_RISK: Final = "collapse/risk"
 
 GRADE_UNGRADABLE: Final = "grade/ungradable"
@@ -82,7 +82,7 @@ ORACLE_GATE_PRECISION: Final = "oracle/gate_precision"
 ORACLE_GATE_RECALL: Final = "oracle/gate_recall"
 ORACLE_GATE_F1: Final = "oracle/gate_f1"
 ORACLE_COUNT_RECALL: Final = "oracle/count_recall"
-ORACLE_AIM: Final = "oracle/aim"
+ORACLE_SELECTION_PRECISION: Final = "oracle/selection_precision"
 
 TIME_STEP: Final = "time/step"
 TIME_PHASES: Final = ("sync", "generate", "grade", "score", "select", "buy", "train", "learn")
@@ -108,6 +108,14 @@ SYS_ACCELERATOR_PEAK_GIB: Final = "sys/accelerator_peak_gib"
 SYS_ACCELERATOR_RESERVED_GIB: Final = "sys/accelerator_reserved_gib"
 MEMORY_PHASES: Final = ("sync", "generate", "score", "train")
 """`sys/accelerator_free_PHASE_gib`, after the phase."""
+
+RENAMED: Final = {
+    "collapse/surprise": COLLAPSE_SAMPLED_ENTROPY,
+    "train/moving": TRAIN_NONZERO_ADVANTAGE,
+    "train/split": TRAIN_INFORMATIVE_GROUPS,
+    "oracle/aim": ORACLE_SELECTION_PRECISION,
+}
+"""Names in the records of version 0.1 -> today's; every reader of a record replaces them."""
 
 
 def time_name(phase: str) -> str:

@@ -28,7 +28,7 @@ def group_metrics(groups: Sequence[Group], signals: Sequence[TrainingGroup]) -> 
         names.COLLAPSE_UNANIMOUS: mean_of(v.majority_ratio == 1.0 for v in votes),
         names.COLLAPSE_NOTHING_PARSABLE: mean_of(not v.clusters for v in votes),
         names.GRADE_UNGRADABLE: Mean(sum(len(v.ungradable) for v in votes), len(rollouts)),
-        names.COLLAPSE_SURPRISE: Mean(-sum(sum(r.logprobs) for r in rollouts), tokens),
+        names.COLLAPSE_SAMPLED_ENTROPY: Mean(-sum(sum(r.logprobs) for r in rollouts), tokens),
         names.COLLAPSE_REPETITION: mean_of(ends_in_a_loop(r) for r in rollouts),
         **_rewards(signals),
         **_lengths(groups, rollouts),

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.runs.attempts import accepted_lines, forks, read_attempts, segment
+from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.examples.record import Example
+from rlavr_hpc.telemetry.outcome import RunOutcome
 from rlavr_hpc.telemetry.reduce import Mean, as_row
 from rlavr_hpc.types import StepKey
 
 VERSION = 1
 FOLDER = "metrics"
+
+
+class MetricsMirror(Protocol):
+    """A dashboard that shows an attempt's rows; no call raises or waits, but for `close`."""
+
+    def write(self, step_key: StepKey, values: Mapping[str, float]) -> None:
+        """Mirror a row that is in the record."""
+
+    def show(self, examples: Sequence[Example]) -> None:
+        """Mirror a step's examples that are in the record; their row comes next."""
+
+    def close(self, code: ExitCode, outcome: Callable[[], RunOutcome] = RunOutcome) -> None:
+        """Say how the attempt ended, and wait a limited time until all rows are out."""
 
 
 class MetricsFile:
@@ -66,7 +82,8 @@ def read_metrics(run_dir: Path, *, only: str | None = None) -> list[dict[str, An
             branch, step = line.row["branch"], line.row["step"]
             if type(branch) is not int or type(step) is not int:
                 raise RlavrError(f"{path}:{line.number}: branch {branch!r}, step {step!r}")
-            rows[branch, step] = line.row if only is None else _narrow(line.row, only)
+            row = {names.RENAMED.get(name, name): value for name, value in line.row.items()}
+            rows[branch, step] = row if only is None else _narrow(row, only)
     except (ValueError, KeyError) as error:
         raise RlavrError(f"the metrics are damaged: {error}") from error
     return [rows[key] for key in sorted(rows)]

@@ -75,13 +75,13 @@ class Work:
 
 
 def label_metrics(
-    labels: Mapping[str, Label], lessons: Sequence[LabelledGroup], spend: StepSpend
+    labels: Mapping[str, Label], labelled: Sequence[LabelledGroup], spend: StepSpend
 ) -> Metrics:
     """What was bought, and what it says about the votes.
 
     Args:
         labels: this step's labels.
-        lessons: the newly bought ones, compared with the responses.
+        labelled: the groups whose label is new, with the correctness of their responses.
         spend: of the step and of the run.
     """
     reused = sum(label.reused for label in labels.values())
@@ -93,32 +93,34 @@ def label_metrics(
         names.LABELS_TOTAL: Mean(spend.total),
         names.LABELS_BUDGET_USED: Mean(spend.asked, spend.cap or 0),
         names.LABELS_REUSED: Mean(reused),
-        names.LABELS_VOTE_RIGHT: mean_of(x.group.vote.is_right(x.correct) for x in lessons),
-        names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in lessons),
+        names.LABELS_VOTE_RIGHT: mean_of(x.group.vote.is_right(x.correct) for x in labelled),
+        names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in labelled),
         names.LABELS_REWARD_GAP: mean_of(
             agrees - right
-            for lesson in lessons
-            for agrees, right in zip(lesson.group.vote.majority, lesson.correct, strict=True)
+            for one in labelled
+            for agrees, right in zip(one.group.vote.majority, one.correct, strict=True)
         ),
     }
 
 
 def advantage_metrics(batches: Sequence[MiniBatch], *, responses: int) -> Metrics:
-    """How hard the step's responses push.
+    """How hard the step's responses advantage.
 
     Args:
-        batches: of the step; the responses that they do not hold push nowhere.
+        batches: of the step; the responses that they do not hold advantage nowhere.
         responses: of the step, those included.
     """
-    pushes = [sample.advantage for batch in batches for sample in batch.samples]
-    others = [0.0] * (len(pushes) < responses)
-    square = sum(push * push for push in pushes) / responses
+    advantages = [sample.advantage for batch in batches for sample in batch.samples]
+    others = [0.0] * (len(advantages) < responses)
+    square = sum(advantage * advantage for advantage in advantages) / responses
     return {
-        names.TRAIN_MOVING: Mean(sum(push != 0.0 for push in pushes), responses),
+        names.TRAIN_NONZERO_ADVANTAGE: Mean(
+            sum(advantage != 0.0 for advantage in advantages), responses
+        ),
         names.TRAIN_LEFT_OUT: Mean(responses - sum(b.responses for b in batches), responses),
         names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in every group
-        names.TRAIN_ADVANTAGE_MAX: max_of(pushes + others),
-        names.TRAIN_ADVANTAGE_MIN: min_of(pushes + others),
+        names.TRAIN_ADVANTAGE_MAX: max_of(advantages + others),
+        names.TRAIN_ADVANTAGE_MIN: min_of(advantages + others),
     }
 
 

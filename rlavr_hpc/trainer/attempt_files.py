@@ -9,15 +9,13 @@ from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.cluster.topology import slurm_start
-from rlavr_hpc.config.tracking import Tracking
 from rlavr_hpc.runs.attempts import check_fence
 from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.runs.folder import Heartbeat
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
-from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
-from rlavr_hpc.telemetry.wandb.identity import dashboard_of
-from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.telemetry.mirror import open_mirror
+from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror, read_line
 from rlavr_hpc.trainer.checkpoint.resume import AttemptRequest, StartedAttempt
 from rlavr_hpc.trainer.hooks.record import Recorder
 
@@ -60,12 +58,14 @@ def open_heartbeat(request: AttemptRequest, started: StartedAttempt) -> Heartbea
     )
 
 
-def _open_mirror(request: AttemptRequest, started: StartedAttempt) -> WandbSink | None:
-    if request.config.tracking.kind is Tracking.none:
-        return None
+def _open_mirror(request: AttemptRequest, started: StartedAttempt) -> MetricsMirror | None:
     assert started.state.dashboard is not None
-    dashboard = dashboard_of(request.config, started.state.dashboard)
-    return WandbSink(request.run_dir, dashboard, started.attempt)
+    return open_mirror(
+        request.config,
+        request.run_dir,
+        started.attempt,
+        dashboard_id=started.state.dashboard,
+    )
 
 
 def _early_warning(run_dir: Path, state: TrainingState, *, selective: bool) -> EarlyWarning:

@@ -12,7 +12,7 @@ from tests.browser.conftest import Open
 from tests.support.findings import ATTACK
 
 FIGURES = {"facet": 9, "signal": 20, "budget": 1, "use": 1, "value": 1, "phases": 1}
-"""Of the made-up study: 9 arms, 5 signals of 4 arms with collapsed runs."""
+"""Of the made-up study: 9 conditions, 5 signals of 4 conditions with collapsed runs."""
 DRAWN = """() => Object.fromEntries([...document.querySelectorAll('[data-chart]')]
   .filter((n) => n.offsetParent !== null).map((n, i) => [`${n.dataset.chart} ${i}`,
   n.querySelectorAll('.scatterlayer path, .barlayer path').length]))"""
@@ -215,6 +215,6 @@ def test_colours_are_joined_by_words_and_marks(opened: Open, study: Path) -> Non
     assert {tuple(pill) for pill in pills} == {
         ("collapsed", '"✕"'),
         ("healthy", '"✓"'),
-        ("cannot be told", '"?"'),
+        ("cannot be judged", '"?"'),
         ("not started", '"○"'),
     }

@@ -69,5 +69,5 @@ def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) 
         assert flat == pytest.approx(row["collapse/zero_advantage"])
         assert row["train/left_out"] >= flat
         drawn_split = 1 - row["collapse/unanimous"] - row["collapse/nothing_parsable"]
-        assert row["train/split"] == pytest.approx(min(1.0, 2 * drawn_split))
+        assert row["train/informative_groups"] == pytest.approx(min(1.0, 2 * drawn_split))
         assert row["train/length_penalty"] > 0

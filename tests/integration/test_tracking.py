@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from rlavr_hpc.telemetry.examples.record import read_examples
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.telemetry.wandb.files import (
@@ -36,6 +38,7 @@ from tests.support.commands import (
     wait_for_step,
 )
 from tests.support.mirrored_attempt import wandb_processes
+from tests.support.tensorboard_reader import scalars
 
 CANARY = "canary-7f3a9-canary-7f3a9-canary-7f3a9-c"
 SECRETS = dict.fromkeys(
@@ -200,6 +203,23 @@ def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_reco
     twice = rlavr("track", "rebuild", str(folder), "--as", "again")
     assert (twice.returncode, "choose another suffix" in twice.stdout) == (1, True)
     assert [path for path in wandb_files(folder) if path.stem.endswith("-again")] == [path]
+
+
+def test_tensorboard_shows_a_run_that_was_killed_and_resumed_with_each_step_once(
+    tmp_path: Path,
+) -> None:
+    folder, given = tmp_path / "run", [*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3"]
+    given += ["save_every=2", "tracking=tensorboard", f"run_dir={folder}"]
+    kill_after(folder, 3, given)
+    assert run(*given).returncode == 0
+    record = read_metrics(folder)
+    points = scalars(folder / "tensorboard")
+    assert summary(folder)["attempts"] == 2
+    assert [step for step, _ in points["collapse/majority_ratio"]] == list(range(1, 7))
+    facts = ("v", "time", "step", "branch", "attempt")
+    for name in {name for row in record for name in row if name not in facts}:
+        told = [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in record if name in row]
+        assert points[name] == told, name
 
 
 def kill_after(folder: Path, step: int, given: list[str]) -> None:

@@ -39,7 +39,7 @@ def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> 
         ("train/loss", 1e-5),
         ("train/grad_norm", 1e-3),
         ("train/tokens", 0),
-        ("train/moving", 0),
+        ("train/nonzero_advantage", 0),
         ("train/advantage_std", 1e-9),
         ("collapse/length_max_tokens", 0),
         ("train/sampler_correlation", 1e-6),

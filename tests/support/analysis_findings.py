@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from analysis.findings import CollapseVerdict, Health, RunFindings, Spending
+from analysis.run_findings import CollapseVerdict, Health, RunFindings, Spending
 
 
 def make_findings(
-    arm: str,
+    condition: str,
     end: float | None,
     *,
     start: float | None = 0.4,
@@ -16,14 +16,14 @@ def make_findings(
     collapsed: bool | None = False,
     **facts: Any,  # noqa: ANN401
 ) -> RunFindings:
-    """A finished run of an arm whose held-out accuracy went from `start` to `end`."""
+    """A finished run of a condition whose held-out accuracy went from `start` to `end`."""
     seed = facts.get("seed", 1)
     known = start is not None and end is not None
     told: dict[str, Any] = {
-        "name": f"{arm}-{seed}",
-        "folder": f"{arm}-{seed}",
+        "name": f"{condition}-{seed}",
+        "folder": f"{condition}-{seed}",
         "sweep": None,
-        "policy": arm.split()[0],
+        "policy": condition.split()[0],
         "budget": 0.2,
         "budget_effective": 0.2,
         "seed": seed,
@@ -43,9 +43,11 @@ def make_findings(
         ),
         **facts,
     }
-    return RunFindings(arm=arm, **told)
+    return RunFindings(condition=condition, **told)
 
 
-def seeds(arm: str, *ends: float | None, **facts: Any) -> list[RunFindings]:  # noqa: ANN401
-    """Runs of one arm with seeds 1, 2, ... and these final accuracies."""
-    return [make_findings(arm, end, seed=number, **facts) for number, end in enumerate(ends, 1)]
+def seeds(condition: str, *ends: float | None, **facts: Any) -> list[RunFindings]:  # noqa: ANN401
+    """Runs of one condition with seeds 1, 2, ... and these final accuracies."""
+    return [
+        make_findings(condition, end, seed=number, **facts) for number, end in enumerate(ends, 1)
+    ]

@@ -1,4 +1,4 @@
-"""A made-up report: nine arms of three to five seeds, healthy, collapsed and unfinished."""
+"""A made-up report: nine conditions of three to five seeds, healthy, collapsed and unfinished."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from analysis.findings import (
-    Advice,
+from analysis.load.run import Problem
+from analysis.run_findings import (
     CollapseKind,
     CollapseVerdict,
-    Comparison,
-    Condition,
-    Contrast,
     Curve,
-    Findings,
     Health,
-    Interval,
     RunFindings,
-    Sign,
+    SignalChange,
     Spending,
 )
-from analysis.load.run import Problem
+from analysis.study_findings import Advice, Comparison, Condition, Contrast, Findings, Interval
 
 Floats = npt.NDArray[Any]
 BATCH = 64
@@ -33,7 +28,7 @@ STEPS = 150
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How the runs of an arm go."""
+    """How the runs of a condition go."""
 
     policy: str
     budget: float | None
@@ -46,7 +41,7 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """As the analysis names arms."""
+        """As the analysis names conditions."""
         return self.policy if self.budget in (0.0, 1.0) else f"{self.policy} budget={self.budget}"
 
 
@@ -87,27 +82,27 @@ def curves(
     """Signals that drift for good or turn at the onset."""
     random = np.random.default_rng(seed)
     x = np.arange(1.0, last + 1)
-    fallen = sigmoid((x - onset) / 4.0) if kind else 0.0 * x
+    collapsed = sigmoid((x - onset) / 4.0) if kind else 0.0 * x
     learnt = 0.42 + (plan.end - 0.42) * (1 - np.exp(-x / 40))
 
     def noisy(values: Floats, size: float) -> Curve:
         return curve(x, values + size * random.standard_normal(len(x)))
 
-    truth = learnt * (1 - 0.85 * fallen)
-    agreement = 0.46 + 0.0018 * x + (0.9 - 0.46 - 0.0018 * x) * 0.8 * fallen
-    length = 38 + (120 * fallen if kind is LENGTH else 0 * x)
-    lost = 0.9 * fallen if kind is SILENT else 0.02 * x / STEPS
+    truth = learnt * (1 - 0.85 * collapsed)
+    agreement = 0.46 + 0.0018 * x + (0.9 - 0.46 - 0.0018 * x) * 0.8 * collapsed
+    length = 38 + (120 * collapsed if kind is LENGTH else 0 * x)
+    lost = 0.9 * collapsed if kind is SILENT else 0.02 * x / STEPS
     tested = np.arange(0, last + 1, 10)
     accuracy = np.concatenate([[0.42], truth[9::10]]) + 0.012 * random.standard_normal(len(tested))
     return {
         "accuracy": curve(tested, np.clip(accuracy, 0.0, 1.0)),
         "oracle/true_reward": noisy(truth, 0.03),
         "collapse/majority_ratio": noisy(agreement, 0.02),
-        "collapse/distinct_answers": noisy(5.0 - 0.01 * x - 3.2 * fallen, 0.15),
+        "collapse/distinct_answers": noisy(5.0 - 0.01 * x - 3.2 * collapsed, 0.15),
         "collapse/length_tokens": noisy(length, 1.5),
         "collapse/unparsable": noisy(lost, 0.005),
-        "collapse/risk": curve(x, np.clip(fallen * 1.02 + 0.02, 0, 1)),
-        "train/entropy": noisy(1.1 - 0.002 * x - 0.6 * fallen, 0.03),
+        "collapse/risk": curve(x, np.clip(collapsed * 1.02 + 0.02, 0, 1)),
+        "train/entropy": noisy(1.1 - 0.002 * x - 0.6 * collapsed, 0.03),
     }
 
 
@@ -126,21 +121,21 @@ SIGNALS = {
 }
 
 
-def signs(found: Mapping[str, Curve], onset: int) -> tuple[Sign, ...]:
+def signals(found: Mapping[str, Curve], onset: int) -> tuple[SignalChange, ...]:
     """Means of the steps before and after the onset."""
     made = []
     for number, (name, (title, free)) in enumerate(SIGNALS.items()):
         values = np.array(found[name].values)
         before, after = float(values[: onset - 6].mean()), float(values[onset + 6 :].mean())
         made.append(
-            Sign(
+            SignalChange(
                 signal=name,
                 label_free=free,
                 step=onset + number - 2,
-                told=onset + 4 * number - 6,
+                detected=onset + 4 * number - 6,
                 before=before,
                 after=after,
-                words=f"{title}: {before:.2f} to {after:.2f} at step {onset + number - 2}.",
+                text=f"{title}: {before:.2f} to {after:.2f} at step {onset + number - 2}.",
             )
         )
     return tuple(made)
@@ -153,7 +148,7 @@ def verdict(kind: CollapseKind | None, onset: int, found: Mapping[str, Curve]) -
             collapsed=False,
             measured_by="oracle/true_reward",
             loss=0.03,
-            words="Healthy: accuracy is within 3% of its best level.",
+            text="Healthy: accuracy is within 3% of its best level.",
         )
     return CollapseVerdict(
         collapsed=True,
@@ -162,13 +157,13 @@ def verdict(kind: CollapseKind | None, onset: int, found: Mapping[str, Curve]) -
         measured_by="oracle/true_reward",
         kind=kind,
         loss=0.85,
-        signs=signs(found, onset),
+        signals=signals(found, onset),
         warned=onset + 5,
-        told=onset - 4,
+        detected=onset - 4,
         lead=4,
         warning="collapse/risk 0.51: answers agree more (majority ratio 0.46 -> 0.54), and hardly "
         "any label says whether they are right",
-        words=f"Collapsed from step {onset}: 85% of the best accuracy is lost. {WORDS[kind]}.",
+        text=f"Collapsed from step {onset}: 85% of the best accuracy is lost. {WORDS[kind]}.",
     )
 
 
@@ -186,8 +181,8 @@ def spending(plan: Plan, found: Mapping[str, Curve], last: int) -> Spending:
         accuracy_end=tested.values[-1],
         area=float(np.mean(tested.values)) if quota else None,
         labels_to_target=quota * 60.0 if plan.end > 0.7 else None,
-        wasted=0.45 if quota else None,
-        hopeless=0.25 if quota else None,
+        vote_right=0.45 if quota else None,
+        none_correct=0.25 if quota else None,
         oracle_recall=0.9 if plan.oracle else 0.35 if quota else None,
         value=curve(steps, 0.4 * plan.end + 0.1 * np.exp(-steps / 50)) if quota else None,
     )
@@ -228,7 +223,7 @@ EXAMPLES = (
 
 
 def run(plan: Plan, seed: int, *, last: int = STEPS, state: str | None = None) -> RunFindings:
-    """One run of an arm; `last` 0 = nothing on disk yet."""
+    """One run of a condition; `last` 0 = nothing on disk yet."""
     kind = plan.kinds[seed - 1]
     onset = 18 + 9 * seed
     found = curves(plan, kind, onset, last, seed + len(plan.name)) if last else {}
@@ -239,7 +234,7 @@ def run(plan: Plan, seed: int, *, last: int = STEPS, state: str | None = None) -
     return RunFindings(
         name=name,
         folder=f"runs/{name}",
-        arm=plan.name,
+        condition=plan.name,
         sweep="study",
         policy=plan.policy,
         budget=plan.budget,
@@ -253,7 +248,7 @@ def run(plan: Plan, seed: int, *, last: int = STEPS, state: str | None = None) -
         verdict=verdict(kind, onset, found)
         if judged
         else CollapseVerdict(
-            collapsed=None, words="Too few steps to tell." if last else "Has not started."
+            collapsed=None, text="Too few steps to tell." if last else "Has not started."
         ),
         spending=spending(plan, found, last) if last else Spending(),
         health=health(last, seed) if last else Health(),
@@ -271,9 +266,9 @@ def interval(values: list[float], spread: float = 0.04) -> Interval | None:
     return Interval(mean=mean, low=mean - spread, high=mean + spread, count=len(values))
 
 
-def arm(plan: Plan, runs: list[RunFindings]) -> Condition:
+def condition(plan: Plan, runs: list[RunFindings]) -> Condition:
     """Of the runs that carry its name."""
-    mine = [r for r in runs if r.arm == plan.name]
+    mine = [r for r in runs if r.condition == plan.name]
     ends = [r.spending.accuracy_end for r in mine if r.spending.accuracy_end is not None]
     areas = [r.spending.area for r in mine if r.spending.area is not None]
     return Condition(
@@ -295,9 +290,11 @@ def arm(plan: Plan, runs: list[RunFindings]) -> Condition:
 
 
 def comparison(runs: list[RunFindings]) -> Comparison:
-    """Arms best first, three contrasts, a recommendation."""
-    arms = tuple(
-        arm(plan, runs) for plan in (*PLANS, WAITING) if any(r.arm == plan.name for r in runs)
+    """Conditions best first, three contrasts, a recommendation."""
+    conditions = tuple(
+        condition(plan, runs)
+        for plan in (*PLANS, WAITING)
+        if any(r.condition == plan.name for r in runs)
     )
     contrasts = tuple(
         Contrast(
@@ -307,7 +304,7 @@ def comparison(runs: list[RunFindings]) -> Comparison:
             p_value=p,
             p_adjusted=min(1.0, 3 * p),
             difference=Interval(mean=d, low=d - 0.06, high=d + 0.06, count=5),
-            sure=3 * p < 0.05,
+            significant=3 * p < 0.05,
         )
         for better, worse, d, p in (
             ("full", "anchored budget=0.2", 0.04, 0.31),
@@ -316,17 +313,19 @@ def comparison(runs: list[RunFindings]) -> Comparison:
         )
     )
     return Comparison(
-        arms=arms,
+        conditions=conditions,
         contrasts=contrasts,
         target=0.6,
         advice=(
-            Advice(rank=1, arm="anchored budget=0.2", words="Nearly as good as all labels."),
+            Advice(rank=1, condition="anchored budget=0.2", text="Nearly as good as all labels."),
             Advice(
-                rank=2, arm="anchored budget=0.05", words="The fewest labels without a collapse."
+                rank=2,
+                condition="anchored budget=0.05",
+                text="The fewest labels without a collapse.",
             ),
-            Advice(rank=3, arm="none", words="Do not use: every run collapsed."),
+            Advice(rank=3, condition="none", text="Do not use: every run collapsed."),
         ),
-        words="Use anchored budget=0.2: 0.72 held-out accuracy for 1,950 labels, "
+        recommendation="Use anchored budget=0.2: 0.72 held-out accuracy for 1,950 labels, "
         "and no run of 5 collapsed.",
         cautions=("care budget=0.1 has no finished run.", "Five seeds cannot give p below 0.0156."),
     )
@@ -353,26 +352,30 @@ def findings(**changes: object) -> Findings:
 
 
 def many(count: int) -> Findings:
-    """As many runs, in arms of five seeds."""
+    """As many runs, in conditions of five seeds."""
     base = findings()
-    runs, arms = [], []
+    runs, conditions = [], []
     for group in range(count // 5):
         plan = PLANS[group % len(PLANS)]
         name = f"{plan.name} temperature={0.5 + group / 100:.2f}"
         kinds = (*plan.kinds, *plan.kinds)[:5]
         long = replace(plan, kinds=kinds)
-        mine = [replace(run(long, seed), name=f"{name}/{seed}", arm=name) for seed in range(1, 6)]
+        mine = [
+            replace(run(long, seed), name=f"{name}/{seed}", condition=name) for seed in range(1, 6)
+        ]
         runs += mine
-        arms.append(
+        conditions.append(
             replace(
-                arm(plan, [replace(r, arm=plan.name) for r in mine]),
+                condition(plan, [replace(r, condition=plan.name) for r in mine]),
                 name=name,
                 runs=tuple(r.name for r in mine),
             )
         )
-    arms.sort(key=lambda a: -(a.accuracy.mean if a.accuracy else 0.0))
+    conditions.sort(key=lambda a: -(a.accuracy.mean if a.accuracy else 0.0))
     return replace(
-        base, runs=tuple(runs), comparison=replace(base.comparison, arms=tuple(arms), contrasts=())
+        base,
+        runs=tuple(runs),
+        comparison=replace(base.comparison, conditions=tuple(conditions), contrasts=()),
     )
 
 
@@ -390,19 +393,22 @@ def hostile() -> Findings:
             run,
             name=f"{bad}{step_key}",
             folder=bad,
-            arm=f"{bad}{run.arm}",
+            condition=f"{bad}{run.condition}",
             state=bad,
             settings={bad: bad},
             examples=(example,),
             problems=(Problem(path=bad, text=bad),),
-            verdict=replace(run.verdict, words=bad, warning=bad, measured_by=bad),
+            verdict=replace(run.verdict, text=bad, warning=bad, measured_by=bad),
             curves={**run.curves, bad: run.curves["accuracy"]} if run.curves else {},
             health=replace(run.health, phases={bad: 1.0} if run.steps else {}, device=bad),
         )
         for step_key, run in enumerate(base.runs)
     )
     told = base.comparison
-    arms = tuple(replace(arm, name=f"{bad}{arm.name}", policy=bad) for arm in told.arms)
+    conditions = tuple(
+        replace(condition, name=f"{bad}{condition.name}", policy=bad)
+        for condition in told.conditions
+    )
     return replace(
         base,
         title=bad,
@@ -413,10 +419,10 @@ def hostile() -> Findings:
         problems=(Problem(path=bad, text=bad),),
         comparison=replace(
             told,
-            arms=arms,
-            words=bad,
+            conditions=conditions,
+            recommendation=bad,
             cautions=(bad,),
-            advice=(Advice(rank=1, arm=bad, words=bad),),
+            advice=(Advice(rank=1, condition=bad, text=bad),),
             contrasts=tuple(replace(c, better=bad, worse=bad) for c in told.contrasts),
         ),
     )

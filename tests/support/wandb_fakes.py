@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.telemetry.examples.table import Table
-from rlavr_hpc.telemetry.wandb.connection import Attachment
+from rlavr_hpc.telemetry.outcome import Attachment
 
 BLOCK = 1 << 15
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from analysis.compare.contrasts import compare
-from analysis.findings import CollapseVerdict, Comparison, Standing
+from analysis.run_findings import CollapseVerdict
+from analysis.study_findings import Comparison, Standing
 from tests.support.analysis_findings import make_findings, seeds
 
 FULL = (0.80, 0.81, 0.79, 0.80, 0.82)
@@ -13,11 +14,11 @@ BAD = (0.10, 0.12, 0.11, 0.10, 0.09)
 
 
 def standing(found: Comparison) -> dict[str, Standing]:
-    return {advice.arm: advice.standing for advice in found.advice}
+    return {advice.condition: advice.standing for advice in found.advice}
 
 
-def words(found: Comparison, arm: str) -> str:
-    (one,) = [advice.words for advice in found.advice if advice.arm == arm]
+def words(found: Comparison, condition: str) -> str:
+    (one,) = [advice.text for advice in found.advice if advice.condition == condition]
     return one
 
 
@@ -31,61 +32,63 @@ def test_the_fewest_labels_that_keep_most_of_the_gain_are_recommended() -> None:
     ]
     found = compare(runs)
     assert standing(found) == {
-        "anchored": Standing.use,
-        "full": Standing.option,
-        "anchored budget=0.1": Standing.option,
-        "care": Standing.beaten,
+        "anchored": Standing.recommended,
+        "full": Standing.alternative,
+        "anchored budget=0.1": Standing.alternative,
+        "care": Standing.dominated,
         "none": Standing.avoid,
     }
     assert [advice.rank for advice in found.advice] == [1, 2, 3, 4, 5]
     # 0.4 before; full gains 0.404, anchored 0.394
     assert "98% of what full gains, for 20% of its labels" in words(found, "anchored")
     assert "leads care, the next best policy with this budget, by 0.190" in words(found, "anchored")
-    assert "on 5 of 5 seeds; that is sure" in words(found, "anchored")
+    assert "on 5 of 5 seeds; the difference is significant" in words(found, "anchored")
     assert "+0.010 for 4.9 times the labels" in words(found, "full")
     assert "Where labels are scarcer" in words(found, "anchored budget=0.1")
     assert "52% of its gain" in words(found, "anchored budget=0.1")
-    assert found.words.startswith("Use anchored next: held-out accuracy 0.794 with 1,950 labels")
-    assert "Runs collapsed under none." in found.words
+    assert found.recommendation.startswith(
+        "Use anchored next: held-out accuracy 0.794 with 1,950 labels"
+    )
+    assert "Runs collapsed under none." in found.recommendation
 
 
-def test_neither_an_oracle_nor_an_arm_with_a_collapsed_seed_is_recommended() -> None:
-    fallen = CollapseVerdict(collapsed=True, onset=30)
+def test_neither_an_oracle_nor_an_condition_with_a_collapsed_seed_is_recommended() -> None:
+    collapsed = CollapseVerdict(collapsed=True, onset=30)
     runs = [
         *seeds("cag_oracle", *FULL, uses_oracle=True),
         *seeds("care", *GOOD[:4]),
-        make_findings("care", 0.7, seed=5, verdict=fallen),
+        make_findings("care", 0.7, seed=5, verdict=collapsed),
         *seeds("random", *FAIR),
     ]
     found = compare(runs)
     assert standing(found) == {
-        "random": Standing.use,
+        "random": Standing.recommended,
         "care": Standing.avoid,
-        "cag_oracle": Standing.bound,
+        "cag_oracle": Standing.upper_bound,
     }
     assert "1 of 5 runs collapsed (median onset: step 30)" in words(found, "care")
     assert "reads labels that nobody bought" in words(found, "cag_oracle")
 
 
-def test_an_arm_that_did_not_improve_is_not_recommended() -> None:
+def test_an_condition_that_did_not_improve_is_not_recommended() -> None:
     found = compare([*seeds("care", 0.35, 0.38), *seeds("random", 0.41, 0.43)])
-    assert standing(found) == {"random": Standing.use, "care": Standing.avoid}
+    assert standing(found) == {"random": Standing.recommended, "care": Standing.avoid}
     assert "learnt nothing" in words(found, "care")
 
 
-def test_where_every_arm_failed_nothing_is_recommended_and_a_way_out_is_named() -> None:
+def test_where_every_condition_failed_nothing_is_recommended_and_a_way_out_is_named() -> None:
     found = compare([*seeds("care", *BAD, collapsed=True), *seeds("random", 0.3)])
     assert set(standing(found).values()) == {Standing.avoid}
-    assert "No arm can be recommended" in found.words
-    assert "acquisition=full" in found.words
+    assert "No condition can be recommended" in found.recommendation
+    assert "acquisition=full" in found.recommendation
     ceiling = compare(seeds("full", *BAD, collapsed=True))
-    assert "learning rate" in ceiling.words
+    assert "learning rate" in ceiling.recommendation
 
 
 def test_before_any_run_has_finished_nothing_is_recommended() -> None:
     found = compare(seeds("care", 0.6, 0.7, state="running", steps=10))
     assert found.advice == ()
-    assert "Nothing can be recommended yet" in found.words
+    assert "Nothing can be recommended yet" in found.recommendation
 
 
 def test_one_seed_is_called_thin_evidence() -> None:
@@ -94,9 +97,9 @@ def test_one_seed_is_called_thin_evidence() -> None:
     assert "One seed only: care, random" in " ".join(found.cautions)
 
 
-def test_one_arm_alone_is_recommended_with_the_next_smaller_budget_to_try() -> None:
+def test_one_condition_alone_is_recommended_with_the_next_smaller_budget_to_try() -> None:
     found = compare(seeds("care", *GOOD, budget=0.2))
-    assert standing(found) == {"care": Standing.use}
+    assert standing(found) == {"care": Standing.recommended}
     assert "budget=0.1 is worth a run" in words(found, "care")
 
 
@@ -122,22 +125,26 @@ def test_a_collapsed_run_that_was_stopped_is_told_though_it_has_no_final_accurac
     ]
     found = compare(runs)
     assert "5 of 5 runs collapsed; none of its runs is finished" in words(found, "none")
-    assert "these arms have no accuracy" in " ".join(found.cautions)
+    assert "these conditions have no accuracy" in " ".join(found.cautions)
 
 
-def test_many_failed_arms_are_summed_up() -> None:
-    runs = [run for arm in range(11) for run in seeds(f"p{arm}", 0.1 + arm / 100, collapsed=True)]
+def test_many_failed_conditions_are_summed_up() -> None:
+    runs = [
+        run
+        for condition in range(11)
+        for run in seeds(f"p{condition}", 0.1 + condition / 100, collapsed=True)
+    ]
     found = compare(runs)
     assert len(found.advice) == 8
-    assert found.advice[-1].words.endswith("3 more arms fared no better.")
+    assert found.advice[-1].text.endswith("3 more conditions did no better.")
 
 
 def test_every_task_has_its_own_advice() -> None:
     puzzles = {"data.kind": "knights"}
     runs = [*seeds("care", *FAIR), *seeds("full p", *FULL, settings=puzzles)]
     found = compare(runs)
-    assert standing(found) == {"care": Standing.use, "full p": Standing.use}
-    assert words(found, "full p").startswith("[data.kind=knights] Use full p next")
+    assert standing(found) == {"care": Standing.recommended, "full p": Standing.recommended}
+    assert words(found, "full p").startswith("[data.kind=knights] Use it next")
     assert [advice.rank for advice in found.advice] == [1, 2]
 
 
@@ -145,4 +152,4 @@ def test_runs_of_different_length_and_runs_that_cannot_be_judged_are_cautioned()
     runs = [*seeds("care", *FAIR, collapsed=None), *seeds("random", *BAD, steps=300)]
     said = " ".join(compare(runs).cautions)
     assert "between 150 and 300 steps" in said
-    assert "Whether runs of care collapsed cannot be told" in said
+    assert "Whether runs of care collapsed cannot be judged" in said

@@ -1,4 +1,4 @@
-"""Arms, intervals, tests: what is said of a difference, worked out by hand."""
+"""Conditions, intervals, tests: what is said of a difference, worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from analysis.compare.contrasts import compare
 from analysis.compare.resampling import holm, interval, paired, unpaired
-from analysis.findings import Comparison, Contrast
+from analysis.study_findings import Comparison, Contrast
 from tests.support.analysis_findings import make_findings, seeds
 
 HIGH = (0.70, 0.72, 0.74, 0.71, 0.73)
@@ -88,9 +88,9 @@ def test_holms_correction_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_arms_are_summed_over_seeds_and_sorted_best_first() -> None:
+def test_conditions_are_summed_over_seeds_and_sorted_best_first() -> None:
     runs = [*seeds("none", 0.1, 0.2, labels=0, collapsed=True), *seeds("care", 0.5, 0.7, labels=60)]
-    care, none = compare(runs).arms
+    care, none = compare(runs).conditions
     assert (care.name, none.name) == ("care", "none")
     assert care.accuracy is not None
     assert care.labels is not None
@@ -107,10 +107,10 @@ def test_unfinished_runs_and_those_without_accuracy_are_counted_and_left_out() -
         make_findings("care", None, seed=4, state="planned", steps=0),
     ]
     found = compare(runs)
-    (arm,) = found.arms
-    assert (len(arm.runs), arm.finished) == (4, 2)
-    assert arm.accuracy is not None
-    assert (arm.accuracy.mean, arm.accuracy.count) == (0.6, 1)
+    (condition,) = found.conditions
+    assert (len(condition.runs), condition.finished) == (4, 2)
+    assert condition.accuracy is not None
+    assert (condition.accuracy.mean, condition.accuracy.count) == (0.6, 1)
     said = " ".join(found.cautions)
     assert "2 of 4 runs are not finished (1 planned, 1 running)" in said
     assert "1 run finished without a held-out accuracy" in said
@@ -126,13 +126,13 @@ def test_a_run_that_reached_its_steps_is_finished_whatever_its_state() -> None:
 def test_a_seed_that_was_run_twice_counts_once() -> None:
     runs = [*seeds("care", 0.5, 0.7), make_findings("care", 0.9, seed=2, name="again")]
     found = compare(runs)
-    assert found.arms[0].accuracy is not None
-    assert found.arms[0].accuracy.mean == pytest.approx((0.5 + 0.8) / 2)
-    assert found.arms[0].accuracy.count == 2
+    assert found.conditions[0].accuracy is not None
+    assert found.conditions[0].accuracy.mean == pytest.approx((0.5 + 0.8) / 2)
+    assert found.conditions[0].accuracy.count == 2
     assert "same seed and settings (care)" in " ".join(found.cautions)
 
 
-def test_the_frontier_is_what_no_other_arm_reaches_with_as_few_labels() -> None:
+def test_the_frontier_is_what_no_other_condition_reaches_with_as_few_labels() -> None:
     runs = [
         *seeds("oracle", 0.99, labels=10, uses_oracle=True),
         *seeds("full", 0.8, labels=900),
@@ -142,7 +142,7 @@ def test_the_frontier_is_what_no_other_arm_reaches_with_as_few_labels() -> None:
         *seeds("none", 0.1, labels=2),
         *seeds("unmeasured", None, labels=1),
     ]
-    on = {arm.name for arm in compare(runs).arms if arm.on_frontier}
+    on = {condition.name for condition in compare(runs).conditions if condition.on_frontier}
     assert on == {"full", "care", "none"}
 
 
@@ -150,12 +150,12 @@ def test_five_agreeing_seeds_can_be_sure_and_two_never() -> None:
     found = compare([*seeds("care", *HIGH), *seeds("random", *LOW)])
     sure = contrast(found, "care", "random")
     assert sure.paired
-    assert sure.sure
+    assert sure.significant
     assert sure.p_value == sure.p_smallest == 0.0625
     assert "cannot be below 0.0625" in " ".join(found.cautions)
     few = compare([*seeds("care", 0.70, 0.71), *seeds("random", 0.5, 0.511)])
     assert contrast(few, "care", "random").p_adjusted == pytest.approx(0.00159, abs=1e-5)
-    assert not contrast(few, "care", "random").sure
+    assert not contrast(few, "care", "random").significant
 
 
 def test_a_t_test_alone_does_not_make_sure_where_a_seed_disagrees() -> None:
@@ -165,7 +165,7 @@ def test_a_t_test_alone_does_not_make_sure_where_a_seed_disagrees() -> None:
     assert one.agreeing == 4
     assert one.p_adjusted == pytest.approx(0.0194, abs=2e-4)
     assert one.p_value == pytest.approx(4 / 32)
-    assert not one.sure
+    assert not one.significant
 
 
 def test_p_is_corrected_for_all_contrasts_of_the_report() -> None:
@@ -195,7 +195,7 @@ def test_few_common_seeds_are_not_preferred_to_many_runs() -> None:
     assert one.difference.count == 3
 
 
-def test_the_better_arm_is_the_one_that_is_better_on_common_seeds() -> None:
+def test_the_better_condition_is_the_one_that_is_better_on_common_seeds() -> None:
     lucky = [*seeds("care", 0.5, 0.5, 0.5), make_findings("care", 0.99, seed=9)]
     one = contrast(compare([*lucky, *seeds("random", 0.6, 0.55, 0.58)]), "random", "care")
     assert one.difference.mean == pytest.approx((0.1 + 0.05 + 0.08) / 3)
@@ -249,11 +249,15 @@ def test_policies_are_contrasted_within_a_budget_only_where_all_else_is_equal() 
 
 
 def test_a_large_study_has_sixty_contrasts_at_most() -> None:
-    runs = [run for arm in range(40) for run in seeds(f"policy{arm}", arm / 40, arm / 40 + 0.01)]
+    runs = [
+        run
+        for condition in range(40)
+        for run in seeds(f"policy{condition}", condition / 40, condition / 40 + 0.01)
+    ]
     assert len(compare(runs).contrasts) == 60
 
 
-def test_arms_on_other_tasks_are_not_contrasted() -> None:
+def test_conditions_on_other_tasks_are_not_contrasted() -> None:
     puzzles = {"data.kind": "knights"}
     runs = [
         *seeds("care", 0.5),
@@ -264,12 +268,15 @@ def test_arms_on_other_tasks_are_not_contrasted() -> None:
     found = compare(runs)
     pairs = {(c.better, c.worse) for c in found.contrasts}
     assert pairs == {("care", "random"), ("care p", "random p")}
-    assert {arm.name for arm in found.arms if arm.on_frontier} == {"care", "care p"}
+    assert {condition.name for condition in found.conditions if condition.on_frontier} == {
+        "care",
+        "care p",
+    }
     assert "2 different tasks" in found.cautions[0]
 
 
 def test_nothing_to_compare_is_said_and_no_error() -> None:
     empty = compare([])
-    assert (empty.arms, empty.contrasts, empty.advice) == ((), (), ())
-    assert empty.words == "There are no runs to compare."
+    assert (empty.conditions, empty.contrasts, empty.advice) == ((), (), ())
+    assert empty.recommendation == "There are no runs to compare."
     assert compare([make_findings("care", 0.5)], target=0.6).target == 0.6

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.compare.health import check
-from analysis.findings import Health
+from analysis.compare.health import run_health
 from analysis.load.run import JobStop, RunData
 from analysis.load.run_folder import WRITTEN
+from analysis.run_findings import Health
 from rlavr_hpc.runs.attempts import Attempt
 from tests.support.analysis_runs import make_run
 
@@ -53,28 +53,28 @@ TWICE = written(
 
 
 def test_steps_that_a_later_attempt_did_again_are_lost_with_their_seconds() -> None:
-    health = check(run_of(begun(1, 1000), begun(2, 1100), written=TWICE))
+    health = run_health(run_of(begun(1, 1000), begun(2, 1100), written=TWICE))
     assert health.starts == 2
     assert health.steps_redone == 2
     assert health.seconds_lost == 13.0
 
 
 def test_running_ends_with_a_starts_last_row_and_waiting_with_the_next_token() -> None:
-    health = check(run_of(begun(1, 1000), begun(2, 1100), written=TWICE))
+    health = run_health(run_of(begun(1, 1000), begun(2, 1100), written=TWICE))
     assert health.seconds_running == 25.0 + 20.0
     assert health.seconds_waiting == 75.0
 
 
 def test_device_hours_are_of_gpus_where_there_are_some_else_of_ranks() -> None:
     rows = written((1, 0, 1, 1000.0 + 1800, 1.0))
-    gpu = check(run_of(begun(1, 1000), written=rows, ranks=4, accelerators=4))
+    gpu = run_health(run_of(begun(1, 1000), written=rows, ranks=4, accelerators=4))
     assert (gpu.device_hours, gpu.device) == (2.0, "GPU")
-    cpu = check(run_of(begun(1, 1000), written=rows, ranks=2))
+    cpu = run_health(run_of(begun(1, 1000), written=rows, ranks=2))
     assert (cpu.device_hours, cpu.device) == (1.0, "CPU rank")
 
 
 def test_without_a_record_of_stops_every_start_but_the_first_follows_a_preemption() -> None:
-    health = check(run_of(begun(1, 1000), begun(2, 1100), begun(3, 1200)))
+    health = run_health(run_of(begun(1, 1000), begun(2, 1100), begun(3, 1200)))
     assert (health.starts, health.preemptions, health.crashes) == (3, 2, 0)
 
 
@@ -85,19 +85,19 @@ def test_a_stop_on_record_says_why_a_start_ended() -> None:
         JobStop(cause="crashed", time=1150),
         JobStop(cause="time_limit", time=1310),
     )
-    health = check(run_of(*attempts, stops=stops))
+    health = run_health(run_of(*attempts, stops=stops))
     # one told between 1 and 2, one untold between 3 and 4, one behind the last
     assert (health.preemptions, health.crashes) == (3, 1)
 
 
 def test_a_stop_during_start_up_counts_though_no_attempt_began() -> None:
-    health = check(run_of(begun(1, 1000), stops=(JobStop(cause="requeued", time=900),)))
+    health = run_health(run_of(begun(1, 1000), stops=(JobStop(cause="requeued", time=900),)))
     assert (health.starts, health.preemptions) == (1, 1)
 
 
 def test_time_between_the_end_of_a_run_and_its_extension_is_not_waited() -> None:
     stops = (JobStop(cause="done", time=1030),)
-    health = check(run_of(begun(1, 1000), begun(2, 90_000), written=TWICE, stops=stops))
+    health = run_health(run_of(begun(1, 1000), begun(2, 90_000), written=TWICE, stops=stops))
     assert (health.preemptions, health.seconds_waiting) == (0, 0.0)
 
 
@@ -115,7 +115,7 @@ def test_a_roll_back_is_no_preemption_and_its_steps_are_left_behind() -> None:
     )
     run = run_of(*attempts, rows={"time/step": [5.0, 5.0]}, written=rows)
     run.rows["branch"] = [0, 1]
-    health = check(run)
+    health = run_health(run)
     assert (health.starts, health.rollbacks, health.preemptions) == (1, 1, 0)
     assert (health.steps_left_behind, health.steps_redone) == (2, 0)
     assert (health.seconds_running, health.seconds_waiting) == (40.0, 0.0)
@@ -123,26 +123,26 @@ def test_a_roll_back_is_no_preemption_and_its_steps_are_left_behind() -> None:
 
 def test_a_roll_back_by_hand_is_followed_by_a_start_of_its_own() -> None:
     back = begun(2, 1040, branch=1, reason="rollback")
-    health = check(run_of(begun(1, 1000), back, begun(3, 1060, branch=1)))
+    health = run_health(run_of(begun(1, 1000), back, begun(3, 1060, branch=1)))
     assert (health.starts, health.preemptions, health.seconds_waiting) == (2, 0, 60.0)
 
 
 def test_a_row_that_stands_twice_in_one_attempt_was_done_once() -> None:
     rows = written((1, 0, 1, 1010.0, 5.0), (1, 0, 1, 1010.0, 5.0), (2, 0, 2, 1050.0, 5.0))
-    health = check(run_of(begun(1, 1000), begun(2, 1040), written=rows))
+    health = run_health(run_of(begun(1, 1000), begun(2, 1040), written=rows))
     assert (health.steps_redone, health.seconds_lost) == (0, 0.0)
 
 
 def test_measuring_again_before_training_is_no_step_done_again() -> None:
     rows = written((1, 0, 0, 1010.0, NAN), (2, 0, 0, 1050.0, NAN))
-    assert check(run_of(begun(1, 1000), begun(2, 1040), written=rows)).steps_redone == 0
+    assert run_health(run_of(begun(1, 1000), begun(2, 1040), written=rows)).steps_redone == 0
 
 
 def test_starts_are_told_by_the_rows_where_tokens_cannot_be_used() -> None:
-    health = check(run_of(written=TWICE))
+    health = run_health(run_of(written=TWICE))
     assert (health.starts, health.seconds_running) == (2, 23.0 + 10.0)
     damaged = begun(1, 1000, started="yesterday")
-    assert check(run_of(damaged, written=TWICE[:4])).seconds_running == 23.0
+    assert run_health(run_of(damaged, written=TWICE[:4])).seconds_running == 23.0
 
 
 def test_speed_is_the_median_step_and_memory_the_largest_peak() -> None:
@@ -151,7 +151,7 @@ def test_speed_is_the_median_step_and_memory_the_largest_peak() -> None:
         "perf/tokens_per_second": [NAN, 10, 30, 20],
         "sys/memory_gib": [5.0, 2.0, 3.0, 4.0],
     }
-    health = check(make_run(rows=rows, first_step=0))
+    health = run_health(make_run(rows=rows, first_step=0))
     assert (health.seconds_per_step, health.tokens_per_second) == (2.0, 20.0)
     assert health.memory_gib == 5.0
 
@@ -164,10 +164,10 @@ def test_phases_share_the_steps_time_and_sum_to_one() -> None:
         "time/other": [1.0, 0.0],
         "time/evaluate": [9.0, 9.0],
     }
-    phases = check(make_run(rows=rows)).phases
+    phases = run_health(make_run(rows=rows)).phases
     assert phases == {"generate": 3 / 8, "train": 4 / 8, "other": 1 / 8}
     assert sum(phases.values()) == pytest.approx(1.0)
 
 
 def test_a_run_that_has_not_begun_has_cost_nothing() -> None:
-    assert check(make_run()) == Health()
+    assert run_health(make_run()) == Health()

@@ -52,6 +52,15 @@ def test_a_run_knows_what_was_asked_of_it(tmp_path: Path) -> None:
     assert run.problems == ()
 
 
+def test_metrics_of_version_0_1_have_their_present_names(tmp_path: Path) -> None:
+    lines = [{"step": 1, "collapse/surprise": 0.5}, {"step": 2, "collapse/sampled_entropy": 0.25}]
+    run = read(write_run(tmp_path / "r", [lines[0]]))
+    assert run.series("collapse/sampled_entropy").to_dict() == {1: 0.5}
+    resumed = [lines[0], {**lines[1], "attempt": 2}]
+    both = read(write_run(tmp_path / "s", resumed, attempts=[{}, {"resumed_from": 1}]))
+    assert both.series("collapse/sampled_entropy").to_dict() == {1: 0.5, 2: 0.25}
+
+
 def test_a_step_done_again_counts_once_with_the_newer_attempt(tmp_path: Path) -> None:
     lines = [*rows(1, 2, 3, value=0.1), *rows(3, 4, attempt=2, value=0.9)]
     folder = write_run(tmp_path / "r", lines, attempts=[{}, {"resumed_from": 2}])
@@ -208,8 +217,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         "run is no metric's name",
     ),
     "a newer config": (
-        lambda f: (f / "config.yaml").write_text("version: 2\n"),
-        "config.yaml: version 2 is not 1",
+        lambda f: (f / "config.yaml").write_text("version: 9\n"),
+        "config.yaml: version 9 is none of (1, 2)",
     ),
     "a config that is none": (lambda f: (f / "config.yaml").write_bytes(b"\xff\x00"), "config"),
     "a summary that is none": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.findings import CollapseVerdict, Sign
+from analysis.run_findings import CollapseVerdict, SignalChange
 from benchmarks.collapse import chosen
 from benchmarks.collapse_report import Judged, broken, signals_of, write_report
 
@@ -15,26 +15,26 @@ def judged(
     seed: int = 1,
     onset: int | None = None,
     defined: int | None = None,
-    told: int | None = None,
+    detected: int | None = None,
     warned: int | None = None,
 ) -> Judged:
-    sign = Sign(
+    sign = SignalChange(
         signal="collapse/unanimous",
         label_free=True,
         step=None,
-        told=told,
+        detected=detected,
         before=None,
         after=None,
-        words="",
+        text="",
     )
     verdict = CollapseVerdict(
         collapsed=onset is not None,
         onset=onset,
         change_point=onset,
         defined_onset=defined,
-        told=told,
+        detected=detected,
         warned=warned,
-        signs=(sign,),
+        signals=(sign,),
     )
     return Judged(arm=arm, budget=0.2, seed=seed, verdict=verdict)
 
@@ -52,7 +52,7 @@ def test_every_policy_is_run_over_five_seeds_and_the_quick_study_is_small() -> N
 def test_an_onset_that_is_off_or_missed_and_any_alarm_on_full_break_a_promise() -> None:
     assert broken([judged("none", onset=20, defined=30), judged("full")]) == []
     off, missed = judged("none", onset=19, defined=30), judged("none", defined=30)
-    alarms = [judged("full", told=9), judged("full", warned=9), judged("full", onset=9)]
+    alarms = [judged("full", detected=9), judged("full", warned=9), judged("full", onset=9)]
     lines = broken([off, missed, *alarms])
     assert len(lines) == 5
     assert lines[0] == "BROKEN: none 0.2 seed 1: onset 19, by the definition 30"
@@ -62,9 +62,9 @@ def test_an_onset_that_is_off_or_missed_and_any_alarm_on_full_break_a_promise() 
 
 def test_the_tables_hold_errors_leads_and_false_alarms_by_hand(tmp_path: Path) -> None:
     runs = [
-        judged("none", onset=12, defined=14, told=10),
-        judged("none", seed=3, onset=20, defined=20, told=22),
-        judged("random", seed=3, told=5),
+        judged("none", onset=12, defined=14, detected=10),
+        judged("none", seed=3, onset=20, defined=20, detected=22),
+        judged("random", seed=3, detected=5),
         judged("random", seed=4, onset=50),
         judged("full"),
     ]

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.collapse.signals import BY_NAME, sign_of, strength
-from analysis.collapse.verdict import judge, risk_of, told_by
-from analysis.findings import CollapseKind, CollapseVerdict
+from analysis.collapse.signals import BY_NAME, change_of, strength
+from analysis.collapse.verdict import first_detection, judge, risk_of
 from analysis.load.run import RunData
+from analysis.run_findings import CollapseKind, CollapseVerdict
 from rlavr_hpc.telemetry import names
 from tests.support.analysis_runs import make_run
 
@@ -44,8 +44,8 @@ def test_the_onset_is_where_the_level_falls_and_the_loss_is_a_share_of_the_best(
     assert verdict.loss == pytest.approx(0.6, abs=0.01)
     assert verdict.defined_onset is not None
     assert verdict.defined_onset - 10 <= 41 <= verdict.defined_onset
-    assert "Collapsed at step 41" in verdict.words
-    assert "from 0.50 to 0.20" in verdict.words
+    assert "Collapsed at step 41" in verdict.text
+    assert "from 0.50 to 0.20" in verdict.text
 
 
 def test_a_fall_to_four_fifths_is_none_and_below_it_is_one() -> None:
@@ -61,9 +61,9 @@ def test_a_run_that_recovered_has_not_collapsed_and_the_dip_is_told() -> None:
         None,
         None,
     )
-    assert "low from step 31 and had recovered at 61" in verdict.words
+    assert "low from step 31 and had recovered at 61" in verdict.text
     stairs = truth((30, 0.5), (30, 0.2), (30, 0.1), (30, 0.5))
-    assert "low from step 31 and had recovered at 91" in stairs.words
+    assert "low from step 31 and had recovered at 91" in stairs.text
 
 
 def test_a_collapse_after_a_recovery_begins_after_it() -> None:
@@ -74,14 +74,14 @@ def test_a_run_that_never_learned_has_not_collapsed_and_it_is_said() -> None:
     for level in (0.0, 0.12):
         verdict = judge(make_run(rows={TRUTH: [level] * 60}))
         assert (verdict.collapsed, verdict.onset) == (False, None)
-        assert "nothing was learned, nothing lost" in verdict.words
-    assert "nothing was learned" not in truth((30, 0.2), (30, 0.5)).words
+        assert "nothing was learned, nothing lost" in verdict.text
+    assert "nothing was learned" not in truth((30, 0.2), (30, 0.5)).text
 
 
 def test_a_run_with_too_few_steps_cannot_be_told() -> None:
     verdict = truth((9, 0.3))
     assert (verdict.collapsed, verdict.measured_by) == (None, None)
-    assert verdict.words == "Cannot be told yet: 9 steps, 10 are needed."
+    assert verdict.text == "Cannot be judged yet: 9 steps, 10 are needed."
     assert judge(make_run()).collapsed is None
     assert truth((10, 0.3)).collapsed is False
 
@@ -117,7 +117,7 @@ def evaluated(*accuracies: float) -> RunData:
 def test_without_the_truth_held_out_accuracy_decides_as_coarsely_as_it_is_known() -> None:
     verdict = judge(evaluated(0.42, 0.45, 0.20, 0.15))
     assert (verdict.onset, verdict.measured_by, verdict.defined_onset) == (100, HELD_OUT, None)
-    assert "between steps 50 and 100" in verdict.words
+    assert "between steps 50 and 100" in verdict.text
     assert verdict.loss == pytest.approx(1 - 0.175 / 0.45)
     assert judge(evaluated(0.42, 0.45, 0.60)).collapsed is False
     assert judge(evaluated(0.42, 0.10)).collapsed is None
@@ -129,14 +129,14 @@ def test_bought_labels_decide_only_where_they_are_drawn_blindly() -> None:
     assert (blind.onset, blind.measured_by) == (41, names.LABELS_VOTE_RIGHT)
     chosen = judge(make_run(rows=rows, policy="entropy"))
     assert chosen.collapsed is None
-    assert "Cannot be told" in chosen.words
-    assert "audit=true" in chosen.words
+    assert "Cannot be judged" in chosen.text
+    assert "audit=true" in chosen.text
 
 
 LOST = {TRUTH: wobbling((40, 0.5), (40, 0.1))}
 HEALTHY_ROWS = {
     RATIO: [0.5] * 80,
-    names.COLLAPSE_SURPRISE: [0.8] * 80,
+    names.COLLAPSE_SAMPLED_ENTROPY: [0.8] * 80,
     names.TRAIN_ENTROPY: [0.8] * 80,
     names.COLLAPSE_LENGTH_TOKENS: [200.0] * 80,
     names.COLLAPSE_TRUNCATED: [0.0] * 80,
@@ -151,7 +151,7 @@ def turning(before: float, after: float, at: int = 40) -> list[float]:
 BELIEF = {
     RATIO: turning(0.5, 0.8),
     names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.8),
-    names.COLLAPSE_SURPRISE: turning(0.8, 0.3),
+    names.COLLAPSE_SAMPLED_ENTROPY: turning(0.8, 0.3),
     names.TRAIN_ENTROPY: turning(0.8, 0.3),
 }
 KINDS = {
@@ -173,7 +173,7 @@ KINDS = {
     ),
     "narrowed": ({**BELIEF, names.TRAIN_ENTROPY: turning(0.8, 0.05)}, CollapseKind.entropy),
     "wrong belief": (BELIEF, CollapseKind.wrong_belief),
-    "no sign": ({}, CollapseKind.other),
+    "no change": ({}, CollapseKind.other),
     "more agreement, and no gap": (
         {names.COLLAPSE_PSEUDO_REWARD: turning(0.5, 0.1), RATIO: turning(0.5, 0.55)},
         CollapseKind.other,
@@ -196,20 +196,20 @@ def test_where_no_signal_tells_why_hopeless_labels_are_named() -> None:
     out_of_time = {names.LABELS_NONE_CORRECT: [0.9] * 80}
     verdict = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **out_of_time}))
     assert verdict.kind is CollapseKind.other
-    assert "90% of the bought prompts had no correct response" in verdict.words
-    assert "no signal says why" in judge(make_run(rows={**LOST, **HEALTHY_ROWS})).words
+    assert "90% of the bought prompts had no correct response" in verdict.text
+    assert "no signal says why" in judge(make_run(rows={**LOST, **HEALTHY_ROWS})).text
     known = judge(make_run(rows={**LOST, **HEALTHY_ROWS, **BELIEF, **out_of_time}))
-    assert "answers agree more and more on wrong ones" in known.words
+    assert "votes agree more and more on wrong answers" in known.text
 
 
 def test_signs_are_told_strongest_first_with_the_early_warning_among_them() -> None:
     rows = {**LOST, **HEALTHY_ROWS, **BELIEF, names.COLLAPSE_RISK: turning(0.0, 0.9, at=45)}
-    signs = judge(make_run(rows=rows)).signs
-    order = [sign.signal for sign in signs]
-    risk, ratio = signs[order.index(names.COLLAPSE_RISK)], signs[order.index(RATIO)]
-    assert (risk.told, risk.label_free) == (46, True)
-    assert (ratio.step, ratio.told) == (41, 43)
-    assert [strength(sign) for sign in signs] == sorted(map(strength, signs), reverse=True)
+    signals = judge(make_run(rows=rows)).signals
+    order = [change.signal for change in signals]
+    risk, ratio = signals[order.index(names.COLLAPSE_RISK)], signals[order.index(RATIO)]
+    assert (risk.detected, risk.label_free) == (46, True)
+    assert (ratio.step, ratio.detected) == (41, 43)
+    assert [strength(change) for change in signals] == sorted(map(strength, signals), reverse=True)
     assert order.index(risk.signal) < order.index(RATIO)
     assert order.index(RATIO) < order.index(names.COLLAPSE_UNPARSABLE)
 
@@ -223,8 +223,8 @@ def watched(risk: list[float], *, bought: float, right: list[float] | None = Non
     if right is not None:
         rows[names.LABELS_VOTE_RIGHT] = right
     run = make_run(rows=rows)
-    votes = sign_of(BY_NAME[names.LABELS_VOTE_RIGHT], run, onset=None)
-    return told_by(run, risk_of(run), votes)
+    votes = change_of(BY_NAME[names.LABELS_VOTE_RIGHT], run, onset=None)
+    return first_detection(run, risk_of(run), votes)
 
 
 def test_risk_tells_sooner_where_hardly_any_label_could_confirm_the_votes() -> None:
@@ -249,11 +249,11 @@ def test_less_risk_tells_where_the_labels_doubt_the_votes_too() -> None:
 def test_the_lead_is_the_onset_less_the_step_at_which_one_was_told() -> None:
     rows = {**LOST, RATIO: [0.5] * 80, names.COLLAPSE_RISK: turning(0.0, 0.6, at=30)}
     verdict = judge(make_run(rows=rows))
-    assert (verdict.told, verdict.lead, verdict.warned) == (31, 10, 31)
+    assert (verdict.detected, verdict.lead, verdict.warned) == (31, 10, 31)
     late = judge(make_run(rows={**rows, names.COLLAPSE_RISK: turning(0.0, 0.6, at=50)}))
-    assert (late.told, late.lead) == (51, -10)
+    assert (late.detected, late.lead) == (51, -10)
     never = judge(make_run(rows={**rows, names.COLLAPSE_RISK: [0.0] * 80}))
-    assert (never.told, never.lead) == (None, None)
+    assert (never.detected, never.lead) == (None, None)
 
 
 def agreeing(**facts: Any) -> RunData:  # noqa: ANN401
@@ -317,21 +317,21 @@ def test_collapses_of_the_testbed_are_found_within_ten_steps(name: str, kind: Co
     assert verdict.defined_onset is not None
     assert abs(verdict.onset - verdict.defined_onset) <= 10
     assert verdict.kind is kind
-    assert verdict.told is not None
+    assert verdict.detected is not None
 
 
 def test_a_run_with_every_label_is_never_called_collapsed_nor_warned_of() -> None:
     verdict = judge(real("full"))
-    assert (verdict.collapsed, verdict.warned, verdict.told) == (False, None, None)
-    agreement = next(sign for sign in verdict.signs if sign.signal == RATIO)
-    assert agreement.told is not None  # votes alone cannot tell learning from collapsing
+    assert (verdict.collapsed, verdict.warned, verdict.detected) == (False, None, None)
+    agreement = next(change for change in verdict.signals if change.signal == RATIO)
+    assert agreement.detected is not None  # votes alone cannot tell learning from collapsing
 
 
 def test_without_labels_votes_alone_tell_of_the_testbed_s_collapse_in_time() -> None:
     verdict = judge(real("none"))
-    assert verdict.told is not None
+    assert verdict.detected is not None
     assert verdict.defined_onset is not None
-    assert verdict.told < verdict.defined_onset
+    assert verdict.detected < verdict.defined_onset
 
 
 def test_the_definition_has_the_last_word_where_change_points_are_far_from_it() -> None:
@@ -340,7 +340,7 @@ def test_the_definition_has_the_last_word_where_change_points_are_far_from_it() 
     assert slow.defined_onset is not None
     assert abs(slow.change_point - slow.defined_onset) > 10
     assert slow.onset == slow.defined_onset
-    assert f"at step {slow.onset}" in slow.words
+    assert f"at step {slow.onset}" in slow.text
 
 
 def test_a_collapse_that_only_the_definition_sees_is_one() -> None:

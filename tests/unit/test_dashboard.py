@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from rlavr_hpc.cli import call
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.checkpoints import FOLDER, TrainingState, stored_state
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.tensorboard import write_events
+from rlavr_hpc.telemetry.tensorboard.events import write_events
 from rlavr_hpc.telemetry.wandb.identity import dashboard_of, tags_of
 from rlavr_hpc.telemetry.wandb.sections import EXAMPLES, Section, sections
 from rlavr_hpc.telemetry.wandb.workspace import build_workspace
@@ -161,21 +160,13 @@ def test_a_tag_that_the_dashboard_would_refuse_is_a_mistake_at_once(tag: str) ->
 
 
 def events(path: Path) -> Iterator[Any]:
-    """The events of a file, its checksums proven, read with another program's definitions."""
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.record_writer import masked_crc32c
+    """The events of a file as TensorBoard's own reader gives them; it checks the checksums."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
-    data, at = path.read_bytes(), 0
-    while at < len(data):
-        (size,) = struct.unpack_from("<Q", data, at)
-        content = data[at + 12 : at + 12 + size]
-        assert struct.unpack_from("<I", data, at + 8)[0] == masked_crc32c(data[at : at + 8])
-        assert struct.unpack_from("<I", data, at + 12 + size)[0] == masked_crc32c(content)
-        yield Event.FromString(content)
-        at += 16 + size
+    return iter(LegacyEventFileLoader(str(path)).Load())
 
 
-def test_tensorboards_own_definitions_read_back_every_row(tmp_path: Path) -> None:
+def test_tensorboards_own_reader_reads_back_every_row(tmp_path: Path) -> None:
     facts = {"v": 1, "branch": 0, "attempt": 1}
     rows = [
         {**facts, "step": step, "time": 1e9 + step, "a/x": step / 4, "b": 300.0}
@@ -183,11 +174,12 @@ def test_tensorboards_own_definitions_read_back_every_row(tmp_path: Path) -> Non
     ]
     assert write_events(tmp_path / "new/run", rows) == 3
     [path] = (tmp_path / "new/run").iterdir()
-    first, *others = events(path)
+    first, restart, *others = events(path)
     assert (path.name.startswith("events.out.tfevents."), first.file_version) == (
         True,
         "brain.Event:2",
     )
+    assert (restart.step, restart.session_log.status) == (0, restart.session_log.START)
     told = [(e.step, e.wall_time, {v.tag: v.simple_value for v in e.summary.value}) for e in others]
     assert told == [
         (0, 1e9, {"a/x": 0.0, "b": 300.0}),

@@ -13,9 +13,10 @@ from rlavr_hpc.commands.plan import sizes_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.planning.duration import seconds
 from rlavr_hpc.planning.fit import lacks, mend
-from rlavr_hpc.planning.memory import GIB, Phase, Sizes, activations, layer_activations, phases
+from rlavr_hpc.planning.memory import GIB, Phase, phases
 from rlavr_hpc.planning.report import as_values
 from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+from rlavr_hpc.planning.sizes import Sizes, activations, layer_activations
 
 TOY = ModelShape(
     kind="llama",

@@ -208,6 +208,15 @@ def test_the_card_says_how_the_number_format_came_about(
     assert told in model_card(replace(FACTS, weights=weights))
 
 
+def test_the_card_says_which_models_need_trust_in_their_code() -> None:
+    weights = replace(FACTS.weights, trust_remote_code=True)
+    card = model_card(replace(FACTS, weights=weights))
+    assert "from_pretrained(folder, trust_remote_code=True)" in card
+    assert 'dtype="auto", trust_remote_code=True)' in card
+    assert "`vllm serve FOLDER --trust-remote-code`" in card
+    assert "trust" not in model_card(FACTS).replace("trusted", "")
+
+
 def test_a_local_base_model_is_named_without_its_path(tmp_path: Path) -> None:
     def described(path: str) -> tuple[str, bool]:
         model = ModelConfig(path=path, dtype=Dtype.bfloat16)
@@ -270,3 +279,29 @@ def test_provenance_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "provenance/2.json").write_text('{"version": 9}')
     with pytest.raises(RlavrError, match="version 9 is not 1"):
         read_provenance(tmp_path, 2)
+
+
+def test_names_and_texts_of_strangers_stay_text_in_the_card() -> None:
+    name = "x`\n\n# Not a title\n- [click](javascript:1) <script>alert(1)</script> *now*"
+    facts = replace(
+        FACTS,
+        weights=replace(FACTS.weights, base=name, on_hub=False),
+        outcome=replace(
+            FACTS.outcome, early_warning={"step": 1, "risk": 0.5, "reason": name + "\n```"}
+        ),
+        code=replace(FACTS.code, packages={name: "1"}),
+    )
+    card = model_card(facts)
+    clean = model_card(replace(FACTS, weights=replace(FACTS.weights, base="tuned", on_hub=False)))
+    assert len(card.splitlines()) == len(clean.splitlines()), "a text has begun a line"
+    flat = "# Not a title - [click](javascript:1) <script>alert(1)</script> *now*"
+    assert f"a local folder named ``x` {flat}`` after" in card
+    told = [line for line in card.splitlines() if line.startswith(("- early", "- versions"))]
+    for line in told:
+        assert r"x\` # Not a title - \[click\](javascript:1) &lt;script&gt;alert(1)" in line
+        assert r"&lt;/script&gt; \*now\*" in line
+    assert told[0].endswith(r"\`\`\`")
+    adapter = replace(facts.weights, adapter=True, lora_rank=4, base='a"b\nc', on_hub=True)
+    loading = model_card(replace(facts, weights=adapter))
+    assert 'from_pretrained("a\\"b\\nc", dtype="bfloat16")' in loading
+    assert yaml.safe_load(loading.split("---\n")[1])["base_model"] == 'a"b\nc'

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from analysis.findings import Comparison, Curve, Findings
-from analysis.report.page_data import MOST, POINTS, facts, main_metric, payload, spark, thin
+from analysis.report.page_data import MOST, POINTS, main_metric, payload, thin
 from analysis.report.page_html import embedded, render
-from analysis.report.paper_figures import smoothed, write_figures
+from analysis.report.paper_figures import write_figures
+from analysis.report.paper_style import smoothed
+from analysis.report.run_details import facts, sparkline
+from analysis.run_findings import Curve
+from analysis.study_findings import Comparison, Findings
 from tests.support.findings import ATTACK, PLANS, WAITING, findings, hostile, many, run
 
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -117,16 +120,16 @@ def test_many_runs_share_the_points_of_a_page() -> None:
 
 def test_a_small_picture_marks_the_onset_of_a_collapse_only() -> None:
     flat = Curve(steps=(0, 100), values=(1.0, 0.0))
-    fallen = replace(run(CARE, 2), curves={"accuracy": flat}, steps_planned=200)
+    collapsed = replace(run(CARE, 2), curves={"accuracy": flat}, steps_planned=200)
     healthy = replace(run(CARE, 1), curves={"accuracy": flat}, steps_planned=None)
-    assert spark(fallen) == {"line": "2,3.0 48,23.0", "x": "19", "y": "3.0"}
-    assert spark(healthy) == {"line": "2,3.0 94,23.0"}
-    assert spark(replace(healthy, curves={})) == {}
+    assert sparkline(collapsed) == {"line": "2,3.0 48,23.0", "x": "19", "y": "3.0"}
+    assert sparkline(healthy) == {"line": "2,3.0 94,23.0"}
+    assert sparkline(replace(healthy, curves={})) == {}
 
 
 def test_facts_leave_out_what_is_not_known() -> None:
     told = dict(facts(run(CARE, 2)))
-    assert told["Label-free signals told"] == "step 32, 4 steps before the onset"
+    assert told["Detected by label-free signals"] == "step 32, 4 steps before the onset"
     assert told["Steps"] == "150 of 150"
     assert told["Starts"] == "1"
     assert "Labels to the target" not in told
@@ -143,8 +146,8 @@ def test_figures_show_the_true_reward_where_accuracy_was_measured_rarely_or_not_
     metrics = [main_metric(findings(runs=(r,))) for r in (one, rarely, never, only)]
     assert metrics == ["accuracy", "oracle/true_reward", "oracle/true_reward", "accuracy"]
     assert (
-        spark(never)["line"]
-        == spark(replace(one, curves={"accuracy": one.curves["oracle/true_reward"]}))["line"]
+        sparkline(never)["line"]
+        == sparkline(replace(one, curves={"accuracy": one.curves["oracle/true_reward"]}))["line"]
     )
 
 
@@ -165,9 +168,11 @@ def test_the_same_findings_make_the_same_pictures_byte_by_byte(tmp_path: Path) -
 
 def test_pictures_hold_their_text_as_text_and_hostile_names_as_names(tmp_path: Path) -> None:
     name = "a_1 & b^2 $x$"
-    runs = [replace(r, arm=name) for r in findings().runs[25:30]]
-    arms = (replace(findings().comparison.arms[5], name=name),)
-    write_figures(findings(runs=tuple(runs), comparison=Comparison(arms=arms)), tmp_path)
+    runs = [replace(r, condition=name) for r in findings().runs[25:30]]
+    conditions = (replace(findings().comparison.conditions[5], name=name),)
+    write_figures(
+        findings(runs=tuple(runs), comparison=Comparison(conditions=conditions)), tmp_path
+    )
     for figure in ("collapse", "budget", "signals", "value", "phases"):
         text = (tmp_path / f"{figure}.svg").read_text()
         shown = html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", text)))

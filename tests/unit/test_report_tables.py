@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.findings import Comparison
 from analysis.report.files import replaced
-from analysis.report.tables import image, write_steps, write_summary, write_tables
+from analysis.report.tables import to_json, write_steps, write_summary, write_tables
 from analysis.report.write import write_report
+from analysis.study_findings import Comparison
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import read_record
 from tests.support.findings import PLANS, findings, run
@@ -22,9 +22,9 @@ from tests.support.findings import PLANS, findings, run
 def test_the_summary_is_the_findings_exact_image(tmp_path: Path) -> None:
     told = findings()
     write_summary(told, tmp_path / "summary.json")
-    read = read_record(tmp_path / "summary.json", 1)
+    read = read_record(tmp_path / "summary.json", 2)
     assert read.pop("program") == "0.1.0"
-    assert read == {k: v for k, v in image(told).items() if k != "version"}
+    assert read == {k: v for k, v in to_json(told).items() if k != "version"}
     kinds = {one["name"]: one["verdict"]["kind"] for one in read["runs"]}
     assert (kinds["study/care-0.2-2"], kinds["study/full-1"]) == ("wrong_belief", None)
     assert read["runs"][0]["curves"]["accuracy"]["steps"][:3] == [0, 10, 20]
@@ -32,7 +32,7 @@ def test_the_summary_is_the_findings_exact_image(tmp_path: Path) -> None:
 
 def test_a_summary_without_runs_is_whole(tmp_path: Path) -> None:
     write_summary(findings(runs=(), comparison=Comparison()), tmp_path / "summary.json")
-    assert read_record(tmp_path / "summary.json", 1)["runs"] == []
+    assert read_record(tmp_path / "summary.json", 2)["runs"] == []
 
 
 def test_what_is_no_number_is_null_in_the_summary(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_csv_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
     files = write_tables(findings(), tmp_path)
     assert sorted(file.name for file in files) == sorted(
         f"{name}.{end}"
-        for name in ("runs", "arms", "contrasts", "signs")
+        for name in ("runs", "conditions", "contrasts", "signals")
         for end in ("csv", "parquet")
     )
     for file in files[::2]:
@@ -65,24 +65,29 @@ def test_csv_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
         )
 
 
-def test_tables_hold_a_row_per_run_arm_contrast_and_sign(tmp_path: Path) -> None:
+def test_tables_hold_a_row_per_run_condition_contrast_and_sign(tmp_path: Path) -> None:
     write_tables(findings(), tmp_path)
     tables = {
         name: pd.read_parquet(tmp_path / f"{name}.parquet")
-        for name in ("runs", "arms", "contrasts", "signs")
+        for name in ("runs", "conditions", "contrasts", "signals")
     }
     assert {name: len(table) for name, table in tables.items()} == {
         "runs": 40,
-        "arms": 9,
+        "conditions": 9,
         "contrasts": 3,
-        "signs": 70,
+        "signals": 70,
     }
-    fallen = tables["runs"].set_index("run").loc["study/care-0.2-2"]
-    assert (fallen["onset"], fallen["kind"], fallen["lead"]) == (36, "wrong_belief", 4)
-    assert fallen["labels"] == 13 * 150
-    assert fallen["seconds_per_step"] == 0.38
-    first = tables["arms"].iloc[0]
-    assert (first["rank"], first["arm"], first["runs"], first["labels"]) == (1, "full", 5, 9600)
+    collapsed = tables["runs"].set_index("run").loc["study/care-0.2-2"]
+    assert (collapsed["onset"], collapsed["kind"], collapsed["lead"]) == (36, "wrong_belief", 4)
+    assert collapsed["labels"] == 13 * 150
+    assert collapsed["seconds_per_step"] == 0.38
+    first = tables["conditions"].iloc[0]
+    assert (first["rank"], first["condition"], first["runs"], first["labels"]) == (
+        1,
+        "full",
+        5,
+        9600,
+    )
     assert first["accuracy_high"] - first["accuracy_low"] == pytest.approx(0.08)
     contrast = tables["contrasts"].iloc[0]
     assert (contrast["better"], contrast["seeds"], contrast["difference_low"]) == (
@@ -94,7 +99,7 @@ def test_tables_hold_a_row_per_run_arm_contrast_and_sign(tmp_path: Path) -> None
 
 def test_tables_of_no_runs_have_their_columns(tmp_path: Path) -> None:
     write_tables(findings(runs=(), comparison=Comparison()), tmp_path)
-    assert list(pd.read_csv(tmp_path / "signs.csv").columns)[:3] == ["run", "rank", "signal"]
+    assert list(pd.read_csv(tmp_path / "signals.csv").columns)[:3] == ["run", "rank", "signal"]
     assert len(pd.read_parquet(tmp_path / "runs.parquet")) == 0
 
 
@@ -135,7 +140,7 @@ def test_a_report_replaces_its_own_files_and_leaves_foreign_ones(tmp_path: Path)
     again = write_report(findings(), out)
     assert again == page == out / "index.html"
     assert (out / "tables/mine.csv").read_text() == "mine"
-    assert read_record(out / "summary.json", 1)["title"] == "study"
+    assert read_record(out / "summary.json", 2)["title"] == "study"
     assert sorted(path.name for path in out.iterdir()) == [
         "figures",
         "index.html",

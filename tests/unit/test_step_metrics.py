@@ -133,7 +133,7 @@ def test_rewards_are_spread_inside_groups_and_votes_have_a_weight() -> None:
 def test_advantages_are_over_all_responses_also_those_left_out_of_the_batch() -> None:
     batches = mini_batches_of(signals(), mini_batch=3)
     row = as_row(advantage_metrics(batches, responses=12))
-    assert row[names.TRAIN_MOVING] == pytest.approx(8 / 12)
+    assert row[names.TRAIN_NONZERO_ADVANTAGE] == pytest.approx(8 / 12)
     # group a has squares that add up to 4, group b 4 times 1/4
     assert row[names.TRAIN_ADVANTAGE_STD] == pytest.approx(sqrt((4 + 1) / 12))
     assert row[names.TRAIN_ADVANTAGE_MAX] == pytest.approx(sqrt(3))
@@ -143,7 +143,10 @@ def test_advantages_are_over_all_responses_also_those_left_out_of_the_batch() ->
 def test_where_nothing_moves_every_advantage_is_zero() -> None:
     batches = mini_batches_of(signals()[2:], mini_batch=1)
     row = as_row(advantage_metrics(batches, responses=4))
-    assert [row[name] for name in (names.TRAIN_MOVING, names.TRAIN_ADVANTAGE_STD)] == [0.0, 0.0]
+    assert [row[name] for name in (names.TRAIN_NONZERO_ADVANTAGE, names.TRAIN_ADVANTAGE_STD)] == [
+        0.0,
+        0.0,
+    ]
     assert [row[n] for n in (names.TRAIN_ADVANTAGE_MAX, names.TRAIN_ADVANTAGE_MIN)] == [0.0, 0.0]
 
 

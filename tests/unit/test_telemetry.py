@@ -60,7 +60,7 @@ def test_group_metrics_describe_votes_without_labels() -> None:
     assert row[names.COLLAPSE_UNANIMOUS] == pytest.approx(1 / 3)
     assert row[names.COLLAPSE_NOTHING_PARSABLE] == pytest.approx(1 / 3)
     assert row[names.COLLAPSE_DISTINCT_ANSWERS] == pytest.approx(2 / 3)
-    assert row[names.COLLAPSE_SURPRISE] == pytest.approx(0.5)
+    assert row[names.COLLAPSE_SAMPLED_ENTROPY] == pytest.approx(0.5)
 
 
 def test_update_sums_become_means_over_tokens() -> None:
@@ -138,12 +138,12 @@ def test_the_audit_measures_what_a_policy_made_of_its_step_by_hand() -> None:
     # a is trusted and does not count; of class 0 d and e are hit, of class 1 b is and c is not
     assert row[names.ORACLE_COUNT_RECALL] == pytest.approx((1.0 + 0.5) / 2)
     # gaps: b largest, then c, just inside; e's vote is wrong and nothing is right: sqrt(4)
-    assert row[names.ORACLE_AIM] == 0.5
+    assert row[names.ORACLE_SELECTION_PRECISION] == 0.5
     owned = replace(
         selection, selected=("e",), scores={"a": 1.0, "e": 2.0}
     )  # b, c and d are not on offer
     offered = as_row(audit.measure(groups, PLACE, selection=owned, quota=1))
-    assert offered[names.ORACLE_AIM] == 1.0
+    assert offered[names.ORACLE_SELECTION_PRECISION] == 1.0
 
 
 def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
@@ -169,3 +169,15 @@ def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
     assert row[names.LABELS_BUDGET_USED] == 0.75
     without_cap = as_row(label_metrics(labels, lessons, replace(spend, cap=None)))
     assert names.LABELS_BUDGET_USED not in without_cap
+
+
+def test_metrics_of_version_0_1_are_read_under_their_present_names(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    file = MetricsFile(tmp_path, 1, fence=lambda: None)
+    file.write(StepKey(seed=1, step=1), {"collapse/surprise": Mean(0.5), "oracle/aim": Mean(0.25)})
+    [row] = read_metrics(tmp_path)
+    assert row[names.COLLAPSE_SAMPLED_ENTROPY] == 0.5
+    assert row[names.ORACLE_SELECTION_PRECISION] == 0.25
+    assert not set(names.RENAMED) & set(row)
+    [narrow] = read_metrics(tmp_path, only=names.ORACLE_SELECTION_PRECISION)
+    assert narrow == {"branch": 0, "step": 1, names.ORACLE_SELECTION_PRECISION: 0.25}

@@ -15,9 +15,10 @@ import pytest
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.runs.attempts import Attempt
 from rlavr_hpc.telemetry.examples.record import Example, ExamplesFile, choose_examples
+from rlavr_hpc.telemetry.outcome import Attachment, RunOutcome
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb.connection import Attachment, Dashboard, DashboardRun, RunOutcome
+from rlavr_hpc.telemetry.wandb.connection import Dashboard, DashboardRun
 from rlavr_hpc.telemetry.wandb.files import read_wandb_file, wandb_files
 from rlavr_hpc.telemetry.wandb.rows import first_indices
 from rlavr_hpc.telemetry.wandb.sink import WandbSink

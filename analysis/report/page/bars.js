@@ -1,6 +1,6 @@
-/* What labels bought and where the time went, by arm. */
+/* What labels bought and where the time went, by condition. */
 
-const ARMS = 24; /* arms in one figure; the best come first */
+const CONDITIONS = 24; /* conditions in one figure; the best come first */
 const KEYS = 20;
 
 function rooted(x) {
@@ -9,32 +9,32 @@ function rooted(x) {
 
 /* Accuracy against labels, with intervals and the frontier; labels on a square-root scale. */
 function budget(node) {
-  const arms = data.arms.filter((arm) => arm.accuracy && arm.labels);
-  const crowded = arms.length > KEYS; /* too many for a key: those on the frontier bear their names */
-  const traces = arms.map((arm) => {
-    const place = data.arms.indexOf(arm);
-    const [y, low, high] = arm.accuracy;
-    const words = `${safe(clipped(arm.name, 60))}<br>${number(y)} [${number(low)}, ${number(high)}]<br>${number(arm.labels[0])} labels${arm.oracle ? "<br>reads labels nobody bought" : ""}`;
+  const conditions = data.conditions.filter((condition) => condition.accuracy && condition.labels);
+  const crowded = conditions.length > KEYS; /* too many for a key: those on the frontier bear their names */
+  const traces = conditions.map((condition) => {
+    const place = data.conditions.indexOf(condition);
+    const [y, low, high] = condition.accuracy;
+    const words = `${safe(clipped(condition.name, 60))}<br>${number(y)} [${number(low)}, ${number(high)}]<br>${number(condition.labels[0])} labels${condition.oracle ? "<br>reads labels nobody bought" : ""}`;
     return {
-      x: [rooted(arm.labels[0])], y: [y], name: safe(clipped(arm.name, 40)), mode: "markers", hoverinfo: "text", text: [words], cliponaxis: false,
-      marker: { symbol: MARKS[place % MARKS.length] + (arm.oracle ? "-open" : ""), size: 12, color: hue(place), line: { width: arm.oracle ? 2 : 0, color: hue(place) } },
+      x: [rooted(condition.labels[0])], y: [y], name: safe(clipped(condition.name, 40)), mode: "markers", hoverinfo: "text", text: [words], cliponaxis: false,
+      marker: { symbol: MARKS[place % MARKS.length] + (condition.oracle ? "-open" : ""), size: 12, color: hue(place), line: { width: condition.oracle ? 2 : 0, color: hue(place) } },
       error_y: { type: "data", symmetric: false, array: [high - y], arrayminus: [y - low], color: hue(place), thickness: 1.5, width: 4 },
     };
   });
-  const edge = arms.filter((arm) => arm.frontier).sort((a, b) => a.labels[0] - b.labels[0] || a.accuracy[0] - b.accuracy[0]);
+  const edge = conditions.filter((condition) => condition.frontier).sort((a, b) => a.labels[0] - b.labels[0] || a.accuracy[0] - b.accuracy[0]);
   if (edge.length > 1) {
     traces.unshift({
-      x: edge.map((arm) => rooted(arm.labels[0])), y: edge.map((arm) => arm.accuracy[0]), mode: "lines", name: "frontier", hoverinfo: "skip",
+      x: edge.map((condition) => rooted(condition.labels[0])), y: edge.map((condition) => condition.accuracy[0]), mode: "lines", name: "frontier", hoverinfo: "skip",
       line: { shape: "hv", color: colour("quiet"), width: 1.2, dash: "dot" },
     });
     if (crowded) {
-      const told = edge.filter((arm, i) => arm.labels[0] !== edge[i + 1]?.labels[0]);
+      const named = edge.filter((condition, i) => condition.labels[0] !== edge[i + 1]?.labels[0]);
       traces.push({
-        x: told.map((arm) => rooted(arm.labels[0])), y: told.map((arm) => arm.accuracy[0]), mode: "text", text: told.map((arm) => safe(clipped(arm.name, 40))), textposition: "top left", hoverinfo: "skip",
+        x: named.map((condition) => rooted(condition.labels[0])), y: named.map((condition) => condition.accuracy[0]), mode: "text", text: named.map((condition) => safe(clipped(condition.name, 40))), textposition: "top left", hoverinfo: "skip",
       });
     }
   }
-  const most = Math.max(1, ...arms.map((arm) => arm.labels[2]));
+  const most = Math.max(1, ...conditions.map((condition) => condition.labels[2]));
   const wide = node.clientWidth > 700;
   const ticks = ticksTo(most, wide);
   return [traces, layout({
@@ -50,60 +50,60 @@ function ticksTo(most, wide) {
   return [...new Set(ticks.map((t) => Number(t.toPrecision(t > most / 2 ? 2 : 1))))];
 }
 
-function stacked(node, arms, parts, title) {
+function stacked(node, conditions, parts, title) {
   const left = Math.min(200, node.clientWidth * 0.42);
   const size = left < 200 ? 10 : 12;
-  node.style.height = `${Math.max(9, 6.5 + 1.9 * arms.length)}rem`;
-  const texts = arms.map((arm) => safe(clipped(arm.name, Math.floor(left / (0.56 * size)))));
+  node.style.height = `${Math.max(9, 6.5 + 1.9 * conditions.length)}rem`;
+  const texts = conditions.map((condition) => safe(clipped(condition.name, Math.floor(left / (0.56 * size)))));
   const traces = parts.map(({ name, values, words, fill, pattern }) => ({
-    type: "bar", orientation: "h", y: arms.map((_, i) => i), x: values, name, hoverinfo: "text", text: words, textposition: "none",
+    type: "bar", orientation: "h", y: conditions.map((_, i) => i), x: values, name, hoverinfo: "text", text: words, textposition: "none",
     marker: { color: fill, line: { color: colour("paper"), width: 1 }, pattern: { shape: pattern, bgcolor: fill, fgcolor: colour("paper"), size: 6, solidity: 0.18 } },
   }));
   return [traces, layout({
-    barmode: "stack", bargap: 0.3, showlegend: true, legend: legend({ y: -44 / (30 * Math.max(arms.length, 3)), traceorder: "normal" }), margin: { l: left, r: 16, t: 4, b: 40 },
+    barmode: "stack", bargap: 0.3, showlegend: true, legend: legend({ y: -44 / (30 * Math.max(conditions.length, 3)), traceorder: "normal" }), margin: { l: left, r: 16, t: 4, b: 40 },
     xaxis: axis({ title: title.text, tickformat: title.format }),
-    yaxis: axis({ tickvals: arms.map((_, i) => i), ticktext: texts, range: [arms.length - 0.5, -0.5], automargin: false, tickfont: { color: colour("ink"), size } }),
+    yaxis: axis({ tickvals: conditions.map((_, i) => i), ticktext: texts, range: [conditions.length - 0.5, -0.5], automargin: false, tickfont: { color: colour("ink"), size } }),
   })];
 }
 
-/* What the bought labels said. */
+/* What the bought labels were worth. */
 function use(node) {
-  const arms = data.arms.filter((arm) => arm.wasted !== null).slice(0, ARMS);
+  const conditions = data.conditions.filter((condition) => condition.vote_right !== null).slice(0, CONDITIONS);
   const shares = [
-    ["corrected a wrong vote", (arm) => Math.max(0, 1 - arm.wasted - (arm.hopeless ?? 0)), 0, ""],
-    ["confirmed a right vote", (arm) => arm.wasted, 4, "/"],
-    ["hopeless: no response was correct", (arm) => arm.hopeless ?? 0, 6, "x"],
+    ["corrected a wrong vote", (condition) => Math.max(0, 1 - condition.vote_right - (condition.none_correct ?? 0)), 0, ""],
+    ["confirmed a right vote", (condition) => condition.vote_right, 4, "/"],
+    ["no response was correct", (condition) => condition.none_correct ?? 0, 6, "x"],
   ];
-  return stacked(node, arms, shares.map(([name, share, tint, pattern]) => ({
-    name, pattern, fill: hue(tint), values: arms.map(share),
-    words: arms.map((arm) => `${safe(clipped(arm.name, 60))}<br>${Math.round(100 * share(arm))}% ${name}`),
+  return stacked(node, conditions, shares.map(([name, share, tint, pattern]) => ({
+    name, pattern, fill: hue(tint), values: conditions.map(share),
+    words: conditions.map((condition) => `${safe(clipped(condition.name, 60))}<br>${Math.round(100 * share(condition))}% ${name}`),
   })), { text: "share of bought labels", format: ".0%" });
 }
 
 /* Seconds of a step by phase. */
 function phases(node) {
-  const arms = data.arms.filter((arm) => Object.keys(arm.phases).length).slice(0, ARMS);
-  const names = [...new Set(arms.flatMap((arm) => Object.keys(arm.phases)))];
-  const total = (name) => arms.reduce((sum, arm) => sum + (arm.phases[name] ?? 0), 0);
+  const conditions = data.conditions.filter((condition) => Object.keys(condition.phases).length).slice(0, CONDITIONS);
+  const names = [...new Set(conditions.flatMap((condition) => Object.keys(condition.phases)))];
+  const total = (name) => conditions.reduce((sum, condition) => sum + (condition.phases[name] ?? 0), 0);
   names.sort((a, b) => (a === "other") - (b === "other") || total(b) - total(a));
   const patterns = ["", "/", "", "x", "", "\\", "", "-", "."];
-  return stacked(node, arms, names.map((name, i) => ({
-    name: safe(name), pattern: patterns[i % patterns.length], fill: hue(i), values: arms.map((arm) => arm.phases[name] ?? 0),
-    words: arms.map((arm) => `${safe(clipped(arm.name, 60))}<br>${safe(name)}: ${number(arm.phases[name] ?? 0)} s`),
+  return stacked(node, conditions, names.map((name, i) => ({
+    name: safe(name), pattern: patterns[i % patterns.length], fill: hue(i), values: conditions.map((condition) => condition.phases[name] ?? 0),
+    words: conditions.map((condition) => `${safe(clipped(condition.name, 60))}<br>${safe(name)}: ${number(condition.phases[name] ?? 0)} s`),
   })), { text: "seconds a step", format: "" });
 }
 
-/* Correction per bought label over steps, mean over an arm's runs. */
+/* Correction per bought label over steps, mean over a condition's runs. */
 function value(node) {
-  const arms = data.arms.filter((arm) => arm.values.length).slice(0, HUES.light.length);
-  const traces = arms.map((arm) => {
-    const place = data.arms.indexOf(arm);
-    const curves = arm.values.map(unpacked);
+  const conditions = data.conditions.filter((condition) => condition.values.length).slice(0, HUES.light.length);
+  const traces = conditions.map((condition) => {
+    const place = data.conditions.indexOf(condition);
+    const curves = condition.values.map(unpacked);
     const { x } = curves.reduce((a, b) => (b.x.length > a.x.length ? b : a));
     const y = x.map((step) => average(curves.map((c) => at(c, step))));
     return {
-      x, y, name: safe(clipped(arm.name, 40)), mode: "lines", line: { color: hue(place), dash: DASHES[place % DASHES.length], width: 2 },
-      hoverinfo: "text", text: x.map((step, i) => `${safe(clipped(arm.name, 60))}<br>step ${step}: ${number(y[i])}`),
+      x, y, name: safe(clipped(condition.name, 40)), mode: "lines", line: { color: hue(place), dash: DASHES[place % DASHES.length], width: 2 },
+      hoverinfo: "text", text: x.map((step, i) => `${safe(clipped(condition.name, 60))}<br>step ${step}: ${number(y[i])}`),
     };
   });
   return [traces, layout({

@@ -1,4 +1,4 @@
-/* Curves over steps: an arm's runs, a signal around the onset, one run's signal. */
+/* Curves over steps: a condition's runs, a signal around the onset, one run's signal. */
 
 const LINES = {
   collapsed: { dash: "6px 3px", width: 1.8 },
@@ -6,8 +6,8 @@ const LINES = {
   unknown: { dash: "dot", width: 1.8 },
 };
 const SMOOTHED = 10; /* steps */
-const CROWD = 12; /* more runs of an arm are shown as mean and band */
-const WORD = { collapsed: "collapsed", healthy: "healthy", unknown: "cannot be told", planned: "not started" };
+const CROWD = 12; /* more runs of a condition are shown as mean and band */
+const WORD = { collapsed: "collapsed", healthy: "healthy", unknown: "cannot be judged", planned: "not started" };
 
 function line(run, { x, y }, extra) {
   return {
@@ -81,11 +81,11 @@ function average(values) {
   return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null;
 }
 
-/* One arm's runs over steps. */
+/* One condition's runs over steps. */
 function facet(node) {
   const metric = document.getElementById("metric").value;
   const shown = shownOutcomes();
-  const runs = data.runs.filter((run) => run.arm === Number(node.dataset.arm) && shown.has(run.outcome));
+  const runs = data.runs.filter((run) => run.condition === Number(node.dataset.condition) && shown.has(run.outcome));
   const crowded = runs.length > CROWD;
   const traces = crowded
     ? ["healthy", "unknown", "collapsed"].flatMap((o) => band(runs.filter((r) => r.outcome === o), metric, o))
@@ -97,10 +97,10 @@ function facet(node) {
 
 const longest = Math.max(1, ...data.runs.flatMap((run) => Object.keys(run.curves).map((m) => points(run, m).x.at(-1))));
 
-/* A signal of an arm's collapsed runs, by steps from the onset. */
+/* A signal of a condition's collapsed runs, by steps from the onset. */
 function signal(node) {
   const { metric } = node.dataset;
-  const runs = data.runs.filter((r) => r.arm === Number(node.dataset.arm) && r.outcome === "collapsed" && r.onset !== null);
+  const runs = data.runs.filter((r) => r.condition === Number(node.dataset.condition) && r.outcome === "collapsed" && r.onset !== null);
   const traces = runs.map((run) => {
     const { x, y } = smoothed(points(run, metric));
     const made = line(run, { x: x.map((step) => step - run.onset), y });
@@ -117,11 +117,11 @@ function upright(x, name, dash = "solid") {
   return { type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { color: colour(name), width: 1.5, dash } };
 }
 
-/* One signal of one run, with its onset, telling and warning. */
+/* One signal of one run, with its onset, detection and warning. */
 function single(node) {
   const run = data.runs[Number(node.dataset.run)];
   const { metric } = node.dataset;
-  const events = [["onset", "collapsed", "solid"], ["told", "healthy", "dash"], ["warned", "warned", "dot"]];
+  const events = [["onset", "collapsed", "solid"], ["detected", "healthy", "dash"], ["warned", "warned", "dot"]];
   const drawn = line(run, points(run, metric));
   return [[{ ...drawn, line: { ...drawn.line, dash: "solid" } }], layout({
     xaxis: axis({ range: [0, longest], nticks: 5 }), yaxis: axis(ranged(metric)),

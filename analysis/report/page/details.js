@@ -21,7 +21,7 @@ function pairs(entries) {
 function verdict(run) {
   const pill = element("p", null, { class: `pill ${run.outcome}` });
   pill.append(element("span", null, { class: "mark", "aria-hidden": "true" }), element("span", `${WORD[run.outcome]}${run.kind ? `: ${run.kind}` : ""}`));
-  const made = [pill, element("p", run.words, { class: "lead" })];
+  const made = [pill, element("p", run.text, { class: "lead" })];
   if (run.warning) made.push(element("p", `Early warning${run.warned === null ? "" : ` at step ${run.warned}`}: ${run.warning}`, { class: "note" }));
   return made;
 }
@@ -41,12 +41,12 @@ function curves(run, index) {
   return grid;
 }
 
-function signs(run) {
-  const list = element("ul", null, { class: "signs" });
-  for (const sign of run.signs) {
-    const item = element("li", `${sign.words} `);
-    if (sign.told !== null) item.append(element("span", `Told alone at step ${sign.told}. `, { class: "quiet" }));
-    if (!sign.free) item.append(element("span", "needs labels", { class: "tag" }));
+function signals(run) {
+  const list = element("ul", null, { class: "signal-list" });
+  for (const change of run.signals) {
+    const item = element("li", `${change.text} `);
+    if (change.detected !== null) item.append(element("span", `Alone it gives an alarm at step ${change.detected}. `, { class: "quiet" }));
+    if (!change.free) item.append(element("span", "needs labels", { class: "tag" }));
     list.append(item);
   }
   return list;
@@ -68,10 +68,10 @@ function openRun(index) {
   if (!run) return;
   document.getElementById("details-name").textContent = run.name;
   const body = document.getElementById("details-body");
-  const hint = element("p", "Lines: onset (solid), label-free signals told (dashed), early warning (dotted).", { class: "quiet caption" });
+  const hint = element("p", "Lines: onset (solid), detected by label-free signals (dashed), early warning (dotted).", { class: "quiet caption" });
   body.replaceChildren(...verdict(run));
   if (Object.keys(run.curves).length) body.append(section("Signals", curves(run, index), hint));
-  if (run.signs.length) body.append(section("Signs, strongest first", signs(run)));
+  if (run.signals.length) body.append(section("How signals changed, strongest first", signals(run)));
   if (run.examples.length) body.append(section("Responses", ...run.examples.map(example)));
   body.append(section("Figures", pairs(run.facts)));
   if (Object.keys(run.settings).length) body.append(section("Settings", pairs(Object.entries(run.settings))));

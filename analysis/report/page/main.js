@@ -1,7 +1,7 @@
 /* Figures are drawn when they come near the screen, again when paper turns dark, all for print. */
 
 const KINDS = { facet, signal, single, budget, use, value, phases };
-const PAGE = 12; /* arms shown at first */
+const PAGE = 12; /* conditions shown at first */
 const drawn = new Set();
 
 function draw(node) {
@@ -39,33 +39,33 @@ function drawAll() {
   });
 }
 
-function fell(runs) {
+function countCollapsed(runs) {
   return runs.filter((run) => run.outcome === "collapsed").length;
 }
 
-/* The next arms' panels; where they do not all fit at once, those with collapsed runs come first. */
+/* The next conditions' panels; where they do not all fit at once, those with collapsed runs come first. */
 function addFacets(from) {
   const box = document.getElementById("facets");
-  const members = data.arms.map(() => []);
-  for (const run of data.runs) members[run.arm].push(run);
-  const arms = data.arms.map((arm, index) => ({ arm, index, runs: members[index] })).filter(({ runs }) => runs.some((r) => Object.keys(r.curves).length));
-  if (arms.length > PAGE) arms.sort((a, b) => Boolean(fell(b.runs)) - Boolean(fell(a.runs)));
-  for (const { arm, index, runs } of arms.slice(from, from + PAGE)) {
+  const members = data.conditions.map(() => []);
+  for (const run of data.runs) members[run.condition].push(run);
+  const conditions = data.conditions.map((condition, index) => ({ condition, index, runs: members[index] })).filter(({ runs }) => runs.some((r) => Object.keys(r.curves).length));
+  if (conditions.length > PAGE) conditions.sort((a, b) => Boolean(countCollapsed(b.runs)) - Boolean(countCollapsed(a.runs)));
+  for (const { condition, index, runs } of conditions.slice(from, from + PAGE)) {
     const judged = runs.filter((r) => r.outcome === "collapsed" || r.outcome === "healthy").length;
-    const fallen = fell(runs);
-    const words = judged ? `${fallen} of ${judged} collapsed` : "cannot be told";
+    const collapsed = countCollapsed(runs);
+    const words = judged ? `${collapsed} of ${judged} collapsed` : "cannot be judged";
     const figure = element("figure");
     const caption = element("figcaption");
-    caption.append(element("h3", arm.name), element("p", words));
+    caption.append(element("h3", condition.name), element("p", words));
     figure.append(caption, element("div", null, {
-      class: "chart small", "data-chart": "facet", "data-arm": index, role: "img",
-      "aria-label": `${arm.name}: ${words}`,
+      class: "chart small", "data-chart": "facet", "data-condition": index, role: "img",
+      "aria-label": `${condition.name}: ${words}`,
     }));
     box.append(figure);
   }
   const more = document.getElementById("more-facets");
-  more.parentElement.hidden = arms.length <= from + PAGE;
-  more.textContent = `Show more arms (${Math.max(0, arms.length - from - PAGE)} left)`;
+  more.parentElement.hidden = conditions.length <= from + PAGE;
+  more.textContent = `Show more conditions (${Math.max(0, conditions.length - from - PAGE)} left)`;
   watchCharts(box);
 }
 

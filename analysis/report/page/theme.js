@@ -21,7 +21,7 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
-/* Colours, marks and dashes repeat after different counts, so that no two arms look alike. */
+/* Colours, marks and dashes repeat after different counts, so that no two conditions look alike. */
 
 /* A text that plotly shows as it is: neither its tags nor its templates. */
 function safe(text) {

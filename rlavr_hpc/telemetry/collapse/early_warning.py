@@ -1,13 +1,13 @@
-"""Is this run collapsing? A risk in [0, 1] from what a run may know: its votes and bought labels.
+"""The early warning: a risk of collapse from what a run may know, its votes and bought labels.
 
-Two signs are watched. *Belief*: answers agree more and more, as in every run that learns, but
-without labels that confirm the votes it is self-belief alone. *Labels*: votes are right on fewer of
-the bought prompts than they were at their best, by more than chance explains. A policy that learns
-where to buy finds more wrong votes as it gets better; there the second sign is the gap between
-what responses would earn by the vote and what they earn by the label (pseudo minus true reward).
+It watches two things. *Agreement*: answers agree more and more. That happens in every run that
+learns; without labels that confirm the votes, it may be wrong. *Labels*: votes are right on fewer
+of the bought prompts than at their best, by more than chance explains. A policy that learns where
+to buy finds more wrong votes as it gets better. For such a policy the second quantity is the gap
+between the reward by the vote and the reward by the label (pseudo minus true reward).
 
-What it cannot see: a policy that buys only where votes are wrong learns nothing of the votes that
-were right, so their loss shows in neither sign.
+What it cannot see: a policy that buys only where votes are wrong gets no label where they are
+right, so neither quantity shows that right votes are lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from math import sqrt
 from rlavr_hpc.telemetry import names
 
 WINDOW = 10
-"""Steps of labels that are compared with earlier ones; nothing is said before the first such."""
+"""Steps of labels that are compared with earlier ones; before the first such the risk is 0."""
 SMOOTHED = 5
 """Steps over which the votes' agreement is averaged."""
 START = 3
@@ -36,22 +36,22 @@ CLOSED_GAP, OPEN_GAP = 0.15, 0.30
 """Gaps at which such labels confirm the votes fully, and not at all."""
 GAP_SPREAD = 0.35
 """Standard deviation of one prompt's gap: it lies between -1 and 1, mostly in 0 to 0.6."""
-FULL_BELIEF = 0.4
+FULL_AGREEMENT = 0.4
 """Rise of agreement, as a share of what was left to rise, that means risk 1 without labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alarm:
-    """What is feared after a step, and why."""
+    """The risk of collapse after a step, and the reason for it."""
 
     risk: float = 0.0
-    """0 nothing to see, 1 collapse; 0.5 is where a run that collapses usually is at its onset."""
+    """0 = no sign of a collapse, 1 = collapse; at its onset a collapsing run is usually at 0.5."""
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signs:
-    """One step's share of the evidence."""
+class StepEvidence:
+    """What one step shows."""
 
     agreement: tuple[float, float, float]
     """Majority ratio, answer entropy, distinct answers."""
@@ -87,7 +87,7 @@ class EarlyWarning:
     selective: bool = False
     """The policy learns where votes are wrong and buys there."""
     alarm: Alarm = field(default_factory=Alarm)
-    _signs: list[Signs] = field(default_factory=list)
+    _evidence: list[StepEvidence] = field(default_factory=list)
     _first: Rate | None = None
     _best: Rate | None = None
 
@@ -100,49 +100,49 @@ class EarlyWarning:
         """The risk after a step, from its row of metrics; rows without a vote are passed over."""
         if names.COLLAPSE_MAJORITY_RATIO not in row:
             return self.alarm
-        self._signs.append(_signs(row))
-        if len(self._signs) >= WINDOW:
+        self._evidence.append(_evidence_of(row))
+        if len(self._evidence) >= WINDOW:
             self.alarm = self._judge()
         return self.alarm
 
     def _judge(self) -> Alarm:
-        window = self._signs[-WINDOW:]
+        window = self._evidence[-WINDOW:]
         bought = sum(s.bought for s in window)
         rate = Rate(sum(s.right for s in window), bought)
-        by_labels, confirmed, said = 0.0, 0.0, ""
+        by_labels, confirmed, reason = 0.0, 0.0, ""
         if bought >= FEW_LABELS and self.selective:
-            by_labels, confirmed, said = _by_gap(sum(s.gap for s in window) / bought, bought)
+            by_labels, confirmed, reason = _by_gap(sum(s.gap for s in window) / bought, bought)
         elif bought >= FEW_LABELS:
-            by_labels, confirmed, said = self._by_rate(rate)
-        rise = agreement_rise([s.agreement for s in self._signs])
-        by_belief = rise / FULL_BELIEF * (1.0 - confirmed)
-        risk = min(1.0, max(by_labels, by_belief))
-        reason = said if by_labels >= by_belief else self._about_belief(rate)
+            by_labels, confirmed, reason = self._by_rate(rate)
+        rise = agreement_rise([s.agreement for s in self._evidence])
+        by_agreement = rise / FULL_AGREEMENT * (1.0 - confirmed)
+        risk = min(1.0, max(by_labels, by_agreement))
+        reason = reason if by_labels >= by_agreement else self._about_agreement(rate)
         return Alarm(risk=risk, reason=reason if risk > 0 else "")
 
     def _by_rate(self, rate: Rate) -> tuple[float, float, str]:
-        """Risk, how far the labels confirm the votes, and the reason in words."""
+        """Risk, how far the labels confirm the votes, and the reason."""
         self._first = self._first or rate
         if self._best is None or rate.mean > self._best.mean:
             self._best = rate
         change = rate.mean / self._first.mean - 1.0
         confirmed = min(1.0, max(0.0, 1.0 + change / LOST_SHARE))
-        said = (
+        reason = (
             f"votes are right on {_interval(rate)} of the prompts bought in the last {WINDOW} "
             f"steps, after {_interval(self._best)} at best"
         )
-        return _sure_loss(self._best, rate) / LOST_SHARE, confirmed, said
+        return _sure_loss(self._best, rate) / LOST_SHARE, confirmed, reason
 
-    def _about_belief(self, rate: Rate) -> str:
-        before = self._signs[0].agreement
-        now = self._signs[-1].agreement
-        said = (
+    def _about_agreement(self, rate: Rate) -> str:
+        before = self._evidence[0].agreement
+        now = self._evidence[-1].agreement
+        reason = (
             f"answers agree more (majority ratio {before[0]:.2f} -> {now[0]:.2f}, distinct answers "
             f"{before[2]:.1f} -> {now[2]:.1f}), "
         )
         if rate.bought < FEW_LABELS:
-            return f"{said}and hardly any label says whether they are right"
-        return f"{said}but votes are right on only {_interval(rate)} of the bought prompts"
+            return f"{reason}and hardly any label says whether they are right"
+        return f"{reason}but votes are right on only {_interval(rate)} of the bought prompts"
 
 
 def first_alarm(
@@ -157,10 +157,10 @@ def first_alarm(
     return None
 
 
-def _signs(row: Mapping[str, float]) -> Signs:
+def _evidence_of(row: Mapping[str, float]) -> StepEvidence:
     right = row.get(names.LABELS_VOTE_RIGHT)
     bought = row.get(names.LABELS_BOUGHT, 0.0) if right is not None else 0.0
-    return Signs(
+    return StepEvidence(
         agreement=(
             row[names.COLLAPSE_MAJORITY_RATIO],
             row[names.COLLAPSE_ANSWER_ENTROPY],
@@ -197,14 +197,14 @@ def _mean(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float, flo
 
 
 def _by_gap(gap: float, bought: float) -> tuple[float, float, str]:
-    """Risk, how far the labels confirm the votes, and the reason in words."""
+    """Risk, how far the labels confirm the votes, and the reason."""
     sure = max(0.0, gap - SURE * GAP_SPREAD / sqrt(bought))
     confirmed = min(1.0, max(0.0, (OPEN_GAP - sure) / (OPEN_GAP - CLOSED_GAP)))
-    said = (
+    reason = (
         f"responses agree with the vote {gap:.2f} more often than they are correct, on the "
         f"{bought:.0f} prompts bought in the last {WINDOW} steps"
     )
-    return sure / WIDE_GAP, confirmed, said
+    return sure / WIDE_GAP, confirmed, reason
 
 
 def _sure_loss(best: Rate, now: Rate) -> float:

@@ -1,4 +1,4 @@
-"""What every metric of a row means; needs nothing but this package's records.
+"""What every metric of a row means, from the tables in `metrics/GROUP.toml`. No torch.
 
 `GLOSSARY` has one entry for each constant of `names`, and one for each family of names that a run
 fills in. `find` knows the entry of a name that stands in a row.
@@ -6,28 +6,34 @@ fills in. `find` knows the entry of a name that stands in a row.
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
-from rlavr_hpc.telemetry.glossary.labels import LABELS, ORACLE
-from rlavr_hpc.telemetry.glossary.machine import MACHINE
-from rlavr_hpc.telemetry.glossary.metric_info import MetricInfo
-from rlavr_hpc.telemetry.glossary.responses import RESPONSE
-from rlavr_hpc.telemetry.glossary.training import TRAINING
+from rlavr_hpc.telemetry.glossary.metric_info import MetricInfo, Reduction
 
-GROUPS: Final = {
-    "collapse": "What the responses and votes look like from outside. It needs no label.",
-    "train": "The optimizer's updates, and whether the trainer and the sampler hold one model.",
-    "labels": "What was bought, and what the bought labels say of the votes.",
-    "eval": "Accuracy on held-out prompts, every `eval_every` steps.",
-    "oracle": "What needs labels nobody bought: research only (`audit=true`). Training never sees "
-    "it, and a run without it has the same weights.",
-    "grade": "Answers that passed a grader's limits.",
-    "time": "Where a step's wall time goes, on rank 0: waiting for other ranks is part of the "
-    "phase in which rank 0 waits.",
-    "perf": "Throughput.",
-    "sys": "Memory and disk.",
-}
+FOLDER: Final = Path(__file__).parent / "metrics"
+ABOUT: Final = "about"
+"""Key of a table that says what its group is about; the others are metrics."""
+ORDER: Final = ("collapse", "train", "labels", "eval", "oracle", "grade", "time", "perf", "sys")
+
+
+def _read(group: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{group}.toml").read_text(encoding="utf-8"))
+
+
+def _entries(table: dict[str, Any]) -> Iterator[MetricInfo]:
+    for name, facts in table.items():
+        if name != ABOUT:
+            reduction = Reduction(facts.pop("reduction", Reduction.mean))
+            elsewhere = tuple(facts.pop("elsewhere", ()))
+            yield MetricInfo(name=name, reduction=reduction, elsewhere=elsewhere, **facts)
+
+
+_TABLES: Final = {group: _read(group) for group in ORDER}
+GROUPS: Final[dict[str, str]] = {group: table[ABOUT] for group, table in _TABLES.items()}
 """Group -> what it is about."""
 ROW_KEYS: Final = {
     "v": "version of the format",
@@ -37,7 +43,9 @@ ROW_KEYS: Final = {
     "time": "when, in seconds since 1970",
 }
 """What a row holds besides metrics."""
-GLOSSARY: Final[tuple[MetricInfo, ...]] = (*TRAINING, *RESPONSE, *LABELS, *ORACLE, *MACHINE)
+GLOSSARY: Final[tuple[MetricInfo, ...]] = tuple(
+    info for table in _TABLES.values() for info in _entries(table)
+)
 
 
 @lru_cache(maxsize=4096)

@@ -53,8 +53,8 @@ GLANCE: Final = """## At a glance
 |---|---|
 | is it collapsing? | `collapse/risk`, `collapse/majority_ratio`, `collapse/answer_entropy`, `labels/reward_gap`; with audit `oracle/true_reward` |
 | have answers died out? | `collapse/unparsable`, `collapse/nothing_parsable`, `collapse/truncated`, `collapse/repetition` |
-| is there anything to learn from? | `train/moving`, `collapse/zero_advantage`, `collapse/reward_std`, `train/entropy` |
-| did the labels teach something? | `labels/vote_right` (wasted), `labels/none_correct`, `oracle/aim` |
+| is there anything to learn from? | `train/nonzero_advantage`, `collapse/zero_advantage`, `collapse/reward_std`, `train/entropy` |
+| did the labels teach something? | `labels/vote_right` (nothing new), `labels/none_correct`, `oracle/selection_precision` |
 | do sampler and trainer agree? | `train/sampler_gap`, `train/sampler_gap_max`, `train/sampler_correlation`, `train/sampler_ess` |
 | what is slow? | `time/*`, `perf/generate_tokens_per_second`, `perf/train_tokens_per_second`, `perf/*_imbalance` |
 """  # noqa: E501

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rlavr_hpc.telemetry.examples.table import Table
+from rlavr_hpc.telemetry.outcome import Attachment
 from rlavr_hpc.telemetry.wandb.files import read_artifacts, wandb_files
 
 EXAMPLES = "examples"
@@ -38,26 +39,6 @@ class Dashboard:
     """Whether a finished run's last checkpoint is stored there."""
     new: bool = False
     """Refuse a run that is there already, instead of continuing it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attachment:
-    """What is stored with a run as an artifact; the same content counts once."""
-
-    kind: str
-    """Names it, and is its type: config, ledger, checkpoint."""
-    files: Mapping[str, bytes] = field(default_factory=dict)
-    """Name -> content."""
-    folder: Path | None = None
-    """Whose files belong to it too, as they are: they are too large to be copied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
-    """What a dashboard is told when an attempt ends."""
-
-    attachments: tuple[Attachment, ...] = ()
-    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DashboardRun(Protocol):

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.telemetry.outcome import RunOutcome
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.telemetry.wandb.connection import (
     Dashboard,
     DashboardRun,
-    RunOutcome,
     end_wandb,
     start_wandb,
 )

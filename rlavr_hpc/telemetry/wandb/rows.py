@@ -12,8 +12,9 @@ from typing import Any
 from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.telemetry.examples.record import Example, read_examples
 from rlavr_hpc.telemetry.examples.table import Table, as_table
+from rlavr_hpc.telemetry.outcome import RunOutcome
 from rlavr_hpc.telemetry.sinks import read_metrics
-from rlavr_hpc.telemetry.wandb.connection import Dashboard, DashboardRun, RunOutcome
+from rlavr_hpc.telemetry.wandb.connection import Dashboard, DashboardRun
 from rlavr_hpc.telemetry.wandb.files import read_wandb_file, wandb_files
 
 FOR_RECORD_ONLY = ("v", "time")

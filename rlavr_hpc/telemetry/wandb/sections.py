@@ -85,7 +85,7 @@ def _acquisition() -> Section:
             line("No correct response, where bought", names.LABELS_NONE_CORRECT),
             line("Trusted prompts", names.LABELS_TRUSTED),
             line("Trusted votes that are true (research only)", names.ORACLE_TRUSTED_PRECISION),
-            line("Aim (research only)", names.ORACLE_AIM),
+            line("Selection precision (research only)", names.ORACLE_SELECTION_PRECISION),
             line("True votes (research only)", names.ORACLE_VOTE_ACCURACY),
             Panel(title="Example rollouts", metrics=(EXAMPLES,), kind="table"),
         ),

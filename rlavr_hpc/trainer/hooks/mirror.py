@@ -9,25 +9,27 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.telemetry.examples.record import Example
-from rlavr_hpc.telemetry.wandb.connection import RunOutcome
-from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.telemetry.outcome import RunOutcome
+from rlavr_hpc.telemetry.sinks import MetricsMirror
 from rlavr_hpc.types import StepKey
 
 
-def mirror_row(mirror: WandbSink | None, step_key: StepKey, values: Mapping[str, float]) -> None:
+def mirror_row(
+    mirror: MetricsMirror | None, step_key: StepKey, values: Mapping[str, float]
+) -> None:
     """Show a row of metrics."""
     if mirror is not None:
         mirror.write(step_key, values)
 
 
-def mirror_examples(mirror: WandbSink | None, examples: Sequence[Example]) -> None:
+def mirror_examples(mirror: MetricsMirror | None, examples: Sequence[Example]) -> None:
     """Show examples of responses."""
     if mirror is not None:
         mirror.show(examples)
 
 
 def close_mirror(
-    mirror: WandbSink | None, code: ExitCode, outcome: Callable[[], RunOutcome] = RunOutcome
+    mirror: MetricsMirror | None, code: ExitCode, outcome: Callable[[], RunOutcome] = RunOutcome
 ) -> None:
     """End the mirror of an attempt.
 

@@ -11,8 +11,7 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
-from rlavr_hpc.telemetry.sinks import MetricsFile
-from rlavr_hpc.telemetry.wandb.sink import WandbSink
+from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.hooks.heartbeat import beat_running
 from rlavr_hpc.trainer.hooks.mirror import mirror_row
@@ -27,7 +26,7 @@ class Recorder:
     metrics: MetricsFile
     examples: ExamplesFile
     heartbeat: Heartbeat
-    mirror: WandbSink | None
+    mirror: MetricsMirror | None
     warning: EarlyWarning
 
 

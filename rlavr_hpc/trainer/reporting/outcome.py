@@ -15,7 +15,7 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.checkpoints import candidates
 from rlavr_hpc.runs.folder import CONFIG
-from rlavr_hpc.telemetry.wandb.connection import Attachment, RunOutcome
+from rlavr_hpc.telemetry.outcome import Attachment, RunOutcome
 
 SPEND = "spend.csv"
 SPEND_COLUMNS = ("branch", "step", "allowed", "bought", "void", "cost", "total")

@@ -59,7 +59,7 @@ def _training_metrics(records: StepRecords, shaping: Shaping) -> Metrics:
     return merge(
         [
             advantage_metrics(records.batches, responses=len(rollouts)),
-            {names.TRAIN_SPLIT: mean_of(map(is_informative, records.groups))},
+            {names.TRAIN_INFORMATIVE_GROUPS: mean_of(map(is_informative, records.groups))},
             {names.TRAIN_LENGTH_PENALTY: mean_of(map(shaping.penalty, rollouts))},
             {names.TRAIN_TOKENS: Mean(tokens)},
             *map(update_metrics, records.updates),

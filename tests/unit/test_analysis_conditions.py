@@ -1,4 +1,4 @@
-"""Runs that differ only by seed are one arm, with the shortest name that tells it from others."""
+"""Runs that differ only by seed are one condition, under the shortest name that sets it apart."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def names_of(*runs: RunData) -> list[str]:
     return [named[one.name].name for one in runs]
 
 
-def test_runs_that_differ_by_seed_and_by_what_does_not_change_results_are_one_arm() -> None:
+def test_runs_that_differ_by_seed_and_by_what_does_not_change_results_are_one_condition() -> None:
     other = run("care", 2, steps=300, cluster__threads=4, save_every=10, name="again", audit=False)
     assert names_of(run("care"), other) == ["care", "care"]
 
@@ -109,7 +109,7 @@ def test_a_cap_is_told_where_there_is_one() -> None:
     assert names_of(*runs) == ["care", "care budget_total=500"]
 
 
-def test_arms_whose_values_look_alike_still_have_names_of_their_own() -> None:
+def test_conditions_whose_values_look_alike_still_have_names_of_their_own() -> None:
     runs = [
         run("care", data__path="/a/train.parquet"),
         run("care", data__path="/b/train.parquet"),
@@ -142,7 +142,7 @@ def test_settings_hold_policy_budget_and_what_the_name_tells() -> None:
     assert settings == {"acquisition.name": "care", "budget": "0.2", "algorithm.lr": "0.01"}
 
 
-def test_a_planned_run_joins_the_arm_that_its_overrides_came_to() -> None:
+def test_a_planned_run_joins_the_condition_that_its_overrides_came_to() -> None:
     overrides = ("acquisition=care", "budget=0.1")
     begun = make_run(
         "a", config=run("care", budget=0.1).config, sweep="s", overrides=(*overrides, "seed=1")
@@ -170,11 +170,11 @@ def test_a_run_without_config_is_told_by_its_overrides() -> None:
     assert name_conditions([]) == {}
 
 
-def test_what_most_arms_share_goes_without_saying() -> None:
+def test_what_most_conditions_share_goes_without_saying() -> None:
     runs = [run("random"), run("full"), run("full", algorithm__lr=0.03)]
     assert names_of(*runs) == ["random", "full", "full algorithm.lr=0.03"]
 
 
-def test_nothing_goes_without_saying_where_two_arms_differ() -> None:
+def test_nothing_goes_without_saying_where_two_conditions_differ() -> None:
     runs = [run("full"), run("full", algorithm__lr=0.03)]
     assert names_of(*runs) == ["full algorithm.lr=0.001", "full algorithm.lr=0.03"]

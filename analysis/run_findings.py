@@ -1,7 +1,7 @@
-"""What the analysis says: records in order of flow, run by run and then over all of them.
+"""What the analysis finds out about one run: verdict, spending, health.
 
-They hold plain values only (no frames), so that worker processes send them cheaply and
-`summary.json` is their exact image.
+The records hold plain values only (no frames), so that worker processes send them cheaply and
+`summary.json` holds all of them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class CollapseKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sign:
-    """One signal's part in a verdict."""
+class SignalChange:
+    """How one signal changed over a run."""
 
     signal: str
     """Name of the metric, or `collapse/risk` for the early warning."""
@@ -48,22 +48,22 @@ class Sign:
     """Known without any label that was not bought anyway."""
     step: int | None
     """Where its change point lies (retrospective), None without one."""
-    told: int | None
-    """First step at which someone who watches only this signal, without knowing the future, would
-    have been told; None = never."""
+    detected: int | None
+    """First step at which this signal alone, without knowledge of the future, gives an alarm; None
+    = never."""
     before: float | None
     """Mean before the change."""
     after: float | None
-    words: str
+    text: str
     """One short sentence with the figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapseVerdict:
-    """Has the run collapsed, since when, how, and who could have known?"""
+    """Whether the run collapsed, since when, how, and when that could be detected."""
 
     collapsed: bool | None
-    """None = cannot be told."""
+    """None = cannot be judged."""
     onset: int | None = None
     """First step of the final low stretch: `change_point`, unless the truth is on record and the
     definition says something else by more than its window of ten steps."""
@@ -76,23 +76,23 @@ class CollapseVerdict:
     kind: CollapseKind | None = None
     loss: float | None = None
     """Share of the best level that was lost, in [0, 1]."""
-    signs: tuple[Sign, ...] = ()
+    signals: tuple[SignalChange, ...] = ()
     """Strongest first."""
     warned: int | None = None
     """First step with an early warning (`collapse/risk` at the run's threshold)."""
     warning: str = ""
-    """Its reason, in words."""
-    told: int | None = None
-    """First step at which label-free signals alone would have told."""
+    """Its reason."""
+    detected: int | None = None
+    """First step at which label-free signals alone detect a collapse."""
     lead: int | None = None
-    """`onset - told`: steps in advance; negative = late; None where either is missing."""
-    words: str = ""
-    """The verdict in one or two sentences for a stranger."""
+    """`onset - detected`: steps in advance; negative = late; None where either is missing."""
+    text: str = ""
+    """The verdict in one or two sentences."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What the run's labels were and what they brought."""
+    """The labels that the run bought, and what they were worth."""
 
     labels: int = 0
     """Bought, left branches included."""
@@ -109,9 +109,9 @@ class Spending:
     labels or with fewer than two evaluations."""
     labels_to_target: float | None = None
     """Labels at which the accuracy reaches the target and stays, interpolated; None = never."""
-    wasted: float | None = None
+    vote_right: float | None = None
     """Share of bought labels that confirmed a right vote."""
-    hopeless: float | None = None
+    none_correct: float | None = None
     """Share of bought labels on prompts without any correct response."""
     oracle_recall: float | None = None
     """Share of the bought prompts that are among the largest true gaps; needs the audit."""
@@ -154,11 +154,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFindings:
-    """Everything about one run."""
+    """All that is found out about one run."""
 
     name: str
     folder: str
-    arm: str
+    condition: str
     """Name of the group of runs that differ only by seed."""
     sweep: str | None
     policy: str
@@ -170,7 +170,7 @@ class RunFindings:
     state: str
     uses_oracle: bool
     settings: Mapping[str, str]
-    """What tells it from other runs of the study, flat config keys; seed left out."""
+    """What distinguishes it from other runs of the study: flat config keys, without the seed."""
     verdict: CollapseVerdict
     spending: Spending
     health: Health
@@ -185,120 +185,3 @@ class RunFindings:
         """Whether the run has done all that was planned."""
         reached = self.steps_planned is not None and self.steps >= self.steps_planned
         return self.state == "done" or reached
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A mean with its 95% bootstrap interval over seeds."""
-
-    mean: float
-    low: float
-    high: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """Runs that differ only by seed."""
-
-    name: str
-    """As short as the study allows: `care budget=0.1`."""
-    policy: str
-    budget: float | None
-    settings: Mapping[str, str]
-    runs: tuple[str, ...]
-    seeds: tuple[int | None, ...]
-    finished: int
-    """Runs that reached their planned steps."""
-    collapsed: int
-    judged: int
-    """Runs whose collapse can be told."""
-    labels: Interval | None
-    accuracy: Interval | None
-    """Held-out accuracy at the end."""
-    area: Interval | None
-    uses_oracle: bool
-    on_frontier: bool
-    """No other arm without oracle has more accuracy for as many labels or fewer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contrast:
-    """Two arms compared."""
-
-    better: str
-    worse: str
-    difference: Interval
-    """Of held-out accuracy at the end, over common seeds where paired."""
-    paired: bool
-    p_value: float | None
-    """Of a sign-flip permutation test (paired) or a permutation test; None with too few runs to be
-    able to say anything."""
-    p_smallest: float | None = None
-    """The smallest that `p_value` can be with so many runs: 2 / 2^n of n pairs."""
-    p_t: float | None = None
-    """Of the paired t test (unpaired: Welch's), which takes accuracies as normal over seeds."""
-    p_adjusted: float | None = None
-    """`p_t` with Holm's correction over all contrasts of the report."""
-    sure: bool = False
-    """`p_adjusted` < 0.05, and the permutation test, which assumes no distribution, agrees:
-    `p_value` < 0.05 or as small as it can be; at least three runs of each arm."""
-    agreeing: int = 0
-    """Common seeds on which `better` is better; 0 where unpaired."""
-
-
-class Standing(StrEnum):
-    """What the advice says of an arm."""
-
-    use = "use"
-    """The one to use next."""
-    option = "option"
-    """For fewer labels, or for more accuracy."""
-    beaten = "beaten"
-    """Learns, and another arm has more accuracy for as many labels or fewer."""
-    avoid = "avoid"
-    """Collapsed on a seed, or learnt nothing."""
-    bound = "bound"
-    """Reads labels nobody bought: shows what is possible."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advice:
-    """One line of the recommendation."""
-
-    rank: int
-    arm: str
-    words: str
-    standing: Standing = Standing.option
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """Policies and budgets over seeds."""
-
-    arms: tuple[Condition, ...] = ()
-    """Best first."""
-    contrasts: tuple[Contrast, ...] = ()
-    advice: tuple[Advice, ...] = ()
-    target: float | None = None
-    """The accuracy that `labels_to_target` refers to."""
-    words: str = ""
-    """The recommendation in two or three sentences."""
-    cautions: tuple[str, ...] = ()
-    """What the reader must know before trusting it: one seed, unfinished runs, ...."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """The whole report."""
-
-    title: str
-    sources: tuple[str, ...]
-    """The folders that were searched."""
-    runs: tuple[RunFindings, ...]
-    comparison: Comparison
-    problems: tuple[Problem, ...]
-    """Of folders that hold no usable run; a run's own are in its findings."""
-    made: str
-    """When, ISO 8601 with time zone."""
-    version: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.findings import Interval, RunFindings
+from analysis.run_findings import RunFindings
+from analysis.study_findings import Interval
 
 MINUTE, HOUR = 60.0, 3600.0
 NONE = "\N{EN DASH}"
@@ -12,7 +13,7 @@ NONE = "\N{EN DASH}"
 
 
 def outcome(run: RunFindings) -> str:
-    """`collapsed`, `healthy`, `unknown` (cannot be told) or `planned` (nothing on disk)."""
+    """`collapsed`, `healthy`, `unknown` (cannot be judged) or `planned` (nothing on disk)."""
     if run.verdict.collapsed is not None:
         return "collapsed" if run.verdict.collapsed else "healthy"
     return "unknown" if run.steps or run.curves else "planned"

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.findings import CollapseKind, Comparison, Interval
-from analysis.report.narrative import foretold, headline, stories, when
-from analysis.report.numbers import (
+from analysis.report.narrative import condition_collapses, headline, warned_before, when
+from analysis.run_findings import CollapseKind
+from analysis.study_findings import Comparison, Interval
+from analysis.text.numbers import (
     clipped,
     counted,
     duration,
@@ -42,7 +43,7 @@ def test_the_headline_counts_collapsed_runs_among_those_that_can_be_judged() -> 
     ("runs", "verdict"),
     [
         ((), "No runs were found."),
-        ((run(WAITING, 1, last=0),), "Nothing can be told yet of 1 run."),
+        ((run(WAITING, 1, last=0),), "The run cannot be judged yet."),
         ((run(CARE, 1),), "The run is healthy."),
         ((run(CARE, 2),), "The run collapsed."),
         ((run(CARE, 1), run(CARE, 3)), "None of 2 runs collapsed."),
@@ -59,17 +60,17 @@ def test_the_headline_of_one_collapsed_run_says_when_and_why() -> None:
     )
 
 
-def test_an_arm_that_reads_every_label_is_never_named_best() -> None:
+def test_an_condition_that_reads_every_label_is_never_named_best() -> None:
     base = findings()
-    first, *rest = base.comparison.arms
-    arms = (replace(first, name="peeking", uses_oracle=True), *rest)
-    told = headline(replace(base, comparison=replace(base.comparison, arms=arms)))
+    first, *rest = base.comparison.conditions
+    conditions = (replace(first, name="peeking", uses_oracle=True), *rest)
+    told = headline(replace(base, comparison=replace(base.comparison, conditions=conditions)))
     assert told.best.startswith("anchored budget=0.2: ")
 
 
-def test_stories_begin_with_the_arm_that_lost_the_largest_share_of_its_runs() -> None:
-    told = stories(findings())
-    assert [(story.arm, len(story.runs), story.judged) for story in told] == [
+def test_collapses_begin_with_the_condition_that_lost_the_largest_share_of_its_runs() -> None:
+    told = condition_collapses(findings())
+    assert [(collapse.condition, len(collapse.runs), collapse.judged) for collapse in told] == [
         ("entropy budget=0.2", 5, 5),
         ("none", 5, 5),
         ("random budget=0.2", 3, 5),
@@ -82,59 +83,59 @@ def test_stories_begin_with_the_arm_that_lost_the_largest_share_of_its_runs() ->
 
 
 def test_a_signal_is_told_by_its_medians_over_the_collapsed_runs_that_show_it() -> None:
-    fallen = [run(NONE, seed) for seed in (1, 2, 3)]
+    collapsed = [run(NONE, seed) for seed in (1, 2, 3)]
     changed = [
-        replace(r.verdict.signs[0], before=before, after=after, step=(r.verdict.onset or 0) - gap)
+        replace(r.verdict.signals[0], before=before, after=after, step=(r.verdict.onset or 0) - gap)
         for r, before, after, gap in zip(
-            fallen, (0.1, 0.2, 0.4), (0.5, 0.9, 0.8), (-1, 3, 8), strict=True
+            collapsed, (0.1, 0.2, 0.4), (0.5, 0.9, 0.8), (-1, 3, 8), strict=True
         )
     ]
     runs = tuple(
-        replace(r, verdict=replace(r.verdict, signs=(sign,)))
-        for r, sign in zip(fallen, changed, strict=True)
+        replace(r, verdict=replace(r.verdict, signals=(change,)))
+        for r, change in zip(collapsed, changed, strict=True)
     )
-    (story,) = stories(findings(runs=runs, comparison=Comparison()))
-    (signal,) = story.signals
+    (collapse,) = condition_collapses(findings(runs=runs, comparison=Comparison()))
+    (signal,) = collapse.signals
     assert (signal.before, signal.after, signal.runs) == (0.2, 0.8, 3)
-    assert signal.words == "0.20 → 0.80, about 3 steps before the onset, in 3 of 3 runs"
+    assert signal.text == "0.20 → 0.80, about 3 steps before the onset, in 3 of 3 runs"
 
 
-def test_a_signal_without_a_change_is_no_part_of_the_story() -> None:
+def test_a_signal_without_a_change_is_left_out() -> None:
     one = run(CARE, 2)
-    still = replace(one.verdict.signs[0], step=None)
-    alone = replace(one, verdict=replace(one.verdict, signs=(still,)))
-    (story,) = stories(findings(runs=(alone,), comparison=Comparison()))
-    assert story.signals == ()
+    still = replace(one.verdict.signals[0], step=None)
+    alone = replace(one, verdict=replace(one.verdict, signals=(still,)))
+    (collapse,) = condition_collapses(findings(runs=(alone,), comparison=Comparison()))
+    assert collapse.signals == ()
 
 
 def test_onsets_are_told_as_a_range_with_their_median() -> None:
-    fallen = [run(NONE, seed) for seed in (1, 2, 5)]
-    assert when(fallen) == "from step 27 to 63, median 36"
-    assert when(fallen[:1]) == "from step 27"
+    collapsed = [run(NONE, seed) for seed in (1, 2, 5)]
+    assert when(collapsed) == "from step 27 to 63, median 36"
+    assert when(collapsed[:1]) == "from step 27"
 
 
-def test_signals_that_told_late_are_said_to_be_late() -> None:
+def test_a_late_detection_is_called_late() -> None:
     runs = [
         replace(r, verdict=replace(r.verdict, lead=lead, warned=warned))
         for r, lead, warned in zip(
             (run(NONE, 1), run(NONE, 2), run(NONE, 3)), (-6, 2, None), (None, 41, None), strict=True
         )
     ]
-    assert foretold(runs) == (
-        "Label-free signals alone told in 2 of 3 runs, 1 of them before the onset; median 2 "
+    assert warned_before(runs) == (
+        "Label-free signals alone detected 2 of 3 collapses, 1 of them before the onset; median 2 "
         "steps after the onset. The runs' own early warning came in 1 of 3."
     )
-    assert foretold(runs[2:]) == (
-        "No label-free signal told. The run's own early warning never came."
+    assert warned_before(runs[2:]) == (
+        "No label-free signal detected it. The run's own early warning never came."
     )
 
 
 def test_a_collapse_without_a_kind_is_called_unexplained() -> None:
     one = run(CARE, 2)
     odd = replace(one, verdict=replace(one.verdict, kind=None))
-    (story,) = stories(findings(runs=(odd,), comparison=Comparison()))
-    assert story.kinds.startswith("unexplained: ")
-    assert CollapseKind.other.value not in story.kinds
+    (collapse,) = condition_collapses(findings(runs=(odd,), comparison=Comparison()))
+    assert collapse.kinds.startswith("unexplained: ")
+    assert CollapseKind.other.value not in collapse.kinds
 
 
 @pytest.mark.parametrize(

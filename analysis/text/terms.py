@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.findings import CollapseKind
+from analysis.run_findings import CollapseKind
+from analysis.study_findings import Standing
 
 TITLES = {
     "accuracy": "Held-out accuracy",
@@ -19,14 +20,14 @@ TITLES = {
     "collapse/trained_reward": "Reward trained on",
     "collapse/length_tokens": "Response length, tokens",
     "collapse/truncated": "Truncated responses",
-    "collapse/surprise": "Surprise of the sampler",
+    "collapse/sampled_entropy": "Policy entropy, sampled",
     "collapse/risk": "Early warning (risk)",
     "collapse/pseudo_reward - oracle/true_reward": "Pseudo minus true reward",
     "labels/total": "Labels bought so far",
     "train/grad_norm": "Gradient norm",
     "time/step": "Seconds of a step",
     "labels/vote_right": "Right votes among bought",
-    "labels/none_correct": "Bought and hopeless",
+    "labels/none_correct": "Bought, no response correct",
     "labels/reward_gap": "Pseudo minus true, bought",
     "train/entropy": "Policy entropy",
 }
@@ -49,6 +50,14 @@ KINDS: dict[CollapseKind, tuple[str, str]] = {
     CollapseKind.other: ("unexplained", "accuracy is lost and no signal says why"),
 }
 
+STANDINGS: dict[Standing, str] = {
+    Standing.recommended: "use next",
+    Standing.alternative: "alternative",
+    Standing.dominated: "dominated",
+    Standing.avoid: "avoid",
+    Standing.upper_bound: "upper bound",
+}
+
 GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Collapsed",
@@ -59,14 +68,14 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "The first step of the final low stretch, found by change-point detection.",
     ),
     (
-        "Told",
-        "The first step at which label-free signals alone, watched without knowing the future, "
-        "would have told.",
+        "Detected",
+        "The first step at which label-free signals alone detect the collapse. They are read step "
+        "by step, without knowledge of the future.",
     ),
     ("Warned", "The first step at which the run's own early warning passed its threshold."),
     (
-        "Steps ahead",
-        "Onset minus told. Positive: told in advance. Negative: told after the onset.",
+        "Steps before the onset",
+        "Onset minus detected. A collapse that is detected after its onset is detected late.",
     ),
     (
         "Held-out accuracy",
@@ -79,39 +88,50 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ),
     ("Majority ratio", "Share of a prompt's responses that agree with their majority vote."),
     ("Pseudo-reward", "Reward by agreement with the majority vote, where no label was bought."),
-    ("Label-free", "Known without any label that was not bought anyway."),
-    ("Arm", "Runs with the same settings that differ only by seed."),
+    ("Label-free", "Known without any label beyond those that the run bought."),
+    ("Condition", "Runs with the same settings that differ only by seed."),
     (
         "Interval",
         "95% bootstrap interval of the mean over seeds. With few seeds it is too narrow.",
     ),
     (
         "p, permuted and t test",
-        "Sign-flip permutation test over common seeds, or a permutation test where seeds differ; "
-        "and a t test (paired, or Welch's) with Holm's correction over all tests of this report. "
-        "A difference is sure where the t test is below 0.05, the permutation test is as clear as "
-        "so few seeds allow, and there are three runs each.",
+        "A permutation test: sign-flip over common seeds, or between groups where seeds differ. "
+        "And a t test (paired, or Welch's) with Holm's correction over all tests of this report.",
     ),
     (
-        "Frontier",
-        "No other arm without an oracle has more accuracy for as many labels or fewer.",
+        "Significant",
+        "The t test's corrected p is below 0.05, the permutation test is as clear as so few seeds "
+        "allow, and there are three runs of each condition.",
     ),
-    ("Confirmed the vote", "Share of bought labels whose vote was right already."),
-    ("Hopeless", "Share of bought labels on prompts without any correct response."),
+    (
+        "Pareto frontier",
+        "No other condition without an oracle has more accuracy for as many labels or fewer.",
+    ),
+    (
+        "Use next",
+        "The condition with the fewest labels that has 90% of the best gain, without a collapse.",
+    ),
+    (
+        "Dominated",
+        "The condition learns, but another one has more accuracy for as many labels or fewer.",
+    ),
+    ("Confirmed a right vote", "Share of bought labels whose vote was right already."),
+    ("No response correct", "Share of bought labels on prompts without any correct response."),
     (
         "Oracle",
         "The policy reads labels nobody bought. It is an upper bound for research, not a choice.",
     ),
     (
         "Label value",
-        "Mean |pseudo - true reward| that a bought label corrected; zero where the vote and the "
+        "Mean |pseudo - true reward| that a bought label corrected. It is zero where vote and "
         "label agree about every response.",
     ),
     (
         "Mean accuracy over spend",
-        "Area under held-out accuracy against labels bought, by its width.",
+        "Area under held-out accuracy against labels bought, divided by its width.",
     ),
-    ("Work done again", "Steps trained more than once, because an interruption lost them."),
+    ("Work redone", "Steps trained more than once, because an interruption lost them."),
     ("Device-hours", "Hours that devices were held: GPU-hours on GPUs, else rank-hours on CPUs."),
 )
 

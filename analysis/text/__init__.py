@@ -1,0 +1,1 @@
+"""How the report and the terminal write: numbers, terms, and sentences as templates."""

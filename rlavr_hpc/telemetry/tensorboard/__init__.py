@@ -1,0 +1,1 @@
+"""Runs in TensorBoard: live, and rebuilt from the record. Needs neither torch nor TensorFlow."""
