@@ -37,8 +37,9 @@ from rlavr_hpc.errors import (
     RunStoppedError,
     UserError,
 )
+from rlavr_hpc.runs.done import DONE_FILE, write_done
 from rlavr_hpc.runs.failures import Failure, write_failure
-from rlavr_hpc.runs.folder import CONFIG, Start, check_start, check_writable
+from rlavr_hpc.runs.folder import CONFIG, StartKind, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     for remark in config.remarks:
         log.info("note: %s", remark)
     start = check_start(run_dir, config)
-    if start is Start.finished:
-        log.info("%s is finished already (DONE.json); nothing to do", run_dir)
+    if start is StartKind.finished:
+        log.info("%s is finished already (%s); nothing to do", run_dir, DONE_FILE)
         return ExitCode.DONE
     check_writable(run_dir)
     apply_threads(topology, os.environ)
@@ -194,7 +195,7 @@ def _leave() -> None:
 
 def _conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     """Write the summary and the last heartbeat on rank 0; returns the outcome in words."""
-    from rlavr_hpc.trainer.reporting.summary import explain, summarize, write_done  # noqa: PLC0415
+    from rlavr_hpc.trainer.reporting.summary import explain, summarize  # noqa: PLC0415
 
     config, run_dir = run.components.config, run.run_dir
     if run.recorder is None or run.components.ledger is None:

@@ -19,7 +19,7 @@ from rlavr_hpc.errors import EarlyWarningError, ExitCode, OutOfTimeError, RunSto
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.branches import roll_back
 from rlavr_hpc.runs.checkpoints import TrainingState
-from rlavr_hpc.runs.folder import Heartbeat
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import Alarm, EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile, choose_examples, is_due

@@ -15,7 +15,8 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, NewProcessError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.attempts import check_fence
-from rlavr_hpc.runs.checkpoints import Checkpoint, Keep
+from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy
+from rlavr_hpc.runs.checkpoints import Checkpoint
 from rlavr_hpc.trainer import build, distributed
 from rlavr_hpc.trainer.checkpoint import random_state, resume
 from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
@@ -157,7 +158,7 @@ class Process:
             policy=components.policy,
             acquisition_state=components.acquisition_state,
             fence=fence,
-            keep=Keep(
+            keep=RetentionPolicy(
                 last=settings.keep_last,
                 every=settings.keep_every,
                 best=settings.keep_best,

@@ -19,19 +19,16 @@ from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import (
     Checkpoint,
-    Setup,
     TrainingState,
     candidates,
-    check_fits,
     restore_replaced,
 )
-from rlavr_hpc.runs.folder import (
-    Heartbeat,
-    open_run_folder,
-    read_provenance,
-    write_provenance,
-)
+from rlavr_hpc.runs.done import remove_done
+from rlavr_hpc.runs.folder import open_run_folder
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.runs.identity import hash_of_folder
+from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
+from rlavr_hpc.runs.provenance import read_provenance, write_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
@@ -58,9 +55,9 @@ class AttemptStart:
     """The accelerator's name, or `cpu`; for the record."""
 
     @property
-    def setup(self) -> Setup:
+    def setup(self) -> ProcessSetup:
         """What must not change between attempts."""
-        return Setup(
+        return ProcessSetup(
             world_size=self.topology.world_size,
             threads=self.topology.threads,
             prompts_fingerprint=self.prompts_fingerprint,
@@ -136,7 +133,7 @@ def _publish(start: AttemptStart, found: Checkpoint | None, last: int) -> Begun 
         )
     _check_past(start, found)
     open_run_folder(run_dir, config)
-    (run_dir / "DONE.json").unlink(missing_ok=True)  # more steps were asked for
+    remove_done(run_dir)  # more steps were asked for
     attempt = publish_attempt(
         run_dir,
         resumed_from=state.step,
@@ -188,10 +185,10 @@ def _check_setup(start: AttemptStart, found: Checkpoint | None, attempts: list[A
     allowed = frozenset(start.config.allow_change)
     told = [attempt.setup for attempt in attempts if attempt.setup is not None]
     if told:
-        check_fits(Setup(**told[-1]), start.setup, allowed=allowed)  # type: ignore[arg-type]
+        check_fits(ProcessSetup(**told[-1]), start.setup, allowed=allowed)  # type: ignore[arg-type]
     if found is not None:
         old = found.state
-        before = Setup(
+        before = ProcessSetup(
             world_size=old.world_size,
             threads=old.threads,
             prompts_fingerprint=old.prompts_fingerprint,
