@@ -1,4 +1,4 @@
-"""Why a run is where it is: the last stop, the first rank that failed, its words and its log."""
+"""Why a run is where it is: the last stop, the first rank that failed, its error and its log."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from rlavr_hpc.overview.error_signatures import (
     match_signatures,
     signal_in_words,
 )
-from rlavr_hpc.overview.job_logs import Log, last_lines, logs_of
+from rlavr_hpc.overview.job_logs import JobLog, last_lines, logs_of
 from rlavr_hpc.runs.evidence import RunFacts, read_facts
 from rlavr_hpc.runs.failures import Failure
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import RunState
-from rlavr_hpc.runs.stops import MARK, Cause, Stop
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop
 
 LINES = 20
 """Of a log, where nothing else tells what happened."""
@@ -51,7 +51,7 @@ class FailureCause:
     killed: tuple[int, str] | None
     """Where no rank left a word: the rank that srun saw end first, and how."""
     clues: Sequence[ErrorSignature]
-    log: Log | None
+    log: JobLog | None
     last_lines: Sequence[str]
     """Of the log; () where `failure` tells enough."""
 
@@ -72,7 +72,7 @@ def explain(run: RunState, *, job_state: str = "") -> FailureCause:
     stop = _stop(facts)
     troubled = run.state in TROUBLED
     failure = _failure(facts, stop) if troubled else None
-    code = stop.exit_code if stop else failure.exit_code if failure else _told_code(facts)
+    code = stop.exit_code if stop else failure.exit_code if failure else _recorded_exit_code(facts)
     batch = _log(run.run, None)
     srun = last_lines(batch.path, SEARCHED) if batch and troubled else []
     killed = first_rank(srun) if troubled and failure is None else None
@@ -98,7 +98,7 @@ def explain(run: RunState, *, job_state: str = "") -> FailureCause:
 
 
 def _memory_marks(lines: Sequence[str]) -> list[str]:
-    """Slurm tells in the batch script's log that memory ran out, whatever the rank's error was."""
+    """The batch script's log says that memory ran out, whatever the rank's error was."""
     return [
         line for line in lines if any(clue.name == "memory" for clue in match_signatures([line]))
     ]
@@ -110,8 +110,8 @@ def _stop(facts: RunFacts) -> Stop | None:
         stop = facts.last_stop()
     except RlavrError:
         return None
-    beat = facts.beat
-    if stop is None or beat is None or stop.restart == MARK:
+    beat = facts.heartbeat
+    if stop is None or beat is None or stop.restart == CANCELLATION:
         return stop
     same = beat.job == stop.job and (beat.restart or 0) <= stop.restart
     return stop if same or beat.time <= stop.time else None
@@ -122,19 +122,19 @@ def _failure(facts: RunFacts, stop: Stop | None) -> Failure | None:
     failure = facts.last_failure()
     if failure is None:
         return None
-    if stop is not None and stop.restart != MARK:
+    if stop is not None and stop.restart != CANCELLATION:
         return failure if failure.start == f"{stop.job}.{stop.restart}" else None
-    begun = facts.beat
+    begun = facts.heartbeat
     if begun is not None and begun.alive and failure.time < begun.time - SAME_END_SECONDS:
         return None
     return failure
 
 
-def _told_code(facts: RunFacts) -> int | None:
-    return facts.beat.exit_code if facts.beat else None
+def _recorded_exit_code(facts: RunFacts) -> int | None:
+    return facts.heartbeat.exit_code if facts.heartbeat else None
 
 
-def _log(run: Path, rank: int | None) -> Log | None:
+def _log(run: Path, rank: int | None) -> JobLog | None:
     try:
         return next((log for log in logs_of(run, rank=rank) if log.exists), None)
     except (UserError, OSError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rlavr_hpc.runs.state_types import State, in_words
+from rlavr_hpc.runs.state_types import State, format_duration
 from rlavr_hpc.runs.states import RunState
 
 ORDER = (
@@ -22,6 +22,7 @@ ORDER = (
     State.failed,
     State.cancelled,
     State.stopped,
+    State.unknown,
     State.done,
 )
 COLOURS = {
@@ -36,10 +37,11 @@ COLOURS = {
     State.stopped: "33",
     State.cancelled: "35",
     State.planned: "2",
+    State.unknown: "31",
 }
 """ANSI codes."""
 SILENT = (State.running, State.done)
-"""Their reasons are not told below the table unless something is odd."""
+"""Their reasons are not shown below the table, unless they say more than "starting"."""
 NAMED = 4
 """Runs that a reason names; the others are counted."""
 LEAST = 12
@@ -50,6 +52,7 @@ HINTS = (
     (State.stalled, "why {run}", "the end of its log"),
     (State.stalled, "cancel {run}", "end it"),
     (State.zombie, "why {run}", "where it runs; its next start ends it"),
+    (State.unknown, "why {run}", "what cannot be read"),
     (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
 AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
@@ -75,8 +78,8 @@ def as_table(
 def summary(runs: Sequence[RunState]) -> str:
     """How many are in which state."""
     count = Counter(run.state for run in runs)
-    told = ", ".join(f"{count[state]} {state}" for state in ORDER if count[state])
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {told}"
+    counts = ", ".join(f"{count[state]} {state}" for state in ORDER if count[state])
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {counts}"
 
 
 def as_fields(run: RunState) -> dict[str, Any]:
@@ -90,13 +93,16 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
         "overrides": (lambda run: " ".join(run.overrides), False),
         "state": (lambda run: run.state, False),
         "step": (_step, True),
-        "left": (lambda run: "" if run.eta_seconds is None else in_words(run.eta_seconds), True),
+        "left": (
+            lambda run: "" if run.eta_seconds is None else format_duration(run.eta_seconds),
+            True,
+        ),
         "labels": (_labels, True),
         "acc": (lambda run: _number(run.accuracy, 3), True),
         "risk": (lambda run: _number(run.risk, 2), True),
         "tries": (lambda run: str(run.attempts or ""), True),
         "job": (lambda run: run.job or "", False),
-        "node": (lambda run: run.node or "" if run.state in _PLACED else "", False),
+        "node": (lambda run: run.node or "" if run.state in _ON_NODE else "", False),
     }
     cells = {name: [show(run) for run in runs] for name, (show, _) in columns.items()}
     shown = [name for name, texts in cells.items() if any(texts)]
@@ -115,7 +121,7 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
     return lines
 
 
-_PLACED = (State.running, State.stalled, State.zombie)
+_ON_NODE = (State.running, State.stalled, State.zombie)
 
 
 def _narrow(widths: dict[str, int], width: int | None) -> None:
@@ -150,12 +156,14 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _reasons(runs: Sequence[RunState], width: int | None) -> list[str]:
-    told: dict[tuple[State, str], list[str]] = {}
+    names_by_reason: dict[tuple[State, str], list[str]] = {}
     for run in runs:
         if run.reason and (run.state not in SILENT or len(run.reason) > len("starting")):
-            told.setdefault((run.state, run.reason), []).append(run.name)
+            names_by_reason.setdefault((run.state, run.reason), []).append(run.name)
     lines = []
-    for (state, reason), names in sorted(told.items(), key=lambda item: ORDER.index(item[0][0])):
+    for (state, reason), names in sorted(
+        names_by_reason.items(), key=lambda item: ORDER.index(item[0][0])
+    ):
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         line = f"  {state} {', '.join(names[:NAMED])}{more}: {reason.splitlines()[0]}"
         lines.append(line if width is None or len(line) <= 2 * width else f"{line[: 2 * width]}…")

@@ -17,8 +17,8 @@ from rlavr_hpc.io import make_folder, read_record, write_record
 
 VERSION = 1
 WAIT_TO_BE_KILLED = 64
-"""Exit code of `cluster.slurm.after`: the job goes back into the queue, Slurm ends this start."""
-MARK = -1
+"""Exit code of `cluster.slurm.job_end`: the job goes back into the queue, Slurm ends this start."""
+CANCELLATION = -1
 """The restart of a cancellation that was written by who cancelled, not by the job."""
 
 
@@ -48,7 +48,7 @@ class Stop:
     job: str
     """A_T."""
     restart: int
-    """0 for its first start; MARK = a cancellation, whenever that was."""
+    """0 for its first start; CANCELLATION = a cancellation, whenever that was."""
     cause: Cause
     again: bool
     """Whether the job goes back into the queue."""
@@ -88,7 +88,7 @@ def read_stops(run_dir: Path) -> list[Stop]:
         last[stop.job] = max(stop.time, last.get(stop.job, stop.time))
 
     def when(stop: Stop) -> tuple[float, bool]:
-        cancelled = stop.restart == MARK
+        cancelled = stop.restart == CANCELLATION
         return (last[stop.job] if cancelled else stop.time), cancelled
 
     return sorted(found, key=when)
@@ -105,3 +105,23 @@ def read_stop(path: Path) -> Stop:
         return Stop(**values | {"cause": Cause(values["cause"])})
     except (TypeError, ValueError, KeyError) as error:
         raise RlavrError(f"{path} cannot be used: {error!r}") from error
+
+
+def describe_stop(stop: Stop) -> str:
+    """Why a job ended, in a few words."""
+    if stop.message:
+        return stop.message
+    words = {
+        Cause.preempted: "preempted",
+        Cause.time_limit: "reached its time limit",
+        Cause.requeued: "requeued by somebody, or preempted without grace",
+        Cause.signalled: "stopped by a signal",
+        Cause.cancelled: "cancelled",
+        Cause.crashed: f"crashed with exit code {stop.exit_code}",
+        Cause.mistake: "the config or its inputs cannot work (exit code 2)",
+        Cause.early_warning: "stopped by the early warning",
+        Cause.fenced: "superseded by a newer start",
+        Cause.done: "finished",
+    }
+    after = f" after step {stop.checkpoint}" if stop.checkpoint > 0 else ""
+    return words[stop.cause] + after

@@ -17,7 +17,7 @@ from rlavr_hpc.overview.error_signatures import (
 )
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.runs.states import states
-from rlavr_hpc.runs.stops import MARK, Cause
+from rlavr_hpc.runs.stops import CANCELLATION, Cause
 from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm
 from tests.support.run_folders import NOW, beat, fail, make_plan, queued, stop, submit
@@ -173,7 +173,7 @@ def test_crashes_in_a_row_are_counted(run: Path) -> None:
 
 def test_a_cancelled_run_is_not_explained_by_what_its_ranks_said_while_they_died(run: Path) -> None:
     fail(run, "RuntimeError: Connection closed by peer", age=3)
-    stop(run, Cause.cancelled, restart=MARK, age=5, message="cancelled by me")
+    stop(run, Cause.cancelled, restart=CANCELLATION, age=5, message="cancelled by me")
     found = why(run)
     assert (found.failure, names(found)) == (None, [])
     assert "cancelled by me" in "\n".join(in_words(found, "s/a1"))
@@ -221,5 +221,5 @@ def test_what_slurm_remembers_of_the_job_is_asked(run: Path, tmp_path: Path) -> 
     slurm.says("scontrol", "JobId=13 ArrayJobId=12 JobState=OUT_OF_MEMORY Reason=OutOfMemory\n")
     stop(run, Cause.crashed, exit_code=137)
     done = rlavr("why", str(run), environment=slurm.environment)
-    assert "looks like: the memory that the job asked for was used up" in done.stdout
+    assert "looks like: the memory that the job requested was used up" in done.stdout
     assert "scontrol show job -o 12_0" in slurm.asked
