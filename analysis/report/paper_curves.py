@@ -68,7 +68,7 @@ def signals(findings: Findings) -> Figure:
     """Signals of the most collapsed condition, by steps from each run's onset."""
     first = next(iter(condition_collapses(findings)), None)
     panels_of = _signals(first) if first else []
-    if not panels_of:
+    if first is None or not panels_of:
         return empty_figure("no run has collapsed")
     name = clipped(first.condition, 40)
     with panel_grid(len(panels_of), f"steps from the onset ({name})", "") as (
