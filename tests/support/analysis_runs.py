@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from analysis.load.rows import WRITTEN
 from analysis.load.run import PURCHASES, RunData
-from analysis.load.run_folder import WRITTEN
 from rlavr_hpc.runs.attempts import SEALED, seal_file, segment
 
 CONFIG: dict[str, Any] = {
