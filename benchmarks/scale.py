@@ -23,7 +23,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from rlavr_hpc.runs.folder import git_revision
+from rlavr_hpc.runs.provenance import git_revision
 
 QUICK = 100
 """What `--quick` divides sizes by."""

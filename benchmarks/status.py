@@ -21,8 +21,8 @@ from statistics import median
 from tqdm import tqdm
 
 from benchmarks.machine import machine
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.io import write_record
-from rlavr_hpc.overview.status_query import ask_queue
 from rlavr_hpc.runs.stops import Cause, Stop, write_stop
 from rlavr_hpc.runs.submissions import create_submission
 

@@ -78,7 +78,7 @@ class RunData:
     accelerators: int = 0
     """GPUs among the ranks; 0 on CPUs."""
     state: str = "unknown"
-    """done, stopped, failed, running, starting, or planned (nothing on disk yet)."""
+    """As every command tells it: one of `rlavr_hpc.runs.state_types.State`."""
     summary: Mapping[str, Any] = field(default_factory=dict)
     attempts: tuple[Attempt, ...] = ()
     stops: tuple[JobStop, ...] = ()

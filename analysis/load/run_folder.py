@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from analysis.load.rows import WRITTEN, no_rows, read_rows
 from analysis.load.run import PURCHASES, JobStop, Problem, RunData, readable
 from analysis.load.segments import Notes, attempts_of, files_of
 from rlavr_hpc.runs.attempts import Attempt
+from rlavr_hpc.runs.states import run_state
 
 CONFIG_VERSIONS = (1, 2)
-LOST_SECONDS = 600.0
-"""A heartbeat older than this comes from a process that is no more."""
 LARGEST = 2.0**53
 """Larger numbers are no settings, and no integers in a float."""
 
@@ -28,7 +26,12 @@ Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_run(
-    folder: Path, *, name: str, sweep: str | None = None, overrides: tuple[str, ...] = ()
+    folder: Path,
+    *,
+    name: str,
+    sweep: str | None = None,
+    overrides: tuple[str, ...] = (),
+    state: str | None = None,
 ) -> RunData:
     """Everything a run's folder says.
 
@@ -37,6 +40,7 @@ def read_run(
         name: what the run is called in the study.
         sweep: name of the sweep that planned it.
         overrides: what tells it from the sweep's other runs.
+        state: as every command tells it; None = told here, without Slurm.
     """
     notes = Notes()
     config = _config(folder / "config.yaml", notes)
@@ -58,7 +62,7 @@ def read_run(
         policy=str(config.get("acquisition.name", "unknown")),
         ranks=_ranks(attempts),
         accelerators=_accelerators(provenance, _ranks(attempts)),
-        state=_state(folder, summary, notes),
+        state=state or run_state(folder, queue=None).state,
         summary=summary,
         attempts=attempts,
         stops=tuple(_stops(folder / "stops", notes)),
@@ -157,19 +161,6 @@ def _accelerators(provenance: Mapping[str, Any], ranks: int) -> int:
     return ranks if isinstance(device, str) and device != "cpu" else 0
 
 
-def _state(folder: Path, summary: Mapping[str, Any], notes: Notes) -> str:
-    """done, running, starting, stopped, failed, or `interrupted`: killed without a word."""
-    if (folder / "DONE.json").exists():
-        return "done"
-    status = _record(folder / "status.json", notes)
-    state, moment = status.get("state"), _number(status, "time")
-    if state in ("running", "starting"):
-        alive = moment is not None and time.time() - moment < LOST_SECONDS
-        return str(state) if alive else "interrupted"
-    told = state or summary.get("status")
-    return told if told in ("stopped", "failed", "done") else "unknown"
-
-
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -182,6 +173,7 @@ def planned_run(
     overrides: tuple[str, ...],
     asked: tuple[str, ...],
     problem: str | None,
+    state: str = "planned",
 ) -> RunData:
     """A run of a sweep's plan that has nothing on disk yet, or no longer.
 
@@ -195,7 +187,7 @@ def planned_run(
         folder=folder,
         sweep=sweep,
         overrides=overrides,
-        state="planned",
+        state=state,
         policy=facts.get("acquisition", "unknown"),
         seed=int(seed) if seed.isdigit() else None,
         rows=no_rows(),

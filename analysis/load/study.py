@@ -11,8 +11,10 @@ import pandas as pd
 from analysis.load.run import Problem, RunData, readable
 from analysis.load.run_folder import planned_run, read_run
 from analysis.load.workers import each
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.runs.find import FoundRecord, find_runs, is_run
+from rlavr_hpc.runs.find import FoundFolder, find_runs
+from rlavr_hpc.runs.states import StateReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,8 @@ class FoundRun:
     asked: tuple[str, ...] = ()
     started: bool = True
     problem: str | None = None
+    state: str | None = None
+    """As every command tells it; None = told when the run is read, without Slurm."""
 
     def read(self) -> RunData:
         """The run."""
@@ -37,8 +41,15 @@ class FoundRun:
                 overrides=self.overrides,
                 asked=self.asked,
                 problem=self.problem,
+                state=self.state or "planned",
             )
-        return read_run(self.folder, name=self.name, sweep=self.sweep, overrides=self.overrides)
+        return read_run(
+            self.folder,
+            name=self.name,
+            sweep=self.sweep,
+            overrides=self.overrides,
+            state=self.state,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,13 +155,12 @@ def find(folders: Sequence[Path]) -> tuple[list[FoundRun], list[Problem]]:
         raise UserError(f"{', '.join(missing)}: no such folder")
     places: dict[Path, FoundRun] = {}
     problems: list[Problem] = []
+    states = StateReader(ask_queue()[0])
     for top in folders:
-        found = (
-            [FoundRecord(folder=top, name=top.resolve().name)] if is_run(top) else find_runs(top)
-        )
-        for one in found:
+        for one in find_runs(top):
             if _is_ours(one):
-                places.setdefault(one.folder.resolve(), _place(one, top))
+                state = states.read(one).state
+                places.setdefault(one.folder.resolve(), _place(one, state))
             elif not _is_report(one.folder):
                 text = one.problem or "holds no run; left out"
                 problems.append(Problem(path=readable(one.folder), text=text))
@@ -162,16 +172,16 @@ def find(folders: Sequence[Path]) -> tuple[list[FoundRun], list[Problem]]:
     return _with_unique_names(list(places.values())), problems
 
 
-def _is_ours(found: FoundRecord) -> bool:
-    """A run with or without a config, or a planned one; a broken plan is none."""
-    return not found.foreign and (found.problem is None or found.folder.is_dir())
+def _is_ours(found: FoundFolder) -> bool:
+    """A run with or without a config, one that cannot be read, or a planned one."""
+    return not (found.foreign or found.is_plan)
 
 
 def _is_report(folder: Path) -> bool:
     return (folder / "index.html").is_file() and (folder / "summary.json").is_file()
 
 
-def _place(found: FoundRecord, top: Path) -> FoundRun:
+def _place(found: FoundFolder, state: str) -> FoundRun:
     planned = found.run_id is not None
     sweep = found.folder.parent.resolve().name if planned else None
     return FoundRun(
@@ -179,9 +189,10 @@ def _place(found: FoundRecord, top: Path) -> FoundRun:
         folder=found.folder,
         sweep=sweep,
         overrides=found.overrides,
-        asked=found.asked,
+        asked=found.all_overrides,
         started=found.started,
         problem=found.problem,
+        state=state,
     )
 
 

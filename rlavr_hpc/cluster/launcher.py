@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -21,8 +20,12 @@ from rlavr_hpc.cluster.compose import Composer
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config.run import resolve
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.runs.folder import Start, check_start, open_run_folder, sweep_run_dir
-from rlavr_hpc.runs.sweep_plan import Job, write_plan
+from rlavr_hpc.runs.evidence import process_lives, read_facts
+from rlavr_hpc.runs.folder import StartKind, check_start, open_run_folder, sweep_run_dir
+from rlavr_hpc.runs.heartbeat import read_heartbeat
+from rlavr_hpc.runs.state_types import ACTIVE_STATES
+from rlavr_hpc.runs.states import RunState, run_state
+from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 
 MANY = 20
 """Jobs, from which on composing shows its progress."""
@@ -35,13 +38,13 @@ log = logging.getLogger("rlavr_hpc")
 
 def compose_jobs(
     context: HydraContext, config: DictConfig, job_overrides: Sequence[Sequence[str]]
-) -> list[Job]:
+) -> list[PlannedRun]:
     """Compose and check every job of a sweep; equal configs are one job.
 
     Raises:
         UserError: a job's config is impossible, or `run_dir` is set.
     """
-    jobs: dict[Path, Job] = {}
+    jobs: dict[Path, PlannedRun] = {}
     few = len(job_overrides) < MANY
     composer = Composer(context=context, config=config)
     for overrides in tqdm(job_overrides, desc="composing", unit="run", disable=few, leave=False):
@@ -49,7 +52,9 @@ def compose_jobs(
         if checked.run_dir is not None:
             raise UserError("run_dir names one folder; a sweep (-m) has many: use root and name")
         folder = sweep_run_dir(checked)
-        jobs.setdefault(folder, Job(overrides=tuple(overrides), config=checked, folder=folder))
+        jobs.setdefault(
+            folder, PlannedRun(overrides=tuple(overrides), config=checked, folder=folder)
+        )
     return list(jobs.values())
 
 
@@ -75,18 +80,23 @@ def launch_local(
     for number, job in enumerate(jobs, start=1):
         print(f"[{number}/{len(jobs)}] {' '.join(job.overrides)}: {job.folder}", file=sys.stderr)
         code = _run_one(job, ranks)
-        OUTCOMES.append(code)
+        if code is not None:
+            OUTCOMES.append(code)
         if code in STOPPED:
-            print("the sweep stops here; the same command continues it", file=sys.stderr)
+            print("the sweep stops here; the same command goes on with it", file=sys.stderr)
             break
     return []
 
 
-def _run_one(job: Job, ranks: int) -> ExitCode:
+def _run_one(job: PlannedRun, ranks: int) -> ExitCode | None:
+    """Run a job; returns how it ended, None where another process on this host has the run."""
     try:
-        if check_start(job.folder, job.config) is Start.finished:
+        if check_start(job.folder, job.config) is StartKind.finished:
             print("  finished already", file=sys.stderr)
             return ExitCode.DONE
+        if (other := _running_here(job.folder)) is not None:
+            print(f"  {other.state} in another process on this host: left alone", file=sys.stderr)
+            return None
         open_run_folder(job.folder, job.config)
     except UserError as error:
         print(f"rlavr: {error}", file=sys.stderr)
@@ -95,17 +105,26 @@ def _run_one(job: Job, ranks: int) -> ExitCode:
     code = _wait_for(_command(job.folder, ranks), one_process=ranks == 1, patience=patience)
     if ranks == 1:
         return ExitCode(code) if code in set(ExitCode) else ExitCode.FAILED
-    return ExitCode.DONE if code == 0 else _told_outcome(job.folder)  # torchrun knows only 1
+    return ExitCode.DONE if code == 0 else _recorded_outcome(job.folder)  # torchrun knows only 1
 
 
-def _told_outcome(folder: Path) -> ExitCode:
-    """How a run under torchrun ended, from its own last words."""
-    try:
-        status = json.loads((folder / "status.json").read_text())
-        code = ExitCode(status.get("exit_code", ExitCode.FAILED))
-    except (OSError, ValueError, AttributeError):
-        return ExitCode.FAILED
-    return code or ExitCode.FAILED
+def _running_here(folder: Path) -> RunState | None:
+    """The run's state where its process is seen to live on this host.
+
+    A run that only says it lives, on another host, is taken over: that host may be gone, and if it
+    is not, the newer attempt shuts its process out.
+    """
+    state = run_state(folder, queue=None)
+    if state.state not in ACTIVE_STATES or not process_lives(read_facts(folder)):
+        return None
+    return state
+
+
+def _recorded_outcome(folder: Path) -> ExitCode:
+    """How a run under torchrun ended, from its last heartbeat."""
+    last = read_heartbeat(folder).heartbeat
+    code = last.exit_code if last is not None else None
+    return ExitCode(code) if code and code in set(ExitCode) else ExitCode.FAILED
 
 
 def _command(folder: Path, ranks: int) -> list[str]:

@@ -11,10 +11,10 @@ from rlavr_hpc.cluster.slurm.cancel import end_jobs
 from rlavr_hpc.cluster.slurm.commands import SlurmError
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.overview.status_query import query_status
-from rlavr_hpc.runs.found_runs import read_jobs
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import RunState
+from rlavr_hpc.runs.sweep_jobs import read_jobs
 
 DESCRIPTION = """\
 Cancel the jobs of runs, whether they wait or run. The jobs are not requeued. Labels, metrics and
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace) -> int:
             known = read_jobs(sweep, seen.queue)
             for run in seen.runs:
                 if run.run.parent == sweep:
-                    queued = known.queued(run.run, besides=run.job)
+                    queued = known.queued(run.run, also=run.job)
                     jobs |= {job.name: (run.run, job) for job in queued}
     left = end_jobs(jobs) if jobs else []
     return _tell(runs, jobs, left)

@@ -17,12 +17,14 @@ from typing import Any
 from tqdm import tqdm
 
 from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
-from rlavr_hpc.spending.spend import Entry, read_entry
+from rlavr_hpc.spending.spend import SpendEntry, read_entry
 from rlavr_hpc.spending.verification import prove, readable
 
 FEW = 4
@@ -98,30 +100,39 @@ def _answer_many(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], 
     return lines, ExitCode.FAILED if failed else ExitCode.DONE
 
 
-def _entries(folder: Path, *, proving: bool) -> Iterator[Entry]:
+def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
     found = find_runs(folder) if folder.is_dir() else []
     if all(one.foreign for one in found):
-        raise UserError(
-            f"{folder} is not a run's folder, which has a config.yaml, nor are there runs below it"
-        )
+        raise UserError(f"{folder} is not a run's folder, and no run lies below it")
     quiet = len(found) <= FEW or not sys.stderr.isatty()
+    states = StateReader(ask_queue()[0])
     for one in tqdm(found, unit="run", disable=quiet):
-        yield Entry(found=one) if one.foreign else read_entry(one, proving=proving)
+        if one.foreign:
+            yield SpendEntry(found=one)
+        else:
+            yield read_entry(one, states.read(one), proving=proving)
 
 
 def show(run_dir: Path, *, as_json: bool) -> list[str]:
     """The spend of a run, and of each of its steps."""
     config = read_config(run_dir)
     book = read_ledger(run_dir)
+    state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        return [json.dumps({**totals(config, book), "steps": _steps(book)})]
-    lines = [*_headline(config, book), "", "step  bought  void  prompts"]
+        values = {"status": state.state, **totals(config, book), "steps": _steps(book)}
+        return [json.dumps(values)]
+    lines = [_state_line(state), *_headline(config, book), "", "step  bought  void  prompts"]
     lines += [
         f"{row['step']:4d}  {row['bought']:6d}  {row['void']:4d}  {' '.join(row['prompts'][:6])}"
         + (" ..." if len(row["prompts"]) > 6 else "")
         for row in _steps(book)
     ]
     return lines
+
+
+def _state_line(state: RunState) -> str:
+    reason = f" ({state.reason})" if state.reason else ""
+    return f"{state.name}: {state.state} at step {state.step} of {state.steps or '?'}{reason}"
 
 
 def verify(run_dir: Path, *, as_json: bool) -> list[str]:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from rlavr_hpc.errors import ExitCode
-from rlavr_hpc.overview.job_logs import Log, follow, last_lines, logs_of
+from rlavr_hpc.overview.job_logs import JobLog, follow, last_lines, logs_of
 
 FOLLOWED = 20
 """Lines shown before what is new."""
@@ -80,7 +80,7 @@ def _follow(run: Path, *, rank: int | None, lines: int | None) -> int:
         print(f"rlavr: {run} has written nothing yet; waiting", file=sys.stderr)
     try:
         for item in follow(run, rank=rank, offset=offset):
-            if isinstance(item, Log):
+            if isinstance(item, JobLog):
                 _say_where(item)
             else:
                 sys.stdout.buffer.write(item)
@@ -90,5 +90,5 @@ def _follow(run: Path, *, rank: int | None, lines: int | None) -> int:
     return ExitCode.DONE
 
 
-def _say_where(log: Log) -> None:
+def _say_where(log: JobLog) -> None:
     print(f"==> {log.path}", file=sys.stderr, flush=True)

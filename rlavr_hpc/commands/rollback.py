@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-import socket
-import time
 from pathlib import Path
 
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.branches import roll_back
 from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
+from rlavr_hpc.runs.states import run_state
 
-ALIVE_SECONDS = 600.0
-"""A heartbeat on another host that is younger than this means that the run may be going on."""
 DESCRIPTION = """\
 Make a run continue from an earlier checkpoint, on a new branch. The branch has other batches and
 other random numbers, so that the same collapse does not repeat. It begins when the run is started
@@ -55,23 +52,14 @@ def run(given: argparse.Namespace) -> int:
 
 def _roll_back(run_dir: Path, *, to: int | None, force: bool) -> str:
     config = read_config(run_dir)
-    if not force and _alive(run_dir):
+    now = run_state(run_dir, queue=ask_queue()[0])
+    if not force and now.state in (*ACTIVE_STATES, State.unknown):
+        where = f" on {now.node}" if now.node else ""
+        detail = f" ({now.reason})" if now.reason else ""
         raise UserError(
-            f"{run_dir} seems to be running (status.json); stop it first, or say --force"
+            f"{run_dir} is {now.state}{where}{detail}; a process may still write into it. Stop it "
+            "first, or say --force"
         )
     back = roll_back(run_dir, healthy_below=config.warning.healthy, to=to)
     where = f"after step {back.step}" if back.step else "from the start"
     return f"{run_dir}: branch {back.branch} continues {where} when the run is started again"
-
-
-def _alive(run_dir: Path) -> bool:
-    """Whether the last attempt's process runs on this host, or has lately said so elsewhere."""
-    attempts = read_attempts(run_dir)
-    if attempts and attempts[-1].host == socket.gethostname():
-        return Path(f"/proc/{attempts[-1].pid}").exists()
-    try:
-        status = json.loads((run_dir / "status.json").read_text())
-        running = status["state"] in ("starting", "running")
-        return running and time.time() - float(status["time"]) < ALIVE_SECONDS
-    except (OSError, ValueError, KeyError, TypeError):
-        return False

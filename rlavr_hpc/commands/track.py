@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.find import find_runs as find_recorded
 from rlavr_hpc.runs.find import is_run
 from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.telemetry.tensorboard.events import write_events
 from rlavr_hpc.telemetry.wandb.identity import dashboard_id, dashboard_of
@@ -160,9 +162,10 @@ def _add_dashboard(verbs: Verbs) -> None:
 def _sync(given: argparse.Namespace) -> ExitCode:
     """All runs are tried; without a login all would fail alike, so that ends it."""
     code = ExitCode.DONE
+    queue, _ = ask_queue()
     for run_dir in find_runs(given.folders):
         try:
-            print(f"{run_dir}: {_sync_run(run_dir, given.timeout)}", flush=True)
+            print(f"{run_dir}: {_sync_run(run_dir, given.timeout, queue)}", flush=True)
         except UserError:
             raise
         except (RlavrError, OSError) as error:
@@ -171,9 +174,9 @@ def _sync(given: argparse.Namespace) -> ExitCode:
     return code
 
 
-def _sync_run(run_dir: Path, timeout: float) -> str:
+def _sync_run(run_dir: Path, timeout: float, queue: Sequence[QueuedJob] | None) -> str:
     """Send a run; returns what was done."""
-    ready = unsent(run_dir)
+    ready = unsent(run_dir, queue=queue)
     if ready.files:
         send(ready, timeout=timeout)
     cut = sum(file.cut for file in ready.files)
@@ -206,9 +209,6 @@ def _recorded(folders: Sequence[Path]) -> list[tuple[str, Path]]:
         raise UserError(f"{', '.join(missing)}: no such folder")
     runs: dict[Path, str] = {}
     for top in folders:
-        if is_run(top):
-            runs.setdefault(top, top.resolve().name)
-            continue
         runs |= {found.folder: found.name for found in find_recorded(top) if is_run(found.folder)}
     if not runs:
         raise UserError(f"no run below {', '.join(map(str, folders))}; give a run, sweep or root")

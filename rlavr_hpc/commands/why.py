@@ -39,6 +39,7 @@ NEXT = {
     State.stopped: ("", "give the sweep's command again to continue it"),
     State.stalled: ("cancel {run}", "end it; then give the sweep's command again to continue it"),
     State.zombie: ("", "nothing: the run's next start ends it (exit code 77)"),
+    State.unknown: ("", "make readable what the reason names; then look again"),
     State.failed: ("retry {run}", "continue it from its last checkpoint"),
     State.cancelled: ("retry {run}", "continue it from its last checkpoint"),
 }

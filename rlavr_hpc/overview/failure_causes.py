@@ -13,7 +13,7 @@ from rlavr_hpc.overview.error_signatures import (
     match_signatures,
     signal_in_words,
 )
-from rlavr_hpc.overview.job_logs import Log, last_lines, logs_of
+from rlavr_hpc.overview.job_logs import JobLog, last_lines, logs_of
 from rlavr_hpc.runs.evidence import RunFacts, read_facts
 from rlavr_hpc.runs.failures import Failure
 from rlavr_hpc.runs.state_types import State
@@ -51,7 +51,7 @@ class FailureCause:
     killed: tuple[int, str] | None
     """Where no rank left a word: the rank that srun saw end first, and how."""
     clues: Sequence[ErrorSignature]
-    log: Log | None
+    log: JobLog | None
     last_lines: Sequence[str]
     """Of the log; () where `failure` tells enough."""
 
@@ -110,7 +110,7 @@ def _stop(facts: RunFacts) -> Stop | None:
         stop = facts.last_stop()
     except RlavrError:
         return None
-    beat = facts.beat
+    beat = facts.heartbeat
     if stop is None or beat is None or stop.restart == MARK:
         return stop
     same = beat.job == stop.job and (beat.restart or 0) <= stop.restart
@@ -124,17 +124,17 @@ def _failure(facts: RunFacts, stop: Stop | None) -> Failure | None:
         return None
     if stop is not None and stop.restart != MARK:
         return failure if failure.start == f"{stop.job}.{stop.restart}" else None
-    begun = facts.beat
+    begun = facts.heartbeat
     if begun is not None and begun.alive and failure.time < begun.time - SAME_END_SECONDS:
         return None
     return failure
 
 
 def _told_code(facts: RunFacts) -> int | None:
-    return facts.beat.exit_code if facts.beat else None
+    return facts.heartbeat.exit_code if facts.heartbeat else None
 
 
-def _log(run: Path, rank: int | None) -> Log | None:
+def _log(run: Path, rank: int | None) -> JobLog | None:
     try:
         return next((log for log in logs_of(run, rank=rank) if log.exists), None)
     except (UserError, OSError):

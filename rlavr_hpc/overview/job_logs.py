@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.overview.status_query import ask_queue
-from rlavr_hpc.runs.found_runs import RunLocation, find, read_jobs
+from rlavr_hpc.runs.done import is_done
+from rlavr_hpc.runs.find import find_runs
+from rlavr_hpc.runs.sweep_jobs import RunLocation, read_jobs
 
 LOOK_SECONDS = 5.0
 """Between looks for a newer job."""
@@ -18,7 +21,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Log:
+class JobLog:
     """One log of one job."""
 
     path: Path
@@ -30,7 +33,7 @@ class Log:
         return self.path.is_file()
 
 
-def logs_of(run: Path, *, rank: int | None) -> list[Log]:
+def logs_of(run: Path, *, rank: int | None) -> list[JobLog]:
     """The logs of a run's jobs, newest first, whether they exist or not.
 
     Args:
@@ -47,25 +50,25 @@ def logs_of(run: Path, *, rank: int | None) -> list[Log]:
         places = read_jobs(run.parent, ask_queue()[0]).places.get(run.name, ())
     if not places:
         raise UserError(
-            f"{run} was not submitted to Slurm, so its output went to where it was started; "
-            "`status` and `why` say what its folder knows"
+            f"{run} was not submitted to Slurm, so its output is where it was started; `rlavr "
+            "status` and `rlavr why` say what its folder holds"
         )
     return [_log(place, rank) for place in places if place.job is not None]
 
 
 def _one_run(folder: Path) -> Path:
-    found = find(folder) if folder.is_dir() else []
-    names = [run.name for run in found]
+    found = [run for run in find_runs(folder) if not run.foreign] if folder.is_dir() else []
     if len(found) > 1:
-        raise UserError(f"{folder} holds {len(found)} runs; name one: {', '.join(names[:8])} ...")
+        names = ", ".join(run.name for run in found[:8])
+        raise UserError(f"{folder} holds {len(found)} runs; name one of them: {names} ...")
     if not found:
-        raise UserError(f"{folder} is not a run's folder")
-    return found[0].run
+        raise UserError(f"{folder} is not a run's folder, and no run lies below it")
+    return Path(os.path.abspath(found[0].folder))  # noqa: PTH100 - links stay as they were named
 
 
-def _log(place: RunLocation, rank: int | None) -> Log:
+def _log(place: RunLocation, rank: int | None) -> JobLog:
     assert place.job is not None
-    return Log(path=place.submission.log(place.index, rank), job=place.job)
+    return JobLog(path=place.submission.log(place.index, rank), job=place.job)
 
 
 def last_lines(path: Path, count: int, *, until: int | None = None) -> list[str]:
@@ -92,7 +95,7 @@ def _as_shown(text: str) -> list[str]:
     return [line.rstrip() for line in lines if line.strip()]
 
 
-def follow(run: Path, *, rank: int | None, offset: int) -> Iterator[Log | bytes]:
+def follow(run: Path, *, rank: int | None, offset: int) -> Iterator[JobLog | bytes]:
     """What is written from now on: a log when it is turned to, then its bytes; ends when done.
 
     Args:
@@ -119,7 +122,7 @@ def follow(run: Path, *, rank: int | None, offset: int) -> Iterator[Log | bytes]
             continue
         if finished:
             return
-        finished = (run / "DONE.json").exists()  # once more, for what was written meanwhile
+        finished = is_done(run)  # once more, for what was written meanwhile
         time.sleep(POLL_SECONDS)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rlavr_hpc.runs.state_types import State, in_words
+from rlavr_hpc.runs.state_types import State, format_duration
 from rlavr_hpc.runs.states import RunState
 
 ORDER = (
@@ -22,6 +22,7 @@ ORDER = (
     State.failed,
     State.cancelled,
     State.stopped,
+    State.unknown,
     State.done,
 )
 COLOURS = {
@@ -36,6 +37,7 @@ COLOURS = {
     State.stopped: "33",
     State.cancelled: "35",
     State.planned: "2",
+    State.unknown: "31",
 }
 """ANSI codes."""
 SILENT = (State.running, State.done)
@@ -50,6 +52,7 @@ HINTS = (
     (State.stalled, "why {run}", "the end of its log"),
     (State.stalled, "cancel {run}", "end it"),
     (State.zombie, "why {run}", "where it runs; its next start ends it"),
+    (State.unknown, "why {run}", "what cannot be read"),
     (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
 AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
@@ -90,7 +93,10 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
         "overrides": (lambda run: " ".join(run.overrides), False),
         "state": (lambda run: run.state, False),
         "step": (_step, True),
-        "left": (lambda run: "" if run.eta_seconds is None else in_words(run.eta_seconds), True),
+        "left": (
+            lambda run: "" if run.eta_seconds is None else format_duration(run.eta_seconds),
+            True,
+        ),
         "labels": (_labels, True),
         "acc": (lambda run: _number(run.accuracy, 3), True),
         "risk": (lambda run: _number(run.risk, 2), True),

@@ -20,6 +20,7 @@ CODES = {
     State.planned: ExitCode.STOPPED,
     State.failed: ExitCode.FAILED,
     State.cancelled: ExitCode.FAILED,
+    State.unknown: ExitCode.FAILED,
 }
 """Of runs that nothing moves any more."""
 

@@ -21,8 +21,8 @@ from rlavr_hpc.release.facts import (
     Weights,
 )
 from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState
-from rlavr_hpc.runs.folder import read_provenance
 from rlavr_hpc.runs.identity import is_hash_of
+from rlavr_hpc.runs.provenance import read_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
 from rlavr_hpc.telemetry.sinks import read_line

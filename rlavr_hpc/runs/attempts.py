@@ -23,12 +23,11 @@ from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import ReadLine, blocks, canonical_json, make_folder, publish_once, read_lines
 
 VERSION = 2
+FOLDER = "attempts"
 SEALED = ("ledger", "metrics", "ungradable", "examples")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
 SEALED_LATER = ("ungradable", "examples")
 """Those that tokens of older versions do not seal."""
-TELLING = ("attempts", "ledger", "metrics", "ungradable")
-"""Folders that tell a run's folder by their names; "examples" stands in any project."""
 TOKEN_NAME = re.compile(r"([1-9][0-9]*)\.json")
 
 
@@ -70,22 +69,35 @@ def read_attempts(run_dir: Path) -> list[Attempt]:
     Raises:
         RlavrError: a token is damaged, written by a newer version, or one is missing.
     """
-    folder = run_dir / "attempts"
+    folder = run_dir / FOLDER
     names = [TOKEN_NAME.fullmatch(p.name) for p in folder.iterdir()] if folder.is_dir() else []
     numbers = sorted(int(match[1]) for match in names if match)
     if numbers != list(range(1, len(numbers) + 1)):
         raise RlavrError(f"{folder}: tokens {numbers} have a gap; a file was deleted")
-    return [_read_token(folder / f"{number}.json") for number in numbers]
+    return [read_attempt(run_dir, number) for number in numbers]
 
 
-def _read_token(path: Path) -> Attempt:
+def token_path(run_dir: Path, number: int) -> Path:
+    """Where attempt `number`'s token is published."""
+    return run_dir / FOLDER / f"{number}.json"
+
+
+def read_attempt(run_dir: Path, number: int) -> Attempt:
+    """One attempt by its number.
+
+    Raises:
+        RlavrError: its token is missing, damaged, or written by a newer version.
+    """
+    path = token_path(run_dir, number)
     try:
         values = json.loads(path.read_text())
         if values["version"] > VERSION:
             raise RlavrError(f"{path}: written by a newer version ({values['version']})")
         seals = {name: Seal(**seal) for name, seal in values["seals"].items()}
-        return _checked(Attempt(**{**values, "seals": seals}), number=int(path.stem))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _checked(Attempt(**{**values, "seals": seals}), number=number)
+    except FileNotFoundError as error:
+        raise RlavrError(f"{path} is missing") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RlavrError(f"{path}: not an attempt's token: {error}") from error
 
 
@@ -122,11 +134,11 @@ def publish_attempt(
     Returns:
         None when another process was faster: choose again.
     """
-    folder = make_folder(run_dir / "attempts")
+    make_folder(run_dir / FOLDER)
     seals = {name: seal_file(segment(run_dir, name, after)) for name in SEALED} if after else {}
     attempt = Attempt(number=after + 1, resumed_from=resumed_from, seals=seals, **facts)
     text = canonical_json(asdict(attempt)) + "\n"
-    return attempt if publish_once(folder / f"{attempt.number}.json", text) else None
+    return attempt if publish_once(token_path(run_dir, attempt.number), text) else None
 
 
 def seal_file(path: Path) -> Seal:
@@ -157,7 +169,7 @@ def forks(attempts: Sequence[Attempt]) -> dict[int, int]:
 
 def check_fence(run_dir: Path, attempt: Attempt) -> None:
     """Raise FencedError when a newer attempt owns the run folder."""
-    successor = run_dir / "attempts" / f"{attempt.number + 1}.json"
+    successor = token_path(run_dir, attempt.number + 1)
     if successor.exists():
         raise FencedError(
             f"attempt {attempt.number} was superseded ({successor} exists); it stops here and "

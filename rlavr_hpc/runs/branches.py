@@ -13,6 +13,7 @@ from pathlib import Path
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.attempts import publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, is_healthy
+from rlavr_hpc.runs.done import remove_done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
         raise UserError(f"{run_dir} has not begun; there is nothing to roll back")
     line = list(candidates(run_dir))
     step = _healthy(line, healthy_below) if to is None else _wanted(line, to)
-    (run_dir / "DONE.json").unlink(missing_ok=True)  # killed after this, the run just ends again
+    remove_done(run_dir)  # killed after this, the run just ends again
     token = publish_attempt(
         run_dir,
         resumed_from=step,

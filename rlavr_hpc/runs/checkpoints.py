@@ -99,32 +99,6 @@ class Checkpoint:
                 raise CheckpointError(f"{name} does not have the content it was written with")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
-    """Which checkpoints stay when a newer one is complete."""
-
-    last: int = 2
-    """Newest ones."""
-    every: int = 0
-    """Those of steps that are multiples of this; 0 = none."""
-    best: bool = True
-    """The one with the highest held-out accuracy."""
-    healthy_below: float = 0.25
-    """The newest one with a risk below this: a roll-back needs it."""
-
-
-def to_keep(states: Iterable[TrainingState], keep: Keep) -> set[int]:
-    """Steps of the checkpoints that stay, of those a run may continue from."""
-    ordered = sorted(states, key=lambda state: state.step, reverse=True)
-    kept = {state.step for state in ordered[: keep.last]}
-    kept |= {s.step for s in ordered if keep.every and s.step % keep.every == 0}
-    scored = [s for s in ordered if s.score is not None]
-    if keep.best and scored:  # of equal ones the newest
-        kept.add(max(scored, key=lambda state: (state.score, state.step)).step)
-    healthy = [s.step for s in ordered if is_healthy(s, below=keep.healthy_below)]
-    return kept | set(healthy[:1])
-
-
 def is_healthy(state: TrainingState, *, below: float) -> bool:
     """Whether a roll-back may choose it by itself; one that a stop asked for, never."""
     return state.risk < below and state.scheduled and state.unrecorded_metrics is None
@@ -259,43 +233,3 @@ def _refuse_strangers(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.stat().st_uid != os.geteuid():
             raise UserError(f"{path} belongs to another user; it is not loaded")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What a process must have in common with the one it continues."""
-
-    world_size: int
-    threads: int
-    prompts_fingerprint: str
-
-
-def check_fits(before: Setup, now: Setup, *, allowed: frozenset[str]) -> None:
-    """Refuse to continue a run that this process cannot continue exactly.
-
-    Args:
-        before: of the run so far.
-        now: of this process.
-        allowed: config keys that may differ (`allow_change`).
-
-    Raises:
-        UserError: other ranks, other threads or other prompts.
-    """
-    resized = before.world_size != now.world_size
-    if resized and "cluster.ranks" not in allowed:
-        raise UserError(
-            f"the run used {before.world_size} ranks, this start has {now.world_size}; start with "
-            f"{before.world_size}, or allow_change=[cluster.ranks]: its state is dealt anew then, "
-            "and results differ in their last bits"
-        )
-    if before.threads != now.threads and not resized and "cluster.threads" not in allowed:
-        raise UserError(
-            f"the run used {before.threads} threads a rank, this start would use {now.threads}, "
-            f"and results would differ in their last bits; set cluster.threads={before.threads}, "
-            "or allow_change=[cluster.threads]"
-        )
-    if before.prompts_fingerprint != now.prompts_fingerprint and "data" not in allowed:
-        raise UserError(
-            "the training prompts are not those this run began with (another file, or another "
-            "filter); restore them, or allow_change=[data]"
-        )

@@ -1,63 +1,33 @@
 """What a run's folder says about the run: heartbeat, stops, attempts, whether it is done.
 
-Reads as few files as will do, since a sweep has a thousand folders, and takes nothing for granted:
-what is torn, missing or of another version becomes a problem in words.
+Reads as few files as possible, since a sweep has a thousand folders, and trusts none of them: what
+is torn, unreadable, missing or of another version becomes a named fault or a problem in words.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import socket
-from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
 from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.runs.attempts import TOKEN_NAME
+from rlavr_hpc.runs.attempts import FOLDER as ATTEMPTS
+from rlavr_hpc.runs.attempts import TOKEN_NAME, read_attempt
+from rlavr_hpc.runs.done import DONE_FILE, read_done
 from rlavr_hpc.runs.failures import Failure, read_failure
+from rlavr_hpc.runs.heartbeat import (
+    STATUS_FILE,
+    HeartbeatFault,
+    HeartbeatReading,
+    LastHeartbeat,
+    read_heartbeat,
+)
+from rlavr_hpc.runs.process import ProcessIdentity, is_alive
 from rlavr_hpc.runs.stops import MARK, Cause, Stop, read_stop, stop_path
 
-SCHEMA = 1
-"""Of status.json and DONE.json."""
-ALIVE = ("starting", "running")
 START_NAME = re.compile(r"([0-9]+)(?:_([0-9]+))?\.(-?[0-9]+)\.json")
-SLACK_SECONDS = 1.5
-"""Between the clocks of the kernel and of the heartbeat."""
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LastHeartbeat:
-    """status.json: what rank 0 said last."""
-
-    state: str
-    """starting, running, done, stopped or failed."""
-    step: int
-    steps: int
-    attempt: int
-    host: str
-    time: float
-    pid: int | None = None
-    labels_bought: int | None = None
-    labels_allowed: int | None = None
-    """For the whole run; None = nothing is said of it."""
-    accuracy: float | None = None
-    risk: float | None = None
-    seconds_per_step: float | None = None
-    exit_code: int | None = None
-    job: str | None = None
-    """A_T of the job that it ran in; None outside of Slurm and in older files."""
-    restart: int | None = None
-    node: str | None = None
-    """Slurm's name of the node."""
-
-    @property
-    def alive(self) -> bool:
-        """Whether it says that it goes on."""
-        return self.state in ALIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +35,20 @@ class RunFacts:
     """A run's folder, as far as its state depends on it."""
 
     run: Path
-    beat: LastHeartbeat | None
+    heartbeat: LastHeartbeat | None
+    heartbeat_fault: HeartbeatFault | None
+    """Why the heartbeat that is there cannot be used; None where it can, or where there is none."""
     done_steps: int | None
     """As DONE.json says; None while the run is not finished."""
+    done_damaged: bool
+    """DONE.json is there and cannot be used."""
+    unreadable: bool
+    """The folder itself cannot be read."""
     stops: tuple[tuple[int, int, int], ...]
     """(array job, index, restart) of every stop on record, in order; -1 for no array, and as the
     restart of a cancellation."""
     tokens: int
-    """How many attempts were begun; 0 where `beat` knows it."""
+    """How many attempts were begun; 0 where the heartbeat knows it."""
     there: frozenset[str]
     """What lies in the folder."""
     problem: str | None = None
@@ -81,12 +57,12 @@ class RunFacts:
     @property
     def attempts(self) -> int:
         """How many attempts were begun."""
-        return max(self.tokens, self.beat.attempt if self.beat else 0)
+        return max(self.tokens, self.heartbeat.attempt if self.heartbeat else 0)
 
     def ran(self, job: str) -> bool:
         """Whether this job (A_T) has started before."""
         started = any(_job_name(stop) == job and stop[2] != MARK for stop in self.stops)
-        return started or (self.beat is not None and self.beat.job == job)
+        return started or (self.heartbeat is not None and self.heartbeat.job == job)
 
     def cancelled(self, job: str) -> bool:
         """Whether it is on record that this job was cancelled."""
@@ -124,17 +100,30 @@ class RunFacts:
 def read_facts(run: Path) -> RunFacts:
     """What this folder says; a missing one says nothing."""
     problems: list[str] = []
-    there = frozenset(_names(run, problems))
-    beat = _tolerant(run / "status.json", _read_beat, problems) if "status.json" in there else None
-    done = _tolerant(run / "DONE.json", _read_done, problems) if "DONE.json" in there else None
+    listed = _names(run, problems)
+    unreadable = bool(problems)
+    there = frozenset(listed)
+    reading = read_heartbeat(run) if STATUS_FILE in there else HeartbeatReading()
+    if reading.fault is not None:
+        problems.append(reading.message)
+    done, done_damaged = None, False
+    if DONE_FILE in there:
+        try:
+            done = read_done(run)
+        except RlavrError as error:
+            problems.append(str(error))
+            done_damaged = True
     tokens = 0
-    if beat is None and "attempts" in there:
-        names = _names(run / "attempts", problems)
+    if reading.heartbeat is None and ATTEMPTS in there:
+        names = _names(run / ATTEMPTS, problems)
         tokens = sum(TOKEN_NAME.fullmatch(name) is not None for name in names)
     return RunFacts(
         run=run,
-        beat=beat,
+        heartbeat=reading.heartbeat,
+        heartbeat_fault=reading.fault,
         done_steps=done,
+        done_damaged=done_damaged,
+        unreadable=unreadable,
         there=there,
         tokens=tokens,
         stops=_stop_names(run, problems) if "stops" in there else (),
@@ -152,54 +141,6 @@ def _names(folder: Path, problems: list[str]) -> list[str]:
         return []
 
 
-def _tolerant(path: Path, read: Callable[[dict[str, Any]], T], problems: list[str]) -> T | None:
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 - a third of the time of Path.read_bytes
-            told = json.loads(file.read())
-        if told["version"] != SCHEMA:
-            raise ValueError(f"version {told['version']!r} is not {SCHEMA}, the one known here")
-        return read(told)
-    except FileNotFoundError:
-        return None  # gone since the folder was listed
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        problems.append(f"{path.name} cannot be used: {error!r}")
-        return None
-
-
-def _read_beat(told: dict[str, Any]) -> LastHeartbeat:
-    def number(name: str) -> float | None:
-        return None if told.get(name) is None else float(told[name])
-
-    def whole(name: str) -> int | None:
-        return None if told.get(name) is None else int(told[name])
-
-    def text(name: str) -> str | None:
-        return None if told.get(name) is None else str(told[name])
-
-    return LastHeartbeat(
-        state=str(told["state"]),
-        step=int(told["step"]),
-        steps=int(told["steps"]),
-        attempt=int(told["attempt"]),
-        host=str(told["host"]),
-        time=float(told["time"]),
-        pid=whole("pid"),
-        labels_bought=whole("labels_bought"),
-        accuracy=number("accuracy"),
-        labels_allowed=whole("labels_allowed"),
-        risk=number("risk"),
-        exit_code=whole("exit_code"),
-        seconds_per_step=number("seconds_per_step"),
-        job=text("job"),
-        restart=whole("restart"),
-        node=text("node"),
-    )
-
-
-def _read_done(told: dict[str, Any]) -> int:
-    return int(told["steps"])
-
-
 def _stop_names(run: Path, problems: list[str]) -> tuple[tuple[int, int, int], ...]:
     matches = [START_NAME.fullmatch(name) for name in _names(run / "stops", problems)]
     return tuple(
@@ -213,32 +154,36 @@ def _job_name(stop: tuple[int, int, int]) -> str:
 
 def process_lives(facts: RunFacts) -> bool | None:
     """Whether the newest attempt's process lives; None where that cannot be seen from this host."""
-    beat = facts.beat
-    host, pid, told = (beat.host, beat.pid, beat.time) if beat else (None, None, None)
-    if pid is None:
-        host, pid = _token(facts)
-    if pid is None or host != socket.gethostname():
+    beat = facts.heartbeat
+    if beat is not None and beat.process is not None:
+        return is_alive(beat.process, seen_at=beat.time)
+    if not facts.attempts:
         return None
-    begun = _process_start(pid)
-    return begun is not None and (told is None or begun < told + SLACK_SECONDS)
-
-
-def _token(facts: RunFacts) -> tuple[str | None, int | None]:
-    path = facts.run / "attempts" / f"{facts.attempts}.json"
     try:
-        told = json.loads(path.read_bytes())
-        return str(told["host"]), int(told["pid"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None, None
+        attempt = read_attempt(facts.run, facts.attempts)
+        started = datetime.fromisoformat(attempt.started).timestamp()
+    except (RlavrError, ValueError):
+        return None
+    if attempt.reason != "start":
+        return False  # a roll-back's token: its process has done its work
+    process = ProcessIdentity(host=attempt.host, pid=attempt.pid)
+    return is_alive(process, seen_at=started + 1)  # the token counts whole seconds
 
 
-def _process_start(pid: int) -> float | None:
-    """When it began (unix time); None when there is no such process, or only its remains."""
+def copied_from(facts: RunFacts) -> str | None:
+    """The folder that the heartbeat was written into, where this one is a copy of it, else None.
+
+    A folder that was moved keeps its inode, and one that has another path on this host is the same
+    folder; heartbeats of version 0.1 do not say where they were written.
+    """
+    beat = facts.heartbeat
+    if beat is None or beat.folder is None or beat.inode is None:
+        return None
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = re.search(r"^btime (\d+)", Path("/proc/stat").read_text(), re.MULTILINE)
-        if fields[0] in "ZX" or boot is None:
+        if os.stat(facts.run).st_ino == beat.inode:  # noqa: PTH116 - faster than Path.stat
             return None
-        return int(boot[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, IndexError, ValueError):
+        return None if os.path.samefile(beat.folder, facts.run) else beat.folder  # noqa: PTH121
+    except FileNotFoundError:
+        return beat.folder
+    except OSError:
         return None

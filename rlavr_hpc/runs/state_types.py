@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rlavr_hpc.runs.evidence import RunFacts, process_lives
+from rlavr_hpc.runs.evidence import RunFacts, copied_from, process_lives
 from rlavr_hpc.runs.queued_job import QueuedJob
 
 FRESH_SECONDS = 15.0
@@ -25,7 +25,8 @@ class State(StrEnum):
     """Where a run stands."""
 
     planned = "planned"
-    """In its sweep's plan; not submitted, or its job is gone before anything ran."""
+    """Nothing of it has run: it is in its sweep's plan, or its folder was made, and no job of it is
+    known."""
     queued = "queued"
     running = "running"
     preempted = "preempted"
@@ -41,6 +42,12 @@ class State(StrEnum):
     stopped = "stopped"
     """Ended early, with what it had on disk: by a signal or by the early warning."""
     done = "done"
+    unknown = "unknown"
+    """Its folder or its heartbeat cannot be read, and nothing else tells."""
+
+
+ACTIVE_STATES = (State.running, State.stalled, State.zombie)
+"""A process of it may still write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +75,20 @@ class RunEvidence:
     now: float
 
     @property
+    def copied_from(self) -> str | None:
+        """The folder that this one is a copy of, as far as the heartbeat tells."""
+        return copied_from(self.facts)
+
+    @property
     def age(self) -> float:
         """Seconds since the heartbeat; infinite without one."""
-        beat = self.facts.beat
+        beat = self.facts.heartbeat
         return max(0.0, self.now - beat.time) if beat else float("inf")
 
     @property
     def fresh(self) -> bool:
         """Whether a process that lives has written the heartbeat."""
-        beat = self.facts.beat
+        beat = self.facts.heartbeat
         if beat is None or not beat.alive:
             return False
         lives = process_lives(self.facts)
@@ -87,7 +99,7 @@ class RunEvidence:
     @property
     def patience(self) -> float:
         """Seconds that the run may be silent."""
-        beat = self.facts.beat
+        beat = self.facts.heartbeat
         if beat is None or beat.state == "starting":
             return STARTING_SECONDS
         return max(STALLED_SECONDS, 10 * (beat.seconds_per_step or 0))
@@ -109,7 +121,7 @@ def expand_nodes(text: str) -> set[str]:
     return names
 
 
-def in_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A duration, short: 42 s, 5 min, 3 h, 2 d."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size:

@@ -1,23 +1,25 @@
-"""Where every run of a sweep stands: its folder, the submissions' records, one look at the queue.
+"""The state of every run below a folder: from its files, its submissions and one look at the queue.
 
-No accounting is asked: Slurm says what waits and runs, the folders say the rest. See `verdicts` for
-what follows from what.
+No accounting is asked: Slurm says what waits and runs, the folders say the rest. Commands, the
+launchers and the analysis all take states from here; `state_rules` says what follows from what.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.runs.evidence import RunFacts, read_facts
-from rlavr_hpc.runs.found_runs import FoundRuns, Jobs, find, find_runs, read_jobs
+from rlavr_hpc.runs.find import FoundFolder, find_runs, found_run
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_rules import judge_state
-from rlavr_hpc.runs.state_types import RunEvidence, State
+from rlavr_hpc.runs.state_types import JudgedState, RunEvidence, State
+from rlavr_hpc.runs.sweep_jobs import SweepJobs, read_jobs
 
-__all__ = ["RunState", "State", "find_runs", "states"]
+__all__ = ["RunState", "State", "StateReader", "run_state", "states"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class RunState:
 
     run: Path
     name: str
-    """Relative to the folder that was asked about."""
+    """Relative to the folder that was searched."""
     overrides: tuple[str, ...]
     """Those that tell it from the other runs of its sweep; () where none are planned."""
     state: State
@@ -57,87 +59,96 @@ class RunState:
 def states(
     folder: Path, *, queue: Sequence[QueuedJob] | None, now: float | None = None
 ) -> list[RunState]:
-    """The state of every run at or below a folder.
+    """The state of every run at or below a folder, and of what may be one and cannot be read.
 
     Args:
-        folder: a run, a sweep, or a folder of sweeps.
+        folder: a run, a sweep, or a folder that runs lie below.
         queue: my jobs, as squeue lists them; None = there is no Slurm here.
         now: unix time; None = now.
     """
-    jobs: dict[Path, Jobs] = {}
-    clock = time.time() if now is None else now
-    told = []
-    for found in find(folder):
-        sweep = found.run.parent
-        if sweep not in jobs:
-            jobs[sweep] = read_jobs(sweep, queue)
-        told.append(_state(found, jobs[sweep], clock))
-    return told
+    reader = StateReader(queue, now=now)
+    top = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as the user named them
+    return [reader.read(found) for found in find_runs(top) if not found.foreign]
 
 
-def _state(found: FoundRuns, jobs: Jobs, now: float) -> RunState:
-    if found.problem is not None:
-        return _unreadable(found)
-    facts = read_facts(found.run)
-    beat = facts.beat
-    places = jobs.places.get(found.run.name, ())
-    queued = jobs.queued(found.run, besides=beat.job if beat else None)
-    job = queued[0] if queued else None
-    recorded = next((place.job for place in places if place.job is not None), None)
-    named = job.name if job else recorded or (beat.job if beat else None)
-    case = RunEvidence(
-        facts=facts,
-        planned_steps=found.steps,
-        job=job,
-        named=named,
-        submitted=bool(places),
-        has_slurm=jobs.queue is not None,
-        now=now,
-    )
-    verdict = judge_state(case)
+def run_state(run: Path, *, queue: Sequence[QueuedJob] | None) -> RunState:
+    """The state of the run in this folder.
+
+    Args:
+        run: the run's folder.
+        queue: my jobs, as squeue lists them; None = there is no Slurm here.
+    """
+    return StateReader(queue).read(found_run(run))
+
+
+class StateReader:
+    """Tells the state of found runs; reads the submissions of each sweep once."""
+
+    def __init__(self, queue: Sequence[QueuedJob] | None, *, now: float | None = None) -> None:
+        """`queue`: my jobs, None without Slurm; `now`: unix time at which to judge, None = now."""
+        self._queue = queue
+        self._now = now
+        self._jobs: dict[Path, SweepJobs] = {}
+
+    def read(self, found: FoundFolder) -> RunState:
+        """The state of a run, or of what may be one and cannot be read."""
+        sweep = Path(os.path.abspath(found.folder)).parent  # noqa: PTH100
+        if sweep not in self._jobs:
+            self._jobs[sweep] = read_jobs(sweep, self._queue)
+        now = time.time() if self._now is None else self._now
+        return _state(found, self._jobs[sweep], now)
+
+
+def _state(found: FoundFolder, jobs: SweepJobs, now: float) -> RunState:
+    facts = read_facts(found.folder)
+    beat = facts.heartbeat
+    case, job = _evidence(found, facts, jobs, now)
+    judged = JudgedState(state=State.unknown) if found.is_plan else judge_state(case)
     steps = max(beat.steps if beat else 0, found.steps or 0) or facts.done_steps
-    step = _step(facts, verdict.state, steps)
-    problems = [] if job else jobs.problems
+    step = _step(facts, judged.state, steps)
+    problem = f"{found.folder} {found.problem}" if found.problem else None
+    problems = [problem, *(() if found.problem and facts.unreadable else (facts.problem,))]
+    reasons = (judged.reason, *problems, *(() if job else jobs.problems))
     return RunState(
-        run=found.run,
+        run=found.folder,
         name=found.name,
         overrides=found.overrides,
-        state=verdict.state,
+        state=judged.state,
         step=step,
         steps=steps,
-        eta_seconds=_eta(facts, verdict.state, step, steps),
+        eta_seconds=_eta(facts, judged.state, step, steps),
         labels_bought=beat.labels_bought if beat else None,
         labels_allowed=_first(beat.labels_allowed if beat else None, found.labels_allowed),
         accuracy=beat.accuracy if beat else None,
         risk=beat.risk if beat else None,
         attempts=facts.attempts,
         node=_node(facts, job),
-        job=named,
-        reason="; ".join(filter(None, (verdict.reason, facts.problem, *problems))),
+        job=case.named,
+        reason="; ".join(filter(None, reasons)),
         heartbeat_age=max(0.0, now - beat.time) if beat else None,
     )
 
 
-def _unreadable(found: FoundRuns) -> RunState:
-    """What should have been runs."""
-    return RunState(
-        run=found.run,
-        name=found.name,
-        overrides=(),
-        state=State.failed,
-        step=0,
-        steps=None,
-        eta_seconds=None,
-        labels_bought=None,
-        labels_allowed=None,
-        accuracy=None,
-        risk=None,
-        attempts=0,
-        node=None,
-        job=None,
-        reason=found.problem or "",
-        heartbeat_age=None,
+def _evidence(
+    found: FoundFolder, facts: RunFacts, jobs: SweepJobs, now: float
+) -> tuple[RunEvidence, QueuedJob | None]:
+    """All that is known of a run, with its job in the queue."""
+    beat = facts.heartbeat
+    name = os.path.basename(os.path.abspath(found.folder))  # noqa: PTH100, PTH119 - fast
+    places = jobs.places.get(name, ())
+    queued = jobs.queued(found.folder, also=beat.job if beat else None)
+    job = queued[0] if queued else None
+    recorded = next((place.job for place in places if place.job is not None), None)
+    evidence = RunEvidence(
+        facts=facts,
+        planned_steps=found.steps,
+        job=job,
+        named=job.name if job else recorded or (beat.job if beat else None),
+        submitted=bool(places),
+        has_slurm=jobs.queue is not None,
+        now=now,
     )
+    return evidence, job
 
 
 def _first(*values: int | None) -> int | None:
@@ -147,11 +158,11 @@ def _first(*values: int | None) -> int | None:
 def _step(facts: RunFacts, state: State, steps: int | None) -> int:
     if state is State.done:
         return facts.done_steps or steps or 0
-    return facts.beat.step if facts.beat else 0
+    return facts.heartbeat.step if facts.heartbeat else 0
 
 
 def _eta(facts: RunFacts, state: State, step: int, steps: int | None) -> float | None:
-    pace = facts.beat.seconds_per_step if facts.beat else None
+    pace = facts.heartbeat.seconds_per_step if facts.heartbeat else None
     if state is not State.running or pace is None or steps is None:
         return None
     return pace * max(0, steps - step)
@@ -160,5 +171,5 @@ def _eta(facts: RunFacts, state: State, step: int, steps: int | None) -> float |
 def _node(facts: RunFacts, job: QueuedJob | None) -> str | None:
     if job is not None:
         return job.nodes or None
-    beat = facts.beat
+    beat = facts.heartbeat
     return (beat.node or beat.host) if beat is not None else None

@@ -17,7 +17,7 @@ from rlavr_hpc.io import make_folder, read_record, write_record
 
 VERSION = 1
 WAIT_TO_BE_KILLED = 64
-"""Exit code of `cluster.slurm.after`: the job goes back into the queue, Slurm ends this start."""
+"""Exit code of `cluster.slurm.job_end`: the job goes back into the queue, Slurm ends this start."""
 MARK = -1
 """The restart of a cancellation that was written by who cancelled, not by the job."""
 
@@ -105,3 +105,23 @@ def read_stop(path: Path) -> Stop:
         return Stop(**values | {"cause": Cause(values["cause"])})
     except (TypeError, ValueError, KeyError) as error:
         raise RlavrError(f"{path} cannot be used: {error!r}") from error
+
+
+def describe_stop(stop: Stop) -> str:
+    """Why a job ended, in a few words."""
+    if stop.message:
+        return stop.message
+    words = {
+        Cause.preempted: "preempted",
+        Cause.time_limit: "reached its time limit",
+        Cause.requeued: "requeued by somebody, or preempted without grace",
+        Cause.signalled: "stopped by a signal",
+        Cause.cancelled: "cancelled",
+        Cause.crashed: f"crashed with exit code {stop.exit_code}",
+        Cause.mistake: "the config or its inputs cannot work (exit code 2)",
+        Cause.early_warning: "stopped by the early warning",
+        Cause.fenced: "superseded by a newer start",
+        Cause.done: "finished",
+    }
+    after = f" after step {stop.checkpoint}" if stop.checkpoint > 0 else ""
+    return words[stop.cause] + after

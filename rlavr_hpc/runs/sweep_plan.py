@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ CODE = "code"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class PlannedRun:
     """One run of a sweep."""
 
     overrides: tuple[str, ...]
@@ -27,7 +28,7 @@ class Job:
     folder: Path
 
 
-def write_plan(jobs: Sequence[Job]) -> Path:
+def write_plan(jobs: Sequence[PlannedRun]) -> Path:
     """Add the jobs to ROOT/NAME/sweep.json; runs planned earlier keep their index.
 
     Returns:
@@ -39,7 +40,7 @@ def write_plan(jobs: Sequence[Job]) -> Path:
     path = jobs[0].folder.parent / PLAN
     try:
         make_folder(path.parent)
-        runs = _planned(path) if path.exists() else []
+        runs = read_plan(path) if path.exists() else []
         given = {job.folder.name: job.config.steps for job in jobs}
         known = [Path(run["folder"]).name for run in runs]
         runs = [
@@ -60,13 +61,37 @@ def write_plan(jobs: Sequence[Job]) -> Path:
         ]
         plan = {"version": VERSION, "name": jobs[0].config.name, "runs": runs}
         write_atomic(path, json.dumps(plan, indent=1) + "\n")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be used: {error}") from error
     return path
 
 
-def _planned(path: Path) -> list[dict[str, Any]]:
-    plan = json.loads(path.read_text())
-    if plan["version"] != VERSION:
-        raise UserError(f"{path}: version {plan['version']!r} is not {VERSION}, the one known here")
-    return list(plan["runs"])
+def read_plan(path: Path) -> list[dict[str, Any]]:
+    """The runs of a sweep's plan, each with text for `folder`, `run_id` and `overrides`.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a plan, or of another version.
+    """
+    try:
+        plan = json.loads(path.read_bytes())
+        version = plan["version"]
+        if version != VERSION:
+            raise ValueError(f"version {version!r} is not {VERSION}, the one known here")
+        runs: list[dict[str, Any]] = list(plan["runs"])
+        for number, run in enumerate(runs):
+            _check_planned(number, run)
+        return runs
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"not a sweep's plan: {error!r}") from error
+
+
+def _check_planned(number: int, run: dict[str, Any]) -> None:
+    texts = [run["folder"], run["run_id"], *list(run["overrides"])]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"run {number} has a folder, run_id or override that is not text")
+    if os.path.basename(run["folder"].rstrip("/")) in ("", ".", ".."):  # noqa: PTH119 - fast
+        raise ValueError(f"run {number} names no folder: {run['folder']!r}")
+    for key in ("steps", "labels_allowed"):
+        if type(run.get(key)) not in (int, type(None)):
+            raise ValueError(f"run {number}: {key} is {run[key]!r}, not a whole number")

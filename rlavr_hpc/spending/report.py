@@ -7,23 +7,23 @@ from dataclasses import asdict
 from typing import Any
 
 from rlavr_hpc.spending.spend import (
-    NOT_STARTED,
-    Entry,
     PolicySpend,
+    SpendEntry,
     by_policy,
     report_steps,
 )
 
+NO_LEDGER = "no ledger yet"
 HEAD = ("run", "what", "status", "steps", "bought", "allowed", "void", "cost", "open")
 
 
-def as_text(entries: Sequence[Entry]) -> list[str]:
+def as_text(entries: Sequence[SpendEntry]) -> list[str]:
     """Spend per run, totals per policy, labels over the steps."""
     runs = [entry for entry in entries if not entry.found.foreign]
     steps = report_steps(runs)
     policies = by_policy(runs, steps)
     lines = [totals(runs), "", *_table([HEAD, *(_row(e) for e in runs if not e.error)])]
-    lines += [f"{e.found.name}  cannot be counted: {e.error}" for e in runs if e.error]
+    lines += [f"{e.found.name}  {e.status}, cannot be counted: {e.error}" for e in runs if e.error]
     if policies:
         head = ("policy", "runs", "labels", "cost", "labels/run")
         lines += ["", *_table([head, *(_policy_row(policy) for policy in policies)])]
@@ -31,10 +31,10 @@ def as_text(entries: Sequence[Entry]) -> list[str]:
         over = [(_policy_name(p), *map(str, p.by_step)) for p in policies]
         lines += ["", "labels bought until step"]
         lines += _table([("policy", *map(str, steps)), *over])
-    return [*lines, *strangers(entries)]
+    return [*lines, *foreign_folders(entries)]
 
 
-def as_values(entries: Sequence[Entry]) -> dict[str, Any]:
+def as_values(entries: Sequence[SpendEntry]) -> dict[str, Any]:
     """The same for a program."""
     runs = [entry for entry in entries if not entry.found.foreign]
     steps = report_steps(runs)
@@ -55,65 +55,66 @@ def as_values(entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def proof_text(entries: Sequence[Entry]) -> list[str]:
+def proof_text(entries: Sequence[SpendEntry]) -> list[str]:
     """One line per run: valid, or what is wrong with it; below it, what does not count."""
     lines = []
     for entry in entries:
         if entry.found.foreign:
             continue
-        lines.append(f"{entry.found.name}: {_verdict(entry)}")
+        lines.append(f"{entry.found.name}: {_proof_line(entry)}")
         if entry.proof:
             lines += [f"  {text}" for text in (*entry.proof.remarks, *entry.proof.uncounted_lines)]
-    return [*lines, *strangers(entries), totals(entries)]
+    return [*lines, *foreign_folders(entries), totals(entries)]
 
 
-def proof_values(entries: Sequence[Entry]) -> dict[str, Any]:
+def proof_values(entries: Sequence[SpendEntry]) -> dict[str, Any]:
     """The same for a program."""
     values = as_values(entries)
-    proofs = [entry.proof for entry in entries if not entry.found.foreign]
-    for run, proof in zip(values["runs"], proofs, strict=True):
-        run["valid"] = None if run["status"] == NOT_STARTED and not proof else proof is not None
+    runs = [entry for entry in entries if not entry.found.foreign]
+    for run, entry in zip(values["runs"], runs, strict=True):
+        proof = entry.proof
+        run["valid"] = None if entry.has_no_ledger and not entry.proof else entry.proof is not None
         run["uncounted_lines"] = [asdict(left) for left in proof.uncounted_lines] if proof else []
         run["remarks"] = list(proof.remarks) if proof else []
     return {"valid": not any(entry.error for entry in entries), **values}
 
 
-def totals(entries: Sequence[Entry]) -> str:
+def totals(entries: Sequence[SpendEntry]) -> str:
     """One sentence on all runs."""
     runs = [entry for entry in entries if not entry.found.foreign]
-    wrong, waiting = sum(e.error is not None for e in runs), sum(e.waits for e in runs)
-    valid = sum(e.proof is not None and not e.waits for e in runs)
+    wrong, empty = sum(e.error is not None for e in runs), sum(e.has_no_ledger for e in runs)
+    valid = sum(e.proof is not None and not e.has_no_ledger for e in runs)
     parts = [f"{len(runs)} run{'s' if len(runs) != 1 else ''}"]
     parts += [f"{valid} valid"] if valid else []
     parts += [f"{wrong} wrong, their labels are not counted here"] if wrong else []
-    parts += [f"{waiting} {NOT_STARTED}"] if waiting else []
+    parts += [f"{empty} with {NO_LEDGER}"] if empty else []
     return f"{', '.join(parts)}: {_bought(runs)} labels bought for {_cost(runs):g}"
 
 
-def strangers(entries: Sequence[Entry]) -> list[str]:
+def foreign_folders(entries: Sequence[SpendEntry]) -> list[str]:
     """A line on each folder without a run."""
     return [
         f"{e.found.name}: foreign: no run of its own is in it" for e in entries if e.found.foreign
     ]
 
 
-def _verdict(entry: Entry) -> str:
+def _proof_line(entry: SpendEntry) -> str:
     if entry.error:
         return f"WRONG: {entry.error}"
-    if entry.spend is None or entry.waits:
-        return NOT_STARTED
+    if entry.spend is None or entry.has_no_ledger:
+        return f"{entry.status}, {NO_LEDGER}"
     spend = entry.spend
     waiting = f", {spend.open_intents} open intents" if spend.open_intents else ""
     return f"valid: {spend.lines} lines, {spend.bought} labels for {spend.cost:g}{waiting}"
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: SpendEntry) -> tuple[str, ...]:
     spend = entry.spend
     if spend is None:
-        return (entry.found.name, entry.what, NOT_STARTED, *[""] * (len(HEAD) - 3))
+        return (entry.found.name, entry.label, entry.status, *[""] * (len(HEAD) - 3))
     return (
         entry.found.name,
-        entry.what,
+        entry.label,
         spend.status,
         f"{spend.step}/{spend.steps}",
         *map(str, (spend.bought, spend.allowed, spend.void)),
@@ -131,10 +132,8 @@ def _policy_name(policy: PolicySpend) -> str:
     return f"{policy.acquisition} budget={policy.budget:g}"
 
 
-def _values(entry: Entry) -> dict[str, Any]:
-    facts: dict[str, Any] = {"status": NOT_STARTED if entry.waits else "unknown"}
-    if entry.spend:
-        facts = asdict(entry.spend)
+def _values(entry: SpendEntry) -> dict[str, Any]:
+    facts = asdict(entry.spend) if entry.spend else {"status": entry.status}
     return {
         "run": entry.found.name,
         "run_id": entry.run_id,
@@ -155,11 +154,11 @@ def _policy_values(policy: PolicySpend) -> dict[str, Any]:
     }
 
 
-def _bought(entries: Sequence[Entry]) -> int:
+def _bought(entries: Sequence[SpendEntry]) -> int:
     return sum(entry.spend.bought for entry in entries if entry.spend)
 
 
-def _cost(entries: Sequence[Entry]) -> float:
+def _cost(entries: Sequence[SpendEntry]) -> float:
     return sum(entry.spend.cost for entry in entries if entry.spend)
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.runs.attempts import read_attempts
-from rlavr_hpc.runs.find import FoundRecord
+from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.identity import hash_of_folder
-from rlavr_hpc.spending.verification import Proof, prove, readable
+from rlavr_hpc.runs.states import RunState, State
+from rlavr_hpc.spending.verification import LedgerProof, prove, readable
 
 POINTS = 10
-"""How many steps the spend over time is told at."""
-NOT_STARTED = "not started"
+"""How many steps the spend over time is reported at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +26,10 @@ class RunSpend:
     acquisition: str
     budget: float | None
     seed: int
-    status: str
-    """As the run last told itself: done, running, stopped, failed ...; or "not started"."""
+    status: State
+    """Where the run stands, as every command tells it."""
     step: int
-    """The last one that it told of, or bought for."""
+    """The last one of its heartbeat, or that it bought for."""
     steps: int
     bought: int
     allowed: int
@@ -47,31 +43,38 @@ class RunSpend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class SpendEntry:
     """One line of a report on many runs."""
 
-    found: FoundRecord
+    found: FoundFolder
+    state: RunState | None = None
+    """None of a foreign folder."""
     run_id: str | None = None
     spend: RunSpend | None = None
     """None: not started, or unreadable."""
-    proof: Proof | None = None
-    """None: not asked for, or it failed."""
+    proof: LedgerProof | None = None
+    """None: not requested, or it failed."""
     error: str | None = None
 
     @property
-    def what(self) -> str:
-        """What tells this run from the others."""
+    def label(self) -> str:
+        """What tells this run from the others: its overrides, or its policy, budget and seed."""
         if self.found.overrides or self.spend is None:
             return " ".join(self.found.overrides)
         spend = self.spend
         return f"acquisition={spend.acquisition} budget={spend.budget:g} seed={spend.seed}"
 
     @property
-    def waits(self) -> bool:
-        """Planned or made, and not started yet."""
+    def status(self) -> str:
+        """Where the run stands."""
+        return State.unknown if self.state is None else self.state.state
+
+    @property
+    def has_no_ledger(self) -> bool:
+        """Planned or made, and no attempt has begun yet."""
         if self.spend is None:
             return self.error is None
-        return self.spend.status == NOT_STARTED
+        return self.state is not None and self.state.attempts == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +95,16 @@ class PolicySpend:
         return self.labels / self.runs
 
 
-def read_entry(found: FoundRecord, *, proving: bool = False) -> Entry:
-    """What one run has spent; whatever is wrong with it becomes the entry's error."""
+def read_entry(found: FoundFolder, state: RunState, *, proving: bool = False) -> SpendEntry:
+    """What one run has spent; whatever is wrong with it becomes the entry's error.
+
+    Args:
+        found: the run.
+        state: where it stands.
+        proving: also prove the ledger.
+    """
     if found.problem or not found.started:
-        return Entry(found=found, run_id=found.run_id, error=found.problem)
+        return SpendEntry(found=found, state=state, run_id=found.run_id, error=found.problem)
     run_id = found.run_id
     try:
         with readable(found.folder):
@@ -103,22 +112,17 @@ def read_entry(found: FoundRecord, *, proving: bool = False) -> Entry:
             run_id = run_id or hash_of_folder(config, found.folder)
             proof = prove(found.folder, config) if proving else None
             book = proof.book if proof else read_ledger(found.folder)
-            spend = run_spend(found.folder, config, book)
+            spend = run_spend(config, book, state)
     except RlavrError as error:
-        return Entry(found=found, run_id=run_id, error=str(error))
-    return Entry(found=found, run_id=run_id, spend=spend, proof=proof)
+        return SpendEntry(found=found, state=state, run_id=run_id, error=str(error))
+    return SpendEntry(found=found, state=state, run_id=run_id, spend=spend, proof=proof)
 
 
-def run_spend(run_dir: Path, config: RunConfig, book: LedgerState) -> RunSpend:
-    """The figures of one run.
-
-    Raises:
-        RlavrError: a token is damaged.
-    """
-    status, told = _status(run_dir)
-    step = max([told, *(key[1] for key in book.decisions)])
-    walked = max(step, len(book.decisions))  # also steps of branches that were rolled back
-    cap, allowed = config.budget_total, config.quota_at(1.0) * walked
+def run_spend(config: RunConfig, book: LedgerState, state: RunState) -> RunSpend:
+    """The figures of one run."""
+    step = max([state.step, *(key[1] for key in book.decisions)])
+    steps_paid = max(step, len(book.decisions))  # also steps of branches that were rolled back
+    cap, allowed = config.budget_total, config.quota_at(1.0) * steps_paid
     by_step: dict[int, int] = {}
     for (_, at), purchases in book.purchases.items():
         bought = sum(p.answer is not None for p in purchases.values())
@@ -127,7 +131,7 @@ def run_spend(run_dir: Path, config: RunConfig, book: LedgerState) -> RunSpend:
         acquisition=config.acquisition.name,
         budget=config.budget,
         seed=config.seed,
-        status=status,
+        status=state.state,
         step=step,
         steps=config.steps,
         bought=book.bought,
@@ -140,27 +144,13 @@ def run_spend(run_dir: Path, config: RunConfig, book: LedgerState) -> RunSpend:
     )
 
 
-def _status(run_dir: Path) -> tuple[str, int]:
-    """(status, step) as the run's heartbeat tells; it may have died since."""
-    if not read_attempts(run_dir):
-        return NOT_STARTED, 0
-    try:
-        told: Any = json.loads((run_dir / "status.json").read_bytes())
-        state, step = told["state"], told["step"]
-        if not isinstance(state, str) or type(step) is not int:
-            raise TypeError(f"state {state!r}, step {step!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "unknown", 0
-    return "done" if (run_dir / "DONE.json").exists() else state, step
-
-
-def report_steps(entries: Iterable[Entry]) -> tuple[int, ...]:
+def report_steps(entries: Iterable[SpendEntry]) -> tuple[int, ...]:
     """A handful of evenly spaced steps, the last of them the furthest that any run came to."""
     last = max((entry.spend.step for entry in entries if entry.spend), default=0)
     return tuple(sorted({math.ceil(last * i / POINTS) for i in range(1, POINTS + 1)} - {0}))
 
 
-def by_policy(entries: Iterable[Entry], steps: Sequence[int]) -> list[PolicySpend]:
+def by_policy(entries: Iterable[SpendEntry], steps: Sequence[int]) -> list[PolicySpend]:
     """Totals per (policy, budget), by name; runs that cannot be read are in none."""
     groups: dict[tuple[str, float], list[RunSpend]] = {}
     for entry in entries:
@@ -173,11 +163,11 @@ def by_policy(entries: Iterable[Entry], steps: Sequence[int]) -> list[PolicySpen
             runs=len(runs),
             labels=sum(run.bought for run in runs),
             cost=sum(run.cost for run in runs),
-            by_step=tuple(sum(_until(run, step) for run in runs) for step in steps),
+            by_step=tuple(sum(_labels_until(run, step) for run in runs) for step in steps),
         )
         for (name, budget), runs in sorted(groups.items())
     ]
 
 
-def _until(run: RunSpend, step: int) -> int:
+def _labels_until(run: RunSpend, step: int) -> int:
     return sum(labels for at, labels in run.by_step.items() if at <= step)

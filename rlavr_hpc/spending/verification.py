@@ -15,6 +15,7 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
 from rlavr_hpc.io import blocks
 from rlavr_hpc.runs.attempts import read_attempts, segment
+from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.spending.uncounted_lines import UncountedLines, uncounted_lines
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import FOLDER as METRICS
@@ -22,7 +23,7 @@ from rlavr_hpc.telemetry.sinks import read_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class LedgerProof:
     """What holds, and what does not count."""
 
     book: LedgerState
@@ -31,21 +32,23 @@ class Proof:
     """What is in order but worth knowing."""
 
 
-def prove(run_dir: Path, config: RunConfig) -> Proof:
-    """Check the chain, the seals, the rules of the config, and every total told elsewhere.
+def prove(run_dir: Path, config: RunConfig) -> LedgerProof:
+    """Check the chain, the seals, the rules of the config, and every total reported elsewhere.
 
     Raises:
         RlavrError: something does not hold; the message names the file, and the line if one.
     """
     with readable(run_dir):
-        told, remarks = _told(run_dir)  # before the ledger, which is ahead of it in a live run
-        _check_there(run_dir)
+        reported, remarks = _reported_labels(
+            run_dir
+        )  # before the ledger, which is ahead of it in a live run
+        _check_no_segment_missing(run_dir)
         book = read_ledger(run_dir)
         book.check(budget_rules(config))
-        _check_steps(run_dir, book, told)
+        _check_steps(run_dir, book, reported)
         _check_summary(run_dir, book)
         found = uncounted_lines(run_dir)
-    return Proof(
+    return LedgerProof(
         book=book, uncounted_lines=tuple(found), remarks=(*remarks, *_other_quotas(config, book))
     )
 
@@ -61,8 +64,8 @@ def readable(run_dir: Path) -> Iterator[None]:
         ) from error
 
 
-def _told(run_dir: Path) -> tuple[dict[Step, float], list[str]]:
-    """Labels bought per step as the metrics tell; a damaged record of metrics tells nothing."""
+def _reported_labels(run_dir: Path) -> tuple[dict[Step, float], list[str]]:
+    """Labels bought per step by the metrics; none, and a remark, where these are damaged."""
     try:
         rows = read_metrics(run_dir, only=names.LABELS_BOUGHT)
     except RlavrError as error:
@@ -74,7 +77,7 @@ def _told(run_dir: Path) -> tuple[dict[Step, float], list[str]]:
     }, []
 
 
-def _check_there(run_dir: Path) -> None:
+def _check_no_segment_missing(run_dir: Path) -> None:
     """An attempt opens its ledger before its metrics."""
     for attempt in read_attempts(run_dir):
         path, metrics = (segment(run_dir, name, attempt.number) for name in (FOLDER, METRICS))
@@ -82,29 +85,29 @@ def _check_there(run_dir: Path) -> None:
             raise LedgerError(f"{path}:1: is missing, although {metrics} exists; it was deleted")
 
 
-def _check_steps(run_dir: Path, book: LedgerState, told: Mapping[Step, float]) -> None:
-    for key, labels in told.items():
+def _check_steps(run_dir: Path, book: LedgerState, reported: Mapping[Step, float]) -> None:
+    for key, labels in reported.items():
         held = sum(p.answer is not None for p in book.purchases.get(key, {}).values())
         if held != labels:
             path = segment(run_dir, FOLDER, len(read_attempts(run_dir)))
             end = sum(block.count(b"\n") for block in blocks(path))
             raise LedgerError(
-                f"{path}:{end + 1}: the metrics tell of {labels!r} labels in step {key[1]} of "
+                f"{path}:{end + 1}: the metrics report {labels!r} labels in step {key[1]} of "
                 f"branch {key[0]}, the ledger holds {held}: its end was cut off"
             )
 
 
 def _check_summary(run_dir: Path, book: LedgerState) -> None:
-    """A finished run's summary tells what the ledger holds."""
+    """A finished run's summary says what the ledger holds."""
     path = run_dir / "summary.json"
-    if not path.exists() or not (run_dir / "DONE.json").exists():
+    if not path.exists() or not is_done(run_dir):
         return
     try:
-        told: Any = json.loads(path.read_bytes())["labels_bought"]
+        reported: Any = json.loads(path.read_bytes())["labels_bought"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LedgerError(f"{path}: damaged, it does not tell labels_bought ({error})") from error
-    if told != book.bought:
-        raise LedgerError(f"{path} says {told!r} labels, the ledger holds {book.bought}")
+        raise LedgerError(f"{path}: damaged, it does not hold labels_bought ({error})") from error
+    if reported != book.bought:
+        raise LedgerError(f"{path} says {reported!r} labels, the ledger holds {book.bought}")
 
 
 def _other_quotas(config: RunConfig, book: LedgerState) -> list[str]:

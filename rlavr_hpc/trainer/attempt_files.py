@@ -11,7 +11,7 @@ from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.cluster.topology import slurm_start
 from rlavr_hpc.runs.attempts import check_fence
 from rlavr_hpc.runs.checkpoints import TrainingState
-from rlavr_hpc.runs.folder import Heartbeat
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
 from rlavr_hpc.telemetry.mirror import open_mirror

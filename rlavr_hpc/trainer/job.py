@@ -36,8 +36,9 @@ from rlavr_hpc.errors import (
     RunStoppedError,
     UserError,
 )
+from rlavr_hpc.runs.done import DONE_FILE
 from rlavr_hpc.runs.failures import Failure, write_failure
-from rlavr_hpc.runs.folder import CONFIG, Start, check_start, check_writable
+from rlavr_hpc.runs.folder import CONFIG, StartKind, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     for remark in config.remarks:
         log.info("note: %s", remark)
     start = check_start(run_dir, config)
-    if start is Start.finished:
-        log.info("%s is finished already (DONE.json); nothing to do", run_dir)
+    if start is StartKind.finished:
+        log.info("%s is finished already (%s); nothing to do", run_dir, DONE_FILE)
         return ExitCode.DONE
     check_writable(run_dir)
     apply_threads(topology, os.environ)

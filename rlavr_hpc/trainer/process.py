@@ -17,7 +17,8 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, NewProcessError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.attempts import check_fence
-from rlavr_hpc.runs.checkpoints import Checkpoint, Keep
+from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy
+from rlavr_hpc.runs.checkpoints import Checkpoint
 from rlavr_hpc.trainer import build, distributed
 from rlavr_hpc.trainer.attempt_files import AttemptFiles, open_files, open_heartbeat
 from rlavr_hpc.trainer.build_engine import device_name
@@ -191,7 +192,7 @@ class Process:
             policy=components.policy,
             acquisition_state=components.acquisition_state,
             fence=self._fence(started),
-            keep=Keep(
+            keep=RetentionPolicy(
                 last=settings.keep_last,
                 every=settings.keep_every,
                 best=settings.keep_best,

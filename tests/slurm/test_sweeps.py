@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sameness import first_difference
-from rlavr_hpc.runs.folder import git_revision
+from rlavr_hpc.runs.provenance import git_revision
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for

@@ -15,7 +15,8 @@ import torch.distributed as dist
 
 from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.errors import CheckpointError, FencedError
-from rlavr_hpc.runs.checkpoints import Keep, TrainingState, newest_valid
+from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy
+from rlavr_hpc.runs.checkpoints import TrainingState, newest_valid
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.checkpoint import random_state
 from rlavr_hpc.trainer.checkpoint.write import CheckpointWriter
@@ -77,7 +78,7 @@ def writer(
         policy=cast(SavedPolicy, policy),
         acquisition_state=AcquisitionState(name="none", policy=NonePolicy()),
         fence=fence,
-        keep=Keep(last=1),
+        keep=RetentionPolicy(last=1),
         background=bool(settings.get("background", False)),
         newest=-1,
         attempt=1,

@@ -15,20 +15,18 @@ import torch
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.attempts import forks, read_attempts
 from rlavr_hpc.runs.branches import roll_back
+from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy, steps_to_keep
 from rlavr_hpc.runs.checkpoints import (
-    Keep,
-    Setup,
     TrainingState,
     candidates,
-    check_fits,
     newest_valid,
     read_checkpoint,
     read_state,
     remove_leftovers,
     restore_replaced,
     stored_state,
-    to_keep,
 )
+from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
 from rlavr_hpc.trainer.checkpoint.shards import on_host, write_file
@@ -157,16 +155,20 @@ def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> N
         return replace(STATE, step=step, risk=risk, score=score)
 
     states = [at(5, 0.1, 0.9), at(10, 0.2), at(15, 0.3, 0.4), at(20, 0.6), at(25, 0.7, 0.1)]
-    assert to_keep(states, Keep(last=1)) == {25, 5, 10}
-    assert to_keep(states, Keep(last=2, best=False)) == {25, 20, 10}
-    assert to_keep(states, Keep(last=1, every=10, best=False)) == {25, 20, 10}
-    assert to_keep(states, Keep(last=1, best=False, healthy_below=0.35)) == {25, 15}
-    assert to_keep([], Keep()) == set()
+    assert steps_to_keep(states, RetentionPolicy(last=1)) == {25, 5, 10}
+    assert steps_to_keep(states, RetentionPolicy(last=2, best=False)) == {25, 20, 10}
+    assert steps_to_keep(states, RetentionPolicy(last=1, every=10, best=False)) == {25, 20, 10}
+    assert steps_to_keep(states, RetentionPolicy(last=1, best=False, healthy_below=0.35)) == {
+        25,
+        15,
+    }
+    assert steps_to_keep([], RetentionPolicy()) == set()
     by_stop = replace(at(20, 0.1), scheduled=False)
     owing = replace(at(25, 0.1), unrecorded_metrics={"train/loss": (1.0, 1.0)})
-    assert to_keep([at(10, 0.1), by_stop, owing], Keep(last=1, best=False)) == {25, 10}
+    keep = RetentionPolicy(last=1, best=False)
+    assert steps_to_keep([at(10, 0.1), by_stop, owing], keep) == {25, 10}
     equal = [at(5, 0.1, 0.5), at(10, 0.1, 0.5)]
-    assert to_keep([*equal, at(15, 0.1, 0.2)], Keep(last=1)) == {15, 10}
+    assert steps_to_keep([*equal, at(15, 0.1, 0.2)], RetentionPolicy(last=1)) == {15, 10}
 
 
 def test_a_roll_back_goes_to_the_newest_healthy_checkpoint_on_a_new_branch(tmp_path: Path) -> None:
@@ -236,7 +238,7 @@ def test_the_line_of_a_run_leaves_out_what_was_rolled_back(tmp_path: Path) -> No
 def test_a_process_that_cannot_continue_exactly_is_refused(
     change: dict[str, object], message: str, key: str | None
 ) -> None:
-    now = Setup(world_size=1, threads=2, prompts_fingerprint="p")
+    now = ProcessSetup(world_size=1, threads=2, prompts_fingerprint="p")
     before = replace(now, **change)  # type: ignore[arg-type]
     check_fits(now, now, allowed=frozenset())
     with pytest.raises(UserError, match=message):

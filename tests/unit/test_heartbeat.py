@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +12,8 @@ import pytest
 
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.runs.evidence import read_facts
-from rlavr_hpc.runs.folder import Heartbeat
+from rlavr_hpc.runs.heartbeat import Heartbeat
+from rlavr_hpc.runs.process import this_process
 from tests.support.attempts import begin_attempt
 
 
@@ -41,7 +41,7 @@ def test_the_pace_is_the_mean_of_the_first_steps(
     clock = iter([100.0, 102.0, 108.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     for step in (1, 2, 3):
-        heart._last = 0.0
+        heart._last_write = 0.0
         heart.beat("running", step=step)
     assert told(tmp_path)["seconds_per_step"] == 4.0  # of 2 and 6 seconds
 
@@ -53,7 +53,7 @@ def test_a_long_run_moves_its_pace_by_a_tenth_of_the_difference(
     clock = iter([*range(0, 40, 2), 38 + 12])  # 19 steps of 2 s, then one of 12 s
     monkeypatch.setattr(time, "monotonic", lambda: float(next(clock)))
     for step in range(1, 22):
-        heart._last = 0.0
+        heart._last_write = 0.0
         heart.beat("running", step=step)
     assert told(tmp_path)["seconds_per_step"] == 3.0
 
@@ -82,6 +82,7 @@ def test_a_superseded_attempt_does_not_speak_for_the_run(tmp_path: Path) -> None
 def test_readers_know_whose_heartbeat_it_is(tmp_path: Path) -> None:
     job = asdict(SlurmStart(job="12_0", restart=2, node="n7"))
     Heartbeat(tmp_path, 1, 150, job=job).beat("starting", step=0)
-    beat = read_facts(tmp_path).beat
+    beat = read_facts(tmp_path).heartbeat
     assert beat is not None
-    assert (beat.job, beat.restart, beat.node, beat.pid) == ("12_0", 2, "n7", os.getpid())
+    assert (beat.job, beat.restart, beat.node) == ("12_0", 2, "n7")
+    assert beat.process == this_process()

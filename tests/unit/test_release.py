@@ -25,7 +25,7 @@ from rlavr_hpc.release.facts import (
 )
 from rlavr_hpc.release.record import describe_weights
 from rlavr_hpc.release.staging import check_free, staged
-from rlavr_hpc.runs.folder import read_provenance, write_provenance
+from rlavr_hpc.runs.provenance import read_provenance, write_provenance
 from rlavr_hpc.types import StepKey
 
 FACTS = Facts(

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.launch import choose, for_site, freeze, states_by_name
+from rlavr_hpc.cluster.slurm.choose_runs import choose, states_by_name
+from rlavr_hpc.cluster.slurm.launch import freeze
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import Site
+from rlavr_hpc.cluster.slurm.submit import for_site
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.io import write_record
 from rlavr_hpc.overview import wait_for_end
 from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.runs.states import RunState, State
-from rlavr_hpc.runs.sweep_plan import Job, write_plan
+from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 from tests.support.configs import composed
 from tests.support.run_folders import beat, finish, make_plan
 
@@ -33,10 +35,10 @@ def config() -> RunConfig:
     return composed("steps=10")
 
 
-def job(folder: Path, config: RunConfig, *, begun: bool = True) -> Job:
+def job(folder: Path, config: RunConfig, *, begun: bool = True) -> PlannedRun:
     if begun:
         open_run_folder(folder, config)
-    return Job(overrides=("seed=1",), config=config, folder=folder)
+    return PlannedRun(overrides=("seed=1",), config=config, folder=folder)
 
 
 def seen(folder: Path, state: State, name: str | None = "7_0") -> RunState:
@@ -80,7 +82,7 @@ def test_what_waits_or_runs_is_left_and_what_stopped_is_submitted(
 ) -> None:
     folder = tmp_path / "a"
     choice = choose(job(folder, config), seen(folder, state))
-    assert (choice.submit, choice.words) == (submit, words)
+    assert (choice.submit, choice.message) == (submit, words)
 
 
 @pytest.mark.parametrize("state", [State.failed, State.cancelled])
@@ -94,7 +96,7 @@ def test_what_failed_is_repeated_when_that_is_asked_for(
 
 def test_a_new_run_is_submitted(tmp_path: Path, config: RunConfig) -> None:
     choice = choose(job(tmp_path / "a", config, begun=False), None)
-    assert (choice.submit, choice.words) == (True, "submitted")
+    assert (choice.submit, choice.message) == (True, "submitted")
 
 
 def test_a_finished_run_is_skipped_until_more_steps_are_asked_for(
@@ -104,7 +106,7 @@ def test_a_finished_run_is_skipped_until_more_steps_are_asked_for(
     done = job(folder, config)
     write_record(folder / "DONE.json", 1, {"steps": 10})
     assert not choose(done, seen(folder, State.done)).submit
-    longer = Job(overrides=(), config=replace(config, steps=20), folder=folder)
+    longer = PlannedRun(overrides=(), config=replace(config, steps=20), folder=folder)
     assert choose(longer, seen(folder, State.done)).submit
 
 
@@ -113,9 +115,9 @@ def test_a_folder_with_other_settings_is_left_and_said_so(
 ) -> None:
     folder = tmp_path / "a"
     job(folder, config)
-    choice = choose(Job(overrides=(), config=replace(config, seed=9), folder=folder), None)
+    choice = choose(PlannedRun(overrides=(), config=replace(config, seed=9), folder=folder), None)
     assert (choice.submit, choice.refused) == (False, True)
-    assert "seed: 1 -> 9" in choice.words
+    assert "seed: 1 -> 9" in choice.message
 
 
 @pytest.mark.parametrize("state", [State.running, State.stalled, State.zombie])
@@ -123,7 +125,7 @@ def test_a_run_that_goes_on_without_slurm_is_left(
     tmp_path: Path, config: RunConfig, state: State
 ) -> None:
     choice = choose(job(tmp_path / "a", config), seen(tmp_path / "a", state, None))
-    assert (choice.submit, choice.words) == (False, f"{state} outside of Slurm: left alone")
+    assert (choice.submit, choice.message) == (False, f"{state} outside of Slurm: left alone")
 
 
 def test_a_sweep_with_an_unreadable_submission_is_refused(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_a_run_is_planned_once_however_its_root_is_spelt(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for root in (Path("s"), tmp_path / "s", Path("../") / tmp_path.name / "s"):
-        write_plan([Job(overrides=(), config=config, folder=root / "a")])
+        write_plan([PlannedRun(overrides=(), config=config, folder=root / "a")])
     plan = json.loads((tmp_path / "s/sweep.json").read_text())
     assert [run["index"] for run in plan["runs"]] == [0]
 

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,14 @@ import pytest
 
 from rlavr_hpc.commands import ledger
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.runs.find import FoundRecord, find_runs
-from rlavr_hpc.spending.spend import Entry, RunSpend, by_policy, report_steps
+from rlavr_hpc.runs.done import write_done
+from rlavr_hpc.runs.find import FoundFolder, find_runs
+from rlavr_hpc.runs.state_types import State
+from rlavr_hpc.spending.spend import RunSpend, SpendEntry, by_policy, report_steps
 from rlavr_hpc.types import StepKey
 from tests.support.configs import composed
 from tests.support.ledgers import Worker, write_run
+from tests.support.run_folders import beat
 
 RANDOM = ("acquisition=random", "budget=0.1", "steps=20")
 
@@ -44,7 +48,7 @@ def made(configs: dict[str, RunConfig], tmp_path_factory: pytest.TempPathFactory
     tell(sweep / "a1", state="running", step=20)
     tell(sweep / "a2", state="stopped", step=6)
     tell(sweep / "b1", state="running", step=10)
-    (sweep / "b1/DONE.json").write_text("{}")
+    write_done(sweep / "b1", 11)
     plan(sweep, configs)
     return sweep
 
@@ -55,7 +59,7 @@ def sweep(made: Path, tmp_path: Path) -> Path:
 
 
 def tell(run_dir: Path, **status: object) -> None:
-    (run_dir / "status.json").write_text(json.dumps(status))
+    beat(run_dir, time=time.time(), attempt=1, job=None, node=None, **status)
 
 
 def plan(sweep: Path, configs: dict[str, RunConfig]) -> None:
@@ -92,13 +96,13 @@ def test_the_spend_of_a_sweep_is_shown_per_run_per_policy_and_over_time(
     code, text = call(monkeypatch, capsys, "show", sweep)
     assert code == 0
     assert [" ".join(line.split()) for line in text.splitlines()] == [
-        "4 runs, 1 not started: 8 labels bought for 8",
+        "4 runs, 1 with no ledger yet: 8 labels bought for 8",
         "",
         "run what status steps bought allowed void cost open",
         "a1 acquisition=random seed=1 running 20/20 3 140 1 3 0",
         "a2 acquisition=random seed=2 stopped 6/20 1 42 0 1 0",
         "b1 acquisition=entropy seed=1 done 11/20 4 5 0 4 1",
-        "c1 acquisition=none seed=1 not started",
+        "c1 acquisition=none seed=1 planned",
         "",
         "policy runs labels cost labels/run",
         "entropy budget=0.2 1 4 4 4.0",
@@ -121,7 +125,7 @@ def test_the_same_comes_as_json(
     assert first["overrides"] == ["acquisition=random", "seed=1"]
     assert first["by_step"] == {"1": 2, "20": 1}
     assert (first["allowed"], first["void"], first["open_intents"]) == (140, 1, 0)
-    assert (last["status"], last["error"]) == ("not started", None)
+    assert (last["status"], last["error"]) == ("planned", None)
     assert shown["policies"][1] == {
         "acquisition": "random",
         "budget": 0.1,
@@ -143,8 +147,8 @@ def test_a_sweep_is_proved_run_by_run(
         "a1: valid: 6 lines, 3 labels for 3",
         "a2: valid: 2 lines, 1 labels for 1",
         "b1: valid: 6 lines, 4 labels for 4, 1 open intents",
-        "c1: not started",
-        "4 runs, 3 valid, 1 not started: 8 labels bought for 8",
+        "c1: planned, no ledger yet",
+        "4 runs, 3 valid, 1 with no ledger yet: 8 labels bought for 8",
     ]
     proved = values(monkeypatch, capsys, "verify", sweep)
     assert proved["valid"] is True
@@ -167,8 +171,8 @@ def test_one_wrong_run_fails_the_sweep_after_all_others_were_proved(
         "a2: valid: 2 lines, 1 labels for 1",
         "  ledger/1.jsonl: its last line is torn, 6 bytes are dropped",
         "b1: valid: 6 lines, 4 labels for 4, 1 open intents",
-        "c1: not started",
-        "4 runs, 2 valid, 1 wrong, their labels are not counted here, 1 not started: "
+        "c1: planned, no ledger yet",
+        "4 runs, 2 valid, 1 wrong, their labels are not counted here, 1 with no ledger yet: "
         "5 labels bought for 5",
     ]
     proved = values(monkeypatch, capsys, "verify", sweep)
@@ -176,7 +180,7 @@ def test_one_wrong_run_fails_the_sweep_after_all_others_were_proved(
     assert [run["valid"] for run in proved["runs"]] == [False, True, True, None]
     code, text = call(monkeypatch, capsys, "show", sweep)
     assert code == 0
-    assert "a1  cannot be counted: " in text
+    assert "a1  running, cannot be counted: " in text
 
 
 def test_runs_are_found_below_any_folder_and_strangers_are_named(
@@ -202,7 +206,7 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
         "s/c1",
         "notes",
         "s/logs",
-        "5 runs, 4 valid, 1 not started",
+        "5 runs, 4 valid, 1 with no ledger yet",
     ]
     assert "notes: foreign: no run of its own is in it" in text
     assert " acquisition=random budget=0.1 seed=1 " in call(monkeypatch, capsys, "show", runs)[1]
@@ -216,7 +220,7 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
         (lambda s: (s / "a1/config.yaml").write_bytes(b"\xff"), "a1: WRONG: ", 1),
         (lambda s: (s / "a1/attempts/2.json").write_text("{"), "attempts/2.json: not an", 1),
         (lambda s: (s / "a1/attempts/1.json").unlink(), "have a gap", 1),
-        (lambda s: (s / "sweep.json").write_text("{"), "sweep.json: WRONG: is not a sweep's", 1),
+        (lambda s: (s / "sweep.json").write_text("{"), "sweep.json: WRONG: cannot be used as", 1),
         (lambda s: (s / "sweep.json").write_text('{"version":2}'), "version 2 is not 1", 1),
         (lambda s: (s / "sweep.json").write_text("[" * 99_999), "sweep.json: WRONG", 1),
         (lambda s: (s / "sweep.json").write_bytes(b"\xff"), "sweep.json: WRONG", 1),
@@ -231,7 +235,7 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
             lambda s: (s / "sweep.json").write_text(
                 '{"version":1,"runs":[{"folder":7,"run_id":"x","overrides":[]}]}'
             ),
-            "run 0 holds a value that is no text",
+            "run 0 has a folder, run_id or override that is not text",
             1,
         ),
     ],
@@ -256,15 +260,15 @@ def test_damage_to_one_thing_is_told_and_the_rest_is_proved(
 
 
 @pytest.mark.parametrize("status", ["", "[]", '{"state":1,"step":1}', '{"state":"x","step":null}'])
-def test_a_run_that_tells_nothing_of_itself_is_counted_all_the_same(
+def test_a_run_whose_heartbeat_cannot_be_used_is_counted_all_the_same(
     status: str, sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (sweep / "a1/status.json").write_text(status)
     [run, *_] = values(monkeypatch, capsys, "show", sweep)["runs"]
-    assert (run["status"], run["step"], run["bought"]) == ("unknown", 20, 3)
+    assert (run["status"], run["step"], run["bought"]) == ("running", 20, 3), "by its process"
 
 
-def test_a_folder_made_but_not_begun_is_not_started(
+def test_a_folder_made_but_not_begun_is_planned(
     sweep: Path,
     configs: dict[str, RunConfig],
     monkeypatch: pytest.MonkeyPatch,
@@ -272,11 +276,11 @@ def test_a_folder_made_but_not_begun_is_not_started(
 ) -> None:
     write_run(sweep / "c1", configs["c1"])
     [*_, run] = values(monkeypatch, capsys, "show", sweep)["runs"]
-    assert (run["status"], run["step"], run["bought"]) == ("not started", 0, 0)
+    assert (run["status"], run["step"], run["bought"]) == ("planned", 0, 0)
     text = call(monkeypatch, capsys, "verify", sweep)[1]
     assert text.splitlines()[-2:] == [
-        "c1: not started",
-        "4 runs, 3 valid, 1 not started: 8 labels bought for 8",
+        "c1: planned, no ledger yet",
+        "4 runs, 3 valid, 1 with no ledger yet: 8 labels bought for 8",
     ]
 
 
@@ -334,13 +338,13 @@ def test_more_than_a_few_runs_are_read_under_a_progress_bar(
     assert bool(terminal.getvalue()) is bar
 
 
-def spend(acquisition: str, step: int, by_step: dict[int, int]) -> Entry:
+def spend(acquisition: str, step: int, by_step: dict[int, int]) -> SpendEntry:
     bought = sum(by_step.values())
     run = RunSpend(
         acquisition=acquisition,
         budget=0.2,
         seed=1,
-        status="done",
+        status=State.done,
         step=step,
         steps=step,
         bought=bought,
@@ -351,7 +355,7 @@ def spend(acquisition: str, step: int, by_step: dict[int, int]) -> Entry:
         lines=0,
         by_step=by_step,
     )
-    return Entry(found=FoundRecord(folder=Path(), name=acquisition), spend=run)
+    return SpendEntry(found=FoundFolder(folder=Path(), name=acquisition), spend=run)
 
 
 @pytest.mark.parametrize(

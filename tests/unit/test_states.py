@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.runs.found_runs import find_runs
+from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.queue_reasons import why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State, expand_nodes
@@ -339,7 +339,7 @@ def test_a_sweep_that_was_moved_finds_its_jobs(run: Path, tmp_path: Path) -> Non
     assert look(moved / "a1", [queued(JOB)]).state is State.queued
 
 
-def test_a_root_holds_planned_and_single_runs_and_no_code_or_configs(tmp_path: Path) -> None:
+def test_a_root_holds_planned_and_other_runs_and_no_code_or_configs(tmp_path: Path) -> None:
     make_plan(tmp_path / "runs/s", "b", "a")
     beat(tmp_path / "runs/single")
     (tmp_path / "runs/s/copies").mkdir()
@@ -347,8 +347,8 @@ def test_a_root_holds_planned_and_single_runs_and_no_code_or_configs(tmp_path: P
     for elsewhere in ("runs/s/code/conf", "runs/conf"):
         (tmp_path / elsewhere).mkdir(parents=True)
         (tmp_path / elsewhere / "config.yaml").write_text("defaults: []\n")
-    found = [str(path.relative_to(tmp_path)) for path in find_runs(tmp_path)]
-    assert found == ["runs/s/b", "runs/s/a", "runs/single"]
+    found = [run.name for run in find_runs(tmp_path) if not run.foreign]
+    assert found == ["runs/s/b", "runs/s/a", "runs/s/copies/of_a_run", "runs/single"]
 
 
 def test_only_differing_overrides_tell_runs_apart(tmp_path: Path) -> None:
@@ -435,7 +435,9 @@ def test_a_file_where_a_run_should_be_is_no_crash(tmp_path: Path) -> None:
     [run] = make_plan(tmp_path / "s", "a1")
     shutil.rmtree(run)
     run.write_text("")
-    assert states(tmp_path / "s", queue=QUIET, now=NOW)[0].state is State.planned
+    [state] = states(tmp_path / "s", queue=QUIET, now=NOW)
+    assert (state.state, state.name) == (State.unknown, "a1")
+    assert state.reason.endswith("a1 cannot be read: Not a directory")
 
 
 # --- reasons ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from rlavr_hpc.plugins import own_sources, source_digest
 from rlavr_hpc.runs.sweep_plan import CODE
 
 REVISION = "REVISION"
-"""Read by `runs.folder.git_revision`."""
+"""Read by `runs.provenance.git_revision`."""
 LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
 
 

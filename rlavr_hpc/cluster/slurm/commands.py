@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -87,21 +88,21 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         )
     except FileNotFoundError:
         raise SlurmError(
-            f"{command[0]} is not here: this is no node of a Slurm cluster, or its module is not "
-            "loaded"
+            f"{command[0]} is not installed: this is not a node of a Slurm cluster, or its module "
+            "is not loaded"
         ) from None
     except subprocess.TimeoutExpired:
         raise SlurmError(
             f"{command[0]} did not answer within {TIMEOUT_SECONDS} s; try again later"
         ) from None
     if done.returncode:
-        raise SlurmError(f"{command[0]}: {_said(done.stderr or done.stdout)}")
+        raise SlurmError(f"{command[0]}: {_message(done.stderr or done.stdout)}")
     return done
 
 
-def _said(text: str) -> str:
+def _message(text: str) -> str:
     lines = [re.sub(r"^\w+: (error: )?", "", line) for line in text.splitlines() if line.strip()]
-    return "; ".join(lines) or "failed without a word"
+    return "; ".join(lines) or "it failed and gave no reason"
 
 
 def queue() -> list[QueuedJob]:
@@ -112,6 +113,16 @@ def queue() -> list[QueuedJob]:
     """
     text = call("squeue", "-h", "-r", "-u", str(os.getuid()), "-o", "|".join(FIELDS.values()))
     return [_queued(line) for line in text.splitlines() if line.count("|") >= len(FIELDS) - 1]
+
+
+def ask_queue() -> tuple[list[QueuedJob] | None, str]:
+    """My jobs, and why they are not known: None where no Slurm is installed or none answers."""
+    if shutil.which("squeue") is None:
+        return None, ""
+    try:
+        return queue(), ""
+    except SlurmError as error:
+        return None, f"Slurm does not answer, so the states come from the folders alone: {error}"
 
 
 def _queued(line: str) -> QueuedJob:
@@ -185,7 +196,7 @@ def test_only(script: Path) -> str:
         SlurmError: it would be refused.
     """
     done = _run(["sbatch", "--test-only", str(script)])
-    return _said(done.stderr or done.stdout)
+    return _message(done.stderr or done.stdout)
 
 
 def requeue(name: str) -> None:

@@ -23,6 +23,7 @@ from rlavr_hpc.cluster.slurm.cancel import newest_step
 from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.runs.failures import Failure, read_failure
 from rlavr_hpc.runs.stops import (
     MARK,
@@ -187,10 +188,6 @@ def asked(name: str) -> dict[str, str]:
     return {}
 
 
-def _finished(run_dir: Path) -> bool:
-    return (run_dir / "DONE.json").exists()
-
-
 def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int) -> int:
     """Record why this start ended and requeue its job where that is right.
 
@@ -204,7 +201,7 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     ended = EndedJob(
         exit_code=failure.exit_code if failure is not None else code,
         start=start,
-        finished=_finished(run_dir),
+        finished=is_done(run_dir),
         job=asked(start.job),
         signal_seconds=signal_seconds,
         now=time.time(),

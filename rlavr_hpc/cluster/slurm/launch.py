@@ -9,8 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,38 +17,23 @@ from filelock import FileLock, Timeout
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from rlavr_hpc.cluster.job_caches import setup_lines
 from rlavr_hpc.cluster.launcher import compose_jobs
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.cluster.slurm.choose_runs import SubmitChoice, choose, states_by_name
 from rlavr_hpc.cluster.slurm.code_snapshot import snapshot
-from rlavr_hpc.cluster.slurm.script import make_script
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings, read_settings
 from rlavr_hpc.cluster.slurm.site import Site, read_site
+from rlavr_hpc.cluster.slurm.submit import SubmitOptions, for_site, script_for, submit
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.io import make_folder, write_atomic
+from rlavr_hpc.io import make_folder
 from rlavr_hpc.offline.missing_inputs import missing_inputs
 from rlavr_hpc.plugins import plugin_targets
-from rlavr_hpc.runs.folder import Start, check_start, git_revision, open_run_folder
-from rlavr_hpc.runs.states import RunState, State, states
-from rlavr_hpc.runs.submissions import Submission, create_submission, submissions
-from rlavr_hpc.runs.sweep_plan import Job, write_plan
-
-OVER = (State.failed, State.cancelled)
-"""Not repeated without being asked for."""
-START_AGAIN = (State.planned, State.stopped)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsToSubmit:
-    """What happens with one run when its sweep is started."""
-
-    job: Job
-    submit: bool
-    words: str
-    refused: bool = False
-    """Its folder cannot be used for it."""
+from rlavr_hpc.runs.folder import open_run_folder
+from rlavr_hpc.runs.provenance import git_revision
+from rlavr_hpc.runs.submissions import Submission
+from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 
 
 def launch_slurm(
@@ -77,7 +61,7 @@ def launch_slurm(
     jobs = compose_jobs(context, config, job_overrides)
     if settings.offline:
         refuse_missing([job.config for job in jobs])
-    sweeps: dict[Path, list[Job]] = {}
+    sweeps: dict[Path, list[PlannedRun]] = {}
     for job in jobs:
         sweeps.setdefault(job.folder.parent, []).append(job)
     for sweep, members in sweeps.items():
@@ -96,7 +80,9 @@ def refuse_missing(configs: Sequence[RunConfig]) -> None:
         )
 
 
-def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
+def _launch_sweep(
+    sweep: Path, jobs: Sequence[PlannedRun], settings: SlurmSettings, site: Site
+) -> None:
     if "%" in str(sweep.absolute()):
         raise UserError(
             f"{sweep.absolute()}: Slurm reads '%' in a path as a pattern; choose another root"
@@ -108,7 +94,7 @@ def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, sit
         OUTCOMES.extend(ExitCode.MISTAKE for choice in choices if choice.refused)
         chosen = [choice.job for choice in choices if choice.submit]
         if settings.dry_run:
-            _rehearse(sweep, chosen, settings, site)
+            _dry_run(sweep, chosen, settings, site)
             return
         write_plan([choice.job for choice in choices if not choice.refused])
         if not chosen:
@@ -118,42 +104,9 @@ def _launch_sweep(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, sit
             open_run_folder(job.folder, freeze(job.config, settings, site))
         code = _snapshot(sweep, chosen) if settings.snapshot else None
         for part in _parts(chosen, site.max_array):
-            order = Order(settings=settings, site=site, code=code, work_dir=Path.cwd())
-            submit(sweep, [job.folder for job in part], order)
+            options = SubmitOptions(settings=settings, site=site, code=code, work_dir=Path.cwd())
+            submit(sweep, [job.folder for job in part], options)
     print(f"\nnext: rlavr status {sweep}   (also logs, why, cancel; --help)")
-
-
-def states_by_name(sweep: Path) -> dict[str, RunState]:
-    """Where a sweep's runs stand, by the names of their folders.
-
-    Raises:
-        RlavrError: a submission's record cannot be read, so its jobs would be submitted twice.
-    """
-    for _ in submissions(sweep):
-        pass
-    return {state.run.name: state for state in states(sweep, queue=commands.queue())}
-
-
-def choose(job: Job, state: RunState | None) -> RunsToSubmit:
-    """What happens with a run, given its config and where it stands."""
-    try:
-        start = check_start(job.folder, job.config)
-    except UserError as error:
-        return RunsToSubmit(job=job, submit=False, refused=True, words=f"left: {error}")
-    if start is Start.finished:
-        return RunsToSubmit(job=job, submit=False, words="finished: skipped")
-    if state is None or state.state in START_AGAIN or state.state is State.done:
-        words = "submitted" if start is Start.fresh or state is None else "submitted to continue"
-        return RunsToSubmit(job=job, submit=True, words=words)
-    if state.state in OVER:
-        submit = job.config.retry_failed
-        words = "submitted again" if submit else "left; retry_failed=true submits it again"
-        return RunsToSubmit(job=job, submit=submit, words=f"{state.state}: {words}")
-    if state.job is None:
-        return RunsToSubmit(
-            job=job, submit=False, words=f"{state.state} outside of Slurm: left alone"
-        )
-    return RunsToSubmit(job=job, submit=False, words=f"{state.state} as {state.job}: left alone")
 
 
 def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
@@ -190,7 +143,7 @@ def alone(sweep: Path) -> Iterator[None]:
         lock.release()
 
 
-def _show(sweep: Path, choices: Sequence[RunsToSubmit], *, dry: bool) -> None:
+def _show(sweep: Path, choices: Sequence[SubmitChoice], *, dry: bool) -> None:
     """The plan, with what tells its runs from each other."""
     count = sum(choice.submit for choice in choices)
     ends = "; a dry run, so nothing is" if dry else ""
@@ -198,79 +151,21 @@ def _show(sweep: Path, choices: Sequence[RunsToSubmit], *, dry: bool) -> None:
     shared = set.intersection(*(set(choice.job.overrides) for choice in choices))
     for choice in choices:
         own = " ".join(part for part in choice.job.overrides if part not in shared)
-        print("  ".join(["", choice.job.folder.name, *([own] if own else []), choice.words]))
+        print("  ".join(["", choice.job.folder.name, *([own] if own else []), choice.message]))
 
 
-def _snapshot(sweep: Path, jobs: Sequence[Job]) -> Path:
+def _snapshot(sweep: Path, jobs: Sequence[PlannedRun]) -> Path:
     targets = {target for job in jobs for target in plugin_targets(job.config)}
     return snapshot(sweep, targets, revision=git_revision())
 
 
-def _parts(jobs: Sequence[Job], most: int) -> Iterator[Sequence[Job]]:
+def _parts(jobs: Sequence[PlannedRun], most: int) -> Iterator[Sequence[PlannedRun]]:
     most = max(1, most)
     for begin in range(0, len(jobs), most):
         yield jobs[begin : begin + most]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """How runs are to be submitted."""
-
-    settings: SlurmSettings
-    site: Site
-    code: Path | None
-    """Snapshot of the program."""
-    work_dir: Path
-    """Where relative paths of the configs start."""
-
-
-def submit(sweep: Path, runs: Sequence[Path], order: Order) -> list[Submission]:
-    """Hand one array to sbatch, and one of evaluations behind it where the settings say so."""
-    settings = for_site(order.settings, order.site)
-    create = partial(
-        create_submission,
-        sweep,
-        runs,
-        settings=settings.as_dict(),
-        code=order.code,
-        work_dir=order.work_dir,
-    )
-    training = create()
-    training = _hand_in(training, _script(training, settings))
-    if settings.evaluate is None:
-        return [training]
-    evaluation = create(kind="evaluate")
-    text = _script(evaluation, settings, after=training.job)
-    return [training, _hand_in(evaluation, text)]
-
-
-def for_site(settings: SlurmSettings, site: Site) -> SlurmSettings:
-    """The settings with the number of GPUs that null stands for."""
-    if settings.gpus_per_node is not None or not site.gpus:
-        return settings
-    return replace(settings, gpus_per_node=settings.tasks_per_node)
-
-
-def _script(submission: Submission, settings: SlurmSettings, *, after: int | None = None) -> str:
-    name = submission.folder.parent.parent.name
-    if submission.kind == "evaluate":
-        settings = replace(settings, nodes=1, tasks_per_node=1)
-        name = f"{name}-evaluate"
-    return make_script(
-        submission, settings, name=name, after=after, lines=setup_lines(settings.offline)
-    )
-
-
-def _hand_in(submission: Submission, text: str) -> Submission:
-    script = submission.folder / "script.sh"
-    write_atomic(script, text)
-    done = submission.submitted(commands.submit(script))
-    what = "evaluations" if submission.kind == "evaluate" else "runs"
-    print(f"submitted {len(done.runs)} {what} as array {done.job}: {done.folder}")
-    return done
-
-
-def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: Site) -> None:
+def _dry_run(sweep: Path, jobs: Sequence[PlannedRun], settings: SlurmSettings, site: Site) -> None:
     """Print the script and ask sbatch whether it would take it; nothing is left on disk."""
     for part in _parts(jobs, site.max_array):
         runs = tuple(job.folder.absolute() for job in part)
@@ -282,7 +177,7 @@ def _rehearse(sweep: Path, jobs: Sequence[Job], settings: SlurmSettings, site: S
             code=None,
             work_dir=Path.cwd(),
         )
-        text = _script(submission, for_site(settings, site))
+        text = script_for(submission, for_site(settings, site))
         with tempfile.TemporaryDirectory() as folder:
             script = Path(folder) / "script.sh"
             script.write_text(text)

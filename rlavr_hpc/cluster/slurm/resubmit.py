@@ -6,23 +6,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlavr_hpc.cluster.slurm.choose_runs import states_by_name
 from rlavr_hpc.cluster.slurm.code_snapshot import snapshot
-from rlavr_hpc.cluster.slurm.launch import (
-    Order,
-    alone,
-    refuse_missing,
-    states_by_name,
-    submit,
-)
+from rlavr_hpc.cluster.slurm.launch import alone, refuse_missing
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import read_site
+from rlavr_hpc.cluster.slurm.submit import SubmitOptions, submit
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.plugins import plugin_targets
-from rlavr_hpc.runs.folder import git_revision, read_config
+from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.runs.provenance import git_revision
 from rlavr_hpc.runs.states import State
 from rlavr_hpc.runs.submissions import Submission, submissions
 
-CAN = (State.failed, State.cancelled, State.stopped, State.planned)
+RESUBMITTED = (State.failed, State.cancelled, State.stopped, State.planned, State.unknown)
 
 
 def submit_again(run_dirs: Sequence[Path]) -> list[Submission]:
@@ -47,10 +44,10 @@ def _submit_again(sweep: Path, runs: Sequence[Path]) -> list[Submission]:
         found = states_by_name(sweep)
         for run in runs:
             state = found[run.name].state if run.name in found else None
-            if state not in CAN:
+            if state not in RESUBMITTED:
                 raise UserError(
                     f"{run} is {state or 'no run of a sweep'}; only a run that failed, was "
-                    "cancelled or stopped, or was never queued is submitted again"
+                    "cancelled or stopped, or was never queued can be submitted again"
                 )
         done: list[Submission] = []
         groups: dict[Path, tuple[Submission, list[Path]]] = {}
@@ -58,18 +55,20 @@ def _submit_again(sweep: Path, runs: Sequence[Path]) -> list[Submission]:
             last = _last_of(sweep, run)
             groups.setdefault(last.folder, (last, []))[1].append(run)
         for last, members in groups.values():
-            done += submit(sweep, members, _same_order(sweep, last, members))
+            done += submit(sweep, members, _same_options(sweep, last, members))
     return done
 
 
-def _same_order(sweep: Path, last: Submission, runs: Sequence[Path]) -> Order:
+def _same_options(sweep: Path, last: Submission, runs: Sequence[Path]) -> SubmitOptions:
     """As `last` was submitted, but with the program as it is now."""
     settings, configs = read_settings(last.settings), [read_config(run) for run in runs]
     if settings.offline:
         refuse_missing(configs)
     targets = {target for config in configs for target in plugin_targets(config)}
     code = snapshot(sweep, targets, revision=git_revision()) if settings.snapshot else None
-    return Order(settings=settings, site=read_site(settings), code=code, work_dir=last.work_dir)
+    return SubmitOptions(
+        settings=settings, site=read_site(settings), code=code, work_dir=last.work_dir
+    )
 
 
 def _last_of(sweep: Path, run: Path) -> Submission:

@@ -7,7 +7,6 @@ attempts of a run in one call, its words are read, and what has arrived is marke
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,10 @@ from pathlib import Path
 
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.io import read_record, write_record
-from rlavr_hpc.runs.folder import STATUS
+from rlavr_hpc.runs import find
+from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
+from rlavr_hpc.runs.states import run_state
 from rlavr_hpc.telemetry.wandb.files import WandbFile, read_wandb_file, wandb_files
 
 VERSION = 1
@@ -26,8 +28,6 @@ MARK = "sent.json"
 OFFLINE = "offline-run-"
 STATE = ".syncstate"
 """wandb's note beside a file on which row it begins; with it a second try repeats no row."""
-QUIET_SECONDS = 600.0
-"""A run whose heartbeat is older is not writing any more."""
 WANDB = (sys.executable, "-m", "wandb", "sync")
 
 
@@ -54,9 +54,10 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     if missing := [str(folder) for folder in given if not folder.is_dir()]:
         raise UserError(f"{', '.join(missing)}: no such folder")
     found = {
-        attempt.parent.parent
+        run.folder.resolve()
         for folder in given
-        for attempt in folder.resolve().rglob(f"wandb/{OFFLINE}*")
+        for run in find.find_runs(folder)
+        if any((run.folder / "wandb").glob(f"{OFFLINE}*"))
     }
     if not found:
         raise UserError(
@@ -66,8 +67,12 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     return sorted(found)
 
 
-def unsent(run_dir: Path) -> Unsent:
+def unsent(run_dir: Path, *, queue: Sequence[QueuedJob] | None = None) -> Unsent:
     """What of a run was not sent yet.
+
+    Args:
+        run_dir: the run's folder.
+        queue: my jobs, as squeue lists them; None = there is no Slurm here.
 
     Raises:
         RlavrError: a mark is damaged.
@@ -75,7 +80,12 @@ def unsent(run_dir: Path) -> Unsent:
     """
     paths = wandb_files(run_dir, kind=OFFLINE)
     files = [read_wandb_file(path) for path in paths if not _is_sent(path)]
-    growing = bool(files) and not files[-1].ended and files[-1].path == paths[-1] and _runs(run_dir)
+    growing = (
+        bool(files)
+        and not files[-1].ended
+        and files[-1].path == paths[-1]
+        and _may_write(run_dir, queue)
+    )
     files = files[:-1] if growing else files
     begun = tuple(file for file in files if file.begun)
     return Unsent(run_dir=run_dir, files=begun, empty=len(files) - len(begun), growing=growing)
@@ -127,14 +137,9 @@ def _is_sent(path: Path) -> bool:
     return mark.exists() and bool(read_record(mark, VERSION).get("bytes") == path.stat().st_size)
 
 
-def _runs(run_dir: Path) -> bool:
-    """Whether the run's heartbeat is alive."""
-    try:
-        status = json.loads((run_dir / STATUS).read_bytes())
-        recent = time.time() - float(status["time"]) < QUIET_SECONDS
-        return recent and status["state"] in ("starting", "running")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _may_write(run_dir: Path, queue: Sequence[QueuedJob] | None) -> bool:
+    """Whether a process of the run may still write into its files."""
+    return run_state(run_dir, queue=queue).state in (*ACTIVE_STATES, State.unknown)
 
 
 def _whole_folder(file: WandbFile, work: Path) -> Path:

@@ -18,14 +18,15 @@ from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import (
     Checkpoint,
-    Setup,
     TrainingState,
     candidates,
-    check_fits,
     restore_replaced,
 )
-from rlavr_hpc.runs.folder import open_run_folder, read_provenance, write_provenance
+from rlavr_hpc.runs.done import remove_done
+from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.runs.identity import hash_of_folder
+from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
+from rlavr_hpc.runs.provenance import read_provenance, write_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.telemetry.wandb.identity import dashboard_id
@@ -48,9 +49,9 @@ class AttemptRequest:
     """The accelerator's name, or `cpu`; for the record."""
 
     @property
-    def setup(self) -> Setup:
+    def setup(self) -> ProcessSetup:
         """What must not change between attempts."""
-        return Setup(
+        return ProcessSetup(
             world_size=self.topology.world_size,
             threads=self.topology.threads,
             prompts_fingerprint=self.prompts_fingerprint,
@@ -126,7 +127,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
         )
     _check_past(request, found)
     open_run_folder(run_dir, config)
-    (run_dir / "DONE.json").unlink(missing_ok=True)  # more steps were asked for
+    remove_done(run_dir)  # more steps were asked for
     attempt = publish_attempt(
         run_dir,
         resumed_from=state.step,
@@ -180,10 +181,10 @@ def _check_setup(
     allowed = frozenset(request.config.allow_change)
     setups = [attempt.setup for attempt in attempts if attempt.setup is not None]
     if setups:
-        check_fits(Setup(**setups[-1]), request.setup, allowed=allowed)  # type: ignore[arg-type]
+        check_fits(ProcessSetup(**setups[-1]), request.setup, allowed=allowed)  # type: ignore[arg-type]
     if found is not None:
         old = found.state
-        before = Setup(
+        before = ProcessSetup(
             world_size=old.world_size,
             threads=old.threads,
             prompts_fingerprint=old.prompts_fingerprint,

@@ -17,19 +17,18 @@ from typing import Any
 from rlavr_hpc.errors import CheckpointError, FencedError, UserError
 from rlavr_hpc.io import canonical_json, make_folder, sync_folder, write_atomic
 from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy, steps_to_keep
 from rlavr_hpc.runs.checkpoints import (
     FOLDER,
     LATEST,
     MANIFEST,
     VERSION,
-    Keep,
     TrainingState,
     in_line,
     read_manifest,
     remove_leftovers,
     step_folders,
     stored_state,
-    to_keep,
 )
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics
@@ -82,7 +81,7 @@ class CheckpointWriter:
     acquisition_state: AcquisitionState
     fence: Callable[[], None]
     """Raises FencedError when a newer attempt owns the run folder; called on rank 0."""
-    keep: Keep
+    keep: RetentionPolicy
     background: bool
     """Write during the next steps, from a copy of the state in host memory."""
     seconds: float = 0.0
@@ -214,7 +213,7 @@ class CheckpointWriter:
                 line[folder] = found.state
             else:
                 dropped.append(folder)
-        kept = to_keep(line.values(), self.keep)
+        kept = steps_to_keep(line.values(), self.keep)
         for folder in [*dropped, *(f for f, state in line.items() if state.step not in kept)]:
             folder.rename(folder.with_name(f".{folder.name}.del"))
         remove_leftovers(self.run_dir, until=self.attempt)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rlavr_hpc.runs.folder import Heartbeat
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry import names
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 
-from rlavr_hpc.runs.folder import Heartbeat
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile

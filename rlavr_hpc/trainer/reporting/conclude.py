@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from rlavr_hpc.errors import ExitCode
+from rlavr_hpc.runs.done import write_done
 from rlavr_hpc.trainer.hooks.mirror import close_mirror
 from rlavr_hpc.trainer.loop import TrainingRun
 from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary
-from rlavr_hpc.trainer.reporting.summary import explain, summarize, write_done
+from rlavr_hpc.trainer.reporting.summary import explain, summarize
 
 
 def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:

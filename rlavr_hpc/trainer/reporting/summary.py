@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -96,12 +95,6 @@ def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
         last = max((row["time"] for row in rows if row["attempt"] == attempt.number), default=begun)
         total += max(0.0, last - begun)
     return round(total, 1)
-
-
-def write_done(run_dir: Path, steps: int) -> None:
-    """Mark the run as finished; this is the last file that a run writes."""
-    done = {"version": SCHEMA, "steps": steps, "time": time.time()}
-    write_atomic(run_dir / "DONE.json", json.dumps(done) + "\n")
 
 
 def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str:

@@ -1,0 +1,238 @@
+"""status.json, a run's heartbeat: rank 0 writes it, everybody reads it.
+
+The file also says which process wrote it and into which folder. So a reader can tell a living
+process from another one with the same id, and a run's folder from a copy of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from rlavr_hpc.io import canonical_json, write_atomic
+from rlavr_hpc.runs.attempts import token_path
+from rlavr_hpc.runs.process import ProcessIdentity, this_process
+
+STATUS_FILE = "status.json"
+VERSION = 1
+HEARTBEAT_SECONDS = 2.0
+PACE = "seconds_per_step"
+REMEMBERED = ("labels_bought", "accuracy", "risk", PACE)
+SMOOTHING = 0.1
+"""Weight of the newest step in the seconds per step."""
+GOING_ON = ("starting", "running")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastHeartbeat:
+    """What rank 0 said last. Fields that older files lack are None."""
+
+    state: str
+    """starting, running, done, stopped or failed."""
+    step: int
+    steps: int
+    attempt: int
+    time: float
+    process: ProcessIdentity | None
+    """Who wrote it."""
+    host: str
+    labels_bought: int | None = None
+    labels_allowed: int | None = None
+    """For the whole run."""
+    accuracy: float | None = None
+    risk: float | None = None
+    seconds_per_step: float | None = None
+    exit_code: int | None = None
+    job: str | None = None
+    """A_T of the job that it ran in; None outside of Slurm."""
+    restart: int | None = None
+    node: str | None = None
+    """Slurm's name of the node."""
+    folder: str | None = None
+    """The run's folder as its writer called it, absolute."""
+    inode: int | None = None
+    """Of that folder."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it says that the run goes on."""
+        return self.state in GOING_ON
+
+
+class HeartbeatFault(StrEnum):
+    """Why a heartbeat that is there cannot be used."""
+
+    unreadable = "unreadable"
+    """The file cannot be opened."""
+    torn = "torn"
+    """It is not JSON: cut off, or overwritten."""
+    foreign = "foreign"
+    """It is JSON, but not a heartbeat of this program."""
+    newer = "newer"
+    """A newer version of this program wrote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatReading:
+    """What reading status.json gave: a heartbeat, a fault, or neither where there is no file."""
+
+    heartbeat: LastHeartbeat | None = None
+    fault: HeartbeatFault | None = None
+    message: str = ""
+    """What is wrong, for people; "" without a fault."""
+
+
+def read_heartbeat(run_dir: Path) -> HeartbeatReading:
+    """The run's last heartbeat. Never raises: a file that cannot be used is a named fault."""
+    try:
+        with open(run_dir / STATUS_FILE, "rb") as file:  # noqa: PTH123 - faster than Path
+            data = file.read()
+    except FileNotFoundError:
+        return HeartbeatReading()
+    except OSError as error:
+        return _fault(HeartbeatFault.unreadable, error.strerror or repr(error))
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        return _fault(HeartbeatFault.torn, str(error))
+    try:
+        version = values["version"]
+        if type(version) is int and version > VERSION:
+            return _fault(HeartbeatFault.newer, f"version {version}; {VERSION} is known here")
+        if version != VERSION:
+            raise ValueError(f"version {version!r} is not {VERSION}")
+        return HeartbeatReading(heartbeat=_parse(values))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        return _fault(HeartbeatFault.foreign, repr(error))
+
+
+def _fault(fault: HeartbeatFault, detail: str) -> HeartbeatReading:
+    return HeartbeatReading(
+        fault=fault, message=f"{STATUS_FILE} cannot be used, it is {fault}: {detail}"
+    )
+
+
+def _parse(values: Mapping[str, Any]) -> LastHeartbeat:
+    def number(name: str) -> float | None:
+        return None if values.get(name) is None else float(values[name])
+
+    def whole(name: str) -> int | None:
+        return None if values.get(name) is None else int(values[name])
+
+    def text(name: str) -> str | None:
+        return None if values.get(name) is None else str(values[name])
+
+    if not isinstance(values["state"], str) or not math.isfinite(values["time"]):
+        raise TypeError(f"state {values['state']!r}, time {values['time']!r}")
+    host, pid = str(values["host"]), whole("pid")
+    process = None
+    if pid is not None:
+        process = ProcessIdentity(
+            host=host, pid=pid, start_ticks=whole("start_ticks"), boot_id=text("boot_id")
+        )
+    return LastHeartbeat(
+        state=values["state"],
+        step=int(values["step"]),
+        steps=int(values["steps"]),
+        attempt=int(values["attempt"]),
+        host=host,
+        time=float(values["time"]),
+        process=process,
+        labels_bought=whole("labels_bought"),
+        labels_allowed=whole("labels_allowed"),
+        accuracy=number("accuracy"),
+        risk=number("risk"),
+        seconds_per_step=number(PACE),
+        exit_code=whole("exit_code"),
+        job=text("job"),
+        restart=whole("restart"),
+        node=text("node"),
+        folder=text("folder"),
+        inode=whole("inode"),
+    )
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """The writer of status.json.
+
+    Values named in REMEMBERED are repeated until there are newer ones, also by the next attempt.
+    """
+
+    run_dir: Path
+    attempt: int
+    steps: int
+    labels_allowed: int | None = None
+    """New labels that the whole run may buy."""
+    job: Mapping[str, str | int] = field(default_factory=dict)
+    """Slurm's names for what runs here: job, restart, node."""
+    _last_write: float = 0.0
+    _remembered: dict[str, float] = field(init=False)
+    _last_step: tuple[int, float] | None = None
+    """Step and time of the last beat while running."""
+    _steps_timed: int = 0
+    _process: ProcessIdentity = field(default_factory=this_process)
+
+    def __post_init__(self) -> None:
+        """Take over what the last attempt knew; a heartbeat that cannot be used has no say."""
+        last = read_heartbeat(self.run_dir).heartbeat
+        values = {name: getattr(last, name, None) for name in REMEMBERED}
+        self._remembered = {name: float(v) for name, v in values.items() if v is not None}
+
+    def beat(self, state: str, *, step: int, **values: float | str | None) -> None:
+        """Rewrite the file.
+
+        While running at most every two seconds, and never once a newer attempt owns the run.
+        """
+        now = time.time()
+        known = {
+            name: value
+            for name, value in values.items()
+            if isinstance(value, str) or (value is not None and math.isfinite(value))
+        }
+        self._remembered |= {name: float(known.pop(name)) for name in REMEMBERED if name in known}
+        if state == "running":
+            self._measure_pace(step)
+            if now - self._last_write < HEARTBEAT_SECONDS:
+                return
+        self._last_write = now
+        if token_path(self.run_dir, self.attempt + 1).exists():
+            return  # the newer attempt writes now; this one is about to be stopped
+        status = {
+            "version": VERSION,
+            "state": state,
+            "step": step,
+            "steps": self.steps,
+            "attempt": self.attempt,
+            "host": self._process.host,
+            "pid": self._process.pid,
+            "start_ticks": self._process.start_ticks,
+            "boot_id": self._process.boot_id,
+            "folder": os.path.abspath(self.run_dir),  # noqa: PTH100 - links stay as named
+            "inode": self.run_dir.stat().st_ino,
+            "time": now,
+            "labels_allowed": self.labels_allowed,
+            **self.job,
+            **self._remembered,
+            **known,
+        }
+        write_atomic(self.run_dir / STATUS_FILE, canonical_json(status) + "\n")
+
+    def _measure_pace(self, step: int) -> None:
+        """Smooth the seconds per step: the mean of the first few, then a moving average."""
+        now, before = time.monotonic(), self._last_step
+        self._last_step = (step, now)
+        if before is None or step <= before[0]:
+            return
+        seconds = (now - before[1]) / (step - before[0])
+        self._steps_timed += 1
+        old = self._remembered.get(PACE, seconds)
+        weight = max(SMOOTHING, 1 / self._steps_timed)
+        self._remembered[PACE] = round(old + weight * (seconds - old), 4)
