@@ -12,7 +12,9 @@ from pathlib import Path
 
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.overview.doctor_checks import Finding, Severity, check_cluster, check_partition
+from rlavr_hpc.overview.cluster_checks import check_cluster
+from rlavr_hpc.overview.doctor_finding import DoctorFinding, Severity
+from rlavr_hpc.overview.partition_checks import check_partition
 from rlavr_hpc.overview.site_facts import check_folder, check_gpus, check_python
 
 DESCRIPTION = """\
@@ -22,7 +24,7 @@ names the setting that fixes it, and who can change it. Nothing is changed.
 """
 EPILOG = """\
 --json prints one object per line: partition (null = all), level (ok, warn, bad), topic, text,
-mend (how to fix it; "" = nothing to fix).
+fix (the setting, and who can change it; "" = nothing to fix).
 
 Examples:
   rlavr doctor
@@ -55,7 +57,7 @@ def run(given: argparse.Namespace) -> int:
             "module may have to be loaded. `rlavr run` works without Slurm"
         )
     settings = commands.settings()
-    findings: dict[str | None, list[Finding]] = {
+    findings: dict[str | None, list[DoctorFinding]] = {
         None: [*check_here(settings, partition, given.root), *check_cluster(settings)]
     }
     findings.update(_by_partition(settings, partition))
@@ -64,33 +66,35 @@ def run(given: argparse.Namespace) -> int:
     return ExitCode.FAILED if bad else ExitCode.DONE
 
 
-def check_here(settings: Mapping[str, str], partition: str | None, root: Path) -> list[Finding]:
+def check_here(
+    settings: Mapping[str, str], partition: str | None, root: Path
+) -> list[DoctorFinding]:
     """Slurm's version, the folder, Python and GPUs."""
     version = settings.get("SLURM_VERSION", "of an unknown version")
     return [
-        Finding(level=Severity.ok, topic="Slurm", text=version),
+        DoctorFinding(level=Severity.ok, topic="Slurm", text=version),
         check_folder(root),
         check_python(),
         check_gpus(commands.gres(partition)),
     ]
 
 
-def _by_partition(settings: Mapping[str, str], name: str | None) -> dict[str, list[Finding]]:
+def _by_partition(settings: Mapping[str, str], name: str | None) -> dict[str, list[DoctorFinding]]:
     partitions = commands.partitions()
     if name is not None and name not in partitions:
         there = ", ".join(sorted(partitions)) or "none"
-        missing = Finding(
+        missing = DoctorFinding(
             level=Severity.bad,
             topic="partition",
             text=f"there is no partition {name!r}",
-            mend=f"user: one of {there}",
+            fix=f"user: one of {there}",
         )
         return {name: [missing]}
     chosen = {name: partitions[name]} if name is not None else partitions
     return {name: check_partition(settings, values) for name, values in chosen.items()}
 
 
-def _lines(findings: Mapping[str | None, Sequence[Finding]], *, as_json: bool) -> list[str]:
+def _lines(findings: Mapping[str | None, Sequence[DoctorFinding]], *, as_json: bool) -> list[str]:
     if as_json:
         return [
             json.dumps({"partition": name} | asdict(finding))
@@ -105,6 +109,6 @@ def _lines(findings: Mapping[str | None, Sequence[Finding]], *, as_json: bool) -
             level = f"{finding.level:4s}"
             mark = f"\033[{COLOURS[finding.level]}m{level}\033[0m" if colour else level
             lines.append(f"{mark}  {finding.topic}: {finding.text}")
-            if finding.mend:
-                lines.append(f"        -> {finding.mend}")
+            if finding.fix:
+                lines.append(f"        -> {finding.fix}")
     return lines

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rlavr_hpc.overview.doctor_checks import Finding, Severity
+from rlavr_hpc.overview.doctor_finding import DoctorFinding, Severity
 
 SHARED = (
     "nfs",
@@ -32,34 +32,34 @@ SHARED = (
 """How the names of file systems that several nodes share begin."""
 
 
-def check_folder(root: Path) -> Finding:
+def check_folder(root: Path) -> DoctorFinding:
     """Whether runs can be written there, and whether other nodes see them."""
     there = next(p for p in (root.absolute(), *root.absolute().parents) if p.is_dir())
     try:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        return Finding(
+        return DoctorFinding(
             level=Severity.bad,
             topic="folder",
             text=f"{there} cannot be written: {error.strerror}",
-            mend="user: another root=",
+            fix="user: another root=",
         )
-    return _seen_by_all("folder", there, mend="user: root= on a file system that every node has")
+    return _seen_by_all("folder", there, fix="user: root= on a file system that every node has")
 
 
-def check_python() -> Finding:
+def check_python() -> DoctorFinding:
     """Whether the nodes see this Python."""
     finding = _seen_by_all(
         "python",
         Path(sys.prefix),
-        mend="user: install into a folder that every node has, or the same on every node",
+        fix="user: install into a folder that every node has, or the same on every node",
     )
     said = f"Python {platform.python_version()}, {finding.text}"
-    return Finding(level=finding.level, topic="python", text=said, mend=finding.mend)
+    return DoctorFinding(level=finding.level, topic="python", text=said, fix=finding.fix)
 
 
-def check_gpus(gres: str) -> Finding:
+def check_gpus(gres: str) -> DoctorFinding:
     """Whether the nodes have GPUs.
 
     Args:
@@ -67,21 +67,21 @@ def check_gpus(gres: str) -> Finding:
     """
     found = [word for word in gres.split() if "gpu" in word]
     if found:
-        return Finding(level=Severity.ok, topic="GPUs", text=", ".join(found))
-    return Finding(
+        return DoctorFinding(level=Severity.ok, topic="GPUs", text=", ".join(found))
+    return DoctorFinding(
         level=Severity.warn,
         topic="GPUs",
         text="Slurm knows of none: runs use processors only",
-        mend="admin: GresTypes=gpu and the nodes' Gres; user: another partition",
+        fix="admin: GresTypes=gpu and the nodes' Gres; user: another partition",
     )
 
 
-def _seen_by_all(topic: str, folder: Path, *, mend: str) -> Finding:
+def _seen_by_all(topic: str, folder: Path, *, fix: str) -> DoctorFinding:
     kind = file_system(folder, Path("/proc/mounts"))
     if kind.startswith(SHARED):
-        return Finding(level=Severity.ok, topic=topic, text=f"{folder} is on {kind}")
+        return DoctorFinding(level=Severity.ok, topic=topic, text=f"{folder} is on {kind}")
     text = f"{folder} is on {kind}: only right where every node sees the same there"
-    return Finding(level=Severity.warn, topic=topic, text=text, mend=mend)
+    return DoctorFinding(level=Severity.warn, topic=topic, text=text, fix=fix)
 
 
 def file_system(folder: Path, mounts: Path) -> str:

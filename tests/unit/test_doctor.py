@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.overview.doctor_checks import (
-    Finding,
-    Severity,
-    check_cluster,
-    check_partition,
-    grace_window,
-    requeue_delay,
-    sends_user_signal,
-)
+from rlavr_hpc.overview.cluster_checks import check_cluster
+from rlavr_hpc.overview.cluster_settings import grace_window, requeue_delay, sends_user_signal
+from rlavr_hpc.overview.doctor_finding import DoctorFinding, Severity
+from rlavr_hpc.overview.partition_checks import check_partition
 from rlavr_hpc.overview.site_facts import check_folder, check_gpus, file_system
 from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm, without_slurm
@@ -49,12 +44,12 @@ PARTITION = {
 }
 
 
-def worst(findings: Sequence[Finding]) -> Severity:
+def worst(findings: Sequence[DoctorFinding]) -> Severity:
     order = [Severity.ok, Severity.warn, Severity.bad]
     return max((finding.level for finding in findings), key=order.index)
 
 
-def about(topic: str, findings: Sequence[Finding]) -> Finding:
+def about(topic: str, findings: Sequence[DoctorFinding]) -> DoctorFinding:
     [found] = [finding for finding in findings if finding.topic == topic]
     return found
 
@@ -80,7 +75,7 @@ def test_a_good_cluster_has_nothing_to_mend() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "topic", "mend"),
+    ("setting", "topic", "fix"),
     [
         ({"AuthInfo": "(null)"}, "requeue delay", "AuthInfo=cred_expire=N"),
         ({"ProctrackType": "proctrack/linuxproc"}, "ProctrackType", "proctrack/cgroup"),
@@ -92,11 +87,11 @@ def test_a_good_cluster_has_nothing_to_mend() -> None:
     ],
 )
 def test_what_hinders_is_a_warning_with_the_setting_that_mends_it(
-    setting: dict[str, str], topic: str, mend: str
+    setting: dict[str, str], topic: str, fix: str
 ) -> None:
     finding = about(topic, check_cluster(PREEMPTING | setting))
     assert finding.level is Severity.warn
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 def test_without_job_arrays_nothing_can_be_submitted() -> None:
@@ -235,7 +230,7 @@ def test_a_partition_that_is_not_there_is_bad_and_json_is_one_object_per_line(
     )
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert (told[-1]["partition"], told[-1]["level"]) == ("q", "bad")
-    assert "one of p" in told[-1]["mend"]
+    assert "one of p" in told[-1]["fix"]
     assert done.returncode == 1
 
 
