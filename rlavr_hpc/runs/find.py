@@ -144,9 +144,10 @@ def _planned(top: Path, folder: Path) -> Iterator[FoundFolder]:
 
 def _planned_run(top: Path, sweep: Path, run: Mapping[str, Any], shared: set[str]) -> FoundFolder:
     own = sweep / os.path.basename(run["folder"].rstrip("/"))  # noqa: PTH119 - a Path is slower
-    names, problem = _list(own), None
-    if isinstance(names, str):
-        names, problem = frozenset(), names
+    listed, problem = _list(own), None
+    names = frozenset[str]() if isinstance(listed, str) else listed
+    if isinstance(listed, str):
+        problem = listed
     elif RUN_FILES & names and CONFIG not in names:
         problem = NO_CONFIG
     return FoundFolder(
