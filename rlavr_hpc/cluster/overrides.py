@@ -25,6 +25,6 @@ def config_of(overrides: Sequence[str]) -> RunConfig:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return resolve(compose("config", list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
-        told = [error, *([error.__cause__] if error.__cause__ else [])]
-        lines = dict.fromkeys(line.strip() for e in told for line in str(e).splitlines()[:2])
+        errors = [error, *([error.__cause__] if error.__cause__ else [])]
+        lines = dict.fromkeys(line.strip() for e in errors for line in str(e).splitlines()[:2])
         raise UserError("\n  ".join(line for line in lines if line)) from error

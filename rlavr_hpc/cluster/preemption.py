@@ -2,7 +2,7 @@
 
 TERM, USR2 and Ctrl-C mean "checkpoint and stop"; a second one ends the process at once. Python runs
 signal handlers only between two instructions of the main thread, which may sit in a collective or
-in a long kernel; so a thread is told by the interpreter's wake-up descriptor and notes the moment.
+in a long kernel; so a thread waits at the interpreter's wake-up descriptor and notes the moment.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class StopFlag:
         Args:
             quiet: do not say on stderr that a signal came.
         """
-        told, telling = socket.socketpair()
-        telling.setblocking(False)
-        signal.set_wakeup_fd(telling.fileno(), warn_on_full_buffer=False)
+        reader, writer = socket.socketpair()
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
-            signal.signal(number, _leave_it_to_the_thread)
+            signal.signal(number, _ignore)
         threading.Thread(
-            target=self._listen, args=(told, telling), kwargs={"quiet": quiet}, daemon=True
+            target=self._listen, args=(reader, writer), kwargs={"quiet": quiet}, daemon=True
         ).start()
 
     def note(self, number: int) -> bool:
@@ -61,10 +61,10 @@ class StopFlag:
         self.received = signal.Signals(number)
         return True
 
-    def _listen(self, told: socket.socket, telling: socket.socket, *, quiet: bool) -> None:
+    def _listen(self, reader: socket.socket, writer: socket.socket, *, quiet: bool) -> None:
         """Wait for signals; holding both ends keeps the descriptor open."""
-        while telling.fileno() >= 0:
-            for number in told.recv(16):
+        while writer.fileno() >= 0:
+            for number in reader.recv(16):
                 if number not in STOP_SIGNALS:
                     continue
                 first = self.received is None
@@ -73,15 +73,17 @@ class StopFlag:
                 if first and not quiet:
                     name = signal.Signals(number).name
                     with suppress(OSError, ValueError):  # nobody reads it, or the disk is full
-                        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, _said(name))
+                        os.write(
+                            sys.__stderr__.fileno() if sys.__stderr__ else 2, _announcement(name)
+                        )
 
 
-def _said(name: str) -> bytes:
-    text = f"\nrlavr: {name} received; stopping in good order, a second signal ends at once"
+def _announcement(name: str) -> bytes:
+    text = f"\nrlavr: {name} received; stopping with a checkpoint; a second signal ends at once"
     return f"{text}\n".encode()
 
 
-def _leave_it_to_the_thread(number: int, frame: FrameType | None) -> None:
+def _ignore(number: int, frame: FrameType | None) -> None:
     """Only replaces the default action, which would end the process."""
 
 

@@ -152,16 +152,16 @@ def below_torchrun(environment: Mapping[str, str]) -> bool:
 
 def available_cores(environment: Mapping[str, str]) -> int:
     """Cores this node gives to the job: Slurm's share where it says one, else the affinity mask."""
-    told = environment.get("SLURM_CPUS_ON_NODE", "")
+    cores = environment.get("SLURM_CPUS_ON_NODE", "")
     mine = len(os.sched_getaffinity(0))
-    return min(int(told), mine) if told.isdigit() and int(told) > 0 else mine
+    return min(int(cores), mine) if cores.isdigit() and int(cores) > 0 else mine
 
 
 def is_bound(environment: Mapping[str, str]) -> bool:
     """Whether Slurm has bound this rank to cores of its own: fewer than the job has on the node."""
-    told = environment.get("SLURM_CPUS_ON_NODE", "")
+    cores = environment.get("SLURM_CPUS_ON_NODE", "")
     step = "SLURM_STEP_ID" in environment
-    return step and told.isdigit() and len(os.sched_getaffinity(0)) < int(told)
+    return step and cores.isdigit() and len(os.sched_getaffinity(0)) < int(cores)
 
 
 def apply_threads(topology: Topology, environment: MutableMapping[str, str]) -> None:

@@ -61,11 +61,11 @@ def _user_signal(settings: SlurmValues) -> Iterator[DoctorFinding]:
     if not preempts(settings):
         return
     if sends_user_signal(settings):
-        yield ok("warning signal", "jobs that are to be preempted get the signal they asked for")
+        yield ok("warning signal", "jobs that are to be preempted get the signal they requested")
         return
     yield ok(
         "warning signal",
-        "jobs that are to be preempted get TERM, which runs heed as well",
+        "jobs that are to be preempted get TERM, which has the same effect on runs",
     )
     newer = version_of(settings) >= PREEMPT_PARAMETERS_VERSION
     elsewhere = settings.get("SlurmctldParameters" if newer else "PreemptParameters", "")
@@ -144,6 +144,6 @@ def _lost_nodes(settings: SlurmValues) -> Iterator[DoctorFinding]:
     yield (warn if late else ok)(
         "SlurmdTimeout",
         f"a lost node's jobs go on elsewhere after {seconds} s; what still runs "
-        "there then is shut out",
+        "there is then superseded",
         "admin: SlurmdTimeout=300" if late else "",
     )

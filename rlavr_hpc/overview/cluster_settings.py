@@ -37,7 +37,7 @@ def requeue_delay(settings: SlurmValues) -> int:
 
 
 def sends_user_signal(settings: SlurmValues) -> bool:
-    """Whether a job that is to be preempted gets the signal that it asked for, not TERM."""
+    """Whether a job that is to be preempted gets the signal that it requested, not TERM."""
     where = (
         "PreemptParameters"
         if version_of(settings) >= PREEMPT_PARAMETERS_VERSION

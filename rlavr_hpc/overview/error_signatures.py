@@ -1,4 +1,4 @@
-"""What an error or a log looks like: known marks of known troubles, and the way out of each."""
+"""What an error or a log looks like: patterns of known problems, each with what to do."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorSignature:
-    """A trouble that has left its mark."""
+    """A known problem."""
 
     name: str
     words: str
-    """What it is, with the way out."""
+    """What it is, and what to do."""
 
 
 _NCCL = (
-    "the ranks could not talk to each other, or one of them fell silent. If another rank failed "
-    "first, that is the reason; else the network interface may be the wrong one: set "
+    "the ranks could not talk to each other, or one of them stopped answering. If another rank "
+    "failed first, that is the reason; else the network interface may be the wrong one: set "
     "NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME (NCCL_DEBUG=INFO tells more)"
 )
 MARKS = (
@@ -35,7 +35,7 @@ MARKS = (
         r"oom[-_ ]kill|Out Of Memory|OUT_OF_MEMORY|[Ee]xceeded (job |step )?memory limit|"
         r"OOM Killed|\bMemoryError|DefaultCPUAllocator: can't allocate memory|"
         r"Cannot allocate memory",
-        "the memory that the job asked for was used up: ask the launcher for more memory or fewer "
+        "the memory that the job requested was used up: ask the launcher for more memory or fewer "
         "runs per node, or lower algorithm.micro_batch",
     ),
     (

@@ -1,4 +1,4 @@
-"""Why a run is where it is: the last stop, the first rank that failed, its words and its log."""
+"""Why a run is where it is: the last stop, the first rank that failed, its error and its log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rlavr_hpc.runs.evidence import RunFacts, read_facts
 from rlavr_hpc.runs.failures import Failure
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import RunState
-from rlavr_hpc.runs.stops import MARK, Cause, Stop
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop
 
 LINES = 20
 """Of a log, where nothing else tells what happened."""
@@ -72,7 +72,7 @@ def explain(run: RunState, *, job_state: str = "") -> FailureCause:
     stop = _stop(facts)
     troubled = run.state in TROUBLED
     failure = _failure(facts, stop) if troubled else None
-    code = stop.exit_code if stop else failure.exit_code if failure else _told_code(facts)
+    code = stop.exit_code if stop else failure.exit_code if failure else _recorded_exit_code(facts)
     batch = _log(run.run, None)
     srun = last_lines(batch.path, SEARCHED) if batch and troubled else []
     killed = first_rank(srun) if troubled and failure is None else None
@@ -98,7 +98,7 @@ def explain(run: RunState, *, job_state: str = "") -> FailureCause:
 
 
 def _memory_marks(lines: Sequence[str]) -> list[str]:
-    """Slurm tells in the batch script's log that memory ran out, whatever the rank's error was."""
+    """The batch script's log says that memory ran out, whatever the rank's error was."""
     return [
         line for line in lines if any(clue.name == "memory" for clue in match_signatures([line]))
     ]
@@ -111,7 +111,7 @@ def _stop(facts: RunFacts) -> Stop | None:
     except RlavrError:
         return None
     beat = facts.heartbeat
-    if stop is None or beat is None or stop.restart == MARK:
+    if stop is None or beat is None or stop.restart == CANCELLATION:
         return stop
     same = beat.job == stop.job and (beat.restart or 0) <= stop.restart
     return stop if same or beat.time <= stop.time else None
@@ -122,7 +122,7 @@ def _failure(facts: RunFacts, stop: Stop | None) -> Failure | None:
     failure = facts.last_failure()
     if failure is None:
         return None
-    if stop is not None and stop.restart != MARK:
+    if stop is not None and stop.restart != CANCELLATION:
         return failure if failure.start == f"{stop.job}.{stop.restart}" else None
     begun = facts.heartbeat
     if begun is not None and begun.alive and failure.time < begun.time - SAME_END_SECONDS:
@@ -130,7 +130,7 @@ def _failure(facts: RunFacts, stop: Stop | None) -> Failure | None:
     return failure
 
 
-def _told_code(facts: RunFacts) -> int | None:
+def _recorded_exit_code(facts: RunFacts) -> int | None:
     return facts.heartbeat.exit_code if facts.heartbeat else None
 
 

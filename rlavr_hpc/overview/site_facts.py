@@ -45,18 +45,18 @@ def check_folder(root: Path) -> DoctorFinding:
             text=f"{there} cannot be written: {error.strerror}",
             fix="user: another root=",
         )
-    return _seen_by_all("folder", there, fix="user: root= on a file system that every node has")
+    return _check_shared("folder", there, fix="user: root= on a file system that every node has")
 
 
 def check_python() -> DoctorFinding:
     """Whether the nodes see this Python."""
-    finding = _seen_by_all(
+    finding = _check_shared(
         "python",
         Path(sys.prefix),
         fix="user: install into a folder that every node has, or the same on every node",
     )
-    said = f"Python {platform.python_version()}, {finding.text}"
-    return DoctorFinding(level=finding.level, topic="python", text=said, fix=finding.fix)
+    text = f"Python {platform.python_version()}, {finding.text}"
+    return DoctorFinding(level=finding.level, topic="python", text=text, fix=finding.fix)
 
 
 def check_gpus(gres: str) -> DoctorFinding:
@@ -76,7 +76,7 @@ def check_gpus(gres: str) -> DoctorFinding:
     )
 
 
-def _seen_by_all(topic: str, folder: Path, *, fix: str) -> DoctorFinding:
+def _check_shared(topic: str, folder: Path, *, fix: str) -> DoctorFinding:
     kind = file_system(folder, Path("/proc/mounts"))
     if kind.startswith(SHARED):
         return DoctorFinding(level=Severity.ok, topic=topic, text=f"{folder} is on {kind}")

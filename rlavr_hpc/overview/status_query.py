@@ -14,7 +14,7 @@ from rlavr_hpc.runs.states import RunState, states
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """The state of runs, and the queue that it was told from."""
+    """The state of runs, and the queue that was looked at."""
 
     runs: Sequence[RunState]
     queue: Sequence[QueuedJob] | None

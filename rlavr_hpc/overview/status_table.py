@@ -41,7 +41,7 @@ COLOURS = {
 }
 """ANSI codes."""
 SILENT = (State.running, State.done)
-"""Their reasons are not told below the table unless something is odd."""
+"""Their reasons are not shown below the table, unless they say more than "starting"."""
 NAMED = 4
 """Runs that a reason names; the others are counted."""
 LEAST = 12
@@ -78,8 +78,8 @@ def as_table(
 def summary(runs: Sequence[RunState]) -> str:
     """How many are in which state."""
     count = Counter(run.state for run in runs)
-    told = ", ".join(f"{count[state]} {state}" for state in ORDER if count[state])
-    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {told}"
+    counts = ", ".join(f"{count[state]} {state}" for state in ORDER if count[state])
+    return f"{len(runs)} run{'s' * (len(runs) != 1)}: {counts}"
 
 
 def as_fields(run: RunState) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
         "risk": (lambda run: _number(run.risk, 2), True),
         "tries": (lambda run: str(run.attempts or ""), True),
         "job": (lambda run: run.job or "", False),
-        "node": (lambda run: run.node or "" if run.state in _PLACED else "", False),
+        "node": (lambda run: run.node or "" if run.state in _ON_NODE else "", False),
     }
     cells = {name: [show(run) for run in runs] for name, (show, _) in columns.items()}
     shown = [name for name, texts in cells.items() if any(texts)]
@@ -121,7 +121,7 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
     return lines
 
 
-_PLACED = (State.running, State.stalled, State.zombie)
+_ON_NODE = (State.running, State.stalled, State.zombie)
 
 
 def _narrow(widths: dict[str, int], width: int | None) -> None:
@@ -156,12 +156,14 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def _reasons(runs: Sequence[RunState], width: int | None) -> list[str]:
-    told: dict[tuple[State, str], list[str]] = {}
+    names_by_reason: dict[tuple[State, str], list[str]] = {}
     for run in runs:
         if run.reason and (run.state not in SILENT or len(run.reason) > len("starting")):
-            told.setdefault((run.state, run.reason), []).append(run.name)
+            names_by_reason.setdefault((run.state, run.reason), []).append(run.name)
     lines = []
-    for (state, reason), names in sorted(told.items(), key=lambda item: ORDER.index(item[0][0])):
+    for (state, reason), names in sorted(
+        names_by_reason.items(), key=lambda item: ORDER.index(item[0][0])
+    ):
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         line = f"  {state} {', '.join(names[:NAMED])}{more}: {reason.splitlines()[0]}"
         lines.append(line if width is None or len(line) <= 2 * width else f"{line[: 2 * width]}…")

@@ -172,8 +172,8 @@ def check_fence(run_dir: Path, attempt: Attempt) -> None:
     successor = token_path(run_dir, attempt.number + 1)
     if successor.exists():
         raise FencedError(
-            f"attempt {attempt.number} was superseded ({successor} exists); it stops here and "
-            "nothing it would still write counts"
+            f"attempt {attempt.number} was superseded ({successor} exists); it stops here, and "
+            "what it writes from now on does not count"
         )
 
 

@@ -1,7 +1,7 @@
-"""Roll-backs: going on from an earlier checkpoint with other noise, on a branch of its own.
+"""Roll-backs: continuing from an earlier checkpoint with other noise, on a branch of its own.
 
-A roll-back is an attempt's token that runs nothing: it names the step to go on from and raises the
-branch. The next attempt continues there. What was done on the old branch stays on record: its
+A roll-back is an attempt's token that runs nothing: it names the step to continue from and raises
+the branch. The next attempt continues there. What was done on the old branch stays on record: its
 purchases count as spent, its rows of metrics stay readable, and neither is repeated.
 """
 
@@ -40,9 +40,9 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
     """
     attempts = read_attempts(run_dir)
     if not attempts:
-        raise UserError(f"{run_dir} has not begun; there is nothing to roll back")
-    line = list(candidates(run_dir))
-    step = _healthy(line, healthy_below) if to is None else _wanted(line, to)
+        raise UserError(f"{run_dir} has not started; there is nothing to roll back")
+    usable = list(candidates(run_dir))
+    step = _newest_healthy(usable, healthy_below) if to is None else _checked_step(usable, to)
     remove_done(run_dir)  # killed after this, the run just ends again
     token = publish_attempt(
         run_dir,
@@ -52,12 +52,14 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
         reason="rollback",
     )
     if token is None:
-        raise RlavrError(f"{run_dir}: another attempt began at this moment; look again")
+        raise RlavrError(
+            f"{run_dir}: another attempt began at the same moment; check `rlavr status`"
+        )
     return RolledBack(step=step, branch=token.branch)
 
 
-def _healthy(line: list[Checkpoint], below: float) -> int:
-    for found in line:
+def _newest_healthy(usable: list[Checkpoint], below: float) -> int:
+    for found in usable:
         if is_healthy(found.state, below=below):
             try:
                 found.verify()
@@ -67,8 +69,8 @@ def _healthy(line: list[Checkpoint], below: float) -> int:
     return 0
 
 
-def _wanted(line: list[Checkpoint], step: int) -> int:
-    by_step = {found.state.step: found for found in line}
+def _checked_step(usable: list[Checkpoint], step: int) -> int:
+    by_step = {found.state.step: found for found in usable}
     if step == 0:
         return 0
     if step not in by_step:

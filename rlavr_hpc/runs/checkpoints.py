@@ -1,4 +1,4 @@
-"""Checkpoints on disk: which there are, which of them a run may continue from, which may go.
+"""Checkpoints on disk: which there are, and which of them a run may continue from.
 
 A checkpoint is `checkpoints/step_S/`: files, and MANIFEST.json with the size and hash of each and
 the state of the run. What has no manifest, or does not match it, is not a checkpoint. LATEST names
@@ -57,7 +57,7 @@ class TrainingState:
     dashboard: str | None = None
     """Id of the run on the dashboard, which stays the same across attempts."""
     scheduled: bool = True
-    """Whether `save_every` asked for it, not a stop: a roll-back must not depend on stops."""
+    """Made by `save_every`, not because of a stop: a roll-back must not depend on stops."""
     unrecorded_metrics: Mapping[str, tuple[float, float]] | None = None
     """Metrics of the step as (total, count), when its evaluation was aborted and is still due."""
 
@@ -100,7 +100,7 @@ class Checkpoint:
 
 
 def is_healthy(state: TrainingState, *, below: float) -> bool:
-    """Whether a roll-back may choose it by itself; one that a stop asked for, never."""
+    """Whether a roll-back may choose it by itself; never one that was made because of a stop."""
     return state.risk < below and state.scheduled and state.unrecorded_metrics is None
 
 
@@ -115,25 +115,25 @@ def in_line(state: TrainingState, attempts: Sequence[Attempt]) -> bool:
 
 
 def candidates(run_dir: Path) -> Iterator[Checkpoint]:
-    """Checkpoints a run may continue from, newest first; says why others are passed over.
+    """Checkpoints a run may continue from, newest first; logs why others are skipped.
 
     Sizes are compared here; `Checkpoint.verify` reads the contents.
 
     Raises:
-        UserError: one is of a newer version, or belongs to another user; it is not passed over,
-            lest its run be begun anew.
+        UserError: one is of a newer version, or belongs to another user; it is not skipped,
+            since its run would then begin again from the start.
     """
     attempts = read_attempts(run_dir)
     for folder in step_folders(run_dir):
         try:
             found = read_manifest(folder)
         except CheckpointError as error:
-            log.warning("%s is passed over: %s", folder, error)
+            log.warning("%s is skipped: %s", folder, error)
             continue
         if in_line(found.state, attempts):
             yield found
         else:
-            log.info("%s is passed over: a later attempt went on from an earlier step", folder)
+            log.info("%s is skipped: a later attempt went on from an earlier step", folder)
 
 
 def newest_valid(run_dir: Path) -> Checkpoint | None:
@@ -142,7 +142,7 @@ def newest_valid(run_dir: Path) -> Checkpoint | None:
         try:
             found.verify()
         except CheckpointError as error:
-            log.warning("%s is passed over: %s", found.folder, error)
+            log.warning("%s is skipped: %s", found.folder, error)
             continue
         return found
     return None
@@ -157,7 +157,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """
     if not (folder / MANIFEST).is_file():
         there = ", ".join(path.name for path in step_folders(folder.parents[1])) or "none"
-        raise UserError(f"{folder} is no complete checkpoint; there are: {there}")
+        raise UserError(f"{folder} is not a complete checkpoint; there are: {there}")
     try:
         found = read_manifest(folder)
         found.verify()
@@ -177,12 +177,12 @@ def read_manifest(folder: Path) -> Checkpoint:
         manifest = json.loads((folder / MANIFEST).read_text())
         if manifest["version"] > VERSION:
             raise UserError(f"{folder}: written by a newer version ({manifest['version']})")
-        files = {str(name): dict(told) for name, told in manifest["files"].items()}
-        _refuse_strangers([folder, *(folder / name for name in files)])
-        for name, told in files.items():
+        files = {str(name): dict(facts) for name, facts in manifest["files"].items()}
+        _check_owner([folder, *(folder / name for name in files)])
+        for name, facts in files.items():
             size = (folder / name).stat().st_size
-            if size != told["size"] or not isinstance(told["sha256"], str):
-                raise CheckpointError(f"{name} has {size} bytes instead of {told['size']}")
+            if size != facts["size"] or not isinstance(facts["sha256"], str):
+                raise CheckpointError(f"{name} has {size} bytes instead of {facts['size']}")
         return Checkpoint(folder=folder, state=read_state(manifest["state"]), files=files)
     except FileNotFoundError as error:
         missing = Path(str(error.filename)).relative_to(folder)
@@ -228,8 +228,8 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _refuse_strangers(paths: Iterable[Path]) -> None:
-    """Shards are unpickled, so they must be the user's own."""
+def _check_owner(paths: Iterable[Path]) -> None:
+    """Shards are unpickled, so they must belong to the user."""
     for path in paths:
         if path.stat().st_uid != os.geteuid():
             raise UserError(f"{path} belongs to another user; it is not loaded")

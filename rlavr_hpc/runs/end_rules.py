@@ -33,7 +33,7 @@ def judge_ended(case: RunEvidence) -> JudgedState:
     if beat is None:
         return _judge_without_heartbeat(case)
     if beat.alive and not case.has_slurm and case.submitted and beat.job is not None:
-        silence = f"silent for {format_duration(case.age)}; whether its job runs is not known here"
+        silence = f"no heartbeat for {format_duration(case.age)}; Slurm is not here to ask"
         return JudgedState(state=State.stalled, reason=silence)
     if beat.alive:
         return _judge_vanished(case, beat)
@@ -67,7 +67,7 @@ def _judge_stopped(case: RunEvidence, stop: Stop) -> JudgedState:
             return JudgedState(state=state, reason=f"{words}; whether it waits is not known here")
         if case.now < stop.time + KILL_SECONDS:  # Slurm lists it nowhere for a moment
             return JudgedState(state=state, reason=f"{words}; on its way back into the queue")
-        words += "; it was to go on by itself, but its job is gone"
+        words += "; it was to continue by itself, but its job is gone"
     given_up = stop.cause is Cause.time_limit and not stop.again
     if given_up or stop.cause in (Cause.crashed, Cause.mistake, Cause.done):
         return JudgedState(state=State.failed, reason=words)
@@ -102,8 +102,8 @@ def _judge_vanished(case: RunEvidence, beat: LastHeartbeat) -> JudgedState:
         return JudgedState(state=State.failed, reason=failure.error)
     return JudgedState(
         state=State.failed,
-        reason=f"vanished: it said {format_duration(case.age)} ago that it is {beat.state}, and "
-        "nobody runs it now",
+        reason=f"vanished: its last heartbeat, {format_duration(case.age)} ago, says {beat.state}, "
+        "and no process of it is left",
     )
 
 

@@ -25,7 +25,7 @@ from rlavr_hpc.runs.heartbeat import (
     read_heartbeat,
 )
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive
-from rlavr_hpc.runs.stops import MARK, Cause, Stop, read_stop, stop_path
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, read_stop, stop_path
 
 START_NAME = re.compile(r"([0-9]+)(?:_([0-9]+))?\.(-?[0-9]+)\.json")
 
@@ -61,12 +61,12 @@ class RunFacts:
 
     def ran(self, job: str) -> bool:
         """Whether this job (A_T) has started before."""
-        started = any(_job_name(stop) == job and stop[2] != MARK for stop in self.stops)
+        started = any(_job_name(stop) == job and stop[2] != CANCELLATION for stop in self.stops)
         return started or (self.heartbeat is not None and self.heartbeat.job == job)
 
     def cancelled(self, job: str) -> bool:
         """Whether it is on record that this job was cancelled."""
-        return any(_job_name(stop) == job and stop[2] == MARK for stop in self.stops)
+        return any(_job_name(stop) == job and stop[2] == CANCELLATION for stop in self.stops)
 
     def last_stop(self, job: str | None = None) -> Stop | None:
         """The newest stop of this job (of all), of those that had the run; None without one.
@@ -77,7 +77,9 @@ class RunFacts:
             RlavrError: the record is damaged.
         """
         stops = [stop for stop in self.stops if job is None or _job_name(stop) == job]
-        newest = sorted(stops, key=lambda stop: (stop[0], stop[1], stop[2] == MARK, stop[2]))
+        newest = sorted(
+            stops, key=lambda stop: (stop[0], stop[1], stop[2] == CANCELLATION, stop[2])
+        )
         for stop in reversed(newest):
             found = read_stop(stop_path(self.run, _job_name(stop), stop[2]))
             if found.cause is not Cause.fenced:

@@ -1,6 +1,6 @@
 """How ranks failed: RUN/failures/START.RANK.json, one file per rank of one start.
 
-START is A_T.R below Slurm (see `cluster.slurm.stops`), else HOST-PID of its parent. A rank that is
+START is A_T.R below Slurm (see `runs.stops`), else HOST-PID of its parent. A rank that is
 killed from outside leaves none.
 """
 
@@ -18,7 +18,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """A rank's last words."""
+    """Why a rank failed."""
 
     start: str
     rank: int

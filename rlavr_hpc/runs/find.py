@@ -23,6 +23,7 @@ RUN_FILES = frozenset({attempts.FOLDER, "ledger", "ungradable", "stops", STATUS_
 """One of them tells a run's folder, even where its config was deleted."""
 COMMON_NAMES = frozenset({"metrics", "failures", "checkpoints", "provenance"})
 """They tell a run's folder beside a config.yaml; alone they stand in any project."""
+FIRST_METRICS = "metrics/1.jsonl"
 OUR_CONFIG = b"version:"
 """How a run's config.yaml begins. Any other may be a folder of Hydra's."""
 NO_CONFIG = f"holds a run's record but no {CONFIG}; it was deleted: restore it from a copy"
@@ -105,7 +106,7 @@ def _inspect(top: Path, path: Path, seen: set[Inode]) -> Iterator[FoundFolder]:
     names = _list(path)
     if isinstance(names, str):
         yield FoundFolder(folder=path, name=_name(top, path), started=False, problem=names)
-    elif RUN_FILES & names or (CONFIG in names and _is_our_config(path, names)):
+    elif _holds_a_record(path, names) or (CONFIG in names and _is_our_config(path, names)):
         problem = None if CONFIG in names else NO_CONFIG
         yield FoundFolder(folder=path, name=_name(top, path), problem=problem)
     else:
@@ -113,6 +114,11 @@ def _inspect(top: Path, path: Path, seen: set[Inode]) -> Iterator[FoundFolder]:
         if all(found.foreign for found in inside):
             inside = [FoundFolder(folder=path, name=_name(top, path), foreign=True)]
         yield from inside
+
+
+def _holds_a_record(folder: Path, names: frozenset[str]) -> bool:
+    """Whether a run has written here, whatever was deleted since."""
+    return bool(RUN_FILES & names) or ("metrics" in names and (folder / FIRST_METRICS).exists())
 
 
 def _is_our_config(folder: Path, names: frozenset[str]) -> bool:

@@ -31,8 +31,8 @@ def check_fits(before: ProcessSetup, now: ProcessSetup, *, allowed: frozenset[st
     if resized and "cluster.ranks" not in allowed:
         raise UserError(
             f"the run used {before.world_size} ranks, this start has {now.world_size}; start with "
-            f"{before.world_size}, or allow_change=[cluster.ranks]: its state is dealt anew then, "
-            "and results differ in their last bits"
+            f"{before.world_size}, or allow_change=[cluster.ranks]: its state is then split "
+            "differently, and results differ in their last bits"
         )
     if before.threads != now.threads and not resized and "cluster.threads" not in allowed:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Why a job waits: Slurm's word for it, in a user's words."""
+"""Why a job waits: Slurm's reason, explained."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOREVER = frozenset(
         "QOSMaxWallDurationPerJobLimit",
     }
 )
-"""Reasons that time alone does not mend."""
+"""Reasons that waiting does not remove."""
 WORDS = {
     "Priority": "others are before it",
     "Resources": "it is next, when nodes become free",

@@ -92,8 +92,8 @@ def _zombie(case: RunEvidence, why: str) -> JudgedState:
     assert beat is not None
     return JudgedState(
         state=State.zombie,
-        reason=f"it said {case.age:.0f} s ago on {beat.node or beat.host} that it is at step "
-        f"{beat.step}, but {why}; nothing that it still writes counts once the next start begins",
+        reason=f"heartbeat {case.age:.0f} s ago on {beat.node or beat.host} at step {beat.step}, "
+        f"but {why}; what it writes stops counting when the next start begins",
     )
 
 
@@ -144,7 +144,7 @@ def _judge_active(case: RunEvidence, job: QueuedJob) -> JudgedState:
             )
         return JudgedState(state=State.running, reason="starting")
     if case.age > case.patience:
-        silence = f"said {format_duration(case.age)} ago that it is {beat.state}, and nothing since"
+        silence = f"no heartbeat for {format_duration(case.age)}; the last one says {beat.state}"
         return JudgedState(state=State.stalled, reason=silence)
     reason = "starting" if beat.state == "starting" else "" if beat.alive else "its job is ending"
     return JudgedState(state=State.running, reason=reason)
@@ -175,7 +175,7 @@ def _parse_time(text: str) -> float | None:
 
 
 def _judge_by_process(case: RunEvidence) -> JudgedState:
-    """A run whose processes are not Slurm's, or Slurm cannot be asked."""
+    """A run whose processes are not Slurm's, or Slurm does not answer."""
     beat = case.facts.heartbeat
     lives = process_lives(case.facts)
     if beat is None:
@@ -188,8 +188,8 @@ def _judge_by_process(case: RunEvidence) -> JudgedState:
     if lives is None:
         lives = case.age < case.patience
     elif lives and case.age > case.patience:
-        who = f"its process {beat.process.pid if beat.process else ''} lives"
-        silence = f"{who}, but has said nothing for {format_duration(case.age)}"
+        pid = beat.process.pid if beat.process else ""
+        silence = f"its process {pid} lives, but sent no heartbeat for {format_duration(case.age)}"
         return JudgedState(state=State.stalled, reason=silence)
     if not lives:
         return judge_ended(case)

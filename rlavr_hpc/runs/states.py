@@ -1,6 +1,6 @@
 """The state of every run below a folder: from its files, its submissions and one look at the queue.
 
-No accounting is asked: Slurm says what waits and runs, the folders say the rest. Commands, the
+Needs no accounting: Slurm lists what waits and runs, the folders say the rest. Commands, the
 launchers and the analysis all take states from here; `state_rules` says what follows from what.
 """
 
@@ -40,20 +40,20 @@ class RunState:
     """Until it is done at its present pace; None unless it runs."""
     labels_bought: int | None
     labels_allowed: int | None
-    """For the whole run; None = nothing is said of it."""
+    """For the whole run; None = not known."""
     accuracy: float | None
     """Held-out mean@n of the last evaluation."""
     risk: float | None
     """`collapse/risk` of the last step."""
     attempts: int
     node: str | None
-    """Where it runs, or said so last."""
+    """Where it runs, or ran last."""
     job: str | None
     """A_T of its newest job, or of an older one that is still in the queue."""
     reason: str
     """Why it is in this state, in words; "" where the state says it all."""
     heartbeat_age: float | None
-    """Seconds since it last said something."""
+    """Seconds since the last heartbeat."""
 
 
 def states(

@@ -18,7 +18,7 @@ from rlavr_hpc.io import make_folder, read_record, write_record
 VERSION = 1
 WAIT_TO_BE_KILLED = 64
 """Exit code of `cluster.slurm.job_end`: the job goes back into the queue, Slurm ends this start."""
-MARK = -1
+CANCELLATION = -1
 """The restart of a cancellation that was written by who cancelled, not by the job."""
 
 
@@ -48,7 +48,7 @@ class Stop:
     job: str
     """A_T."""
     restart: int
-    """0 for its first start; MARK = a cancellation, whenever that was."""
+    """0 for its first start; CANCELLATION = a cancellation, whenever that was."""
     cause: Cause
     again: bool
     """Whether the job goes back into the queue."""
@@ -88,7 +88,7 @@ def read_stops(run_dir: Path) -> list[Stop]:
         last[stop.job] = max(stop.time, last.get(stop.job, stop.time))
 
     def when(stop: Stop) -> tuple[float, bool]:
-        cancelled = stop.restart == MARK
+        cancelled = stop.restart == CANCELLATION
         return (last[stop.job] if cancelled else stop.time), cancelled
 
     return sorted(found, key=when)

@@ -1,4 +1,4 @@
-"""What was handed to sbatch, on disk before it was: ROOT/NAME/slurm/N/.
+"""What was submitted with sbatch, written before it is submitted: ROOT/NAME/slurm/N/.
 
     tasks.json   settings, and per array index the run's folder; written first
     runs.txt     the folders, one line per index, for the batch script

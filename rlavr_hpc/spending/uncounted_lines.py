@@ -1,4 +1,4 @@
-"""What stands in a run's segments and does not count: late lines, torn ends, strangers' files.
+"""What stands in a run's segments and does not count: late lines, torn ends, files of no attempt.
 
 A process that was stopped between its fence check and its write adds lines behind the seal that
 its successor put on the segment. They never count, but money may have been spent for them.

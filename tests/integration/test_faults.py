@@ -68,9 +68,9 @@ def test_damaged_checkpoints_are_passed_over_and_what_they_held_is_done_again(
     older.write_bytes(content)
     again = run(*SIX_STEPS, f"run_dir={folder}")
     assert again.returncode == 0, again.stderr
-    assert "step_6 is passed over: shards/" in again.stderr
+    assert "step_6 is skipped: shards/" in again.stderr
     assert "bytes instead of" in again.stderr
-    assert "step_4 is passed over: shards/" in again.stderr
+    assert "step_4 is skipped: shards/" in again.stderr
     assert "does not have the content it was written with" in again.stderr
     assert summary(folder)["attempts"] == 2
     assert [row["step"] for row in metrics(folder, 2)] == [0, 1, 2, 3, 4, 5, 6]
@@ -116,7 +116,7 @@ def test_two_processes_started_at_once_leave_one_run(finished: Path, tmp_path: P
     assert codes == [0, 77], told
     loser = told[0] if first.returncode == 77 else told[1]
     assert "was superseded" in loser
-    assert "nothing it would still write counts" in loser
+    assert "what it writes from now on does not count" in loser
     assert_same(folder, finished)
 
 

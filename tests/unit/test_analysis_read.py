@@ -13,7 +13,9 @@ import pytest
 
 from analysis.load.run import RunData
 from analysis.load.run_folder import read_run
+from rlavr_hpc.runs.done import write_done
 from tests.support.analysis_runs import write_lines, write_run
+from tests.support.run_folders import beat
 
 TRUTH = "oracle/true_reward"
 
@@ -278,11 +280,11 @@ def test_random_damage_never_stops_the_reader(seed: int, tmp_path: Path) -> None
     assert run.steps >= 0
 
 
-def test_the_state_of_a_killed_run_is_interrupted(tmp_path: Path) -> None:
+def test_a_killed_run_has_failed(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "r", rows(1))
-    (folder / "status.json").write_text('{"state": "running", "time": 5.0}')
-    assert read(folder).state == "interrupted"
-    (folder / "DONE.json").write_text("{}")
+    beat(folder, time=5.0, job=None)
+    assert read(folder).state == "failed"
+    write_done(folder, 150)
     assert read(folder).state == "done"
 
 

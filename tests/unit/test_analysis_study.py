@@ -49,7 +49,7 @@ def test_a_sweep_and_single_runs_are_found_with_those_still_to_come(tmp_path: Pa
     write_run(tmp_path / "alone", rows(0.5))
     study = analysis.load(tmp_path)
     assert list(study.table().index) == ["alone", "study/aaaa", "study/bbbb"]
-    assert list(study.table()["state"]) == ["unknown", "unknown", "planned"]
+    assert list(study.table()["state"]) == ["failed", "failed", "planned"]
     assert study["study/bbbb"].policy == "random"
     assert study["study/bbbb"].seed == 1
     assert study["study/aaaa"].sweep == "study"

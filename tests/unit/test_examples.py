@@ -204,6 +204,8 @@ def test_two_attempts_make_the_same_table_of_a_step() -> None:
 def test_a_folder_called_examples_is_not_taken_for_a_run(tmp_path: Path) -> None:
     (tmp_path / "project/examples").mkdir(parents=True)
     (tmp_path / "project/metrics").mkdir()
-    (tmp_path / "other/examples").mkdir(parents=True)
+    (tmp_path / "project/metrics/1.jsonl").touch()
+    (tmp_path / "other/metrics").mkdir(parents=True)
+    (tmp_path / "other/examples").mkdir()
     problems = {found.folder.name for found in find_runs(tmp_path) if found.problem}
     assert problems == {"project"}

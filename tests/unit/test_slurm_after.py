@@ -10,7 +10,7 @@ import pytest
 from rlavr_hpc.cluster.slurm.job_end import EndedJob, classify, decide, failures_in_a_row
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.runs.failures import Failure
-from rlavr_hpc.runs.stops import MARK, Cause, Stop, read_stops, write_stop
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, read_stops, write_stop
 
 START = SlurmStart(job="7_3", restart=1, node="n1")
 RUNNING = {"JobState": "RUNNING", "Reason": "None", "Restarts": "1", "PreemptTime": "None"}
@@ -162,7 +162,7 @@ def test_a_cancelled_job_stays_cancelled(tmp_path: Path) -> None:
 
 def test_a_job_whose_user_cancelled_it_is_not_requeued_whatever_slurm_says(tmp_path: Path) -> None:
     mark = stop(Cause.cancelled, checkpoint=-1)
-    write_stop(tmp_path, replace(mark, restart=MARK))
+    write_stop(tmp_path, replace(mark, restart=CANCELLATION))
     told = decide(tmp_path, ended(75, PreemptTime=LATER), None, max_failures=9)
     assert (told.cause, told.again) == (Cause.cancelled, False)
 

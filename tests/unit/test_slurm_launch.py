@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.cluster.slurm.choose_runs import choose, states_by_name
-from rlavr_hpc.cluster.slurm.launch import freeze
+from rlavr_hpc.cluster.slurm.launch import with_site_settings
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import Site
 from rlavr_hpc.cluster.slurm.submit import for_site
@@ -147,23 +147,23 @@ def test_a_run_is_planned_once_however_its_root_is_spelt(
 
 def test_threads_are_those_that_slurm_was_asked_for(config: RunConfig) -> None:
     asked = read_settings({"cpus_per_task": 6})
-    assert freeze(config, asked, SITE).cluster.threads == 6
+    assert with_site_settings(config, asked, SITE).cluster.threads == 6
     shared = replace(config, cluster=replace(config.cluster, runs_per_node=2))
-    assert freeze(shared, asked, SITE).cluster.threads == 3
+    assert with_site_settings(shared, asked, SITE).cluster.threads == 3
     told = replace(config, cluster=replace(config.cluster, threads=1))
-    assert freeze(told, asked, SITE).cluster.threads == 1
-    assert freeze(config, read_settings({}), SITE).cluster.threads == 0
+    assert with_site_settings(told, asked, SITE).cluster.threads == 1
+    assert with_site_settings(config, read_settings({}), SITE).cluster.threads == 0
 
 
 def test_the_frozen_config_knows_the_clusters_grace_and_its_user_wins(
     tmp_path: Path, config: RunConfig
 ) -> None:
     settings = read_settings({})
-    frozen = freeze(replace(config, retry_failed=True), settings, SITE)
+    frozen = with_site_settings(replace(config, retry_failed=True), settings, SITE)
     assert (frozen.cluster.grace, frozen.cluster.warning) == (12, 90)
     assert not frozen.retry_failed
     mine = replace(config, cluster=replace(config.cluster, grace_seconds=3, warning_seconds=4))
-    told = freeze(mine, settings, SITE).cluster
+    told = with_site_settings(mine, settings, SITE).cluster
     assert (told.grace, told.warning) == (3, 4)
     open_run_folder(tmp_path / "a", frozen)
     assert read_config(tmp_path / "a") == frozen

@@ -18,7 +18,7 @@ from rlavr_hpc.runs.queue_reasons import why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State, expand_nodes
 from rlavr_hpc.runs.states import RunState, states
-from rlavr_hpc.runs.stops import MARK, Cause, read_stops
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, read_stops
 from rlavr_hpc.runs.submissions import read_submission
 from tests.support.run_folders import (
     NODE,
@@ -248,7 +248,7 @@ def test_a_preempted_job_that_is_not_in_the_queue_any_more_says_so(run: Path) ->
     stop(run, Cause.preempted, again=True, message="preempted", age=120)
     state = look(run)
     assert state.state is State.stopped
-    assert state.reason == "preempted; it was to go on by itself, but its job is gone"
+    assert state.reason == "preempted; it was to continue by itself, but its job is gone"
 
 
 def test_a_superseded_process_does_not_speak_for_the_run(run: Path) -> None:
@@ -264,19 +264,19 @@ def test_the_stops_of_a_newer_job_count_whatever_the_clocks_say(run: Path) -> No
 
 
 def test_a_cancelled_job_is_cancelled_whatever_it_still_wrote(run: Path) -> None:
-    stop(run, Cause.cancelled, restart=MARK, age=30)
+    stop(run, Cause.cancelled, restart=CANCELLATION, age=30)
     beat(run, "stopped", age=20)
     stop(run, Cause.signalled, age=10)
     assert look(run).state is State.cancelled
 
 
 def test_a_job_that_was_cancelled_while_it_waited_is_cancelled(run: Path) -> None:
-    stop(run, Cause.cancelled, restart=MARK)
+    stop(run, Cause.cancelled, restart=CANCELLATION)
     assert look(run).state is State.cancelled
 
 
 def test_a_cancellation_is_a_jobs_last_stop_in_the_record(run: Path) -> None:
-    stop(run, Cause.cancelled, restart=MARK, age=30)
+    stop(run, Cause.cancelled, restart=CANCELLATION, age=30)
     stop(run, Cause.signalled, age=10)
     stop(run, Cause.crashed, age=5, job="15_0")
     assert [s.cause for s in read_stops(run)] == [Cause.signalled, Cause.cancelled, Cause.crashed]
@@ -286,7 +286,7 @@ def test_a_run_that_says_running_without_a_job_has_vanished(run: Path) -> None:
     beat(run, age=7200)
     state = look(run)
     assert state.state is State.failed
-    assert state.reason.startswith("vanished: it said 2 h ago that it is running")
+    assert state.reason.startswith("vanished: its last heartbeat, 2 h ago, says running")
 
 
 def test_a_run_that_ended_with_a_word_tells_it(run: Path) -> None:

@@ -49,7 +49,7 @@ def test_a_signal_is_noticed_while_the_main_thread_is_outside_python() -> None:
         _, told = child.communicate(timeout=10)
     finally:
         child.kill()
-    assert "SIGUSR2 received; stopping in good order" in told
+    assert "SIGUSR2 received; stopping with a checkpoint" in told
     assert child.returncode == 130
 
 

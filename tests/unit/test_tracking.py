@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
@@ -26,6 +25,7 @@ from rlavr_hpc.types import StepKey, TrainingGroup
 from tests.support.attempts import begin_attempt
 from tests.support.commands import REPOSITORY
 from tests.support.groups import group
+from tests.support.run_folders import beat
 from tests.support.wandb_fakes import (
     BLOCK,
     FakeRun,
@@ -431,11 +431,10 @@ def test_an_attempt_that_is_being_written_is_left_until_it_has_ended(tmp_path: P
     fakes = fake_command(tmp_path / "path")
     write_attempt(tmp_path / "a", "20260101_1", ended=False)
     write_attempt(tmp_path / "a", "20260102_1", steps=[0], ended=False)
-    status = {"state": "running", "time": time.time()}
-    (tmp_path / "a/status.json").write_text(json.dumps(status))
+    beat(tmp_path / "a", time=time.time(), job=None)
     code, said, _ = sync(fakes, str(tmp_path / "a"))
     assert (code, said.split(": ")[-1]) == (0, "1 sent, 1 still being written, left for later\n")
-    (tmp_path / "a/status.json").write_text(json.dumps({**status, "time": time.time() - 3600}))
+    beat(tmp_path / "a", time=time.time() - 3600, job=None)
     assert sync(fakes, str(tmp_path / "a"))[1].endswith("attempts: 1 sent\n")
     assert [name[12:20] for call in calls(fakes) for name, _ in call] == ["20260101", "20260102"]
 

@@ -17,7 +17,7 @@ from rlavr_hpc.overview.error_signatures import (
 )
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.runs.states import states
-from rlavr_hpc.runs.stops import MARK, Cause
+from rlavr_hpc.runs.stops import CANCELLATION, Cause
 from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm
 from tests.support.run_folders import NOW, beat, fail, make_plan, queued, stop, submit
@@ -173,7 +173,7 @@ def test_crashes_in_a_row_are_counted(run: Path) -> None:
 
 def test_a_cancelled_run_is_not_explained_by_what_its_ranks_said_while_they_died(run: Path) -> None:
     fail(run, "RuntimeError: Connection closed by peer", age=3)
-    stop(run, Cause.cancelled, restart=MARK, age=5, message="cancelled by me")
+    stop(run, Cause.cancelled, restart=CANCELLATION, age=5, message="cancelled by me")
     found = why(run)
     assert (found.failure, names(found)) == (None, [])
     assert "cancelled by me" in "\n".join(in_words(found, "s/a1"))

@@ -11,7 +11,7 @@ from rlavr_hpc.cluster.slurm.commands import SlurmError
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.checkpoints import FOLDER, MANIFEST, STEP_NAME
 from rlavr_hpc.runs.queued_job import QueuedJob
-from rlavr_hpc.runs.stops import MARK, Cause, Stop, stop_path, write_stop
+from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, stop_path, write_stop
 
 AT_ONCE = 200
 """Jobs that one scancel names."""
@@ -30,7 +30,7 @@ def end_jobs(jobs: Mapping[str, tuple[Path, QueuedJob]]) -> list[str]:
         RlavrError: Slurm does not answer, or it cannot be put on record; the jobs go on.
     """
     for name, (run, job) in jobs.items():
-        _mark(run, name, job)
+        _record_cancellation(run, name, job)
     names = list(jobs)
     refused = None
     try:
@@ -38,24 +38,24 @@ def end_jobs(jobs: Mapping[str, tuple[Path, QueuedJob]]) -> list[str]:
             commands.cancel(names[start : start + AT_ONCE])
     except SlurmError as error:
         refused = error
-    left = _left(jobs)
+    left = _still_queued(jobs)
     for name in left:
-        stop_path(jobs[name][0], name, MARK).unlink(missing_ok=True)
+        stop_path(jobs[name][0], name, CANCELLATION).unlink(missing_ok=True)
     if refused is not None and left:
         raise refused
     return left
 
 
-def _left(jobs: Mapping[str, object]) -> list[str]:
+def _still_queued(jobs: Mapping[str, object]) -> list[str]:
     """Jobs that wait or run as before."""
     return [job.name for job in commands.queue() if job.name in jobs and job.state != "COMPLETING"]
 
 
-def _mark(run: Path, name: str, job: QueuedJob) -> None:
+def _record_cancellation(run: Path, name: str, job: QueuedJob) -> None:
     was = "ran" if job.is_active else "waited"
     stop = Stop(
         job=name,
-        restart=MARK,
+        restart=CANCELLATION,
         cause=Cause.cancelled,
         again=False,
         exit_code=0,

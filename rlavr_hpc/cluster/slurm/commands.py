@@ -54,7 +54,7 @@ class SlurmError(RlavrError):
 
 
 def environment_for(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what makes Slurm's programs answer or submit otherwise than they are asked to.
+    """Without what changes what Slurm's programs answer or submit.
 
     That is the user's own defaults for them, and what tells a process of the allocation or the
     launch it is in: both would be handed on to the jobs.

@@ -26,7 +26,7 @@ from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.runs.failures import Failure, read_failure
 from rlavr_hpc.runs.stops import (
-    MARK,
+    CANCELLATION,
     WAIT_TO_BE_KILLED,
     Cause,
     Stop,
@@ -36,7 +36,7 @@ from rlavr_hpc.runs.stops import (
 )
 
 Record = TypeVar("Record")
-AGAIN = (Cause.preempted, Cause.time_limit, Cause.signalled, Cause.crashed)
+REQUEUED_CAUSES = (Cause.preempted, Cause.time_limit, Cause.signalled, Cause.crashed)
 """Causes after which a job goes back into the queue."""
 STOPPING = (Cause.time_limit, Cause.signalled)
 """Causes that are no failure where they left a newer checkpoint behind. A signal may be srun's own,
@@ -47,7 +47,7 @@ FINAL = {
     ExitCode.FENCED: Cause.fenced,
 }
 STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL, 128 + SIGTERM, 128 + SIGUSR2)
-"""Stopped in good order, at the second signal, or before there was a handler."""
+"""Stopped with a checkpoint, at the second signal, or before there was a handler."""
 NEAR_LIMIT_SECONDS = 90
 """Slurm sends the signal up to a minute early, and looks every half minute."""
 
@@ -69,8 +69,8 @@ class EndedJob:
 def classify(ended: EndedJob) -> Cause:
     """Why it ended.
 
-    Slurm's word goes before the exit code: whoever is told to stop while it loads its models dies
-    of the signal.
+    What Slurm says counts more than the exit code: a run that gets the signal while it loads its
+    models dies of it.
     """
     job, code = ended.job, ended.exit_code
     if code == ExitCode.FENCED or int(job.get("Restarts", "0")) > ended.start.restart:
@@ -83,7 +83,7 @@ def classify(ended: EndedJob) -> Cause:
         return Cause.time_limit
     if job.get("JobState") in ("COMPLETING", "CANCELLED"):
         return Cause.cancelled
-    if seconds(job.get("PreemptTime")) is not None:
+    if parse_time(job.get("PreemptTime")) is not None:
         return Cause.preempted
     if code in STOPPED:
         return Cause.time_limit if _near_limit(ended) else Cause.signalled
@@ -91,11 +91,11 @@ def classify(ended: EndedJob) -> Cause:
 
 
 def _near_limit(ended: EndedJob) -> bool:
-    end = seconds(ended.job.get("EndTime"))
+    end = parse_time(ended.job.get("EndTime"))
     return end is not None and end - ended.now < ended.signal_seconds + NEAR_LIMIT_SECONDS
 
 
-def seconds(text: str | None) -> float | None:
+def parse_time(text: str | None) -> float | None:
     """Unix time of Slurm's local time; None for None, N/A and Unknown."""
     try:
         return datetime.fromisoformat(text or "").astimezone().timestamp()
@@ -121,17 +121,19 @@ def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoi
 def decide(run_dir: Path, ended: EndedJob, failure: Failure | None, *, max_failures: int) -> Stop:
     """The record of this stop, with whether the job goes back into the queue."""
     start = ended.start
-    stops = {(s.job, s.restart): s for s in _whole(run_dir / "stops", read_stop)}
+    stops = {(s.job, s.restart): s for s in _readable_records(run_dir / "stops", read_stop)}
     own = stops.pop((start.job, start.restart), None)
-    marked = stop_path(run_dir, start.job, MARK).exists()
+    marked = stop_path(run_dir, start.job, CANCELLATION).exists()
     cause = Cause.cancelled if marked else classify(ended)
     if own is not None and cause is Cause.requeued:
-        cause = own.cause  # `limit` was first, and requeued it
+        cause = own.cause  # `time_limit` was first, and requeued it
     checkpoint = newest_step(run_dir)
-    before = sorted((s for s in stops.values() if s.restart != MARK), key=lambda stop: stop.time)
+    before = sorted(
+        (s for s in stops.values() if s.restart != CANCELLATION), key=lambda stop: stop.time
+    )
     row = failures_in_a_row(before, cause, job=start.job, checkpoint=checkpoint)
     given_up = row >= max_failures
-    again = cause in AGAIN and not given_up
+    again = cause in REQUEUED_CAUSES and not given_up
     return Stop(
         job=start.job,
         restart=start.restart,
@@ -159,13 +161,15 @@ def _message(cause: Cause, failure: Failure | None, row: int, most: int) -> str:
     return words
 
 
-def _explaining(run_dir: Path, start: SlurmStart) -> Failure | None:
+def _first_failure(run_dir: Path, start: SlurmStart) -> Failure | None:
     """The first rank's failure of this start; the others only lost their partner."""
-    told = [f for f in _whole(run_dir / "failures", read_failure) if f.start == start.name]
-    return min(told, key=lambda failure: failure.time, default=None)
+    found = [
+        f for f in _readable_records(run_dir / "failures", read_failure) if f.start == start.name
+    ]
+    return min(found, key=lambda failure: failure.time, default=None)
 
 
-def _whole(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
+def _readable_records(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
     """The records of a folder; a damaged one must not keep a job from being requeued."""
     found = []
     for path in sorted(folder.glob("[!.]*.json")):
@@ -176,8 +180,8 @@ def _whole(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
     return found
 
 
-def asked(name: str) -> dict[str, str]:
-    """Slurm's answer; it may be empty in the moment of a signal, so it is asked twice."""
+def query_job(name: str) -> dict[str, str]:
+    """What Slurm says of a job; queried twice, as the answer may be empty during a signal."""
     for pause in (0.5, 0.0):
         try:
             if job := show_job(name):
@@ -197,12 +201,12 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     start = slurm_start(os.environ)
     if start is None:
         raise UserError("this is no Slurm job: SLURM_JOB_ID is not set")
-    failure = _explaining(run_dir, start) if code else None
+    failure = _first_failure(run_dir, start) if code else None
     ended = EndedJob(
         exit_code=failure.exit_code if failure is not None else code,
         start=start,
         finished=is_done(run_dir),
-        job=asked(start.job),
+        job=query_job(start.job),
         signal_seconds=signal_seconds,
         now=time.time(),
     )

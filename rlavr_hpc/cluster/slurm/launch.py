@@ -1,4 +1,4 @@
-"""From a sweep's jobs to one Slurm array: what is to be done, on disk, then handed to sbatch.
+"""From a sweep's jobs to one Slurm array: the plan is written first, then submitted with sbatch.
 
 Starting the same sweep again skips what is finished, leaves alone what is queued or running, and
 submits the rest.
@@ -87,10 +87,10 @@ def _launch_sweep(
         raise UserError(
             f"{sweep.absolute()}: Slurm reads '%' in a path as a pattern; choose another root"
         )
-    with nullcontext() if settings.dry_run else alone(sweep):
+    with nullcontext() if settings.dry_run else launch_lock(sweep):
         found = states_by_name(sweep)
         choices = [choose(job, found.get(job.folder.name)) for job in jobs]
-        _show(sweep, choices, dry=settings.dry_run)
+        _print_plan(sweep, choices, dry=settings.dry_run)
         OUTCOMES.extend(ExitCode.MISTAKE for choice in choices if choice.refused)
         chosen = [choice.job for choice in choices if choice.submit]
         if settings.dry_run:
@@ -101,7 +101,7 @@ def _launch_sweep(
             print("nothing to submit")
             return
         for job in chosen:
-            open_run_folder(job.folder, freeze(job.config, settings, site))
+            open_run_folder(job.folder, with_site_settings(job.config, settings, site))
         code = _snapshot(sweep, chosen) if settings.snapshot else None
         for part in _parts(chosen, site.max_array):
             options = SubmitOptions(settings=settings, site=site, code=code, work_dir=Path.cwd())
@@ -109,17 +109,18 @@ def _launch_sweep(
     print(f"\nnext: rlavr status {sweep}   (also logs, why, cancel; --help)")
 
 
-def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
+def with_site_settings(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
     """The config as it stands in the run folder, with what Slurm says of signals.
 
-    Threads are those that were asked for: nodes of a partition may differ, and another number is
-    no longer the same run bit for bit.
+    Threads are as many as were requested: nodes of a partition may differ, and a run with another
+    number of threads is not bit-identical.
     """
     cluster = config.cluster
     threads = cluster.threads or (settings.cpus_per_task or 0) // cluster.runs_per_node
     grace = site.grace_seconds if cluster.grace_seconds is None else cluster.grace_seconds
-    told = cluster.warning_seconds
-    warning = site.warning_seconds if told is None else told
+    warning = cluster.warning_seconds
+    if warning is None:
+        warning = site.warning_seconds
     return replace(
         config,
         retry_failed=False,
@@ -128,8 +129,8 @@ def freeze(config: RunConfig, settings: SlurmSettings, site: Site) -> RunConfig:
 
 
 @contextmanager
-def alone(sweep: Path) -> Iterator[None]:
-    """Two terminals that start one sweep do not submit it twice."""
+def launch_lock(sweep: Path) -> Iterator[None]:
+    """Hold the sweep's lock, so that two terminals do not submit it twice."""
     try:
         lock = FileLock(make_folder(sweep) / ".launch.lock", timeout=60)
         lock.acquire()
@@ -143,7 +144,7 @@ def alone(sweep: Path) -> Iterator[None]:
         lock.release()
 
 
-def _show(sweep: Path, choices: Sequence[SubmitChoice], *, dry: bool) -> None:
+def _print_plan(sweep: Path, choices: Sequence[SubmitChoice], *, dry: bool) -> None:
     """The plan, with what tells its runs from each other."""
     count = sum(choice.submit for choice in choices)
     ends = "; a dry run, so nothing is" if dry else ""

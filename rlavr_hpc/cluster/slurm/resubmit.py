@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlavr_hpc.cluster.slurm.choose_runs import states_by_name
 from rlavr_hpc.cluster.slurm.code_snapshot import snapshot
-from rlavr_hpc.cluster.slurm.launch import alone, refuse_missing
+from rlavr_hpc.cluster.slurm.launch import launch_lock, refuse_missing
 from rlavr_hpc.cluster.slurm.settings import read_settings
 from rlavr_hpc.cluster.slurm.site import read_site
 from rlavr_hpc.cluster.slurm.submit import SubmitOptions, submit
@@ -40,7 +40,7 @@ def submit_again(run_dirs: Sequence[Path]) -> list[Submission]:
 
 
 def _submit_again(sweep: Path, runs: Sequence[Path]) -> list[Submission]:
-    with alone(sweep):
+    with launch_lock(sweep):
         found = states_by_name(sweep)
         for run in runs:
             state = found[run.name].state if run.name in found else None

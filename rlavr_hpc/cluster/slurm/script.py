@@ -3,7 +3,7 @@
 submitit writes the script and nothing else: its workers load a pickle that is renamed only after
 sbatch has returned, and its handlers requeue a job before other ranks have saved. The script's own
 lines start every rank on the folder that `runs.txt` names for this index, and afterwards ask
-`cluster.slurm.after` whether the job goes back into the queue.
+`cluster.slurm.job_end` whether the job goes back into the queue.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PASSED_ON = (
 )
 NO_THROTTLE = 1_000_000
 LIMIT_SECONDS = 30
-"""Before the time limit `cluster.slurm.limit` is started."""
+"""Before the time limit `cluster.slurm.time_limit` is started."""
 ENDS_TOGETHER = ("--kill-on-bad-exit=1", "--wait=60")
 """One rank that is gone leaves the others in a collective for ever."""
 
@@ -122,8 +122,8 @@ def _command(settings: SlurmSettings, *, evaluating: bool) -> str:
 def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]) -> list[str]:
     work_dir = submission.work_dir
     path = [str(submission.code)] if submission.code else []
-    said = [
-        "trap told=yes TERM  # this shell outlives the signal, to say how the run ended",
+    lines_before = [
+        "trap signalled=yes TERM  # this shell outlives the signal, to record how the run ended",
         f"cd {shlex.quote(str(work_dir))} || exit 1",
         f'RUN=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" '
         f"{shlex.quote(str(submission.folder / 'runs.txt'))})",
@@ -136,7 +136,7 @@ def _setup(submission: Submission, settings: SlurmSettings, lines: Sequence[str]
         *lines,
         *(f"export {key}={shlex.quote(value)}" for key, value in settings.env.items()),
     ]
-    return [*said, *settings.setup, *_limit(submission, settings)]
+    return [*lines_before, *settings.setup, *_limit(submission, settings)]
 
 
 def _limit(submission: Submission, settings: SlurmSettings) -> list[str]:
@@ -147,13 +147,13 @@ def _limit(submission: Submission, settings: SlurmSettings) -> list[str]:
     return [
         "# what still runs when the limit comes is requeued, before Slurm ends it and this script",
         f"{{ read -rt {begin} <> <(:) || :",
-        f'exec {_outside(settings)} -m rlavr_hpc.cluster.slurm.time_limit "$RUN" '
+        f'exec {_python_outside(settings)} -m rlavr_hpc.cluster.slurm.time_limit "$RUN" '
         f"--max-failures {settings.max_failures}; }} &",
         "limit=$!",
     ]
 
 
-def _outside(settings: SlurmSettings) -> str:
+def _python_outside(settings: SlurmSettings) -> str:
     """The Python of what runs beside the ranks, outside of a container."""
     return (None if settings.container else settings.python) or shlex.quote(sys.executable)
 
@@ -164,13 +164,13 @@ def _teardown(submission: Submission, settings: SlurmSettings) -> list[str]:
     return [
         "code=$?",
         'kill "$limit" 2>/dev/null || :',
-        f'{_outside(settings)} -m rlavr_hpc.cluster.slurm.job_end "$RUN" "$code" '
+        f'{_python_outside(settings)} -m rlavr_hpc.cluster.slurm.job_end "$RUN" "$code" '
         f"--max-failures {settings.max_failures} --signal-seconds {settings.signal_seconds}",
         "verdict=$?",
         *settings.teardown,
         f'if [ "$verdict" = {WAIT_TO_BE_KILLED} ]; then',
         "  trap - TERM",
-        '  [ -n "${told:-}" ] || sleep 600  # a requeue\'s own TERM comes before scontrol is back',
+        '  [ -n "${signalled:-}" ] || sleep 600  # a requeue\'s TERM comes before scontrol is back',
         '  exit "$code"',
         "fi",
         *teardown_lines(),

@@ -97,7 +97,7 @@ class SlurmSettings:
         if self.signal_seconds >= self.time_seconds:
             raise UserError(
                 f"hydra.launcher.time={self.time} is no longer than signal_seconds="
-                f"{self.signal_seconds}: a run would be told to stop as it starts; give it more "
+                f"{self.signal_seconds}: a run would have to stop as it starts; give it more "
                 "time or a shorter lead"
             )
 
@@ -127,7 +127,7 @@ def _check_env(env: Mapping[str, str]) -> None:
     """Scripts are files that others may read."""
     for key in env:
         if not key.isidentifier():
-            raise UserError(f"hydra.launcher.env: {key!r} is no name of a variable")
+            raise UserError(f"hydra.launcher.env: {key!r} is not a variable's name")
         if any(word in key.upper() for word in SECRET):
             raise UserError(f"hydra.launcher.env.{key}: {NOT_IN_SCRIPTS}")
 
@@ -140,7 +140,7 @@ def seconds_of(time: str) -> int:
     """
     found = TIME.fullmatch(time)
     if found is None:
-        raise UserError(f"{time!r} is no time: use minutes, H:MM:SS or D-HH:MM:SS")
+        raise UserError(f"{time!r} is not a time: use minutes, H:MM:SS or D-HH:MM:SS")
     days, first, second, third = (int(part or 0) for part in found.groups())
     if found[1]:
         return ((days * 24 + first) * 60 + second) * 60 + third

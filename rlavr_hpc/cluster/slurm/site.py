@@ -45,7 +45,7 @@ def judge_site(
     known: Mapping[str, Mapping[str, str]],
     gres: str,
 ) -> Site:
-    """The same, from what Slurm said.
+    """The site, from what Slurm's commands printed.
 
     Args:
         settings: the launcher's.
@@ -56,33 +56,35 @@ def judge_site(
     Raises:
         UserError: no such partition, or its longest time limit is shorter.
     """
-    wanted = _wanted(settings, known)
-    for name in wanted:
+    chosen = _chosen_partitions(settings, known)
+    for name in chosen:
         _check_time(settings, name, known[name])
-    grace = min(_grace(known[name], cluster) for name in wanted) if wanted else _wait(cluster)
-    asked = "send_user_signal" in cluster.get("SlurmctldParameters", "") + cluster.get(
+    grace = min(_grace(known[name], cluster) for name in chosen) if chosen else _kill_wait(cluster)
+    sends_signal = "send_user_signal" in cluster.get("SlurmctldParameters", "") + cluster.get(
         "PreemptParameters", ""
     )
     lead = float(settings.signal_seconds)
     return Site(
         grace_seconds=grace,
-        warning_seconds=min(lead, grace) if asked else lead,
+        warning_seconds=min(lead, grace) if sends_signal else lead,
         max_array=int(cluster.get("MaxArraySize", "1001")),
         gpus="gpu" in gres,
     )
 
 
-def _wanted(settings: SlurmSettings, known: Mapping[str, Mapping[str, str]]) -> Sequence[str]:
+def _chosen_partitions(
+    settings: SlurmSettings, known: Mapping[str, Mapping[str, str]]
+) -> Sequence[str]:
     if settings.partition is None:
         return [name for name, values in known.items() if values.get("Default") == "YES"]
-    wanted = settings.partition.split(",")
-    for name in wanted:
+    chosen = settings.partition.split(",")
+    for name in chosen:
         if name not in known:
             raise UserError(
                 f"hydra.launcher.partition={name}: this cluster has no such partition; it has "
                 f"{', '.join(sorted(known))}"
             )
-    return wanted
+    return chosen
 
 
 def _check_time(settings: SlurmSettings, name: str, partition: Mapping[str, str]) -> None:
@@ -99,9 +101,9 @@ def _grace(partition: Mapping[str, str], cluster: Mapping[str, str]) -> float:
     """GraceTime, which `scontrol show partition` gives in seconds; without one, KillWait."""
     text = partition.get("GraceTime", "0")
     seconds = float(text) if text.isdigit() else float(seconds_of(text))
-    return seconds or _wait(cluster)
+    return seconds or _kill_wait(cluster)
 
 
-def _wait(cluster: Mapping[str, str]) -> float:
+def _kill_wait(cluster: Mapping[str, str]) -> float:
     found = re.match(r"\d+", cluster.get("KillWait", ""))
     return float(found[0]) if found else 30.0

@@ -17,7 +17,7 @@ from pathlib import Path
 from signal import SIGTERM
 
 from rlavr_hpc.cluster.slurm.commands import requeue
-from rlavr_hpc.cluster.slurm.job_end import EndedJob, asked, decide, seconds
+from rlavr_hpc.cluster.slurm.job_end import EndedJob, decide, parse_time, query_job
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.stops import stop_path, write_stop
@@ -34,10 +34,10 @@ def seconds_left(job: Mapping[str, str], start: SlurmStart, now: float) -> float
         start: of the batch script.
         now: unix time.
     """
-    end = seconds(job.get("EndTime"))
+    end = parse_time(job.get("EndTime"))
     if end is None or job.get("JobState") not in ("RUNNING", "SUSPENDED"):
         return None
-    preempted = seconds(job.get("PreemptTime")) is not None  # its end is that of its grace
+    preempted = parse_time(job.get("PreemptTime")) is not None  # its end is that of its grace
     if preempted or int(job.get("Restarts", "0")) != start.restart:
         return None
     return end - BEFORE_SECONDS - now
@@ -49,13 +49,13 @@ def watch(run_dir: Path, *, max_failures: int) -> None:
     if start is None:
         raise UserError("this is no Slurm job: SLURM_JOB_ID is not set")
     while True:
-        job = asked(start.job)
+        job = query_job(start.job)
         left = seconds_left(job, start, time.time())
         if left is None:
             return
         if left <= 0:
             break
-        time.sleep(left)  # asked again then: a limit can be extended
+        time.sleep(left)  # query again then: a limit can be extended
     if stop_path(run_dir, start.job, start.restart).exists():
         return
     # as Slurm will have it in a moment
@@ -75,7 +75,7 @@ def watch(run_dir: Path, *, max_failures: int) -> None:
 
 
 def main() -> int:
-    """Returns the exit code, which nobody asks for."""
+    """Watch one job; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m rlavr_hpc.cluster.slurm.time_limit")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--max-failures", type=int, required=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.io import read_record, write_record
 from rlavr_hpc.runs import find
+from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
 from rlavr_hpc.runs.states import run_state
@@ -54,10 +55,10 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
     if missing := [str(folder) for folder in given if not folder.is_dir()]:
         raise UserError(f"{', '.join(missing)}: no such folder")
     found = {
-        run.folder.resolve()
+        attempt.parent.parent.resolve()
         for folder in given
-        for run in find.find_runs(folder)
-        if any((run.folder / "wandb").glob(f"{OFFLINE}*"))
+        for place in (FoundFolder(folder=folder, name=""), *find.find_runs(folder))
+        for attempt in _offline_attempts(place)
     }
     if not found:
         raise UserError(
@@ -65,6 +66,12 @@ def find_runs(folders: Iterable[Path]) -> list[Path]:
             "tracking=offline"
         )
     return sorted(found)
+
+
+def _offline_attempts(place: FoundFolder) -> Iterable[Path]:
+    """Of a run; below a folder without runs also of those whose dashboard files alone are there."""
+    pattern = f"wandb/{OFFLINE}*"
+    return place.folder.rglob(pattern) if place.foreign else place.folder.glob(pattern)
 
 
 def unsent(run_dir: Path, *, queue: Sequence[QueuedJob] | None = None) -> Unsent:

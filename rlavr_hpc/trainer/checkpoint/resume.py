@@ -97,7 +97,7 @@ def _find(request: AttemptRequest) -> tuple[int, Checkpoint | None]:
         try:
             distributed.everyone(partial(found.verify, rank=rank, ranks=world))
         except CheckpointError as error:
-            log.warning("%s is passed over: %s", found.folder, error)
+            log.warning("%s is skipped: %s", found.folder, error)
             continue
         return last, found
     return last, None
