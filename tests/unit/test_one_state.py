@@ -17,13 +17,13 @@ from pathlib import Path
 import pytest
 
 import analysis
-from rlavr_hpc.commands import ledger, rollback, status, track, why
+from rlavr_hpc.cli import call
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.heartbeat import STATUS_FILE, Heartbeat, HeartbeatFault, read_heartbeat
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
-from rlavr_hpc.telemetry.wandb.sync import unsent
+from rlavr_hpc.telemetry.wandb.sync import find_runs, unsent
 from tests.support.configs import composed
 from tests.support.ledgers import write_run
 
@@ -73,28 +73,27 @@ Say = Callable[..., str]
 
 
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Say:
-    """Runs a verb's code in this process; returns what it printed."""
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    """Runs a verb in this process; returns what it printed."""
 
-    def run(module: object, *arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["rlavr", *map(str, arguments)])
-        module.main()  # type: ignore[attr-defined]
+    def run(*arguments: object) -> str:
+        call([*map(str, arguments)])
         return capsys.readouterr().out
 
     return run
 
 
 def by_status(folder: Path, say: Say) -> str:
-    [run] = [json.loads(line) for line in say(status, folder, "--json").splitlines()]
+    [run] = [json.loads(line) for line in say("status", folder, "--json").splitlines()]
     return str(run["state"])
 
 
 def by_why(folder: Path, say: Say) -> str:
-    return str(json.loads(say(why, folder, "--json"))["run"]["state"])
+    return str(json.loads(say("why", folder, "--json"))["run"]["state"])
 
 
 def by_ledger(folder: Path, say: Say) -> str:
-    shown = json.loads(say(ledger, "show", folder, "--json"))
+    shown = json.loads(say("ledger", "show", folder, "--json"))
     [run] = shown.get("runs", [shown])
     return str(run["status"])
 
@@ -208,15 +207,13 @@ def test_every_command_tells_the_same_state(
 def test_track_and_rollback_leave_alone_what_may_still_be_written(
     case: Callable[[Study], State],
     study: Study,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     offline_attempt(study.run)
     may_write = case(study) in (*ACTIVE_STATES, State.unknown)
     assert unsent(study.run).growing is may_write
-    assert track.find_runs([study.top]) == [study.run.resolve()]
-    monkeypatch.setattr(sys, "argv", ["rlavr", str(study.run), "--to", "0"])
-    assert (rollback.main() != 0) is may_write
+    assert find_runs([study.top]) == [study.run.resolve()]
+    assert (call(["rollback", str(study.run), "--to", "0"]) != 0) is may_write
     assert ("--force" in capsys.readouterr().err) is may_write
     assert len(read_attempts(study.run)) == (1 if may_write else 2)
 
@@ -238,7 +235,7 @@ def test_a_copy_of_a_running_run_has_stopped_and_the_run_itself_goes_on(
         assert {name: tell(folder, say) for name, tell in VERBS.items()} == dict.fromkeys(
             VERBS, state
         )
-    assert "a copy of" in say(status, copy)
+    assert "a copy of" in say("status", copy)
 
 
 def test_a_run_that_was_moved_is_no_copy(study: Study, say: Say, tmp_path: Path) -> None:
@@ -294,7 +291,7 @@ def test_what_may_not_be_read_is_unknown_and_says_so(
     assert [by_why(folder, say) for folder in folders] == ["unknown"] * 3
     assert [by_ledger(folder, say) for folder in (study.top, study.sweep)] == ["unknown"] * 2
     assert [by_analysis(folder, say) for folder in folders] == ["unknown"] * 3
-    assert "Permission denied" in say(status, study.top)
+    assert "Permission denied" in say("status", study.top)
 
 
 # --- the finder ----------------------------------------------------------------------------------
@@ -308,9 +305,9 @@ def test_every_command_finds_the_same_runs(study: Study, say: Say, config: RunCo
     (study.top / "conf").mkdir()
     (study.top / "conf/config.yaml").write_text("defaults: []\n")
     runs = {"a/b/c/d/sweep/e", "a/b/c/d/sweep/again/of_hand", "single"}
-    seen = [json.loads(line) for line in say(status, study.top, "--json").splitlines()]
+    seen = [json.loads(line) for line in say("status", study.top, "--json").splitlines()]
     assert {run["name"] for run in seen} == runs
-    shown = json.loads(say(ledger, "show", study.top, "--json"))
+    shown = json.loads(say("ledger", "show", study.top, "--json"))
     assert {run["run"] for run in shown["runs"]} == runs
     assert set(shown["foreign"]) == {"photos", "conf"}
     loaded = analysis.load(study.top)
@@ -318,7 +315,7 @@ def test_every_command_finds_the_same_runs(study: Study, say: Say, config: RunCo
     assert {Path(problem.path).name for problem in loaded.problems} == {"photos", "conf"}
     for name in runs:
         offline_attempt(study.top / name)
-    assert {str(run.relative_to(study.top)) for run in track.find_runs([study.top])} == runs
+    assert {str(run.relative_to(study.top)) for run in find_runs([study.top])} == runs
 
 
 # --- heartbeats and processes --------------------------------------------------------------------

@@ -221,5 +221,5 @@ def test_what_slurm_remembers_of_the_job_is_asked(run: Path, tmp_path: Path) -> 
     slurm.says("scontrol", "JobId=13 ArrayJobId=12 JobState=OUT_OF_MEMORY Reason=OutOfMemory\n")
     stop(run, Cause.crashed, exit_code=137)
     done = rlavr("why", str(run), environment=slurm.environment)
-    assert "looks like: the memory that the job asked for was used up" in done.stdout
+    assert "looks like: the memory that the job requested was used up" in done.stdout
     assert "scontrol show job -o 12_0" in slurm.asked
