@@ -23,7 +23,8 @@ queue; without Slurm, from the folders alone.
 EPILOG = """\
 States: planned (not submitted), queued, running, preempted and requeued (will continue), stalled
 (its job runs, but has written nothing for too long), zombie (still runs although Slurm says that
-its job does not), failed, cancelled, stopped (by a signal or the early warning), done.
+its job does not), failed, cancelled, stopped (by a signal or the early warning), done,
+unknown (its folder or its heartbeat cannot be read).
 
 --json prints one object per run and line: run (folder), name (relative to DIR), overrides (those
 that differ within the sweep), state, step, steps, eta_seconds, labels_bought, labels_allowed (over

@@ -103,6 +103,7 @@ def follow(run: Path, *, rank: int | None, offset: int) -> Iterator[JobLog | byt
         rank: whose log.
         offset: where to begin in the newest log that exists; other logs are read from the start.
     """
+    run = _one_run(run)
     at, current, looked, finished = offset, None, 0.0, False
     while True:
         if time.monotonic() - looked >= LOOK_SECONDS:

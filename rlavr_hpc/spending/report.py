@@ -14,7 +14,7 @@ from rlavr_hpc.spending.spend import (
 )
 
 NO_LEDGER = "no ledger yet"
-HEAD = ("run", "what", "status", "steps", "bought", "allowed", "void", "cost", "open")
+HEAD = ("run", "settings", "status", "steps", "bought", "allowed", "void", "cost", "open")
 
 
 def as_text(entries: Sequence[SpendEntry]) -> list[str]:
@@ -165,7 +165,7 @@ def _cost(entries: Sequence[SpendEntry]) -> float:
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Columns as wide as their widest cell; texts to the left, figures to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    left = {i for i, name in enumerate(rows[0]) if name in ("run", "what", "status", "policy")}
+    left = {i for i, name in enumerate(rows[0]) if name in ("run", "settings", "status", "policy")}
     return [
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)

@@ -41,6 +41,7 @@ LIGHT = (
     "spending.report",
     "spending.verification",
     "runs.find",
+    "runs.heartbeat",
     "commands.status",
     "commands.logs",
     "commands.cancel",
@@ -51,7 +52,9 @@ LIGHT = (
     "overview.failure_causes",
     "runs.states",
     "cluster.slurm.cancel",
+    "cluster.slurm.choose_runs",
     "cluster.slurm.launch",
+    "cluster.slurm.submit",
     "cluster.slurm.job_end",
     "cluster.slurm.resubmit",
     "commands.retry",
@@ -112,7 +115,7 @@ ANALYSIS_READS = {
     "telemetry.glossary.entries",
     "telemetry.names",
 }
-"""All that the analysis may take from the package: formats and pure definitions."""
+"""All that the analysis may take from the package: formats, pure definitions, a run's state."""
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},

@@ -17,12 +17,17 @@ from pathlib import Path
 import pytest
 
 import analysis
+import rlavr_hpc.cluster.launcher as launcher
 from rlavr_hpc.cli import call
+from rlavr_hpc.cluster.slurm.choose_runs import choose
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.heartbeat import STATUS_FILE, Heartbeat, HeartbeatFault, read_heartbeat
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
+from rlavr_hpc.runs.states import run_state
+from rlavr_hpc.runs.sweep_plan import PlannedRun
 from rlavr_hpc.telemetry.wandb.sync import find_runs, unsent
 from tests.support.configs import composed
 from tests.support.ledgers import write_run
@@ -376,3 +381,52 @@ def test_without_a_recorded_start_a_process_that_began_after_the_heartbeat_is_an
     assert is_alive(old, seen_at=time.time()) is True
     assert is_alive(old, seen_at=1e9) is False
     assert is_alive(ProcessIdentity(host="far", pid=1), seen_at=1e9) is None
+
+
+# --- the launchers -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "left_alone"),
+    [
+        (running_here, True),
+        (torn_and_its_process_lives, True),
+        (running_on_another_host, False),
+        (process_dead, False),
+        (pid_reused, False),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_the_local_launcher_leaves_alone_what_a_process_of_this_host_runs(
+    case: Callable[[Study], State],
+    left_alone: bool,
+    study: Study,
+    config: RunConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    case(study)
+    monkeypatch.setattr(launcher, "_wait_for", lambda *_, **__: 0)
+    job = PlannedRun(overrides=(), config=config, folder=study.run)
+    assert (launcher._run_one(job, 1) is None) is left_alone
+    assert ("in another process on this host: left alone" in capsys.readouterr().err) is left_alone
+
+
+def test_how_a_run_under_torchrun_ended_comes_from_its_heartbeat(study: Study) -> None:
+    beat(study.run, "stopped", exit_code=75)
+    assert launcher._recorded_outcome(study.run) is ExitCode.STOPPED
+    beat(study.run, "stopped", exit_code=1234)
+    assert launcher._recorded_outcome(study.run) is ExitCode.FAILED
+    (study.run / STATUS_FILE).write_text("{")
+    assert launcher._recorded_outcome(study.run) is ExitCode.FAILED
+
+
+def test_the_slurm_launcher_leaves_alone_what_it_knows_nothing_of(
+    study: Study, config: RunConfig
+) -> None:
+    torn_elsewhere(study)
+    job = PlannedRun(overrides=(), config=config, folder=study.run)
+    choice = choose(job, run_state(study.run, queue=()))
+    assert not choice.submit
+    assert choice.message.startswith("unknown (status.json cannot be used, it is torn: ")
+    assert choice.message.endswith(f": left; `rlavr retry {study.run}` submits it again")

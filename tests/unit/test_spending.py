@@ -93,7 +93,7 @@ def test_the_spend_of_a_sweep_is_shown_per_run_per_policy_and_over_time(
     assert [" ".join(line.split()) for line in text.splitlines()] == [
         "4 runs, 1 with no ledger yet: 8 labels bought for 8",
         "",
-        "run what status steps bought allowed void cost open",
+        "run settings status steps bought allowed void cost open",
         "a1 acquisition=random seed=1 running 20/20 3 140 1 3 0",
         "a2 acquisition=random seed=2 stopped 6/20 1 42 0 1 0",
         "b1 acquisition=entropy seed=1 done 11/20 4 5 0 4 1",
