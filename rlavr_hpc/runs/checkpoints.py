@@ -57,7 +57,7 @@ class TrainingState:
     dashboard: str | None = None
     """Id of the run on the dashboard, which stays the same across attempts."""
     scheduled: bool = True
-    """Whether `save_every` asked for it, not a stop: a roll-back must not depend on stops."""
+    """Made by `save_every`, not because of a stop: a roll-back must not depend on stops."""
     unrecorded_metrics: Mapping[str, tuple[float, float]] | None = None
     """Metrics of the step as (total, count), when its evaluation was aborted and is still due."""
 
