@@ -6,6 +6,7 @@ What Debian's packages bring is installed from there when this runs as root.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import platform
@@ -156,13 +157,14 @@ def install_debian(packages: list[str]) -> bool:
     """Install with apt-get; False when that failed."""
     print("installing Debian packages:", *packages, flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    update = ["apt-get", "update", "-qq"]
     install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
-    return all(
-        subprocess.run(
-            command, env=environment, stdout=subprocess.DEVNULL, check=False
-        ).returncode == 0
-        for command in (["apt-get", "update", "-qq"], install)
-    )  # fmt: skip
+    for command in (update, install):
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            return False
+    importlib.invalidate_caches()
+    return True
 
 
 def make_venv(venv: Path) -> None:
@@ -174,7 +176,8 @@ def make_venv(venv: Path) -> None:
     made_anew = config.exists() and version not in config.read_text().splitlines()
     if made_anew:
         print(f"{venv} was made by another Python and is made anew", flush=True)
-    subprocess.run([sys.executable, "-m", "venv", *["--clear"][:made_anew], venv], check=True)
+    options = ["--clear"] if made_anew else []
+    subprocess.run([sys.executable, "-m", "venv", *options, venv], check=True)
 
 
 def main(venv: Path) -> int:

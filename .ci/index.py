@@ -1,8 +1,8 @@
 """`index.py VENV`: ask pip's index for torch, and write what `make install` is to install.
 
-Run by the environment's Python, before anything is installed into it. Writes the requirements files
-VENV/torch.txt and VENV/stack.txt, or says why this index and this Python do not go together and what
-would.
+Run by the environment's Python, before anything is installed into it. Writes the requirements
+files VENV/torch.txt and VENV/stack.txt, or says why this index and this Python do not go together
+and what would.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def running() -> str:
 def stack(constraints: str, *, plain_torch: bool) -> str:
     """Requirements of all but torch.
 
-    vLLM for CPUs asks for the CPU build of torch by name. Beside the plain build of the same version
+    vLLM for CPUs asks for the CPU build of torch by name. Beside the plain build of that version
     it works as well, but pip must not see what it asks for: all that it needs is listed instead.
     """
     if not plain_torch:
