@@ -58,9 +58,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_light_commands_and_a_run_work(python: Path, tmp_path: Path) -> None:
-    def call(module: str, *arguments: str) -> str:
+    def call(verb: str, *arguments: str) -> str:
         done = subprocess.run(
-            [python, "-m", module, *arguments],
+            [python, "-m", "rlavr_hpc", verb, *arguments],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
@@ -73,14 +73,12 @@ def test_the_light_commands_and_a_run_work(python: Path, tmp_path: Path) -> None
         return done.stdout
 
     root = tmp_path / "runs"
-    assert "Usage" in call("rlavr_hpc.run", "--help")
-    call("rlavr_hpc.run", "--hydra-help")
-    assert "held-out accuracy" in call(
-        "rlavr_hpc.run", *TINY, "rollout=hf", "steps=3", f"root={root}"
-    )
-    assert "1 done" in call("rlavr_hpc.status", str(root))
-    assert "valid" in call("rlavr_hpc.ledger", "verify", str(root))
+    assert "usage: rlavr run" in call("run", "--help")
+    call("run", "--hydra-help")
+    assert "held-out accuracy" in call("run", *TINY, "rollout=hf", "steps=3", f"root={root}")
+    assert "1 done" in call("status", str(root))
+    assert "valid" in call("ledger", "verify", str(root))
     sweep = ("-m", "acquisition=none,random", "name=sweep", "rollout=hf", "steps=1")
-    call("rlavr_hpc.run", *sweep, *TINY, f"root={root}")
-    call("rlavr_hpc.run", *TINY, "rollout=vllm", "steps=1", "name=vllm", f"root={root}")
-    call("analysis", str(root), "--out", str(tmp_path / "report"))
+    call("run", *sweep, *TINY, f"root={root}")
+    call("run", *TINY, "rollout=vllm", "steps=1", "name=vllm", f"root={root}")
+    call("report", str(root), "--out", str(tmp_path / "report"))
