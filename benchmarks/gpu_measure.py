@@ -21,7 +21,8 @@ from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topol
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.trainer import job
-from rlavr_hpc.types import Sample, StepKey
+from rlavr_hpc.training_types import Sample
+from rlavr_hpc.types import StepKey
 
 if TYPE_CHECKING:
     from benchmarks.gpu_parts import TimedEngine, TimedPolicy

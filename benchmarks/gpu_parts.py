@@ -19,7 +19,8 @@ from rlavr_hpc.learning.loss import GrpoLoss
 from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig
 from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.policy.settings import PolicySettings
-from rlavr_hpc.types import MiniBatch, Prompt, Rollout, Sample
+from rlavr_hpc.training_types import MiniBatch, Sample
+from rlavr_hpc.types import Prompt, Rollout
 
 SEEN_LR = 1e-3
 """Far more than anybody trains with: the updates must show in the log-probabilities."""

@@ -24,8 +24,9 @@ from hydra.core.config_store import ConfigStore
 from tqdm import tqdm
 
 from rlavr_hpc.acquisition.buy import find_candidates
-from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, budget_rules, read_ledger
+from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_lines import GENESIS, chain_line
+from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.config.shipped import CONF

@@ -6,11 +6,9 @@ a prompt, N sequences, T tokens, V vocabulary. No torch here, and no label outsi
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
@@ -236,84 +234,3 @@ class Label:
     cost: float
     """0 for a remembered label."""
     reused: bool = False
-
-
-def several_answers(answers: Sequence[str]) -> str:
-    """One label for several accepted answers: a JSON list of strings, or the only one itself."""
-    return answers[0] if len(answers) == 1 else json.dumps(list(answers))
-
-
-def answer_text(value: object) -> str:
-    """A JSON or table value as an answer is written: 5 for 5.0, no powers of ten; "" for none.
-
-    Raises:
-        ValueError: it is no answer: a truth value, or something structured.
-    """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("an answer is a text or a number")
-    if isinstance(value, float) and math.isfinite(value):
-        value = int(value) if value.is_integer() else format(Decimal(repr(value)), "f")
-    return str(value).strip()
-
-
-def accepted_answers(label: str) -> tuple[str, ...]:
-    """The answers a label accepts; the inverse of `several_answers`."""
-    if label.startswith('["'):
-        try:
-            answers = json.loads(label)
-        except ValueError:
-            return (label,)
-        if answers and all(isinstance(answer, str) for answer in answers):
-            return tuple(answers)
-    return (label,)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingGroup:
-    """What one group is trained on."""
-
-    group: Group
-    rewards: tuple[float, ...]
-    """(G,)"""
-    weight: float
-    """Trust in [0, 1]: 1 for a bought label, by `unlabelled` for the rest."""
-    bought: bool
-    """True when `rewards` come from a true label."""
-
-    @property
-    def all_right(self) -> bool:
-        """All responses earn the same, and something: right by the label, or unanimous."""
-        return max(self.rewards) == min(self.rewards) > 0.0
-
-    @property
-    def all_wrong(self) -> bool:
-        """All earn the same, and nothing: wrong by the label, no vote, or a penalty for all."""
-        return 0.0 >= max(self.rewards) == min(self.rewards)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One response in the optimizer's batch."""
-
-    key: tuple[str, int]
-    """Prompt id and number of the rollout."""
-    prompt_ids: tuple[int, ...]
-    response_ids: tuple[int, ...]
-    sampler_logprobs: tuple[float, ...]
-    advantage: float
-    counted: bool = True
-    """False where it is left out of the update: of every figure, and of the divisor."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MiniBatch:
-    """The samples of one optimizer update over all ranks."""
-
-    samples: Sequence[Sample]
-    """Only those that move the weights (advantage != 0), unless the loss needs all."""
-    response_tokens: int
-    """Of *all* counted responses, those of advantage 0 included: the divisor of a mean loss."""
-    responses: int
-    """How many these are."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger, as_label
+from rlavr_hpc.acquisition.ledger import Ledger, as_label
+from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.labels.source import LabelSource

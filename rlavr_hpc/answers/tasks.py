@@ -12,7 +12,7 @@ from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.sandbox.protocol import ANY, LATEX, TEXT
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.types import accepted_answers
+from rlavr_hpc.labels.text import accepted_answers
 
 MAX_PROSE_CHARS = 20_000
 """How much of a response's end is searched for an answer that stands in no box."""

@@ -23,7 +23,8 @@ from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.grading import Extract, GradingConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import replacing
-from rlavr_hpc.types import Group, Prompt, Rollout, answer_text, several_answers
+from rlavr_hpc.labels.text import answer_text, several_answers
+from rlavr_hpc.types import Group, Prompt, Rollout
 
 BATCH = 32
 """Lines graded at once."""

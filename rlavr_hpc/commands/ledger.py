@@ -16,7 +16,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError

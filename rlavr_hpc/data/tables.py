@@ -19,7 +19,8 @@ from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.types import Message, Question, answer_text, several_answers
+from rlavr_hpc.labels.text import answer_text, several_answers
+from rlavr_hpc.types import Message, Question
 
 Row = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from rlavr_hpc.config.algorithm import Advantage
 from rlavr_hpc.learning.reward_shaping import Shaping
-from rlavr_hpc.types import TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
 
 NO_SPREAD = 1e-8
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rlavr_hpc.learning.reward_shaping import Shaping
-from rlavr_hpc.types import MiniBatch, Sample, TrainingGroup
+from rlavr_hpc.training_types import MiniBatch, Sample, TrainingGroup
 
 PLAIN = Shaping()
 

@@ -14,7 +14,7 @@ import torch
 
 from rlavr_hpc.learning.kl import ESTIMATORS, k3
 from rlavr_hpc.learning.sampler_mismatch import mismatch_metrics
-from rlavr_hpc.types import MiniBatch
+from rlavr_hpc.training_types import MiniBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

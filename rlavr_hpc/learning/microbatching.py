@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rlavr_hpc.types import Sample
+from rlavr_hpc.training_types import Sample
 
 MicroBatch = list[tuple[Sample, bool]]
 """Samples, and whether each is padding: a repeated one."""

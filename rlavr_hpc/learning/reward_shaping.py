@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from rlavr_hpc.config.algorithm import Advantage, LeaveOut, OverlongConfig
-from rlavr_hpc.types import Rollout, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

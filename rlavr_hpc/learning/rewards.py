@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from rlavr_hpc.types import Group, Selection, SelfRewardInputs, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Group, Selection, SelfRewardInputs
 
 DROP, PSEUDO, TRUSTED, SOFT = "drop", "pseudo", "trusted", "soft"
 """How a prompt without a label is trained on (method, section 4)."""

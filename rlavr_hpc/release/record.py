@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.evaluation.evaluated_model import RunSubject

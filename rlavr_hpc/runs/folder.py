@@ -33,20 +33,24 @@ def single_run_dir(config: RunConfig) -> Path:
         UserError: a plug-in of the user's own goes by a name of the program's own.
     """
     if config.run_dir:
-        check_names(config)
+        if not (Path(config.run_dir) / CONFIG).exists():
+            check_names(config)
         return Path(config.run_dir)
-    return _made_before(Path(config.root), f"{config.name}-", config)
+    return _run_folder(Path(config.root), f"{config.name}-", config)
 
 
 def sweep_run_dir(config: RunConfig) -> Path:
     """ROOT/NAME/HASH8, a run's folder inside a sweep; raises as `single_run_dir`."""
-    return _made_before(Path(config.root) / config.name, "", config)
+    return _run_folder(Path(config.root) / config.name, "", config)
 
 
-def _made_before(parent: Path, prefix: str, config: RunConfig) -> Path:
+def _run_folder(parent: Path, prefix: str, config: RunConfig) -> Path:
     """The run's folder; the one that version 0.1 made where there is one and no other."""
     folder, old = parent / f"{prefix}{hash8(config)}", parent / f"{prefix}{hash8_v1(config)}"
-    return old if (old / CONFIG).exists() and not folder.exists() else folder
+    if (old / CONFIG).exists() and not folder.exists():
+        return old
+    check_names(config)
+    return folder
 
 
 def check_start(run_dir: Path, config: RunConfig) -> StartKind:

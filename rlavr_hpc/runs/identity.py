@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.plugins import GROUPS, check_names, plugins_of, shipped_targets
+from rlavr_hpc.plugins import GROUPS, plugins_of, shipped_targets
 from rlavr_hpc.runs.identity_v1 import with_old_targets
 
 NOT_IDENTITY = (
@@ -94,12 +94,7 @@ def identity(config: RunConfig) -> dict[str, Any]:
 
 
 def hash8(config: RunConfig) -> str:
-    """Eight hex digits that name a run: equal for equal results, whatever steps or folder.
-
-    Raises:
-        UserError: a class of the user's own goes by a name of the program's own.
-    """
-    check_names(config)
+    """Eight hex digits that name a run: equal for equal results, whatever steps or folder."""
     return _hash(identity(config))
 
 

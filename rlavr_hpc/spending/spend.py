@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rlavr_hpc.acquisition.ledger import LedgerState, read_ledger
+from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.find import FoundFolder

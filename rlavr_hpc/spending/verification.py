@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import FOLDER, LedgerState, budget_rules, read_ledger
+from rlavr_hpc.acquisition.ledger import FOLDER, read_ledger
+from rlavr_hpc.acquisition.ledger_state import LedgerState, budget_rules
 from rlavr_hpc.acquisition.purchase_history import Step
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError

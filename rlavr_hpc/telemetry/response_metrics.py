@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, max_of, mean_of
-from rlavr_hpc.types import Group, Rollout, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Group, Rollout
 
 LOOP_TIMES = 4
 LOOP_TOKENS = 32

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Max, Mean, Metrics, max_of, mean_of, min_of
-from rlavr_hpc.types import Group, Label, LabelledGroup, MiniBatch
+from rlavr_hpc.training_types import MiniBatch
+from rlavr_hpc.types import Group, Label, LabelledGroup
 
 FROM_SUMS = {
     names.TRAIN_ENTROPY: "entropy",

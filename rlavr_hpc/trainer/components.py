@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger
+from rlavr_hpc.acquisition.ledger import Ledger
+from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.policy import AcquisitionPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers

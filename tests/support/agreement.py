@@ -75,7 +75,8 @@ def main() -> None:
 def _one_step(parts, step: int, *, skip: bool) -> float:  # type: ignore[no-untyped-def]  # noqa: ANN001
     from rlavr_hpc.rollout.engine import Sampling
     from rlavr_hpc.trainer.policy.weight_sync import sync_weights
-    from rlavr_hpc.types import MiniBatch, Sample, StepKey
+    from rlavr_hpc.training_types import MiniBatch, Sample
+    from rlavr_hpc.types import StepKey
 
     step_key, rng = StepKey(seed=1, step=step), random.Random(step)
     if skip and step > 1:

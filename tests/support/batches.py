@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rlavr_hpc.learning.advantages import compute_advantages
 from rlavr_hpc.learning.batch import PLAIN, make_mini_batches
 from rlavr_hpc.learning.reward_shaping import Shaping
-from rlavr_hpc.types import MiniBatch, TrainingGroup
+from rlavr_hpc.training_types import MiniBatch, TrainingGroup
 
 
 def mini_batches_of(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
-from rlavr_hpc.acquisition.ledger import BudgetRules, Ledger, read_ledger
+from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
+from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.policies.avg_prob import AvgProbPolicy
 from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
 from rlavr_hpc.acquisition.policies.full import FullPolicy
@@ -16,7 +17,7 @@ from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy import choose_top
 from rlavr_hpc.errors import FencedError, LedgerError
-from rlavr_hpc.labels.source import DatasetLabels
+from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.runs.attempts import check_fence, segment
 from rlavr_hpc.types import Group, Label, ResponseScore, Selection, StepKey, View
 from tests.support.attempts import begin_attempt

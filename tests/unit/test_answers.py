@@ -9,7 +9,7 @@ from rlavr_hpc.answers.tasks import ChoiceTask, KnightsTask, MathTask, check_tas
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.types import accepted_answers, several_answers
+from rlavr_hpc.labels.text import accepted_answers, several_answers
 from tests.support.groups import group, prompt, rollout
 
 PUZZLE = "You meet 3 inhabitants: Ann, Bob, and Cy. Ann said Bob is a knave. So who is who?"

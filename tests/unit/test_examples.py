@@ -19,7 +19,8 @@ from rlavr_hpc.telemetry.examples.record import (
     shorten,
 )
 from rlavr_hpc.telemetry.examples.table import as_table
-from rlavr_hpc.types import Label, StepKey, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Label, StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 

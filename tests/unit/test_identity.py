@@ -78,10 +78,21 @@ def test_what_else_is_known_of_a_plugin_does_not_count() -> None:
 def test_a_class_of_ones_own_may_not_go_by_a_shipped_name(key: str, name: str) -> None:
     config = composed(f"{key}.target=mine.module:Mine")
     with pytest.raises(UserError, match=rf"{key}\.name=\.\.\.") as told:
-        hash8(config)
+        single_run_dir(config)
     assert f"goes by the name '{name}'" in str(told.value)
     with pytest.raises(UserError, match="a name of its own"):
         single_run_dir(replace(config, run_dir="x"))
+    with pytest.raises(UserError, match="a name of its own"):
+        sweep_run_dir(config)
+
+
+def test_a_run_of_version_0_1_that_did_so_goes_on_in_its_folder(tmp_path: Path) -> None:
+    config = composed("reward.target=mine.module:Mine", f"root={tmp_path}")
+    old = tmp_path / f"run-{hash8_v1(config)}"
+    assert hash8_v1(config) != hash8_v1(composed())
+    old.mkdir()
+    (old / "config.yaml").touch()
+    assert single_run_dir(config) == old
 
 
 def test_a_file_of_a_shipped_name_with_its_own_class_is_not_silently_exchanged() -> None:

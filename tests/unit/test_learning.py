@@ -25,7 +25,8 @@ from rlavr_hpc.learning.rewards import (
     pseudo_label_weights,
 )
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.types import Group, ResponseScore, Sample, Selection, SelfRewardInputs
+from rlavr_hpc.training_types import Sample
+from rlavr_hpc.types import Group, ResponseScore, Selection, SelfRewardInputs
 from tests.support.batches import mini_batches_of
 from tests.support.groups import group
 

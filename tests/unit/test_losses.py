@@ -23,7 +23,7 @@ from rlavr_hpc.learning.losses.rloo import RlooLoss
 from rlavr_hpc.learning.microbatching import MicroBatch
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
-from rlavr_hpc.types import MiniBatch, Sample, TrainingGroup
+from rlavr_hpc.training_types import MiniBatch, Sample, TrainingGroup
 from tests.support.batches import mini_batches_of
 from tests.support.configs import composed
 from tests.support.groups import group

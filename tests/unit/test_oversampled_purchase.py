@@ -11,12 +11,12 @@ from typing import cast
 import pytest
 import torch.distributed as dist
 
-from rlavr_hpc.acquisition.ledger import budget_rules
+from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.timed_out_answers import answer_id, read_timed_out
 from rlavr_hpc.answers.verifier import Verifier
-from rlavr_hpc.labels.source import DatasetLabels
+from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups
 from rlavr_hpc.telemetry.clock import StepClock
 from rlavr_hpc.trainer.components import Components

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.config.model import Dtype, ModelConfig, ModelSource
 from rlavr_hpc.errors import RlavrError, UserError

@@ -10,8 +10,9 @@ import pytest
 
 from benchmarks import scale_ledger
 from benchmarks.scale import measure_verify
-from rlavr_hpc.acquisition.ledger import FOLDER, LedgerState, read_ledger
+from rlavr_hpc.acquisition.ledger import FOLDER, read_ledger
 from rlavr_hpc.acquisition.ledger_lines import chain_line
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.folder import read_config

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from rlavr_hpc.trainer.policy.scoring_model import ScoringModel, ScoringOutputs
 from rlavr_hpc.trainer.policy.sequences import Sequences, packed, padded
-from rlavr_hpc.types import Sample
+from rlavr_hpc.training_types import Sample
 
 CPU = torch.device("cpu")
 SHAPES = [(1, 1), (5, 2), (3, 7), (2, 1)]

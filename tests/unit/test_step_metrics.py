@@ -19,7 +19,8 @@ from rlavr_hpc.telemetry.step_metrics import (
     trained_tokens,
     update_metrics,
 )
-from rlavr_hpc.types import Group, Rollout, TrainingGroup, Vote
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Group, Rollout, Vote
 from tests.support.batches import mini_batches_of
 from tests.support.groups import group, prompt, rollout
 from tests.support.updates import update_of

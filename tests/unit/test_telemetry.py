@@ -14,7 +14,8 @@ from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
 from rlavr_hpc.telemetry.step_metrics import StepSpend, Update, label_metrics, update_metrics
-from rlavr_hpc.types import Label, LabelledGroup, Selection, StepKey, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Label, LabelledGroup, Selection, StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.groups import PLACE, group
 

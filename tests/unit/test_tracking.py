@@ -21,7 +21,8 @@ from rlavr_hpc.telemetry.wandb.connection import Dashboard, DashboardRun
 from rlavr_hpc.telemetry.wandb.files import read_wandb_file, wandb_files
 from rlavr_hpc.telemetry.wandb.rows import first_indices
 from rlavr_hpc.telemetry.wandb.sink import WandbSink
-from rlavr_hpc.types import StepKey, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.commands import REPOSITORY
 from tests.support.groups import group

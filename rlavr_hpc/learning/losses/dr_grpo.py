@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rlavr_hpc.learning.loss import GrpoLoss
-from rlavr_hpc.types import MiniBatch
+from rlavr_hpc.training_types import MiniBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from rlavr_hpc.learning.loss import RatioLoss
-from rlavr_hpc.types import MiniBatch
+from rlavr_hpc.training_types import MiniBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

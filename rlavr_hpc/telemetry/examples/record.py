@@ -17,7 +17,8 @@ from typing import Any
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
 from rlavr_hpc.runs.attempts import accepted_lines, segment
-from rlavr_hpc.types import Label, StepKey, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Label, StepKey
 
 VERSION = 1
 FOLDER = "examples"

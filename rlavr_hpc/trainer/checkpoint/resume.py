@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import LedgerPosition, budget_rules, read_ledger
+from rlavr_hpc.acquisition.ledger import LedgerPosition, read_ledger
+from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError

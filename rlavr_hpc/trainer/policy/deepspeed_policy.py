@@ -36,7 +36,7 @@ from rlavr_hpc.trainer.policy.settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.policy.sharded_state import ShardedState
 from rlavr_hpc.trainer.policy.token_sums import largest, summed
 from rlavr_hpc.trainer.policy.whole_weights import GatheredWeights
-from rlavr_hpc.types import MiniBatch, Sample
+from rlavr_hpc.training_types import MiniBatch, Sample
 
 
 def load_cpu_op() -> None:

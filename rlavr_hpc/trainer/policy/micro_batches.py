@@ -15,7 +15,7 @@ from rlavr_hpc.learning.loss import TokenBatch
 from rlavr_hpc.learning.microbatching import MicroBatch, pack_micro_batches, split_micro_batches
 from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs
 from rlavr_hpc.trainer.policy.sequences import Sequences, packed, padded
-from rlavr_hpc.types import Sample
+from rlavr_hpc.training_types import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import torch
 
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs, Scores, ScoringOutputs
-from rlavr_hpc.types import MiniBatch, Sample
+from rlavr_hpc.training_types import MiniBatch, Sample
 
 
 class SyncedPolicy(Protocol):

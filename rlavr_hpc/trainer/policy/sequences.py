@@ -12,7 +12,7 @@ from itertools import chain
 import numpy as np
 import torch
 
-from rlavr_hpc.types import Sample
+from rlavr_hpc.training_types import Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

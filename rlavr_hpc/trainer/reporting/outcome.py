@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.checkpoints import candidates

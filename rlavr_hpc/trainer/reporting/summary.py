@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.acquisition.ledger import LedgerState
+from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts

@@ -9,7 +9,8 @@ from rlavr_hpc.answers.verifier import Grade
 from rlavr_hpc.telemetry.reduce import Metrics
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.stages.buy import StepPurchase
-from rlavr_hpc.types import Group, LabelledGroup, MiniBatch, TrainingGroup
+from rlavr_hpc.training_types import MiniBatch, TrainingGroup
+from rlavr_hpc.types import Group, LabelledGroup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from rlavr_hpc.trainer.stages.buy import StepPurchase
 from rlavr_hpc.trainer.stages.context import StepContext
 from rlavr_hpc.trainer.stages.rollout import RolloutBatch
 from rlavr_hpc.trainer.stages.score import ScoringResult
-from rlavr_hpc.types import Group, SelfRewardInputs, TrainingGroup
+from rlavr_hpc.training_types import TrainingGroup
+from rlavr_hpc.types import Group, SelfRewardInputs
 
 
 def reward_groups(

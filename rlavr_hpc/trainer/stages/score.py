@@ -18,7 +18,8 @@ from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs, Scores, ScoringOutputs
 from rlavr_hpc.trainer.stages.context import StepContext
 from rlavr_hpc.trainer.stages.rollout import PromptRollouts, RolloutBatch
-from rlavr_hpc.types import HiddenStates, MiniBatch, ResponseScore, ResponseScores, Sample
+from rlavr_hpc.training_types import MiniBatch, Sample
+from rlavr_hpc.types import HiddenStates, ResponseScore, ResponseScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.stages.context import StepContext
 from rlavr_hpc.trainer.stages.score import ScoringResult, old_logprobs
-from rlavr_hpc.types import MiniBatch
+from rlavr_hpc.training_types import MiniBatch
 
 
 def update_policy(
