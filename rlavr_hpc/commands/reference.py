@@ -80,9 +80,9 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
         )
 
 
-def config_groups() -> tuple[reference.Group, ...]:
+def config_groups() -> tuple[reference.KeyGroup, ...]:
     """Every config group of a run, and the Slurm launcher's settings."""
-    slurm = reference.Group(
+    slurm = reference.KeyGroup(
         name=LAUNCHER,
         sentence="How the jobs of a sweep are submitted; with hydra/launcher=slurm.",
         options=(),
@@ -93,7 +93,7 @@ def config_groups() -> tuple[reference.Group, ...]:
 
 
 def as_text(
-    found: Sequence[reference.Group], values: RunConfig | None, *, width: int
+    found: Sequence[reference.KeyGroup], values: RunConfig | None, *, width: int
 ) -> Iterator[str]:
     """Groups and keys for a terminal; with `values`, what differs from the default is told."""
     for group in found:

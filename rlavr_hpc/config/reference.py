@@ -44,7 +44,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class KeyGroup:
     """One group of keys."""
 
     name: str
@@ -56,7 +56,7 @@ class Group:
     keys: Sequence[Key]
 
 
-def groups() -> tuple[Group, ...]:
+def groups() -> tuple[KeyGroup, ...]:
     """All groups: first the run's own keys, then the others in the config's order."""
     own, others = [], []
     for name, hint in get_type_hints(RunConfig).items():
@@ -64,7 +64,7 @@ def groups() -> tuple[Group, ...]:
             others.append(_group(name, hint))
         else:
             own += list(keys_of(RunConfig, OWN, prefix="", only=name))
-    run = Group(
+    run = KeyGroup(
         name=OWN,
         sentence="Keys without a group.",
         options=(),
@@ -81,13 +81,13 @@ WITHOUT_KEYS = {
 """Groups that set keys of other groups."""
 
 
-def _without_keys(name: str, sentence: str) -> Group:
+def _without_keys(name: str, sentence: str) -> KeyGroup:
     options = options_of(name)
-    return Group(name=name, sentence=sentence, options=options, default_option="", keys=())
+    return KeyGroup(name=name, sentence=sentence, options=options, default_option="", keys=())
 
 
-def _group(name: str, kind: Any) -> Group:  # noqa: ANN401
-    return Group(
+def _group(name: str, kind: Any) -> KeyGroup:  # noqa: ANN401
+    return KeyGroup(
         name=name,
         sentence=SENTENCES.get(name) or _first_paragraph(inspect.getdoc(kind) or ""),
         options=options_of(name) if name not in NO_OPTIONS else (),
