@@ -149,9 +149,9 @@ def field_sentences(kind: type) -> dict[str, str]:
 
 
 def _assigned(node: ast.stmt) -> str:
-    target = node.target if isinstance(node, ast.AnnAssign) else None
-    if isinstance(node, ast.Assign):
-        target = node.targets[0]
+    target: ast.expr | None = None
+    if isinstance(node, ast.AnnAssign | ast.Assign):
+        target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
     return target.id if isinstance(target, ast.Name) else ""
 
 
@@ -175,7 +175,7 @@ def _type(hint: Any) -> str:  # noqa: ANN401
         return "mapping"
     if _enum(hint):
         return "choice"
-    return {str: "string"}.get(hint, hint.__name__)
+    return "string" if hint is str else str(hint.__name__)
 
 
 def _enum(hint: Any) -> type[Enum] | None:  # noqa: ANN401

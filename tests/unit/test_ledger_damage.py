@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlavr_hpc import cli
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.purchase_history import Purchase
-from rlavr_hpc.commands import ledger
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
 from rlavr_hpc.spending.uncounted_lines import UncountedReason
@@ -48,9 +47,8 @@ def run_dir(good: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(good, tmp_path / "run"))
 
 
-def verify(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(sys, "argv", ["ledger", "verify", str(run_dir)])
-    return ledger.main()
+def verify(run_dir: Path) -> int:
+    return cli.call(["ledger", "verify", str(run_dir)])
 
 
 def replaced(number: int, old: bytes, new: bytes) -> Edit:
@@ -148,10 +146,8 @@ RELINKED: dict[str, tuple[Edit, int]] = {
 """Lines that a wrong writer would have chained correctly, all in the first segment."""
 
 
-def assert_named(
-    run_dir: Path, where: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert verify(run_dir, monkeypatch) == 1
+def assert_named(run_dir: Path, where: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(run_dir) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
@@ -232,11 +228,11 @@ def test_a_deleted_segment_is_told_from_an_attempt_that_never_wrote(
 
 
 def test_a_torn_last_line_is_dropped_and_mentioned(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with (run_dir / "ledger/2.jsonl").open("ab") as file:
         file.write(b'{"branch":0,"co')
-    assert verify(run_dir, monkeypatch) == 0
+    assert verify(run_dir) == 0
     printed = capsys.readouterr().out
     assert "ledger/2.jsonl: its last line is torn, 15 bytes are dropped" in printed
     assert "valid: 8 lines" in printed
@@ -251,13 +247,13 @@ def test_a_torn_line_before_a_seal_is_no_orphan(run_dir: Path, config: RunConfig
 
 
 def test_orphans_and_foreign_files_are_told_without_failing(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     late = b'{"kind":"commit","cost":2.5}\n{"kind":"commit","cost":null}\n[]\n{"kind":"void"}\nx\n'
     with (run_dir / "ledger/1.jsonl").open("ab") as file:
         file.write(late)
     shutil.copy(run_dir / "ledger/2.jsonl", run_dir / "ledger/9.jsonl")
-    assert verify(run_dir, monkeypatch) == 0
+    assert verify(run_dir) == 0
     printed = capsys.readouterr().out
     assert "ledger/1.jsonl: orphans: 5 lines, 2 labels for 2.5 behind the seal" in printed
     assert (

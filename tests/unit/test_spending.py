@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.commands import ledger
+from rlavr_hpc import cli
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.runs.find import FoundRecord, find_runs
 from rlavr_hpc.spending.spend import Entry, RunSpend, by_policy, report_steps
@@ -71,25 +71,20 @@ def plan(sweep: Path, configs: dict[str, RunConfig]) -> None:
     (sweep / "sweep.json").write_text(json.dumps({"version": 1, "name": "s", "runs": runs}))
 
 
-def call(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["ledger", *map(str, arguments)])
-    code = ledger.main()
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    code = cli.call(["ledger", *map(str, arguments)])
     printed = capsys.readouterr()
     return code, printed.out + printed.err
 
 
-def values(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
-) -> Any:  # noqa: ANN401
-    return json.loads(call(monkeypatch, capsys, *arguments, "--json")[1])
+def values(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:  # noqa: ANN401
+    return json.loads(call(capsys, *arguments, "--json")[1])
 
 
 def test_the_spend_of_a_sweep_is_shown_per_run_per_policy_and_over_time(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, text = call(monkeypatch, capsys, "show", sweep)
+    code, text = call(capsys, "show", sweep)
     assert code == 0
     assert [" ".join(line.split()) for line in text.splitlines()] == [
         "4 runs, 1 not started: 8 labels bought for 8",
@@ -111,10 +106,8 @@ def test_the_spend_of_a_sweep_is_shown_per_run_per_policy_and_over_time(
     ]
 
 
-def test_the_same_comes_as_json(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shown = values(monkeypatch, capsys, "show", sweep)
+def test_the_same_comes_as_json(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = values(capsys, "show", sweep)
     assert (shown["labels_bought"], shown["cost"], shown["foreign"]) == (8, 8.0, [])
     assert [run["run_id"] for run in shown["runs"]] == ["a1", "a2", "b1", "c1"]
     first, last = shown["runs"][0], shown["runs"][-1]
@@ -133,11 +126,9 @@ def test_the_same_comes_as_json(
     assert shown["over_time"]["steps"] == [2, 4, 6, 8, 10, 12, 14, 16, 18, 20]
 
 
-def test_a_sweep_is_proved_run_by_run(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_sweep_is_proved_run_by_run(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (sweep / "b1/summary.json").write_text('{"labels_bought": 4}')
-    code, text = call(monkeypatch, capsys, "verify", sweep)
+    code, text = call(capsys, "verify", sweep)
     assert code == 0
     assert text.splitlines() == [
         "a1: valid: 6 lines, 3 labels for 3",
@@ -146,19 +137,19 @@ def test_a_sweep_is_proved_run_by_run(
         "c1: not started",
         "4 runs, 3 valid, 1 not started: 8 labels bought for 8",
     ]
-    proved = values(monkeypatch, capsys, "verify", sweep)
+    proved = values(capsys, "verify", sweep)
     assert proved["valid"] is True
     assert [run["valid"] for run in proved["runs"]] == [True, True, True, None]
 
 
 def test_one_wrong_run_fails_the_sweep_after_all_others_were_proved(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = sweep / "a1/ledger/1.jsonl"
     path.write_bytes(path.read_bytes().replace(b"is p0", b"is p9"))
     with (sweep / "a2/ledger/1.jsonl").open("a") as file:
         file.write('{"torn')
-    code, text = call(monkeypatch, capsys, "verify", sweep)
+    code, text = call(capsys, "verify", sweep)
     assert code == 1
     lines = text.splitlines()
     assert lines[0].startswith("a1: WRONG: ")
@@ -171,10 +162,10 @@ def test_one_wrong_run_fails_the_sweep_after_all_others_were_proved(
         "4 runs, 2 valid, 1 wrong, their labels are not counted here, 1 not started: "
         "5 labels bought for 5",
     ]
-    proved = values(monkeypatch, capsys, "verify", sweep)
+    proved = values(capsys, "verify", sweep)
     assert proved["valid"] is False
     assert [run["valid"] for run in proved["runs"]] == [False, True, True, None]
-    code, text = call(monkeypatch, capsys, "show", sweep)
+    code, text = call(capsys, "show", sweep)
     assert code == 0
     assert "a1  cannot be counted: " in text
 
@@ -182,7 +173,6 @@ def test_one_wrong_run_fails_the_sweep_after_all_others_were_proved(
 def test_runs_are_found_below_any_folder_and_strangers_are_named(
     sweep: Path,
     configs: dict[str, RunConfig],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     runs = sweep.parent
@@ -192,7 +182,7 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
     (sweep / "logs").mkdir()
     (runs / "again").symlink_to(sweep)
     (runs / "s/loop").symlink_to(runs)
-    code, text = call(monkeypatch, capsys, "verify", runs)
+    code, text = call(capsys, "verify", runs)
     assert code == 0
     assert [line.split(": ")[0] for line in text.splitlines()] == [
         "lone",
@@ -205,7 +195,7 @@ def test_runs_are_found_below_any_folder_and_strangers_are_named(
         "5 runs, 4 valid, 1 not started",
     ]
     assert "notes: foreign: no run of its own is in it" in text
-    assert " acquisition=random budget=0.1 seed=1 " in call(monkeypatch, capsys, "show", runs)[1]
+    assert " acquisition=random budget=0.1 seed=1 " in call(capsys, "show", runs)[1]
 
 
 @pytest.mark.parametrize(
@@ -241,39 +231,37 @@ def test_damage_to_one_thing_is_told_and_the_rest_is_proved(
     named: str,
     wrong: int,
     sweep: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     damage(sweep)
-    code, text = call(monkeypatch, capsys, "verify", sweep)
+    code, text = call(capsys, "verify", sweep)
     assert code == 1
     assert named in text
     assert text.count("WRONG") == wrong
     assert "b1: valid" in text
-    code, text = call(monkeypatch, capsys, "show", sweep)
+    code, text = call(capsys, "show", sweep)
     assert code == 0
     assert text.count("cannot be counted") == wrong
 
 
 @pytest.mark.parametrize("status", ["", "[]", '{"state":1,"step":1}', '{"state":"x","step":null}'])
 def test_a_run_that_tells_nothing_of_itself_is_counted_all_the_same(
-    status: str, sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    status: str, sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (sweep / "a1/status.json").write_text(status)
-    [run, *_] = values(monkeypatch, capsys, "show", sweep)["runs"]
+    [run, *_] = values(capsys, "show", sweep)["runs"]
     assert (run["status"], run["step"], run["bought"]) == ("unknown", 20, 3)
 
 
 def test_a_folder_made_but_not_begun_is_not_started(
     sweep: Path,
     configs: dict[str, RunConfig],
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     write_run(sweep / "c1", configs["c1"])
-    [*_, run] = values(monkeypatch, capsys, "show", sweep)["runs"]
+    [*_, run] = values(capsys, "show", sweep)["runs"]
     assert (run["status"], run["step"], run["bought"]) == ("not started", 0, 0)
-    text = call(monkeypatch, capsys, "verify", sweep)[1]
+    text = call(capsys, "verify", sweep)[1]
     assert text.splitlines()[-2:] == [
         "c1: not started",
         "4 runs, 3 valid, 1 not started: 8 labels bought for 8",
@@ -281,19 +269,19 @@ def test_a_folder_made_but_not_begun_is_not_started(
 
 
 def test_a_zombies_orphans_are_told_below_its_run(
-    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sweep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     zombie = Worker(sweep / "a2")
     Worker(sweep / "a2")
     zombie.stalled = True
     zombie.buy(7, "p8", "p9")
-    code, text = call(monkeypatch, capsys, "verify", sweep)
+    code, text = call(capsys, "verify", sweep)
     assert code == 0
     lines = text.splitlines()
     at = lines.index("a2: valid: 2 lines, 1 labels for 1")
     assert lines[at + 1].startswith("  ledger/2.jsonl: orphans: 3 lines, 2 labels for 2 behind")
     assert lines[at + 2].startswith("  metrics/2.jsonl: orphans: 1 lines behind the seal")
-    [_, run, *_] = values(monkeypatch, capsys, "verify", sweep)["runs"]
+    [_, run, *_] = values(capsys, "verify", sweep)["runs"]
     assert [(left["file"], left["why"], left["labels"]) for left in run["uncounted_lines"]] == [
         ("ledger/2.jsonl", "late", 2),
         ("metrics/2.jsonl", "late", 0),
@@ -302,11 +290,11 @@ def test_a_zombies_orphans_are_told_below_its_run(
 
 @pytest.mark.parametrize("verb", ["show", "verify"])
 def test_a_folder_without_runs_is_the_users_mistake(
-    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path, tmp_path / "nowhere"):
-        code, text = call(monkeypatch, capsys, verb, folder)
+        code, text = call(capsys, verb, folder)
         assert code == 2
         assert "is not a run's folder" in text
 
@@ -328,7 +316,7 @@ def test_more_than_a_few_runs_are_read_under_a_progress_bar(
         shutil.copytree(sweep / "b1", sweep / f"more{number}")
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    code, text = call(monkeypatch, capsys, "show", sweep)
+    code, text = call(capsys, "show", sweep)
     assert code == 0
     assert "run/s" not in text
     assert bool(terminal.getvalue()) is bar
