@@ -161,7 +161,6 @@ def test_damage_is_one_error_that_names_file_and_line(
     name: str,
     segment: int,
     run_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     edit, line = ANYWHERE[name]
@@ -169,20 +168,19 @@ def test_damage_is_one_error_that_names_file_and_line(
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(edit(lines)))
     number = len(lines) if line == -1 else line
-    assert_named(run_dir, f"ledger/{segment}.jsonl:{number}", monkeypatch, capsys)
+    assert_named(run_dir, f"ledger/{segment}.jsonl:{number}", capsys)
 
 
 @pytest.mark.parametrize("name", RELINKED)
 def test_wrong_values_in_a_good_chain_are_one_error_that_names_file_and_line(
     name: str,
     run_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     edit, line = RELINKED[name]
     path = run_dir / "ledger/1.jsonl"
     path.write_bytes(b"".join(edit(path.read_bytes().splitlines(keepends=True))))
-    assert_named(run_dir, f"ledger/1.jsonl:{line}", monkeypatch, capsys)
+    assert_named(run_dir, f"ledger/1.jsonl:{line}", capsys)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +192,6 @@ def test_a_segment_cut_short_or_deleted_is_named_with_the_first_line_that_is_gon
     keep: int | None,
     line: int,
     run_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = run_dir / f"ledger/{segment}.jsonl"
@@ -202,7 +199,7 @@ def test_a_segment_cut_short_or_deleted_is_named_with_the_first_line_that_is_gon
     path.unlink()
     if keep is not None:
         path.write_bytes(data[:keep])
-    assert_named(run_dir, f"ledger/{segment}.jsonl:{line}", monkeypatch, capsys)
+    assert_named(run_dir, f"ledger/{segment}.jsonl:{line}", capsys)
 
 
 def test_an_older_segment_that_lost_lines_no_metrics_tell_of_is_found_by_its_seal(
@@ -269,12 +266,11 @@ def test_orphans_and_foreign_files_are_told_without_failing(
 def test_a_summary_that_tells_something_else_is_one_error(
     text: str,
     run_dir: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (run_dir / "DONE.json").write_text("{}")
     (run_dir / "summary.json").write_bytes(text.encode(errors="surrogateescape"))
-    assert_named(run_dir, "summary.json", monkeypatch, capsys)
+    assert_named(run_dir, "summary.json", capsys)
 
 
 def test_metrics_that_tell_of_more_labels_than_the_ledger_holds_are_an_error(
@@ -294,11 +290,11 @@ def test_metrics_that_cannot_be_read_are_a_remark(run_dir: Path, config: RunConf
 
 
 def test_a_file_that_cannot_be_read_is_one_error(
-    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run_dir / "ledger/2.jsonl").unlink()
     (run_dir / "ledger/2.jsonl").mkdir()
-    assert_named(run_dir, "ledger/2.jsonl", monkeypatch, capsys)
+    assert_named(run_dir, "ledger/2.jsonl", capsys)
 
 
 def test_a_label_that_is_no_text_is_refused_before_it_is_written(tmp_path: Path) -> None:
