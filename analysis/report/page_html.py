@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -25,7 +24,8 @@ from analysis.report.page_data import condition_names, payload
 from analysis.report.run_details import sparkline
 from analysis.run_findings import RunFindings
 from analysis.study_findings import Findings
-from analysis.text import numbers, templates, terms
+from analysis.text import numbers, terms
+from analysis.text.templates import environment
 from analysis.text.terms import KINDS
 
 FOLDER = Path(__file__).parent / "page"
@@ -46,7 +46,7 @@ def render(findings: Findings, *, live: bool = False) -> str:
     data = payload(findings, collapses)
     code = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
     page: str = (
-        environment()
+        environment(FOLDER, escaped=True)
         .get_template("index.html.j2")
         .render(
             findings=findings,
@@ -100,26 +100,6 @@ def _plotly() -> str:
     """plotly.js, without what would end its element."""
     source: str = get_plotlyjs()
     return source.replace("</script", "<\\/script")
-
-
-@cache
-def environment() -> jinja2.Environment:
-    """The templates, with everything escaped and the report's way to write numbers."""
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    made.filters |= {**templates.filters(), "outcome": numbers.outcome}
-    made.globals |= {
-        "KINDS": KINDS,
-        "STANDINGS": terms.STANDINGS,
-        "counted": numbers.counted,
-        "NONE": numbers.NONE,
-    }
-    return made
 
 
 def _table(findings: Findings) -> list[tuple[int, RunFindings, Mapping[str, str]]]:

@@ -2,111 +2,102 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+Columns = dict[str, type]
+"""Name -> type; every value may be missing."""
 
-TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-
-RUNS = pa.schema(
-    {
-        "run": TEXT,
-        "folder": TEXT,
-        "condition": TEXT,
-        "sweep": TEXT,
-        "policy": TEXT,
-        "budget": REAL,
-        "budget_effective": REAL,
-        "seed": WHOLE,
-        "state": TEXT,
-        "steps": WHOLE,
-        "steps_planned": WHOLE,
-        "uses_oracle": TRUTH,
-        "settings": TEXT,
-        "collapsed": TRUTH,
-        "onset": WHOLE,
-        "defined_onset": WHOLE,
-        "measured_by": TEXT,
-        "kind": TEXT,
-        "loss": REAL,
-        "detected": WHOLE,
-        "lead": WHOLE,
-        "warned": WHOLE,
-        "verdict": TEXT,
-        "labels": WHOLE,
-        "labels_void": WHOLE,
-        "cost": REAL,
-        "labels_left_behind": WHOLE,
-        "accuracy_start": REAL,
-        "accuracy_end": REAL,
-        "area": REAL,
-        "labels_to_target": REAL,
-        "vote_right": REAL,
-        "none_correct": REAL,
-        "oracle_recall": REAL,
-        "starts": WHOLE,
-        "preemptions": WHOLE,
-        "crashes": WHOLE,
-        "rollbacks": WHOLE,
-        "steps_redone": WHOLE,
-        "seconds_lost": REAL,
-        "steps_left_behind": WHOLE,
-        "seconds_running": REAL,
-        "seconds_waiting": REAL,
-        "seconds_per_step": REAL,
-        "tokens_per_second": REAL,
-        "device_hours": REAL,
-        "device": TEXT,
-        "memory_gib": REAL,
-        "problems": WHOLE,
-    }
-)
+RUNS: Columns = {
+    "run": str,
+    "folder": str,
+    "condition": str,
+    "sweep": str,
+    "policy": str,
+    "budget": float,
+    "budget_effective": float,
+    "seed": int,
+    "state": str,
+    "steps": int,
+    "steps_planned": int,
+    "uses_oracle": bool,
+    "settings": str,
+    "collapsed": bool,
+    "onset": int,
+    "defined_onset": int,
+    "measured_by": str,
+    "kind": str,
+    "loss": float,
+    "detected": int,
+    "lead": int,
+    "warned": int,
+    "verdict": str,
+    "labels": int,
+    "labels_void": int,
+    "cost": float,
+    "labels_left_behind": int,
+    "accuracy_start": float,
+    "accuracy_end": float,
+    "area": float,
+    "labels_to_target": float,
+    "vote_right": float,
+    "none_correct": float,
+    "oracle_recall": float,
+    "starts": int,
+    "preemptions": int,
+    "crashes": int,
+    "rollbacks": int,
+    "steps_redone": int,
+    "seconds_lost": float,
+    "steps_left_behind": int,
+    "seconds_running": float,
+    "seconds_waiting": float,
+    "seconds_per_step": float,
+    "tokens_per_second": float,
+    "device_hours": float,
+    "device": str,
+    "memory_gib": float,
+    "problems": int,
+}
 """A run: verdict, spending, health. `settings` is JSON; `detected` and `warned` are steps."""
-CONDITIONS = pa.schema(
-    {
-        "rank": WHOLE,
-        "condition": TEXT,
-        "policy": TEXT,
-        "budget": REAL,
-        "settings": TEXT,
-        "runs": WHOLE,
-        "finished": WHOLE,
-        "judged": WHOLE,
-        "collapsed": WHOLE,
-        "uses_oracle": TRUTH,
-        "on_frontier": TRUTH,
-        **{
-            f"{name}{end}": REAL
-            for name in ("labels", "accuracy", "area")
-            for end in ("", "_low", "_high")
-        },
-    }
-)
+CONDITIONS: Columns = {
+    "rank": int,
+    "condition": str,
+    "policy": str,
+    "budget": float,
+    "settings": str,
+    "runs": int,
+    "finished": int,
+    "judged": int,
+    "collapsed": int,
+    "uses_oracle": bool,
+    "on_frontier": bool,
+    **{
+        f"{name}{end}": float
+        for name in ("labels", "accuracy", "area")
+        for end in ("", "_low", "_high")
+    },
+}
 """A condition: runs that differ only by seed; best accuracy first."""
-CONTRASTS = pa.schema(
-    {
-        "better": TEXT,
-        "worse": TEXT,
-        "difference": REAL,
-        "difference_low": REAL,
-        "difference_high": REAL,
-        "seeds": WHOLE,
-        "paired": TRUTH,
-        "p_value": REAL,
-        "p_adjusted": REAL,
-        "significant": TRUTH,
-    }
-)
+CONTRASTS: Columns = {
+    "better": str,
+    "worse": str,
+    "difference": float,
+    "difference_low": float,
+    "difference_high": float,
+    "seeds": int,
+    "paired": bool,
+    "p_value": float,
+    "p_adjusted": float,
+    "significant": bool,
+}
 """Two conditions compared."""
-SIGNALS = pa.schema(
-    {
-        "run": TEXT,
-        "rank": WHOLE,
-        "signal": TEXT,
-        "label_free": TRUTH,
-        "step": WHOLE,
-        "detected": WHOLE,
-        "before": REAL,
-        "after": REAL,
-        "text": TEXT,
-    }
-)
+SIGNALS: Columns = {
+    "run": str,
+    "rank": int,
+    "signal": str,
+    "label_free": bool,
+    "step": int,
+    "detected": int,
+    "before": float,
+    "after": float,
+    "text": str,
+}
 """A signal of a run, strongest change first."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.report.files import folder, replaced
-from analysis.report.table_columns import CONDITIONS, CONTRASTS, REAL, RUNS, SIGNALS, TEXT, WHOLE
+from analysis.report.table_columns import CONDITIONS, CONTRASTS, RUNS, SIGNALS, Columns
 from analysis.run_findings import RunFindings
 from analysis.study_findings import Condition, Contrast, Findings, Interval
 from rlavr_hpc.io import write_atomic
@@ -27,6 +27,8 @@ VERSION = 2
 `wasted`, `none_correct` for `hopeless`, and other names of `Standing`."""
 
 Row = dict[str, Any]
+TEXT, WHOLE, REAL = pa.string(), pa.int64(), pa.float64()
+ARROW = {str: TEXT, int: WHOLE, float: REAL, bool: pa.bool_()}
 
 
 class TableRow(Protocol):
@@ -84,8 +86,8 @@ def write_tables(findings: Findings, path: Path) -> tuple[Path, ...]:
         "signals": (SIGNALS, [row for run in findings.runs for row in _signals(run)]),
     }
     written: list[Path] = []
-    for name, (schema, rows) in tables.items():
-        written += _write(folder(path) / name, schema, rows)
+    for name, (columns, rows) in tables.items():
+        written += _write(folder(path) / name, columns, rows)
     return tuple(written)
 
 
@@ -127,7 +129,8 @@ def _steps(name: str, frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _write(stem: Path, schema: pa.Schema, rows: Sequence[Row]) -> list[Path]:
+def _write(stem: Path, columns: Columns, rows: Sequence[Row]) -> list[Path]:
+    schema = pa.schema({name: ARROW[kind] for name, kind in columns.items()})
     table = pa.Table.from_pylist(
         [{k: json_value(v) for k, v in row.items()} for row in rows], schema=schema
     )
@@ -143,9 +146,7 @@ def _write(stem: Path, schema: pa.Schema, rows: Sequence[Row]) -> list[Path]:
 
 def _run(run: RunFindings) -> Row:
     parts = [run, run.verdict, run.spending, run.health]
-    row = {
-        name: getattr(part, name) for part in parts for name in RUNS.names if hasattr(part, name)
-    }
+    row = {name: getattr(part, name) for part in parts for name in RUNS if hasattr(part, name)}
     return row | {
         "run": run.name,
         "settings": json.dumps(dict(run.settings), sort_keys=True),
@@ -155,7 +156,7 @@ def _run(run: RunFindings) -> Row:
 
 
 def _condition(rank: int, condition: Condition) -> Row:
-    row = {name: getattr(condition, name) for name in CONDITIONS.names if hasattr(condition, name)}
+    row = {name: getattr(condition, name) for name in CONDITIONS if hasattr(condition, name)}
     for name in ("labels", "accuracy", "area"):
         row |= _interval(name, getattr(condition, name))
     settings = json.dumps(dict(condition.settings), sort_keys=True)
@@ -168,7 +169,7 @@ def _condition(rank: int, condition: Condition) -> Row:
 
 
 def _contrast(contrast: Contrast) -> Row:
-    row = {name: getattr(contrast, name) for name in CONTRASTS.names if hasattr(contrast, name)}
+    row = {name: getattr(contrast, name) for name in CONTRASTS if hasattr(contrast, name)}
     return row | _interval("difference", contrast.difference) | {"seeds": contrast.difference.count}
 
 
@@ -181,6 +182,6 @@ def _interval(name: str, found: Interval | None) -> Row:
 def _signals(run: RunFindings) -> list[Row]:
     return [
         {"run": run.name, "rank": rank}
-        | {name: getattr(change, name) for name in SIGNALS.names if hasattr(change, name)}
+        | {name: getattr(change, name) for name in SIGNALS if hasattr(change, name)}
         for rank, change in enumerate(run.verdict.signals, start=1)
     ]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.report.files import folder
 from analysis.report.page_html import render
-from analysis.report.paper_figures import write_figures
+from analysis.report.paper.figures import write_figures
 from analysis.report.tables import write_steps, write_summary, write_tables
 from analysis.study_findings import Findings
 from rlavr_hpc.io import write_atomic

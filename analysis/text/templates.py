@@ -13,6 +13,8 @@ import jinja2
 
 from analysis.text import numbers, terms
 
+FOLDER = Path(__file__).parent
+
 
 def write(template: str, macro: str, **facts: Any) -> str:  # noqa: ANN401
     """A macro's text on one line.
@@ -37,17 +39,29 @@ def _module(template: str) -> Any:  # noqa: ANN401
 
 
 @cache
-def environment() -> jinja2.Environment:
-    """The templates of this folder, with the filters that write numbers."""
+def environment(
+    folder: Path = Path(__file__).parent, *, escaped: bool = False
+) -> jinja2.Environment:
+    """The templates of a folder, with the filters and names that all of them have.
+
+    Args:
+        folder: with the template files; by default this one.
+        escaped: whether what is inserted is escaped for HTML.
+    """
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=False,
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=escaped,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     made.filters |= filters()
-    made.globals |= {"KINDS": terms.KINDS}
+    made.globals |= {
+        "KINDS": terms.KINDS,
+        "NONE": numbers.NONE,
+        "STANDINGS": terms.STANDINGS,
+        "counted": numbers.counted,
+    }
     return made
 
 
@@ -59,6 +73,7 @@ def filters() -> dict[str, Any]:
         "interval": numbers.with_interval,
         "listed": numbers.listed,
         "number": numbers.number,
+        "outcome": numbers.outcome,
         "percent": numbers.percent,
         "spec": format,
         "steps_ahead": numbers.steps_ahead,

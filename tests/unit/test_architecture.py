@@ -91,8 +91,9 @@ LIGHT = (
 """Nor do these."""
 ANALYSIS_VENDORS = {
     "plotly": {"analysis/report/page_html.py"},
-    "jinja2": {"analysis/report/page_html.py"},
-    "matplotlib": {"analysis/report/paper_figures.py"},
+    "jinja2": {"analysis/text/templates.py"},
+    "matplotlib": {f"analysis/report/paper/{name}.py" for name in ("curves", "figures", "style")},
+    "rich": {"analysis/report/terminal.py"},
     "ruptures": {"analysis/collapse/change_points.py"},
     "scipy": {"analysis/compare/resampling.py"},
     "orjson": {"analysis/load/segments.py"},
@@ -120,6 +121,8 @@ VENDORS = {
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},
     "peft": {"rlavr_hpc/trainer/policy/lora.py"},
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
+    "jinja2": {"rlavr_hpc/release/card.py"},
+    "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},
     "submitit": {"rlavr_hpc/cluster/slurm/script.py"},

@@ -90,7 +90,7 @@ def test_shapes_count_what_transformers_builds(kind: str) -> None:
 
 
 def test_the_testbeds_shape_is_that_of_its_model() -> None:
-    from rlavr_hpc.planning.memory import TESTBED_PROMPT
+    from rlavr_hpc.planning.sizes import TESTBED_PROMPT
     from rlavr_hpc.testbed.base_model import build_tokenizer
     from rlavr_hpc.testbed.questions import make_world
 

@@ -14,8 +14,8 @@ import pytest
 
 from analysis.report.page_data import MOST, POINTS, main_metric, payload, thin
 from analysis.report.page_html import embedded, render
-from analysis.report.paper_figures import write_figures
-from analysis.report.paper_style import smoothed
+from analysis.report.paper.figures import write_figures
+from analysis.report.paper.style import smoothed
 from analysis.report.run_details import facts, sparkline
 from analysis.run_findings import Curve
 from analysis.study_findings import Comparison, Findings

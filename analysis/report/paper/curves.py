@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.report.narrative import ConditionCollapse, condition_collapses
 from analysis.report.page_data import condition_names, main_metric
-from analysis.report.paper_style import (
+from analysis.report.paper.style import (
     DASHES,
     HUES,
     LINES,

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from analysis.report.files import replaced
 from analysis.report.page_data import condition_names, phase_seconds
-from analysis.report.paper_curves import collapse, signals, value
-from analysis.report.paper_style import (
+from analysis.report.paper.curves import collapse, signals, value
+from analysis.report.paper.style import (
     DOTS,
     HATCHES,
     HUES,

@@ -1,0 +1,1 @@
+"""Figures for a paper: the only importers of matplotlib."""
