@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
@@ -77,3 +79,14 @@ def test_the_citation_is_of_this_version_and_names_the_paper() -> None:
     assert paper["title"].startswith("When Self-Belief Misleads")
     assert all({"type", "title", "authors"} <= set(reference) for reference in told["references"])
     assert paper["identifiers"][0]["value"] == "arXiv:2605.25864"
+
+
+def test_no_property_test_has_a_deadline() -> None:
+    assert settings.default is not None
+    assert settings.default.deadline is None
+    own = [
+        path.name
+        for path in (ROOT / "tests").rglob("*.py")
+        if re.search(r"@settings\([^)]*deadline", path.read_text())
+    ]
+    assert own == []
