@@ -12,4 +12,4 @@ python -m rlavr_hpc.run -m \
   rollout=hf \
   "$@"
 
-python -m analysis runs/policies --out runs/policies-report
+python -m rlavr_hpc report runs/policies --out runs/policies-report

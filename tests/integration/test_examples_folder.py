@@ -71,6 +71,8 @@ def test_commands_of_the_readme_name_files_that_exist() -> None:
     text = (EXAMPLES / "README.md").read_text()
     named = set(re.findall(r"\bexamples/[\w./-]+\w", text))
     assert [name for name in sorted(named) if not (REPOSITORY / name).exists()] == []
+    links = re.findall(r"\]\(([^)#]+)\)", text)
+    assert [link for link in links if not (EXAMPLES / link).exists()] == []
 
 
 def test_a_policy_of_ones_own_runs_from_outside_the_package(workplace: Path) -> None:
