@@ -423,7 +423,7 @@ FORMS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     answers=st.lists(st.sampled_from([*FORMS, None]), min_size=1, max_size=8),
     order=st.randoms(use_true_random=False),
@@ -571,7 +571,7 @@ FUZZ = st.one_of(
 FUZZED: list[int] = []
 
 
-@settings(max_examples=550, deadline=None, database=None)
+@settings(max_examples=550, database=None)
 @given(texts=st.lists(FUZZ, min_size=20, max_size=20))
 def _grade_random_texts(verifier: Verifier, anywhere: Verifier, texts: list[str]) -> None:
     for judge, responses in ((verifier, boxed(*texts[:10])), (anywhere, texts[10:])):

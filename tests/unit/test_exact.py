@@ -304,7 +304,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(text=st.one_of(st.text(max_size=250), st.lists(PIECES, max_size=25).map("".join)))
 def test_any_text_is_read_or_left_alone(text: str) -> None:
     form = read_exact(text)

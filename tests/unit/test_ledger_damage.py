@@ -305,7 +305,7 @@ def test_a_label_that_is_no_text_is_refused_before_it_is_written(tmp_path: Path)
     assert (tmp_path / "ledger/1.jsonl").read_bytes().count(b"\n") == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     segment=st.sampled_from([1, 2]),
     at=st.floats(0, 1, exclude_max=True),
