@@ -2,7 +2,7 @@
 #   make demo        watch collapse and rescue          make slurm-up    a Slurm cluster on this machine
 #   make test        all but the slow tests             make slurm-down  end it, with its jobs
 #   make test-full   all tests                          make test-slurm  the tests on a real Slurm alone
-#   make lint        style, layers, types, scripts
+#   make lint        style, layers, types, scripts     make docs        the documentation, as a site
 # Choices: PYTHON=/path/to/python3.13, else the first that fits is taken; VENV=/path/to/venv;
 # PLAIN_TORCH=1 takes the build of torch for GPUs where there is none for CPUs.
 PYTHON ?=
@@ -16,7 +16,7 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 PIP_INSTALL := $(BIN)/python .ci/pip_install.py
 export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
-.PHONY: install demo test test-full test-slurm lint slurm-up slurm-down clean
+.PHONY: install docs demo test test-full test-slurm lint slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -32,6 +32,11 @@ $(VENV)/.installed: pyproject.toml constraints-cpu.txt Makefile
 	@echo "building DeepSpeed's CPU op"
 	$(BIN)/python -m rlavr_hpc.trainer.policy.build_ops
 	touch $@
+
+# The documentation as a site, in docs/_build/html; a warning is an error.
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 demo: install
 	$(BIN)/python -m benchmarks.demo
