@@ -54,7 +54,8 @@ ROOMS = {
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
     "rlavr_hpc/trainer": {"checkpoint", "hooks", "policy", "reporting", "stages"},
-    "analysis": {"collapse", "compare", "load", "report"},
+    "analysis": {"collapse", "compare", "load", "report", "text"},
+    "analysis/report": {"paper"},
 }
 """Every folder with code: what stands in it is guessed from its name."""
 LIGHT_ROOMS = (
