@@ -89,8 +89,6 @@ def test_the_blocks_of_a_page_run_as_they_stand(page: Path, tmp_path: Path) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("page", marked(SLOW), ids=lambda page: page.stem)
 def test_the_long_blocks_of_a_page_run_as_they_stand(page: Path, tmp_path: Path) -> None:
-    if page.stem == "performance":
-        pytest.skip("minutes on an idle machine; benchmarks have tests of their own")
     follow(page, (RUN, SLOW), tmp_path)
 
 

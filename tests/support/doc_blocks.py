@@ -13,6 +13,7 @@ NOT_RUN = {
     "gpu": "needs a GPU, or a model of real size",
     "cluster": "needs a Slurm cluster",
     "network": "needs a network",
+    "benchmark": "takes minutes on an idle machine; benchmarks have tests of their own",
     "example": "names of the reader's own stand in it",
 }
 """Mark -> why no test runs the block."""
