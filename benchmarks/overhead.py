@@ -201,7 +201,8 @@ def _watch(components: Components, seen: Seen) -> Callable[[], None]:
     from rlavr_hpc.rollout.static_batch import Decoder  # noqa: PLC0415
 
     engine: Any = components.engine
-    trained = components.policy._engine
+    policy: Any = components.policy
+    trained = policy._engine
     owner, name = (engine._llm, "enqueue") if hasattr(engine, "_llm") else (Decoder, "decode")
     original = getattr(owner, name)
 
@@ -272,7 +273,8 @@ def _scoring(components: Components, seen: Seen) -> float:
     """Seconds of the forward passes without gradients."""
     import torch  # noqa: PLC0415
 
-    trained = components.policy._engine
+    policy: Any = components.policy
+    trained = policy._engine
     trained.eval()
 
     def work() -> None:
@@ -286,7 +288,8 @@ def _scoring(components: Components, seen: Seen) -> float:
 
 def _training(components: Components, seen: Seen) -> float:
     """Seconds of forward, backward and optimizer; the weights stay as they are."""
-    trained = components.policy._engine
+    policy: Any = components.policy
+    trained = policy._engine
     trained.train()
     for group in trained.optimizer.param_groups:
         group["lr"] = 0.0

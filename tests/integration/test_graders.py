@@ -480,17 +480,17 @@ def test_the_cache_is_bounded_and_forgetting_changes_no_verdict(pool: GraderPool
     equality = Equality(lambda: pool, cache_bytes=100_000)
     texts = [f"{n}!" for n in range(12)] + [str(n) for n in range(2000)]
     first = equality.read((LATEX, text) for text in texts)
-    assert 40_000 < equality.remembered_bytes <= 100_000
+    assert 40_000 < equality.cache_bytes <= 100_000
     pairs = [("same", (LATEX, "4!"), (LATEX, str(n))) for n in range(20, 30)]
     assert [
         n for n, told in zip(range(20, 30), equality.same(pairs).values(), strict=True) if told
     ] == [24]
-    assert equality.remembered_bytes <= 100_000
+    assert equality.cache_bytes <= 100_000
     again = equality.read((LATEX, text) for text in texts)
     assert again == first
     large = (LATEX, "x" * 200_000)
     equality.read([large])  # larger than the cache alone: answered, not kept
-    assert equality.remembered_bytes <= 100_000
+    assert equality.cache_bytes <= 100_000
 
 
 def test_a_text_is_sent_to_a_grader_once(pool: GraderPool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,8 +218,10 @@ def test_tensorboard_shows_a_run_that_was_killed_and_resumed_with_each_step_once
     assert [step for step, _ in points["collapse/majority_ratio"]] == list(range(1, 7))
     facts = ("v", "time", "step", "branch", "attempt")
     for name in {name for row in record for name in row if name not in facts}:
-        told = [(row["step"], pytest.approx(row[name], rel=1e-6)) for row in record if name in row]
-        assert points[name] == told, name
+        rows = [row for row in record if name in row]
+        assert [step for step, _ in points[name]] == [row["step"] for row in rows], name
+        values = [value for _, value in points[name]]
+        assert values == pytest.approx([row[name] for row in rows], rel=1e-6), name
 
 
 def kill_after(folder: Path, step: int, given: list[str]) -> None:

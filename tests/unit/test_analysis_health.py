@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.compare.health import run_health
+from analysis.load.rows import WRITTEN
 from analysis.load.run import JobStop, RunData
-from analysis.load.run_folder import WRITTEN
 from analysis.run_findings import Health
 from rlavr_hpc.runs.attempts import Attempt
 from tests.support.analysis_runs import make_run

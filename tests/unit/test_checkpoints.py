@@ -63,7 +63,8 @@ def test_metrics_that_were_not_recorded_keep_the_name_that_version_0_1_stored(
     assert "unrecorded_metrics" not in manifest["state"]
     found = newest_valid(tmp_path)
     assert found is not None
-    assert found.state.unrecorded_metrics == {"train/loss": [1.5, 2.0]}
+    again = dict(found.state.unrecorded_metrics or {})
+    assert {name: tuple(pair) for name, pair in again.items()} == {"train/loss": (1.5, 2.0)}
     assert read_state(stored_state(STATE)) == STATE
 
 

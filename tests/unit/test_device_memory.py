@@ -53,7 +53,7 @@ class Policy:
         self.calls = calls
 
     def weights(
-        self, *, bucket_bytes: int, moving_only: bool
+        self, *, bucket_bytes: int, moving_only: bool = False
     ) -> Iterator[tuple[str, torch.Tensor]]:
         for name in ("a", "b"):
             yield name, torch.zeros(1)

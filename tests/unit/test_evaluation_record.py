@@ -99,7 +99,7 @@ class FakeEngine:
     """Boxes a number that depends on the request's seed; remembers what it was asked."""
 
     replica, replicas, is_leader = 0, 1, True
-    held: int | None = 0
+    weights_version: int | None = 0
 
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
@@ -108,7 +108,7 @@ class FakeEngine:
     def sync(self, weights: object, *, version: int, partial: bool = False) -> None:
         raise NotImplementedError
 
-    def rest(self) -> None:
+    def sleep(self) -> None:
         raise NotImplementedError
 
     def sample(

@@ -286,7 +286,7 @@ class FrozenPolicy:
     has_frozen = True
 
     def weights(
-        self, *, bucket_bytes: int, moving_only: bool
+        self, *, bucket_bytes: int, moving_only: bool = False
     ) -> Iterator[tuple[str, torch.Tensor]]:
         yield "moving", torch.tensor([float(self.version)])
         if not moving_only:

@@ -275,7 +275,7 @@ def test_a_response_that_gives_the_label_earns_the_full_reward() -> None:
         label = data.answers[question.id]
         answer = task.extract(f"<think>...</think><answer>\n{label}\n</answer>", question.text)
         assert answer is not None
-        correct = task.golds(label, question.text) == (answer,)
+        correct = task.accepted(label, question.text) == (answer,)
         assert task.reward("<answer>x</answer>", answer, correct=correct) == 3.0
 
 

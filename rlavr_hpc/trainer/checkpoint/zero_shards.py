@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -110,9 +111,7 @@ def reshard(
         return [torch.cat([next(pieces) for _ in range(count)]) for count in groups]
 
     first = states[0]["optimizer_state_dict"]
-    moments = {
-        name: redistributed(lambda state, name=name: _moments(state, name)) for name in MOMENTS
-    }  # type: ignore[misc]
+    moments = {name: redistributed(partial(_moments, name=name)) for name in MOMENTS}
     state = {
         index: first["state"][0] | {name: moments[name][index] for name in MOMENTS}
         for index in range(len(groups))
