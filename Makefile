@@ -2,7 +2,8 @@
 #   make demo        watch collapse and rescue          make slurm-up    a Slurm cluster on this machine
 #   make test        all but the slow tests             make slurm-down  end it, with its jobs
 #   make test-full   all tests                          make test-slurm  the tests on a real Slurm alone
-#   make lint        style, layers, types, scripts     make docs        the documentation, as a site
+#   make lint        style, layers, types, scripts      make docs        the documentation, as a site
+#   make coverage    what the unit tests reach
 # Choices: PYTHON=/path/to/python3.13, else the first that fits is taken; VENV=/path/to/venv;
 # PLAIN_TORCH=1 takes the build of torch for GPUs where there is none for CPUs.
 PYTHON ?=
@@ -16,7 +17,7 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 PIP_INSTALL := $(BIN)/python .ci/pip_install.py
 export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
-.PHONY: install docs demo test test-full test-slurm lint slurm-up slurm-down clean
+.PHONY: install docs demo test test-full coverage test-slurm lint slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -41,11 +42,21 @@ docs: install
 demo: install
 	$(BIN)/python -m benchmarks.demo
 
+# Unit tests hardly use a second core, so two run at a time; all others have the machine to themselves.
+UNIT := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
+REST := $(BIN)/python -m pytest tests --ignore=tests/unit
+
 test: install
-	$(BIN)/python -m pytest -m "not slow" --durations=30
+	$(UNIT) -m "not slow" --durations=10
+	$(REST) -m "not slow" --durations=30
 
 test-full: install
-	$(BIN)/python -m pytest
+	$(UNIT) --hypothesis-profile=random
+	$(REST) --hypothesis-profile=random
+
+# What the unit tests reach; programs that tests start are not seen.
+coverage: install
+	$(UNIT) -m "not slow" --cov --cov-report=term:skip-covered
 
 test-slurm: install
 	$(BIN)/python -m pytest tests/slurm
@@ -61,7 +72,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x .ci/run .ci/preflight .ci/find-python $$(find slurm -name '*.sh')
+	$(BIN)/shellcheck -x .ci/run .ci/preflight .ci/find-python $$(find slurm examples -name '*.sh')
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
