@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlavr_hpc.cli import build_parser
 from rlavr_hpc.commands.reference import Command, Option, commands
-from rlavr_hpc.config.reference import KeyGroup, Key, groups
+from rlavr_hpc.config.reference import Key, KeyGroup, groups
 
 MADE = "<!-- Written by docs/_ext/reference_pages.py when the site is built. -->\n"
 
