@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ RUN_FILES = frozenset({attempts.FOLDER, "ledger", "ungradable", "stops", STATUS_
 """One of them tells a run's folder, even where its config was deleted."""
 COMMON_NAMES = frozenset({"metrics", "failures", "checkpoints", "provenance"})
 """They tell a run's folder beside a config.yaml; alone they stand in any project."""
-FIRST_METRICS = "metrics/1.jsonl"
+FIRST_METRICS = "1.jsonl"
 OUR_CONFIG = b"version:"
 """How a run's config.yaml begins. Any other may be a folder of Hydra's."""
 NO_CONFIG = f"holds a run's record but no {CONFIG}; it was deleted: restore it from a copy"
@@ -68,7 +69,7 @@ def find_runs(top: Path) -> list[FoundFolder]:
 
     Also what is not a run, marked as foreign, and what cannot be read, with its problem.
     """
-    if is_run(top) and not (top / PLAN).exists():
+    if is_run(top) and PLAN not in _list(top):
         return [found_run(top)]
     return list(_search(top, top, _inodes([top])))
 
@@ -94,12 +95,21 @@ def _search(top: Path, folder: Path, seen: set[Inode]) -> Iterator[FoundFolder]:
     seen |= _inodes(found.folder for found in planned if not found.is_plan)
     skipped = {CODE, submissions.FOLDER} if planned else set()  # what launchers keep beside runs
     below = [folder / name for name in names - skipped if not name.startswith(".")]
-    for path in sorted(below, key=lambda path: (path.is_symlink(), path.name)):
-        inode = _inode(path)
+    for path in sorted(below, key=_links_last):
+        try:
+            inode = _inode(path)
+        except PermissionError as error:
+            problem = f"cannot be read: {error.strerror}"
+            yield FoundFolder(folder=path, name=_name(top, path), started=False, problem=problem)
+            continue
         if inode is None or inode in seen:
             continue  # a file, a planned run, or a link to what was found already
         seen.add(inode)
         yield from _inspect(top, path, seen)
+
+
+def _links_last(path: Path) -> tuple[bool, str]:
+    return os.path.islink(path), path.name  # noqa: PTH114 - never raises, unlike Path.is_symlink
 
 
 def _inspect(top: Path, path: Path, seen: set[Inode]) -> Iterator[FoundFolder]:
@@ -118,7 +128,9 @@ def _inspect(top: Path, path: Path, seen: set[Inode]) -> Iterator[FoundFolder]:
 
 def _holds_a_record(folder: Path, names: frozenset[str]) -> bool:
     """Whether a run has written here, whatever was deleted since."""
-    return bool(RUN_FILES & names) or ("metrics" in names and (folder / FIRST_METRICS).exists())
+    return bool(RUN_FILES & names) or (
+        "metrics" in names and FIRST_METRICS in _list(folder / "metrics")
+    )
 
 
 def _is_our_config(folder: Path, names: frozenset[str]) -> bool:
@@ -180,13 +192,23 @@ def _list(folder: Path) -> frozenset[str] | str:
 
 
 def _inodes(folders: Iterable[Path]) -> set[Inode]:
-    return {inode for folder in folders if (inode := _inode(folder)) is not None}
+    found = set()
+    for folder in folders:
+        with suppress(PermissionError):  # said where the folder itself is read
+            found.add(_inode(folder))
+    return found - {None}
 
 
 def _inode(path: Path) -> Inode | None:
-    """Tells a folder from all others, whatever its name; None where there is no folder."""
+    """Tells a folder from all others, whatever its name; None where there is no folder.
+
+    Raises:
+        PermissionError: the folder that holds it may be listed, but not entered.
+    """
     try:
         found = os.stat(path)  # noqa: PTH116 - faster than Path.stat
+    except PermissionError:
+        raise
     except OSError:
         return None
     return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None

@@ -276,6 +276,23 @@ def public(config: RunConfig) -> Iterator[Study]:
         study.run.chmod(0o755)
 
 
+def test_a_folder_that_may_be_listed_but_not_entered_is_told(
+    public: Study, say: Say, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("PATH", "/no_slurm")
+    by_status(public.top, say)
+    closed = public.top / "a"
+    closed.chmod(0o744)
+    try:
+        request.getfixturevalue("unprivileged")
+        shown = json.loads(say("status", public.top, "--json"))
+    finally:
+        os.seteuid(os.getuid())
+        closed.chmod(0o755)
+    assert (shown["name"], shown["state"]) == ("a/b", "unknown")
+    assert "Permission denied" in shown["reason"]
+
+
 @pytest.mark.parametrize("what", [".", STATUS_FILE])
 def test_what_may_not_be_read_is_unknown_and_says_so(
     what: str,
