@@ -191,7 +191,7 @@ def test_a_roll_back_goes_to_the_newest_healthy_checkpoint_on_a_new_branch(tmp_p
 def test_a_roll_back_passes_over_a_damaged_checkpoint_and_refuses_one_that_is_not_there(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(UserError, match="has not begun"):
+    with pytest.raises(UserError, match="has not started"):
         roll_back(tmp_path, healthy_below=0.25)
     begin_attempt(tmp_path, resumed_from=0)
     checkpoint(tmp_path, step=10)

@@ -278,7 +278,7 @@ def test_metrics_that_tell_of_more_labels_than_the_ledger_holds_are_an_error(
 ) -> None:
     path = run_dir / "metrics/2.jsonl"
     path.write_text(path.read_text().replace('"labels/bought":2.0', '"labels/bought":3.0'))
-    with pytest.raises(LedgerError, match=r"2\.jsonl:4: the metrics tell of 3\.0 labels in step 3"):
+    with pytest.raises(LedgerError, match=r"2\.jsonl:4: the metrics report 3\.0 labels in step 3"):
         prove(run_dir, config)
 
 

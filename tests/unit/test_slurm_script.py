@@ -38,7 +38,7 @@ def test_times_are_read_as_slurm_reads_them(text: str, seconds: int) -> None:
         ({"partitoin": "a"}, "partitoin: no such key"),
         ({"nodes": 0}, "nodes=0 must be at least 1"),
         ({"nodes": "two"}, "nodes"),
-        ({"time": "soon"}, "'soon' is no time"),
+        ({"time": "soon"}, "'soon' is not a time"),
         ({"time": "1"}, "no longer than signal_seconds=120"),
         ({"time": 14400}, "without quotes as 14400"),
         ({"setup": ["export WANDB_API_KEY=abc"]}, "WANDB_API_KEY=...: what is secret"),
