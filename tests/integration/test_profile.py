@@ -43,4 +43,4 @@ def test_a_profile_that_cannot_be_written_costs_a_warning(tmp_path: Path) -> Non
     (tmp_path / "run/profile").touch()  # a file where the folder should be
     done = run(*few, "profile=true")
     assert done.returncode == 0, done.stderr
-    assert "no profile of this attempt" in done.stderr
+    assert "this attempt has no profile" in done.stderr

@@ -272,7 +272,7 @@ def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path
     with pytest.raises(CheckpointError, match="do not fit"):
         AcquisitionState(name="care", policy=narrow).load(tmp_path, seed=1, allowed=())
     other = AcquisitionState(name="other", policy=CarePolicy())
-    with pytest.raises(CheckpointError, match=r"acquisition=care learnt.*allow_change"):
+    with pytest.raises(CheckpointError, match=r"probes of acquisition=care.*allow_change"):
         other.load(tmp_path, seed=1, allowed=())
     other.load(tmp_path, seed=1, allowed=("acquisition.name",))
     AcquisitionState(name="care", policy=narrow).load(tmp_path, seed=1, allowed=("acquisition",))

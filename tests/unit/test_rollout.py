@@ -44,7 +44,7 @@ def test_a_request_seed_is_the_same_in_every_process() -> None:
 def test_stale_weights_are_refused() -> None:
     refuse_stale(3, 3)
     for held in (None, 2):
-        with pytest.raises(StaleWeightsError, match="sync first"):
+        with pytest.raises(StaleWeightsError, match="sync the weights first"):
             refuse_stale(held, 3)
 
 
