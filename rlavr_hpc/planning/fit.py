@@ -20,7 +20,7 @@ EXCLUSIVE = {STATES, OPTIMIZER}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lack:
+class Shortage:
     """Something that does not fit."""
 
     what: str
@@ -28,29 +28,29 @@ class Lack:
     """Bytes."""
 
 
-def lacks(sizes: Sizes) -> list[Lack]:
+def shortages(sizes: Sizes) -> list[Shortage]:
     """What does not fit, phase by phase; empty when all does."""
-    found = [lack for phase in phases(sizes) for lack in _of_phase(phase, sizes)]
+    found = [shortage for phase in phases(sizes) for shortage in _of_phase(phase, sizes)]
     return [*found, *_of_engine(sizes)]
 
 
-def _of_phase(phase: Phase, sizes: Sizes) -> Iterator[Lack]:
+def _of_phase(phase: Phase, sizes: Sizes) -> Iterator[Shortage]:
     machines = sizes.machines
     places = [("GPU", phase.device, machines.accelerator and machines.accelerator.memory_gib)]
     places += [("host", phase.host, machines.host_gib and machines.host_gib / machines.gpus)]
     for place, held, gib in places:
         needed = sum(held.values()) - MARGIN * (gib or 0) * GIB
         if gib is not None and needed > 0:
-            yield Lack(what=f"{phase.name}: {place} memory of a rank", missing=needed)
+            yield Shortage(what=f"{phase.name}: {place} memory of a rank", missing=needed)
 
 
-def _of_engine(sizes: Sizes) -> Iterator[Lack]:
+def _of_engine(sizes: Sizes) -> Iterator[Shortage]:
     """VLLM starts only with room for one sequence of the greatest length."""
     if sizes.machines.accelerator is None or sizes.config.rollout.engine is Engine.hf:
         return
     missing = sizes.longest * sizes.cache_per_token - cache_room(sizes)
     if missing > 0:
-        yield Lack(what="vLLM's weights and the cache of one sequence", missing=missing)
+        yield Shortage(what="vLLM's weights and the cache of one sequence", missing=missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,37 +65,37 @@ class Change:
     @property
     def overrides(self) -> list[str]:
         """As they are given on the command line."""
-        said = str(self.value).lower() if isinstance(self.value, bool) else self.value
-        return [f"{self.key}={said}"] + ([f"{self.off}=false"] if self.off else [])
+        value = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return [f"{self.key}={value}"] + ([f"{self.off}=false"] if self.off else [])
 
     def excludes(self, other: Change) -> bool:
         """Whether only one of the two can be chosen."""
         return self.key == other.key or {self.key, other.key} == EXCLUSIVE
 
 
-def mend(sizes: Sizes) -> list[str]:
-    """The cheapest overrides with which everything fits; empty when none of those known does.
+def suggest(sizes: Sizes) -> list[str]:
+    """The cheapest overrides with which everything fits; empty when none of those known is enough.
 
-    One setting where one is enough, tried from what costs least time to what costs most. Else the
-    one that helps most, again and again; then each that may be milder is made so. More nodes come
-    last.
+    First single settings are tried, from the one that costs least time to the one that costs most.
+    Where no single one is enough, the one that helps most is added until all fits; then each is
+    made as mild as it can be. More nodes come last.
     """
     nodes = sizes.machines.nodes
     while nodes <= max(MOST_NODES, sizes.machines.nodes):
         more = nodes > sizes.machines.nodes
         wider = replace(sizes, machines=replace(sizes.machines, nodes=nodes))
-        chosen = _mend_here(wider)
+        chosen = _suggest_here(wider)
         if chosen is not None:
             return [f"nodes={nodes}"] * more + [o for c in chosen for o in c.overrides]
         nodes *= 2
     return []
 
 
-def _mend_here(sizes: Sizes) -> list[Change] | None:
+def _suggest_here(sizes: Sizes) -> list[Change] | None:
     """On so many nodes; None when nothing helps."""
     changes = list(_changes(sizes))
     for alone in ([], *([change] for change in changes)):
-        if not lacks(_with(sizes, alone)):
+        if not shortages(_with(sizes, alone)):
             return alone
     chosen: list[Change] = []
     while missing := _missing(_with(sizes, chosen)):
@@ -109,7 +109,7 @@ def _mend_here(sizes: Sizes) -> list[Change] | None:
 def _milder(chosen: list[Change], sizes: Sizes, changes: list[Change]) -> list[Change]:
     for change in chosen:
         same = [other for other in changes if other.key == change.key]
-        fitting = (other for other in same if not lacks(_with(sizes, _plus(chosen, other))))
+        fitting = (other for other in same if not shortages(_with(sizes, _plus(chosen, other))))
         chosen = _plus(chosen, next(fitting))
     return sorted(chosen, key=changes.index)
 
@@ -120,7 +120,7 @@ def _plus(chosen: list[Change], change: Change) -> list[Change]:
 
 
 def _missing(sizes: Sizes) -> float:
-    return sum(lack.missing for lack in lacks(sizes))
+    return sum(shortage.missing for shortage in shortages(sizes))
 
 
 def _with(sizes: Sizes, changes: Sequence[Change]) -> Sizes:

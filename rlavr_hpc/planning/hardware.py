@@ -1,7 +1,8 @@
 """What a run gets: ranks, and what an accelerator of a kind has and can do.
 
-Peak bf16 without sparsity, bandwidth of its memory, and of its links in one direction, as the
-vendor's data sheets tell (NVIDIA H100 SXM, H200 SXM, A100 SXM, L40S); memory as the driver tells.
+Peak bf16 without sparsity, and the bandwidth of its memory and of its links in one direction, are
+from the vendor's data sheets (NVIDIA H100 SXM, H200 SXM, A100 SXM, L40S); memory as the driver
+reports it.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Machines:
     def __post_init__(self) -> None:
         """Check ranges."""
         if self.gpu != CPU and self.gpu not in ACCELERATORS:
-            raise UserError(f"gpu={self.gpu}: it knows {', '.join((*ACCELERATORS, CPU))}")
+            raise UserError(
+                f"gpu={self.gpu} is unknown; known are {', '.join((*ACCELERATORS, CPU))}"
+            )
         for key in ("nodes", "gpus"):
             if getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)} must be at least 1")

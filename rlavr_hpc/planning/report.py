@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rlavr_hpc.planning import duration
-from rlavr_hpc.planning.fit import MARGIN, lacks, mend
+from rlavr_hpc.planning.fit import MARGIN, shortages, suggest
 from rlavr_hpc.planning.hardware import NETWORK_GB_S
 from rlavr_hpc.planning.memory import GIB, phases
 from rlavr_hpc.planning.sizes import Sizes
@@ -17,25 +17,27 @@ HOUR = 3600.0
 
 def as_values(sizes: Sizes) -> dict[str, Any]:
     """Everything that the plan says, sizes in GiB of a rank."""
-    missing = lacks(sizes)
-    told: list[dict[str, Any]] = [
+    missing = shortages(sizes)
+    rows: list[dict[str, Any]] = [
         {"phase": phase.name, "gpu_gib": _gib(phase.device), "host_gib": _gib(phase.host)}
         for phase in phases(sizes)
     ]
-    peak = {key: max(sum(phase[key].values()) for phase in told) for key in ("gpu_gib", "host_gib")}
+    peak = {key: max(sum(phase[key].values()) for phase in rows) for key in ("gpu_gib", "host_gib")}
     return {
         "parameters": sizes.shape.parameters,
         "trained": sizes.trained,
         "nodes": sizes.machines.nodes,
         "ranks": sizes.machines.ranks,
         "gpu": sizes.machines.gpu,
-        "phases": told,
+        "phases": rows,
         "peak": peak,
         "time": _time(sizes),
         "checked": sizes.on_gpu or sizes.machines.host_gib is not None,
         "fits": not missing,
-        "lacks": [{"what": lack.what, "missing_gib": lack.missing / GIB} for lack in missing],
-        "mend": mend(sizes) if missing else [],
+        "shortages": [
+            {"what": shortage.what, "missing_gib": shortage.missing / GIB} for shortage in missing
+        ],
+        "suggestion": suggest(sizes) if missing else [],
         "assumptions": _assumptions(sizes),
     }
 
@@ -49,8 +51,10 @@ def _time(sizes: Sizes) -> dict[str, float] | None:
     if parts is None:
         return None
     hours = parts.step * sizes.config.steps * sizes.machines.ranks / HOUR
-    told = {**asdict(parts), "step": parts.step, "gpu_hours": hours}
-    return told if sizes.machines.price is None else told | {"cost": hours * sizes.machines.price}
+    values = {**asdict(parts), "step": parts.step, "gpu_hours": hours}
+    return (
+        values if sizes.machines.price is None else values | {"cost": hours * sizes.machines.price}
+    )
 
 
 def _assumptions(sizes: Sizes) -> list[str]:
@@ -120,9 +124,12 @@ def _time_lines(time: Mapping[str, float] | None) -> list[str]:
 
 def _verdict(values: Mapping[str, Any]) -> list[str]:
     if values["fits"]:
-        return ["fits" if values["checked"] else "not checked: host_gib= tells a node's memory"]
+        return ["fits" if values["checked"] else "not checked: give a node's memory with host_gib="]
     lines = ["DOES NOT FIT"]
-    lines += [f"  {lack['what']}: {lack['missing_gib']:.2f} GiB short" for lack in values["lacks"]]
-    if values["mend"]:
-        return [*lines, f"with this it fits: {' '.join(values['mend'])}"]
+    lines += [
+        f"  {shortage['what']}: {shortage['missing_gib']:.2f} GiB short"
+        for shortage in values["shortages"]
+    ]
+    if values["suggestion"]:
+        return [*lines, f"with this it fits: {' '.join(values['suggest'])}"]
     return [*lines, "no setting tried makes it fit: take a smaller model or another gpu="]

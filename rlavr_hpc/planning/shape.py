@@ -72,7 +72,7 @@ class ModelShape:
 
 
 def read_shape(config: object, *, where: str) -> ModelShape:
-    """The shape that a model's config.json tells.
+    """The shape by a model's config.json.
 
     Args:
         config: what it holds.

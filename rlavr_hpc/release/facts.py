@@ -1,4 +1,4 @@
-"""What is told of an exported policy: `rlavr_hpc.json` holds it, the model card says it in words.
+"""The facts of an exported policy, for `rlavr_hpc.json` and the model card.
 
 Neither holds a label, a prompt, a path or the name of a machine.
 """
@@ -74,7 +74,7 @@ class Method:
     chat_template: bool | None
     """Whether the tokenizer's was put around prompts; None = not recorded."""
     system_prompt: bool
-    """Whether there was one; its text is not told."""
+    """Whether there was one; its text is not given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

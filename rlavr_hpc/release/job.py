@@ -52,7 +52,7 @@ def run_export(options: ExportOptions) -> tuple[ExitCode, dict[str, Any]]:
         say(str(error), mistake=isinstance(error, UserError))
         return error.exit_code, {}
     except OSError as error:
-        say(f"{error}; make room or mend the path, then start the same command again")
+        say(f"{error}; make room or correct the path, then start the same command again")
         return ExitCode.FAILED, {}
     except KeyboardInterrupt:
         say(f"interrupted; {options.out} was not written")

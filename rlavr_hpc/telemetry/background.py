@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How an attempt ended, and what a dashboard is told then."""
+    """How an attempt ended, and what is stored on the dashboard then."""
 
     code: int
     outcome: Callable[[], RunOutcome]
@@ -109,9 +109,12 @@ class BackgroundMirror(ABC):
                 tries = 0
             except Exception as error:  # noqa: BLE001  a dashboard must not stop a run
                 if not tries and not self._abandoned:
-                    said = f"{type(error).__name__}: {error}"
+                    reason = f"{type(error).__name__}: {error}"
                     log.warning(
-                        "the %s mirror stops (%s); the run goes on%s", self.name, said, self.way_out
+                        "the %s mirror stops (%s); the run goes on%s",
+                        self.name,
+                        reason,
+                        self.way_out,
                     )
             if self._abandoned:
                 return  # another attempt of this process may be using the dashboard by now

@@ -1,4 +1,4 @@
-"""What a dashboard is told when an attempt ends."""
+"""What is stored on a dashboard when an attempt ends."""
 
 from __future__ import annotations
 

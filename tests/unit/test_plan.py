@@ -12,7 +12,7 @@ from rlavr_hpc.cli import call
 from rlavr_hpc.commands.plan import sizes_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.planning.duration import seconds
-from rlavr_hpc.planning.fit import lacks, mend
+from rlavr_hpc.planning.fit import shortages, suggest
 from rlavr_hpc.planning.memory import GIB, Phase, phases
 from rlavr_hpc.planning.report import as_values
 from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
@@ -179,8 +179,8 @@ def test_on_cpu_all_is_in_host_memory() -> None:
     assert peak(sizes) == 0
     assert peak(sizes, "host_gib") > 12 * 596_049_920 / 2 / GIB
     assert as_values(sizes)["time"] is None
-    assert lacks(sizes_of(["gpu=cpu", "host_gib=1"]))
-    assert not lacks(sizes_of(["gpu=cpu", "host_gib=8"]))
+    assert shortages(sizes_of(["gpu=cpu", "host_gib=1"]))
+    assert not shortages(sizes_of(["gpu=cpu", "host_gib=8"]))
 
 
 @pytest.mark.parametrize(
@@ -196,28 +196,28 @@ def test_on_cpu_all_is_in_host_memory() -> None:
 )
 def test_what_is_said_to_mend_a_plan_mends_it(overrides: tuple[str, ...]) -> None:
     sizes = sizes_of(overrides)
-    assert lacks(sizes)
-    advice = mend(sizes)
+    assert shortages(sizes)
+    advice = suggest(sizes)
     assert advice
-    assert not lacks(sizes_of([*overrides, *advice]))
+    assert not shortages(sizes_of([*overrides, *advice]))
     for left_out in advice:
         rest = [override for override in advice if override != left_out]
-        assert lacks(sizes_of([*overrides, *rest])), f"{left_out} was not needed"
+        assert shortages(sizes_of([*overrides, *rest])), f"{left_out} was not needed"
 
 
 def test_the_cheapest_setting_is_the_advice() -> None:
     sizes = sizes_of(["model=Qwen/Qwen3-0.6B", "gpu=l40s", "gpus=8", "algorithm.micro_batch=4"])
-    assert mend(sizes) == ["deepspeed.gradient_checkpointing=true"]
+    assert suggest(sizes) == ["deepspeed.gradient_checkpointing=true"]
     wide = sizes_of(["experiment=math", "gpus=8", "rollout.gpu_memory_utilization=1"])
-    assert mend(wide) == ["rollout.gpu_memory_utilization=0.7"]
+    assert suggest(wide) == ["rollout.gpu_memory_utilization=0.7"]
 
 
 def test_of_several_settings_each_is_as_mild_as_may_be() -> None:
     overrides = ["model=Qwen/Qwen3-8B", "gpus=2", "gpu=a100-40"]
-    advice = dict(override.split("=") for override in mend(sizes_of(overrides)))
+    advice = dict(override.split("=") for override in suggest(sizes_of(overrides)))
     assert len(advice) > 1
     milder = {**advice, "algorithm.micro_batch": str(2 * int(advice["algorithm.micro_batch"]))}
-    assert lacks(sizes_of([*overrides, *map("=".join, milder.items())]))
+    assert shortages(sizes_of([*overrides, *map("=".join, milder.items())]))
 
 
 def test_states_that_leave_are_with_the_host_from_the_start_of_the_engine_to_its_sleep() -> None:
@@ -237,11 +237,11 @@ def test_states_that_leave_are_with_the_host_from_the_start_of_the_engine_to_its
 def test_advice_can_be_to_let_the_states_leave_and_never_contradicts_itself() -> None:
     plan = ("model=Qwen/Qwen3-4B", "gpu=h200", "algorithm.micro_batch=1")
     roomy = (*plan, "rollout.gpu_memory_utilization=0.7", "deepspeed.gradient_checkpointing=true")
-    assert mend(sizes_of(roomy)) == ["deepspeed.offload_states=true"]
+    assert suggest(sizes_of(roomy)) == ["deepspeed.offload_states=true"]
     tight = ("model=Qwen/Qwen3-8B", "gpu=h200", "algorithm.micro_batch=1", "deepspeed=zero3_sleep")
-    advice = mend(sizes_of(tight))
+    advice = suggest(sizes_of(tight))
     assert advice == ["deepspeed.offload_optimizer=cpu", "deepspeed.offload_states=false"]
-    assert lacks(sizes_of((*tight, *advice))) == []
+    assert shortages(sizes_of((*tight, *advice))) == []
 
 
 def test_where_nothing_helps_nothing_is_advised(capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +251,9 @@ def test_where_nothing_helps_nothing_is_advised(capsys: pytest.CaptureFixture[st
 
 def test_a_cache_too_small_for_one_sequence_is_told() -> None:
     sizes = sizes_of(["experiment=math", "gpus=8", "rollout.gpu_memory_utilization=0.05"])
-    assert [lack.what for lack in lacks(sizes)] == ["vLLM's weights and the cache of one sequence"]
+    assert [shortage.what for shortage in shortages(sizes)] == [
+        "vLLM's weights and the cache of one sequence"
+    ]
 
 
 def test_time_falls_with_ranks_and_grows_with_tokens() -> None:
@@ -298,7 +300,7 @@ def test_the_command_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["gpus=0"], "gpus=0 must be at least 1"),
         (["gpus=two"], "gpus=two: gpus is a number"),
-        (["gpu=tpu"], "gpu=tpu: it knows h100-80"),
+        (["gpu=tpu"], "gpu=tpu is unknown; known are h100-80"),
         (["mfu=2"], r"mfu=2.0 is outside \(0, 1\]"),
         (["host_gib=-1"], "host_gib=-1.0 must be above 0"),
         (["host_gib=nan"], "host_gib=nan must be above 0"),

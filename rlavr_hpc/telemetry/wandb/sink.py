@@ -1,7 +1,7 @@
 """A mirror of the record on Weights & Biases.
 
 A dashboard may fail without stopping a run, or hang without holding it up: a thread talks to it,
-what goes wrong is said once, and the record on disk stays complete.
+an error becomes one warning, and the record on disk stays complete.
 
 Attempts are one run there. Every row has an internal step that follows from the record alone (see
 `first_indices`), and an attempt begins with what the record has and the dashboard lacks: what a
