@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rlavr_hpc.cli import build_parser
 from rlavr_hpc.commands.reference import Command, Option, commands
-from rlavr_hpc.config.reference import Group, Key, groups
+from rlavr_hpc.config.reference import Key, KeyGroup, groups
 
 MADE = "<!-- Written by docs/_ext/reference_pages.py when the site is built. -->\n"
 
@@ -77,7 +77,7 @@ def config_page() -> Iterator[str]:
         yield from _group(group)
 
 
-def _group(group: Group) -> Iterator[str]:
+def _group(group: KeyGroup) -> Iterator[str]:
     yield f"## {group.name}\n\n{_text(group.sentence)}\n"
     if group.options:
         yield f"Options: {', '.join(f'`{group.name}={option}`' for option in group.options)}\n"
