@@ -131,5 +131,5 @@ def _verdict(values: Mapping[str, Any]) -> list[str]:
         for shortage in values["shortages"]
     ]
     if values["suggestion"]:
-        return [*lines, f"with this it fits: {' '.join(values['suggest'])}"]
+        return [*lines, f"with this it fits: {' '.join(values['suggestion'])}"]
     return [*lines, "no setting tried makes it fit: take a smaller model or another gpu="]

@@ -192,11 +192,12 @@ def _list(folder: Path) -> frozenset[str] | str:
 
 
 def _inodes(folders: Iterable[Path]) -> set[Inode]:
-    found = set()
+    found: set[Inode] = set()
     for folder in folders:
-        with suppress(PermissionError):  # said where the folder itself is read
-            found.add(_inode(folder))
-    return found - {None}
+        with suppress(PermissionError):  # reported where the folder itself is read
+            if inode := _inode(folder):
+                found.add(inode)
+    return found
 
 
 def _inode(path: Path) -> Inode | None:

@@ -28,5 +28,5 @@ def test_a_program_that_is_not_there_says_what_that_means(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(commands.SlurmError, match="no node of a Slurm cluster"):
+    with pytest.raises(commands.SlurmError, match="not a node of a Slurm cluster"):
         commands.call("squeue")

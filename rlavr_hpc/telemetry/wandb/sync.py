@@ -134,8 +134,8 @@ def send(ready: Unsent, *, timeout: float, program: Sequence[str] = WANDB) -> No
             ) from error
         _check(done, arrived=all(mark.exists() for mark in synced))
     for file in ready.files:
-        mark = {"bytes": file.size, "time": time.time()}
-        write_record(file.path.parent / MARK, VERSION, mark)
+        sent = {"bytes": file.size, "time": time.time()}
+        write_record(file.path.parent / MARK, VERSION, sent)
 
 
 def _is_sent(path: Path) -> bool:
