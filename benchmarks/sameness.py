@@ -51,10 +51,10 @@ def _labels_bought(run: Path) -> int:
 
 
 def _labels(run: Path) -> dict[Any, list[tuple[str, str | None, float]]]:
-    book = read_ledger(run)
+    ledger_state = read_ledger(run)
     return {
         key: [(prompt, bought.answer, bought.cost) for prompt, bought in step.items()]
-        for key, step in book.purchases.items()
+        for key, step in ledger_state.purchases.items()
     }
 
 

@@ -111,19 +111,19 @@ def append(run_dir: Path, records: int) -> dict[str, Any]:
     took = time.perf_counter() - begun
     size = segment(run_dir, FOLDER, attempt.number).stat().st_size
     return {
-        "records": ledger.book.lines,
-        "bytes_per_record": size / ledger.book.lines,
+        "records": ledger.state.lines,
+        "bytes_per_record": size / ledger.state.lines,
         "milliseconds_per_step": 1000 * took / _steps(records),
     }
 
 
 def open_again(run_dir: Path, _: int) -> dict[str, Any]:
     """What an attempt does with the purchases behind it before it owns the folder, and after."""
-    book = read_ledger(run_dir)
-    book.check(budget_rules(read_config(run_dir)))
+    ledger_state = read_ledger(run_dir)
+    ledger_state.check(budget_rules(read_config(run_dir)))
     attempt = _begin(run_dir, 0)
     ledger = Ledger(run_dir, attempt.number, fence=partial(check_fence, run_dir, attempt))
-    return {"records": ledger.book.lines}
+    return {"records": ledger.state.lines}
 
 
 def one_step(run_dir: Path, records: int) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def one_step(run_dir: Path, records: int) -> dict[str, Any]:
         find_candidates((), step_key=step_key, ledger=ledger, rules=rules, quota=LABELS)
         prompts = ledger.decide(step_key, _prompts(step), quota=LABELS)
         ledger.commit(step_key, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
-        _ = ledger.book.bought_until(step_key), ledger.book.asked_until(step_key)
+        _ = ledger.state.bought_until(step_key), ledger.state.asked_until(step_key)
         took.append(time.perf_counter() - begun)
-    return {"records": ledger.book.lines, "milliseconds_per_step": 1000 * median(took[1:])}
+    return {"records": ledger.state.lines, "milliseconds_per_step": 1000 * median(took[1:])}
 
 
 def config_for(records: int) -> RunConfig:

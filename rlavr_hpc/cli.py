@@ -142,7 +142,7 @@ def _module(name: str) -> Any:  # noqa: ANN401
 
 def call(arguments: Sequence[str]) -> int:
     """Do what a command line says; returns the exit code, and has told what went wrong."""
-    return told(lambda: _call(list(arguments)))
+    return reporting_errors(lambda: _call(list(arguments)))
 
 
 def _call(arguments: list[str]) -> int:
@@ -167,7 +167,7 @@ def _unknown(name: str) -> str:
     return f"there is no {kind} {name!r}; {meant}`rlavr --help` lists them"
 
 
-def told(work: Callable[[], int]) -> int:
+def reporting_errors(work: Callable[[], int]) -> int:
     """Do the work; an expected error becomes one line on stderr, and its exit code.
 
     Anything that is not expected keeps its traceback.

@@ -32,7 +32,7 @@ def find_candidates(
 
     The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
     """
-    past = ledger.book.before(step_key)
+    past = ledger.state.before(step_key)
     ids = [group.prompt.id for group in groups] if rules.reuse else []
     known = {prompt: past.labels[prompt] for prompt in ids if prompt in past.labels}
     owned = {
@@ -68,9 +68,9 @@ def buy_labels(
         LedgerError: the record cannot be written, or the policy chose what was not on offer; no
             label of this step was used.
     """
-    strangers = set(selection.selected) - {group.prompt.id for group in offer.candidates}
-    if strangers:
-        raise LedgerError(f"the policy chose {sorted(strangers)[0]!r}, which is not on offer")
+    unknown = set(selection.selected) - {group.prompt.id for group in offer.candidates}
+    if unknown:
+        raise LedgerError(f"the policy chose {sorted(unknown)[0]!r}, which is not on offer")
     decided = ledger.decide(step_key, selection.selected, quota=offer.quota)
     missing = [prompt for prompt in decided if ledger.outcome(step_key, prompt) is None]
     if missing:

@@ -46,24 +46,28 @@ def read_ledger(run_dir: Path, *, past: LedgerPosition | None = None) -> LedgerS
     Raises:
         LedgerError: a line is damaged or contradicts the others; the message names it.
     """
-    book = LedgerState()
+    ledger_state = LedgerState()
     try:
         for _, path, line in accepted_lines(run_dir, FOLDER):
             where = f"{path}:{line.number}"
             check_spelling(line, where)
-            book.enter(line.row, where)
-            if past is not None and book.lines == past.lines and book.head != past.head:
+            ledger_state.enter(line.row, where)
+            if (
+                past is not None
+                and ledger_state.lines == past.lines
+                and ledger_state.head != past.head
+            ):
                 raise LedgerError(
                     f"{path}:{line.number}: the checkpoint was taken after another line"
                 )
     except ValueError as error:
         raise LedgerError(f"{error}; the ledger was damaged") from error
-    if past is not None and book.lines < past.lines:
+    if past is not None and ledger_state.lines < past.lines:
         raise LedgerError(
-            f"{run_dir}/{FOLDER} has {book.lines} lines, the checkpoint was taken after "
+            f"{run_dir}/{FOLDER} has {ledger_state.lines} lines, the checkpoint was taken after "
             f"{past.lines}: some are lost; restore the files"
         )
-    return book
+    return ledger_state
 
 
 class Ledger:
@@ -80,7 +84,7 @@ class Ledger:
         Raises:
             LedgerError: the record is damaged or cannot be written.
         """
-        self.book = read_ledger(run_dir)
+        self.state = read_ledger(run_dir)
         self._fence = fence
         make_folder(run_dir / FOLDER)
         self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
@@ -93,13 +97,13 @@ class Ledger:
             raise LedgerError(
                 f"step {step_key.step}: {len(prompts)} labels wanted, {quota} allowed"
             )
-        if key not in self.book.decisions and quota:  # to buy nothing is a decision, too
+        if key not in self.state.decisions and quota:  # to buy nothing is a decision, too
             self._append(step_key, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
-        return self.book.decisions.get(key, ())
+        return self.state.decisions.get(key, ())
 
     def outcome(self, step_key: StepKey, prompt_id: str) -> Purchase | None:
         """What became of an intent; None while it is open."""
-        return self.book.purchases[step_key.branch, step_key.step].get(prompt_id)
+        return self.state.purchases[step_key.branch, step_key.step].get(prompt_id)
 
     def commit(self, step_key: StepKey, purchases: Mapping[str, Purchase]) -> None:
         """Record labels, all in one durable write."""
@@ -113,7 +117,7 @@ class Ledger:
 
     def _append(self, step_key: StepKey, rows: list[dict[str, Any]]) -> None:
         self._fence()
-        chained = chain_line(rows, step_key, head=self.book.head, number=self.book.lines)
+        chained = chain_line(rows, step_key, head=self.state.head, number=self.state.lines)
         for row in chained:
             check_fields(row, f"step {step_key.step}")
         try:
@@ -124,7 +128,7 @@ class Ledger:
                 f"{step_key.step} was used. Make room and start the same command again"
             ) from error
         for row in chained:
-            self.book.enter(row, str(self._writer.path))
+            self.state.enter(row, str(self._writer.path))
 
 
 def as_label(prompt_id: str, purchase: Purchase, *, reused: bool = False) -> Label | None:

@@ -26,7 +26,7 @@ class LearningPolicy(Protocol):
     def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """As any policy's."""
 
-    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
+    def learn(self, labelled_groups: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Learn from the step's new labels; `view` is that of `choose`. Returns losses by name."""
 
     def state(self) -> dict[str, Any]:

@@ -117,16 +117,25 @@ def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
 def show(run_dir: Path, *, as_json: bool) -> list[str]:
     """The spend of a run, and of each of its steps."""
     config = read_config(run_dir)
-    book = read_ledger(run_dir)
+    ledger_state = read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = {"status": state.state, **totals(config, book), "steps": _steps(book)}
+        values = {
+            "status": state.state,
+            **totals(config, ledger_state),
+            "steps": _steps(ledger_state),
+        }
         return [json.dumps(values)]
-    lines = [_state_line(state), *_headline(config, book), "", "step  bought  void  prompts"]
+    lines = [
+        _state_line(state),
+        *_headline(config, ledger_state),
+        "",
+        "step  bought  void  prompts",
+    ]
     lines += [
         f"{row['step']:4d}  {row['bought']:6d}  {row['void']:4d}  {' '.join(row['prompts'][:6])}"
         + (" ..." if len(row["prompts"]) > 6 else "")
-        for row in _steps(book)
+        for row in _steps(ledger_state)
     ]
     return lines
 
@@ -145,18 +154,18 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
     config = read_config(run_dir)
     proof = prove(run_dir, config)
     if as_json:
-        found = [asdict(leftover) for leftover in proof.uncounted_lines]
+        found = [asdict(uncounted) for uncounted in proof.uncounted_lines]
         facts = {"uncounted_lines": found, "remarks": proof.remarks}
-        return [json.dumps({"valid": True, **totals(config, proof.book), **facts})]
+        return [json.dumps({"valid": True, **totals(config, proof.ledger_state), **facts})]
     return [
-        *_headline(config, proof.book),
+        *_headline(config, proof.ledger_state),
         *proof.remarks,
         *map(str, proof.uncounted_lines),
-        f"valid: {proof.book.lines} lines, chain ends in {proof.book.head}",
+        f"valid: {proof.ledger_state.lines} lines, chain ends in {proof.ledger_state.head}",
     ]
 
 
-def totals(config: RunConfig, book: LedgerState) -> dict[str, Any]:
+def totals(config: RunConfig, ledger_state: LedgerState) -> dict[str, Any]:
     """The figures of a whole run."""
     return {
         "acquisition": config.acquisition.name,
@@ -164,32 +173,32 @@ def totals(config: RunConfig, book: LedgerState) -> dict[str, Any]:
         "budget_effective": config.budget_effective,
         "budget_total": config.budget_total,
         "quota_per_step": config.quota,
-        "labels_bought": book.bought,
-        "labels_void": book.void,
-        "cost": book.cost,
-        "open_intents": book.open_intents,
-        "lines": book.lines,
+        "labels_bought": ledger_state.bought,
+        "labels_void": ledger_state.void,
+        "cost": ledger_state.cost,
+        "open_intents": ledger_state.open_intents,
+        "lines": ledger_state.lines,
     }
 
 
-def _headline(config: RunConfig, book: LedgerState) -> list[str]:
+def _headline(config: RunConfig, ledger_state: LedgerState) -> list[str]:
     cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
     lines = [
-        f"acquisition={config.acquisition.name}: {book.bought} labels bought for {book.cost:g}, "
-        f"{book.void} void; {config.quota} a step allowed{cap}"
+        f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
+        f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
-    if book.open_intents:
+    if ledger_state.open_intents:
         lines.append(
-            f"{book.open_intents} intents are open: the run died between decision and label; "
-            "starting it again completes them"
+            f"{ledger_state.open_intents} intents are open: the run died between decision and "
+            "label; starting it again completes them"
         )
     return lines
 
 
-def _steps(book: LedgerState) -> list[dict[str, Any]]:
+def _steps(ledger_state: LedgerState) -> list[dict[str, Any]]:
     rows = []
-    for (branch, step), prompts in sorted(book.decisions.items()):
-        outcomes = book.purchases[branch, step].values()
+    for (branch, step), prompts in sorted(ledger_state.decisions.items()):
+        outcomes = ledger_state.purchases[branch, step].values()
         rows.append(
             {
                 "branch": branch,

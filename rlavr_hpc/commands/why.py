@@ -105,8 +105,8 @@ def in_words(why: FailureCause, folder: str) -> Iterator[str]:
     if why.signal and why.run.state is State.failed:
         yield f"  exit code {why.exit_code}: {why.signal}"
     yield from _evidence(why)
-    for clue in why.clues:
-        yield f"\nlooks like: {clue.words}"
+    for signature in why.clues:
+        yield f"\nlooks like: {signature.words}"
     for command, words in _next(why, folder):
         yield f"\nnext: {command}  # {words}" if command else f"\nnext: {words}"
 

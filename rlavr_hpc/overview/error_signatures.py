@@ -113,7 +113,7 @@ def match_signatures(texts: Iterable[str], *, exit_code: int = 0) -> list[ErrorS
         for name, mark, words in MARKS
         if re.search(mark, text)
     ]
-    memory = any(clue.name == "memory" for clue in found)
+    memory = any(signature.name == "memory" for signature in found)
     if signal_of(exit_code) == signal.SIGKILL and not memory:
         found.append(KILLED)
     return found

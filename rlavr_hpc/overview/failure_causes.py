@@ -100,7 +100,9 @@ def explain(run: RunState, *, job_state: str = "") -> FailureCause:
 def _memory_marks(lines: Sequence[str]) -> list[str]:
     """The batch script's log says that memory ran out, whatever the rank's error was."""
     return [
-        line for line in lines if any(clue.name == "memory" for clue in match_signatures([line]))
+        line
+        for line in lines
+        if any(signature.name == "memory" for signature in match_signatures([line]))
     ]
 
 

@@ -120,8 +120,10 @@ def _method(
     )
 
 
-def _spend(config: RunConfig, rows: Rows, book: LedgerState, step_key: StepKey) -> LabelSpend:
-    past = book.until(step_key)
+def _spend(
+    config: RunConfig, rows: Rows, ledger_state: LedgerState, step_key: StepKey
+) -> LabelSpend:
+    past = ledger_state.until(step_key)
     assert config.budget is not None
     return LabelSpend(
         budget=config.budget,

@@ -112,20 +112,22 @@ def read_entry(found: FoundFolder, state: RunState, *, proving: bool = False) ->
             config = read_config(found.folder)
             run_id = run_id or hash_of_folder(config, found.folder)
             proof = prove(found.folder, config) if proving else None
-            book = proof.book if proof else read_ledger(found.folder)
-            spend = run_spend(config, book, state)
+            ledger_state = proof.ledger_state if proof else read_ledger(found.folder)
+            spend = run_spend(config, ledger_state, state)
     except RlavrError as error:
         return SpendEntry(found=found, state=state, run_id=run_id, error=str(error))
     return SpendEntry(found=found, state=state, run_id=run_id, spend=spend, proof=proof)
 
 
-def run_spend(config: RunConfig, book: LedgerState, state: RunState) -> RunSpend:
+def run_spend(config: RunConfig, ledger_state: LedgerState, state: RunState) -> RunSpend:
     """The figures of one run."""
-    step = max([state.step, *(key[1] for key in book.decisions)])
-    steps_paid = max(step, len(book.decisions))  # also steps of branches that were rolled back
+    step = max([state.step, *(key[1] for key in ledger_state.decisions)])
+    steps_paid = max(
+        step, len(ledger_state.decisions)
+    )  # also steps of branches that were rolled back
     cap, allowed = config.budget_total, config.quota_at(1.0) * steps_paid
     by_step: dict[int, int] = {}
-    for (_, at), purchases in book.purchases.items():
+    for (_, at), purchases in ledger_state.purchases.items():
         bought = sum(p.answer is not None for p in purchases.values())
         by_step[at] = by_step.get(at, 0) + bought
     return RunSpend(
@@ -135,12 +137,12 @@ def run_spend(config: RunConfig, book: LedgerState, state: RunState) -> RunSpend
         status=state.state,
         step=step,
         steps=config.steps,
-        bought=book.bought,
+        bought=ledger_state.bought,
         allowed=allowed if cap is None else min(allowed, cap),
-        void=book.void,
-        cost=book.cost,
-        open_intents=book.open_intents,
-        lines=book.lines,
+        void=ledger_state.void,
+        cost=ledger_state.cost,
+        open_intents=ledger_state.open_intents,
+        lines=ledger_state.lines,
         by_step=by_step,
     )
 

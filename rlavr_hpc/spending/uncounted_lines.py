@@ -74,13 +74,13 @@ def _of_folder(run_dir: Path, folder: str, attempts: list[Attempt]) -> Iterator[
     for attempt, path in zip(attempts, known, strict=True):
         seal = seal_on(attempts, attempt.number, folder)
         if rest := _from(path, seal.size) if seal else _torn(path):
-            yield _leftover(
+            yield _uncounted(
                 path, rest, UncountedReason.late if b"\n" in rest else UncountedReason.torn
             )
     there = (run_dir / folder).iterdir() if (run_dir / folder).is_dir() else ()
     for path in sorted(set(there) - set(known)):
         if path.is_file() and not path.name.startswith("."):
-            yield _leftover(path, path.read_bytes(), UncountedReason.foreign)
+            yield _uncounted(path, path.read_bytes(), UncountedReason.foreign)
 
 
 def _from(path: Path, start: int) -> bytes:
@@ -99,7 +99,7 @@ def _torn(path: Path) -> bytes:
     return rest
 
 
-def _leftover(path: Path, data: bytes, why: UncountedReason) -> UncountedLines:
+def _uncounted(path: Path, data: bytes, why: UncountedReason) -> UncountedLines:
     raw = data.split(b"\n")[:-1]
     bought = [row for row in map(_row, raw) if row.get("kind") == "commit"]
     return UncountedLines(

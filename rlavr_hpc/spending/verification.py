@@ -27,7 +27,7 @@ from rlavr_hpc.telemetry.sinks import read_metrics
 class LedgerProof:
     """What holds, and what does not count."""
 
-    book: LedgerState
+    ledger_state: LedgerState
     uncounted_lines: tuple[UncountedLines, ...]
     remarks: tuple[str, ...]
     """What is in order but worth knowing."""
@@ -44,13 +44,15 @@ def prove(run_dir: Path, config: RunConfig) -> LedgerProof:
             run_dir
         )  # before the ledger, which is ahead of it in a live run
         _check_no_segment_missing(run_dir)
-        book = read_ledger(run_dir)
-        book.check(budget_rules(config))
-        _check_steps(run_dir, book, reported)
-        _check_summary(run_dir, book)
+        ledger_state = read_ledger(run_dir)
+        ledger_state.check(budget_rules(config))
+        _check_steps(run_dir, ledger_state, reported)
+        _check_summary(run_dir, ledger_state)
         found = uncounted_lines(run_dir)
     return LedgerProof(
-        book=book, uncounted_lines=tuple(found), remarks=(*remarks, *_other_quotas(config, book))
+        ledger_state=ledger_state,
+        uncounted_lines=tuple(found),
+        remarks=(*remarks, *_other_quotas(config, ledger_state)),
     )
 
 
@@ -86,9 +88,9 @@ def _check_no_segment_missing(run_dir: Path) -> None:
             raise LedgerError(f"{path}:1: is missing, although {metrics} exists; it was deleted")
 
 
-def _check_steps(run_dir: Path, book: LedgerState, reported: Mapping[Step, float]) -> None:
+def _check_steps(run_dir: Path, ledger_state: LedgerState, reported: Mapping[Step, float]) -> None:
     for key, labels in reported.items():
-        held = sum(p.answer is not None for p in book.purchases.get(key, {}).values())
+        held = sum(p.answer is not None for p in ledger_state.purchases.get(key, {}).values())
         if held != labels:
             path = segment(run_dir, FOLDER, len(read_attempts(run_dir)))
             end = sum(block.count(b"\n") for block in blocks(path))
@@ -98,7 +100,7 @@ def _check_steps(run_dir: Path, book: LedgerState, reported: Mapping[Step, float
             )
 
 
-def _check_summary(run_dir: Path, book: LedgerState) -> None:
+def _check_summary(run_dir: Path, ledger_state: LedgerState) -> None:
     """A finished run's summary says what the ledger holds."""
     path = run_dir / "summary.json"
     if not path.exists() or not is_done(run_dir):
@@ -107,13 +109,15 @@ def _check_summary(run_dir: Path, book: LedgerState) -> None:
         reported: Any = json.loads(path.read_bytes())["labels_bought"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerError(f"{path}: damaged, it does not hold labels_bought ({error})") from error
-    if reported != book.bought:
-        raise LedgerError(f"{path} says {reported!r} labels, the ledger holds {book.bought}")
+    if reported != ledger_state.bought:
+        raise LedgerError(
+            f"{path} says {reported!r} labels, the ledger holds {ledger_state.bought}"
+        )
 
 
-def _other_quotas(config: RunConfig, book: LedgerState) -> list[str]:
+def _other_quotas(config: RunConfig, ledger_state: LedgerState) -> list[str]:
     """Steps decided under another quota than the config has now (`allow_change`)."""
-    other = [step for (_, step), quota in book.allowed.items() if quota > config.quota]
+    other = [step for (_, step), quota in ledger_state.allowed.items() if quota > config.quota]
     if not other:
         return []
     return [f"{len(other)} steps, {other[0]} to {other[-1]}, were bought under a larger quota"]

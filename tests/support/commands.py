@@ -74,10 +74,10 @@ def summary(run_dir: Path) -> dict[str, Any]:
 
 def purchases(run_dir: Path) -> list[tuple[int, str, str | None, float]]:
     """(step, prompt, label, cost) of everything bought, in order."""
-    book = read_ledger(run_dir)
+    ledger_state = read_ledger(run_dir)
     return [
         (step, prompt, purchase.answer, purchase.cost)
-        for (_, step), bought in sorted(book.purchases.items())
+        for (_, step), bought in sorted(ledger_state.purchases.items())
         for prompt, purchase in bought.items()
     ]
 

@@ -99,8 +99,8 @@ def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
     assert {name: label.answer for name, label in labels.items()} == {"p3": "3", "p1": "1"}
     kinds = [json.loads(line)["kind"] for line in segment(tmp_path, "ledger", 1).open()]
     assert kinds == ["intent", "commit", "commit"]
-    book = read_ledger(tmp_path)
-    assert (book.bought, book.cost, book.open_intents) == (2, 2.0, 0)
+    ledger_state = read_ledger(tmp_path)
+    assert (ledger_state.bought, ledger_state.cost, ledger_state.open_intents) == (2, 2.0, 0)
 
 
 def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
@@ -113,24 +113,24 @@ def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
         "p0": (0.0, True),
         "p1": (1.0, False),
     }
-    assert ledger.book.bought == 2
+    assert ledger.state.bought == 2
 
 
 def test_without_reuse_the_same_prompt_is_bought_again(tmp_path: Path) -> None:
     ledger, rules = open_ledger(tmp_path), BudgetRules(total=None, reuse=False)
     buy(ledger, "p0", rules=rules)
     buy(ledger, "p0", step_key=STEP_2, rules=rules)
-    assert ledger.book.bought == 2
-    ledger.book.check(rules)
+    assert ledger.state.bought == 2
+    ledger.state.check(rules)
     with pytest.raises(LedgerError, match="'p0' was bought twice, in step 1 and again in step 2"):
-        ledger.book.check(RULES)
+        ledger.state.check(RULES)
 
 
 def test_a_prompt_without_label_is_void_spends_quota_and_is_not_asked_again(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     labels = buy(ledger, "p0", "p1", source=CountingLabels({"p0": "0"}))
     assert set(labels) == {"p0"}
-    assert (ledger.book.bought, ledger.book.void, ledger.book.cost) == (1, 1, 1.0)
+    assert (ledger.state.bought, ledger.state.void, ledger.state.cost) == (1, 1, 1.0)
     offer = find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2)
     assert "p1" not in {g.prompt.id for g in offer.candidates}
     capped = BudgetRules(total=3, reuse=True)
@@ -165,7 +165,7 @@ def test_a_step_done_again_keeps_its_decision_and_asks_for_no_label_twice(tmp_pa
     labels = buy(again, "p4", "p5", source=source)
     assert {name: label.cost for name, label in labels.items()} == {"p0": 1.0, "p1": 1.0}
     assert source.asked == []
-    assert again.book.bought == 2
+    assert again.state.bought == 2
 
 
 def test_steps_ahead_are_not_known_when_a_step_is_done_again(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_more_than_the_quota_or_the_cap_is_an_error(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0", "p1")
     with pytest.raises(LedgerError, match="budget_total=1"):
-        ledger.book.check(BudgetRules(total=1, reuse=True))
+        ledger.state.check(BudgetRules(total=1, reuse=True))
     with pytest.raises(LedgerError, match="2 labels wanted, 1 allowed"):
         ledger.decide(STEP_2, ["p2", "p3"], quota=1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlavr_hpc.acquisition.policies.anchored import AnchoredPolicy, possible_gap
+from rlavr_hpc.acquisition.policies.anchored import AnchoredPolicy, possible_cag
 from rlavr_hpc.acquisition.probes.kernel import fit
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
@@ -113,9 +113,9 @@ def test_a_label_does_not_vouch_for_its_own_prompt() -> None:
     odd = groups[1].prompt.id
     policy = AnchoredPolicy(survey_steps=1, ridge=1e-3)
     policy.choose(groups, view)
-    lessons = lessons_of(groups, [g.prompt.id for g in groups if g.prompt.id[:5] == WRONG])
-    policy.learn([*lessons, *lessons_of(groups, ["right0", "right3"])], view)
-    own = next(x for x in lessons if x.group.prompt.id == odd)
+    labelled_groups = lessons_of(groups, [g.prompt.id for g in groups if g.prompt.id[:5] == WRONG])
+    policy.learn([*labelled_groups, *lessons_of(groups, ["right0", "right3"])], view)
+    own = next(x for x in labelled_groups if x.group.prompt.id == odd)
     policy.learn([replace(own, correct=tuple(a == "4" for a in own.group.vote.answers))], view)
     selection = policy.choose(groups, replace(view, step_key=StepKey(seed=1, step=2)))
     assert odd not in selection.trusted
@@ -149,9 +149,9 @@ def test_an_answer_nobody_gave_again_says_nothing_of_the_anchor() -> None:
 
 
 def test_the_possible_gap_is_that_of_majority_and_runner_up() -> None:
-    assert possible_gap(group(["1"] * 5 + ["2"] * 3)) == pytest.approx(5.656854)
-    assert possible_gap(group(["1"] * 8)) == 0.0
-    assert possible_gap(group([None] * 8)) == 0.0
+    assert possible_cag(group(["1"] * 5 + ["2"] * 3)) == pytest.approx(5.656854)
+    assert possible_cag(group(["1"] * 8)) == 0.0
+    assert possible_cag(group([None] * 8)) == 0.0
 
 
 def test_a_policy_from_a_checkpoint_goes_on_as_before(tmp_path: Path) -> None:

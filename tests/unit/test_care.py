@@ -69,14 +69,14 @@ def test_lengths_past_the_limit_count_as_the_limit() -> None:
     assert features_of(groups, short).lengths_NG.tolist() == [[1.0, 1.0]]
 
 
-def lesson(g: Group, *correct: int) -> LabelledGroup:
+def labelled(g: Group, *correct: int) -> LabelledGroup:
     return LabelledGroup(group=g, correct=tuple(i in correct for i in range(len(g.rollouts))))
 
 
 def test_a_right_vote_has_nothing_right_elsewhere_and_a_wrong_one_the_sum() -> None:
     groups = groups_of(["1", "1", "2", "3"], ["1", "1", "2", "3"], [None, None, None, None])
-    lessons = [lesson(groups[0], 0, 1), lesson(groups[1], 2, 3), lesson(groups[2])]
-    examples = examples_of(lessons, view(groups))
+    labelled_groups = [labelled(groups[0], 0, 1), labelled(groups[1], 2, 3), labelled(groups[2])]
+    examples = examples_of(labelled_groups, view(groups))
     assert examples.right_N.tolist() == [1, 0, 0]
     assert examples.elsewhere_N.tolist() == [0, 2, 0]
     assert examples.correct_NG.tolist() == [[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
@@ -156,13 +156,13 @@ def test_without_candidates_or_with_one_label_nothing_breaks() -> None:
     assert policy.choose([], view([])).selected == ()
     assert policy.learn([], view([])) == {}
     assert policy.state() == {}
-    assert policy.learn([lesson(EIGHT[0], 0)], view(EIGHT)) == {}  # too few for batch norm
-    assert set(policy.learn([lesson(EIGHT[0], 0)], view(EIGHT, step=2))) == {"vote", "count"}
+    assert policy.learn([labelled(EIGHT[0], 0)], view(EIGHT)) == {}  # too few for batch norm
+    assert set(policy.learn([labelled(EIGHT[0], 0)], view(EIGHT, step=2))) == {"vote", "count"}
 
 
 def example(elsewhere: int) -> Examples:
     groups = groups_of(["1", "1", "2", "3"])
-    made = examples_of([lesson(groups[0], *range(2, 2 + elsewhere))], view(groups))
+    made = examples_of([labelled(groups[0], *range(2, 2 + elsewhere))], view(groups))
     return made
 
 
@@ -205,8 +205,10 @@ def test_replay_is_the_newest_in_their_order_however_often_it_has_gone_round() -
 def taught(steps: int, policy: CarePolicy | None = None, *, start: int = 1) -> CarePolicy:
     policy = policy or CarePolicy(buffer=12)
     for step in range(start, start + steps):
-        lessons = [lesson(g, *((0, 1) if i % 2 else (2,))) for i, g in enumerate(EIGHT[:4])]
-        policy.learn(lessons, view(EIGHT, step=step, seed=step))
+        labelled_groups = [
+            labelled(g, *((0, 1) if i % 2 else (2,))) for i, g in enumerate(EIGHT[:4])
+        ]
+        policy.learn(labelled_groups, view(EIGHT, step=step, seed=step))
     return policy
 
 
@@ -231,7 +233,7 @@ def test_each_step_replays_other_examples() -> None:
         AcquisitionState(name="care", policy=taught(6, CarePolicy(replayed=3))) for _ in "12"
     )
     losses = [
-        acquisition_state.policy.learn([lesson(g, 2) for g in EIGHT[:2]], view(EIGHT, step=step))  # type: ignore[attr-defined]
+        acquisition_state.policy.learn([labelled(g, 2) for g in EIGHT[:2]], view(EIGHT, step=step))  # type: ignore[attr-defined]
         for acquisition_state, step in ((first, 90), (second, 91))
     ]
     assert losses[0] != losses[1]
@@ -298,7 +300,7 @@ def synthetic(
     rng: np.random.Generator, names: Sequence[str]
 ) -> tuple[list[Group], View, list[LabelledGroup]]:
     """Groups whose hidden states say, through a fixed map and noise, what a label would."""
-    groups, hidden, lessons = [], {}, []
+    groups, hidden, labelled_groups = [], {}, []
     direction = np.random.default_rng(5).standard_normal((3, 16))
     for name in names:
         kind = int(rng.integers(3))  # 0 right vote, 1 wrong with right ones elsewhere, 2 hopeless
@@ -309,9 +311,9 @@ def synthetic(
             prompt_D=states[0].astype(np.float32), responses_GD=states[1:].astype(np.float32)
         )
         groups.append(g)
-        lessons.append(lesson(g, *correct))
+        labelled_groups.append(labelled(g, *correct))
     seen = View(step_key=StepKey(seed=1, step=1), quota=13, hidden=hidden, max_response_tokens=6)
-    return groups, seen, lessons
+    return groups, seen, labelled_groups
 
 
 def test_probes_find_the_largest_gaps_of_a_synthetic_task() -> None:
@@ -319,15 +321,15 @@ def test_probes_find_the_largest_gaps_of_a_synthetic_task() -> None:
     rng = np.random.default_rng(0)
     probes = Probes(Training(), hidden=16, group_size=8, seed=1)
     for step in range(1, 41):
-        groups, seen, lessons = synthetic(rng, [f"t{step}-{i}" for i in range(13)])
-        probes.learn(examples_of(lessons, seen), StepKey(seed=1, step=step))
+        groups, seen, labelled_groups = synthetic(rng, [f"t{step}-{i}" for i in range(13)])
+        probes.learn(examples_of(labelled_groups, seen), StepKey(seed=1, step=step))
     policy = CarePolicy()
     policy._probes, policy._begun = probes, 1
-    groups, seen, lessons = synthetic(rng, [f"x{i}" for i in range(200)])
+    groups, seen, labelled_groups = synthetic(rng, [f"x{i}" for i in range(200)])
     seen = replace(seen, quota=40, step_key=StepKey(seed=1, step=41))
     selection = policy.choose(groups, seen)
-    valuable = {x.group.prompt.id for x in lessons if any(x.correct[4:])}
+    valuable = {x.group.prompt.id for x in labelled_groups if any(x.correct[4:])}
     assert len(valuable) > 40
     assert sum(name in valuable for name in selection.selected) / 40 >= 0.9
-    right = {x.group.prompt.id for x in lessons if x.correct[0]}
+    right = {x.group.prompt.id for x in labelled_groups if x.correct[0]}
     assert sum(name in right for name in selection.trusted) / len(selection.trusted) >= 0.9

@@ -147,17 +147,17 @@ def test_report_is_the_analysis() -> None:
 def test_an_expected_error_is_one_line_and_its_exit_code(
     error: Exception, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.told(raising(error)) == code
+    assert cli.reporting_errors(raising(error)) == code
     assert capsys.readouterr().err == "rlavr: no such thing\n"
 
 
 def test_an_unexpected_error_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
-        cli.told(raising(ZeroDivisionError()))
+        cli.reporting_errors(raising(ZeroDivisionError()))
 
 
 def test_an_interrupt_has_its_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.told(raising(KeyboardInterrupt())) == ExitCode.SECOND_SIGNAL
+    assert cli.reporting_errors(raising(KeyboardInterrupt())) == ExitCode.SECOND_SIGNAL
     assert capsys.readouterr().err == "rlavr: interrupted\n"
 
 
@@ -165,9 +165,9 @@ def test_a_mistake_is_told_by_the_first_of_many_ranks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("RANK", "1")
-    assert cli.told(raising(UserError("no such thing"))) == 2
+    assert cli.reporting_errors(raising(UserError("no such thing"))) == 2
     assert capsys.readouterr().err == ""
-    assert cli.told(raising(LedgerError("rank 1 alone knows"))) == 1
+    assert cli.reporting_errors(raising(LedgerError("rank 1 alone knows"))) == 1
     assert capsys.readouterr().err == "rlavr: rank 1 alone knows\n"
 
 

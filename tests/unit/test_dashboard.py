@@ -119,16 +119,19 @@ def test_what_is_stored_with_a_run_is_config_and_spend_and_a_checkpoint_only_if_
     )
     manifest = {"version": 2, "state": stored_state(state), "files": {}}
     (folder / "MANIFEST.json").write_text(json.dumps(manifest))
-    book, done = read_ledger(tmp_path), {"version": 1, "status": "done", "accuracy_end": 0.5}
-    outcome = outcome_of(tmp_path, config, book, done)
+    ledger_state, done = (
+        read_ledger(tmp_path),
+        {"version": 1, "status": "done", "accuracy_end": 0.5},
+    )
+    outcome = outcome_of(tmp_path, config, ledger_state, done)
     assert [attachment.kind for attachment in outcome.attachments] == ["config", "ledger"]
     assert outcome.summary == {"summary/status": "done", "summary/accuracy_end": 0.5}
     assert "is a" not in repr(outcome), "a label"
     assert outcome == outcome_of(tmp_path, config, read_ledger(tmp_path), done)
     asked = composed("tracking.checkpoints=true")
-    *_, last = outcome_of(tmp_path, asked, book, done).attachments
+    *_, last = outcome_of(tmp_path, asked, ledger_state, done).attachments
     assert (last.kind, last.folder) == ("checkpoint", folder)
-    stopped = outcome_of(tmp_path, asked, book, {**done, "status": "stopped"})
+    stopped = outcome_of(tmp_path, asked, ledger_state, {**done, "status": "stopped"})
     assert stopped.attachments == outcome.attachments
 
 

@@ -221,7 +221,7 @@ def test_a_deleted_segment_is_told_from_an_attempt_that_never_wrote(
     with pytest.raises(LedgerError, match=r"2\.jsonl:1: is missing, although .*it was deleted"):
         prove(run_dir, config)
     (run_dir / "metrics/2.jsonl").unlink()
-    assert prove(run_dir, config).book.bought == 2
+    assert prove(run_dir, config).ledger_state.bought == 2
 
 
 def test_a_torn_last_line_is_dropped_and_mentioned(

@@ -236,10 +236,10 @@ def test_a_local_base_model_is_named_without_its_path(tmp_path: Path) -> None:
 
 def test_what_was_bought_later_or_in_a_later_branch_does_not_count_here() -> None:
     bought = {"p": Purchase(answer="7", cost=1.5), "q": Purchase(answer=None, cost=0.5)}
-    book = LedgerState(purchases={(0, 1): bought, (0, 2): bought, (1, 1): bought})
-    past = book.until(StepKey(seed=1, step=1, branch=0))
+    ledger_state = LedgerState(purchases={(0, 1): bought, (0, 2): bought, (1, 1): bought})
+    past = ledger_state.until(StepKey(seed=1, step=1, branch=0))
     assert (past.bought, past.void, past.cost) == (1, 1, 2.0)
-    assert book.until(StepKey(seed=1, step=1, branch=1)).cost == 6.0
+    assert ledger_state.until(StepKey(seed=1, step=1, branch=1)).cost == 6.0
 
 
 def test_a_staged_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_fast_writer_yields_the_lines_of_the_product_in_sealed_segments(tmp_
     assert len(read_attempts(tmp_path / "made")) == scale_ledger.ATTEMPTS
     assert bought["bytes_per_record"] == len(raw(tmp_path / "bought")) / RECORDS
     proof = prove(tmp_path / "made", read_config(tmp_path / "made"))
-    assert (proof.book.lines, proof.book.bought) == (RECORDS, LABELS)
+    assert (proof.ledger_state.lines, proof.ledger_state.bought) == (RECORDS, LABELS)
 
 
 def test_one_record_changed_fails_the_proof(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_opening_and_one_more_step_go_on_behind_what_was_bought(tmp_path: Path) 
     assert scale_ledger.open_again(tmp_path, RECORDS)["records"] == RECORDS
     more = scale_ledger.one_step(tmp_path, RECORDS)
     assert more["records"] == RECORDS + scale_ledger.STEPS * scale_ledger.LINES
-    assert prove(tmp_path, read_config(tmp_path)).book.lines == more["records"]
+    assert prove(tmp_path, read_config(tmp_path)).ledger_state.lines == more["records"]
 
 
 def test_a_part_tells_seconds_memory_and_bytes_of_its_process(tmp_path: Path) -> None:
@@ -68,13 +68,15 @@ def test_a_part_tells_seconds_memory_and_bytes_of_its_process(tmp_path: Path) ->
     assert figure.peak_mib > 10
 
 
-def in_full(book: LedgerState, step_key: StepKey) -> tuple[int, int, dict[str, str], set[str]]:
+def in_full(
+    ledger_state: LedgerState, step_key: StepKey
+) -> tuple[int, int, dict[str, str], set[str]]:
     """(asked, bought, labels, void) before a place, by a walk through everything."""
     pairs = [
         pair
-        for key in sorted(book.purchases)
+        for key in sorted(ledger_state.purchases)
         if key < (step_key.branch, step_key.step)
-        for pair in book.purchases[key].items()
+        for pair in ledger_state.purchases[key].items()
     ]
     labels = {prompt: p.answer for prompt, p in pairs if p.answer is not None}
     void = {prompt for prompt, p in pairs if p.answer is None}
@@ -83,25 +85,25 @@ def in_full(book: LedgerState, step_key: StepKey) -> tuple[int, int, dict[str, s
 
 def test_the_past_is_right_in_whatever_order_places_are_asked_for(tmp_path: Path) -> None:
     scale_ledger.append(tmp_path, RECORDS)
-    book = read_ledger(tmp_path)
+    ledger_state = read_ledger(tmp_path)
     step_key = StepKey(seed=1, step=31)
     row = {"kind": "intent", "prompts": ["a", "b"], "quota": 2}
     for rows in ([row], [{"kind": "void", "prompt": "a", "cost": 0.0}]):
-        for line in chain_line(rows, step_key, head=book.head, number=book.lines):
-            book.enter(line, "here")
+        for line in chain_line(rows, step_key, head=ledger_state.head, number=ledger_state.lines):
+            ledger_state.enter(line, "here")
     for branch, step in ((0, 5), (0, 40), (0, 32), (0, 31), (0, 1), (1, 2), (0, 30)):
         here = StepKey(seed=1, step=step, branch=branch)
-        asked, bought, labels, void = in_full(book, here)
-        past = book.before(here)
+        asked, bought, labels, void = in_full(ledger_state, here)
+        past = ledger_state.before(here)
         assert (past.asked, past.bought, past.void) == (asked, bought, void)
         assert {prompt: p.answer for prompt, p in past.labels.items()} == labels
-        assert book.bought_until(here) == book.until(here).bought
-    book.before(StepKey(seed=1, step=40))
+        assert ledger_state.bought_until(here) == ledger_state.until(here).bought
+    ledger_state.before(StepKey(seed=1, step=40))
     late = [{"kind": "commit", "prompt": "b", "label": "7", "cost": 1.0}]
-    for line in chain_line(late, step_key, head=book.head, number=book.lines):
-        book.enter(line, "here")  # the open intent of a step that the past has taken in
-    assert book.before(StepKey(seed=1, step=40)).labels["b"].answer == "7"
-    assert book.asked_until(StepKey(seed=1, step=31)) == LABELS + 2
+    for line in chain_line(late, step_key, head=ledger_state.head, number=ledger_state.lines):
+        ledger_state.enter(line, "here")  # the open intent of a step that the past has taken in
+    assert ledger_state.before(StepKey(seed=1, step=40)).labels["b"].answer == "7"
+    assert ledger_state.asked_until(StepKey(seed=1, step=31)) == LABELS + 2
 
 
 def test_measured_figures_of_the_document_are_those_of_the_results() -> None:

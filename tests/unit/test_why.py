@@ -46,7 +46,7 @@ def why(run: Path, *, job_state: str = "") -> FailureCause:
 
 
 def names(found: FailureCause) -> list[str]:
-    return [clue.name for clue in found.clues]
+    return [signature.name for signature in found.clues]
 
 
 def test_the_rank_that_failed_first_is_told_with_its_traceback(run: Path) -> None:
@@ -96,13 +96,17 @@ def test_failures_of_earlier_starts_have_been_got_over(run: Path) -> None:
     ],
 )
 def test_known_troubles_are_known_by_their_marks(text: str, name: str | None) -> None:
-    assert [clue.name for clue in match_signatures([text])] == ([] if name is None else [name])
+    assert [signature.name for signature in match_signatures([text])] == (
+        [] if name is None else [name]
+    )
 
 
 @pytest.mark.parametrize("code", [137, -9])
 def test_a_kill_without_a_mark_is_most_often_memory(code: int) -> None:
-    assert [clue.name for clue in match_signatures([""], exit_code=code)] == ["killed"]
-    assert [clue.name for clue in match_signatures(["oom_kill"], exit_code=code)] == ["memory"]
+    assert [signature.name for signature in match_signatures([""], exit_code=code)] == ["killed"]
+    assert [signature.name for signature in match_signatures(["oom_kill"], exit_code=code)] == [
+        "memory"
+    ]
 
 
 @pytest.mark.parametrize(

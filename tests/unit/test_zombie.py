@@ -52,10 +52,10 @@ def test_what_slips_through_between_check_and_write_is_no_purchase_but_an_orphan
     third = Worker(tmp_path)
     zombie.buy(3, "p4", tell=False)
     third.buy(3, "p5")
-    book = read_ledger(tmp_path)
-    assert [list(step) for step in book.purchases.values()] == [["p0"], ["p3"], ["p5"]]
+    ledger_state = read_ledger(tmp_path)
+    assert [list(step) for step in ledger_state.purchases.values()] == [["p0"], ["p3"], ["p5"]]
     proof = prove(tmp_path, config)
-    assert proof.book.bought == 3
+    assert proof.ledger_state.bought == 3
     assert proof.uncounted_lines == (
         UncountedLines(
             file="ledger/1.jsonl",

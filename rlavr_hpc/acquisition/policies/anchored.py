@@ -108,7 +108,7 @@ class AnchoredPolicy:
             (p for p in beliefs if beliefs[p] >= self.threshold and self._is_clear(p)),
             key=lambda p: -beliefs[p],
         )
-        scores = {group.prompt.id: possible_gap(group) for group in candidates}
+        scores = {group.prompt.id: possible_cag(group) for group in candidates}
         untrusted = {p: score for p, score in scores.items() if p not in set(gate)}
         return Selection(
             selected=choose_top(untrusted, quota=view.quota).selected,
@@ -118,12 +118,12 @@ class AnchoredPolicy:
             pseudo={p: str(self._anchors[p].answer) for p in gate},
         )
 
-    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
+    def learn(self, labelled_groups: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Remember what labels say of the anchors they can be compared with."""
-        for lesson in lessons:
-            name = lesson.group.prompt.id
+        for labelled in labelled_groups:
+            name = labelled.group.prompt.id
             answer = self._anchors[name].answer
-            given = zip(lesson.group.vote.answers, lesson.correct, strict=True)
+            given = zip(labelled.group.vote.answers, labelled.correct, strict=True)
             verdicts = [correct for text, correct in given if text is not None and text == answer]
             if verdicts:
                 self._right.pop(name, None)
@@ -226,7 +226,7 @@ class AnchoredPolicy:
         return np.concatenate(blocks, axis=1)
 
 
-def possible_gap(group: Group) -> float:
+def possible_cag(group: Group) -> float:
     """CAG if the vote were wrong and the runner-up right: what a label may at most be worth."""
     sizes = [len(members) for members in group.vote.clusters]
     return cag(

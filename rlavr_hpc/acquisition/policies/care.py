@@ -81,14 +81,14 @@ class CarePolicy:
             correct_elsewhere=dict(zip(names, likeliest, strict=True)),
         )
 
-    def learn(self, lessons: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
+    def learn(self, labelled_groups: Sequence[LabelledGroup], view: View) -> Mapping[str, float]:
         """Train the probes on what the labels just bought say; mean loss by stage.
 
         A step without a new label trains on replayed ones alone.
         """
-        if not lessons:
+        if not labelled_groups:
             return self._probes.learn(None, view.step_key) if self._probes is not None else {}
-        examples = examples_of(lessons, view)
+        examples = examples_of(labelled_groups, view)
         return self._fitting(examples.features, view).learn(examples, view.step_key)
 
     def state(self) -> dict[str, Any]:

@@ -120,11 +120,11 @@ def features_of(groups: Sequence[Group], view: View) -> Features:
     )
 
 
-def examples_of(lessons: Sequence[LabelledGroup], view: View) -> Examples:
+def examples_of(labelled_groups: Sequence[LabelledGroup], view: View) -> Examples:
     """What bought labels teach about their groups; `view` as for `features_of`."""
-    votes = [(lesson.group.vote, lesson.correct) for lesson in lessons]
+    votes = [(labelled.group.vote, labelled.correct) for labelled in labelled_groups]
     return Examples(
-        features=features_of([lesson.group for lesson in lessons], view),
+        features=features_of([labelled.group for labelled in labelled_groups], view),
         right_N=torch.tensor([int(vote.is_right(correct)) for vote, correct in votes]),
         correct_NG=torch.tensor([[int(c) for c in correct] for _, correct in votes]),
         elsewhere_N=torch.tensor([vote.correct_elsewhere(correct) for vote, correct in votes]),

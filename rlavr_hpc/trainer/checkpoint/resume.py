@@ -200,9 +200,9 @@ def _check_past(request: AttemptRequest, found: Checkpoint | None) -> None:
     past = None
     if found is not None and found.state.ledger_head is not None:
         past = LedgerPosition(lines=found.state.ledger_lines, head=found.state.ledger_head)
-    book = read_ledger(run_dir, past=past)
+    ledger_state = read_ledger(run_dir, past=past)
     try:
-        book.check(budget_rules(config))
+        ledger_state.check(budget_rules(config))
     except LedgerError as error:
         if not config.allow_change:
             raise

@@ -61,6 +61,11 @@ class CheckpointSchedule:
     def _with_ledger(self, state: TrainingState) -> TrainingState:
         """The state with the ledger's position; on rank 0, which has the ledger."""
         assert self.components.ledger is not None
-        book, every = self.components.ledger.book, self.components.config.save_every
+        ledger_state, every = self.components.ledger.state, self.components.config.save_every
         scheduled = state.step == 0 or (every > 0 and state.step % every == 0)
-        return replace(state, scheduled=scheduled, ledger_lines=book.lines, ledger_head=book.head)
+        return replace(
+            state,
+            scheduled=scheduled,
+            ledger_lines=ledger_state.lines,
+            ledger_head=ledger_state.head,
+        )

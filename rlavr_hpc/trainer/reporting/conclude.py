@@ -27,8 +27,10 @@ def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     if recorder is None or ledger is None:
         return ""
     run.fence()
-    ledger.book.check(run.components.rules)
-    summary = summarize(run.run_dir, run.components.config, status=status, book=ledger.book)
+    ledger.state.check(run.components.rules)
+    summary = summarize(
+        run.run_dir, run.components.config, status=status, ledger_state=ledger.state
+    )
     recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
     if status == "done":
         write_done(run.run_dir, run.state.step)
@@ -43,6 +45,6 @@ def end_mirror(run: TrainingRun, code: ExitCode) -> None:
     if recorder is None or recorder.mirror is None or ledger is None:
         return
     outcome = partial(
-        outcome_of, run.run_dir, run.components.config, ledger.book, read_summary(run.run_dir)
+        outcome_of, run.run_dir, run.components.config, ledger.state, read_summary(run.run_dir)
     )
     close_mirror(recorder.mirror, code, outcome)

@@ -22,20 +22,20 @@ SPEND_COLUMNS = ("branch", "step", "allowed", "bought", "void", "cost", "total")
 
 
 def outcome_of(
-    run_dir: Path, config: RunConfig, book: LedgerState, summary: Mapping[str, Any]
+    run_dir: Path, config: RunConfig, ledger_state: LedgerState, summary: Mapping[str, Any]
 ) -> RunOutcome:
     """What is stored with the run when an attempt ends; a function of the record alone.
 
     Args:
         run_dir: the run's folder.
         config: the run's.
-        book: everything it has bought.
+        ledger_state: everything it has bought.
         summary: its summary.json; with `tracking.checkpoints` the last checkpoint of a finished run
             is stored too.
     """
     attachments = [
         Attachment(kind="config", files={CONFIG: (run_dir / CONFIG).read_bytes()}),
-        Attachment(kind="ledger", files={SPEND: spend_table(book).encode()}),
+        Attachment(kind="ledger", files={SPEND: spend_table(ledger_state).encode()}),
     ]
     if config.tracking.checkpoints and summary.get("status") == "done":
         newest = next(candidates(run_dir), None)
@@ -63,21 +63,21 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
         ) from error
 
 
-def spend_table(book: LedgerState) -> str:
+def spend_table(ledger_state: LedgerState) -> str:
     """CSV with one line per step that decided on purchases: counts, and no label or prompt.
 
     `bought` were paid for, `void` have no label in the data, `total` counts all steps so far.
     """
     lines, total = [",".join(SPEND_COLUMNS)], 0
-    for branch, step in sorted(book.decisions):
-        purchases = book.purchases[branch, step].values()
+    for branch, step in sorted(ledger_state.decisions):
+        purchases = ledger_state.purchases[branch, step].values()
         bought = sum(purchase.answer is not None for purchase in purchases)
         total += bought
         cost = sum(purchase.cost for purchase in purchases)
         cells = (
             branch,
             step,
-            book.allowed[branch, step],
+            ledger_state.allowed[branch, step],
             bought,
             len(purchases) - bought,
             f"{cost:g}",

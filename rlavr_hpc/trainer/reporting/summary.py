@@ -23,7 +23,7 @@ SCHEMA = 1
 
 
 def summarize(
-    run_dir: Path, config: RunConfig, *, status: str, book: LedgerState
+    run_dir: Path, config: RunConfig, *, status: str, ledger_state: LedgerState
 ) -> dict[str, Any]:
     """Compute summary.json from the run's record, and write it."""
     rows, done = read_line(run_dir), read_metrics(run_dir)
@@ -40,8 +40,8 @@ def summarize(
         "accuracy_end": accuracies[-1][1] if accuracies else None,
         "budget": config.budget,
         "budget_effective": config.budget_effective,
-        "labels_bought": book.bought,
-        "labels_void": book.void,
+        "labels_bought": ledger_state.bought,
+        "labels_void": ledger_state.void,
         "labels_reused": reused,
         "labels_allowed": config.labels_allowed(taken),
         "collapsed": has_collapsed(rows, accuracies),

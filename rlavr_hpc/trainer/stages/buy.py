@@ -77,12 +77,12 @@ def _spend_of(step: StepContext, *, quota: int) -> StepSpend:
     """What the ledger says of the step, and of the run until now."""
     ledger = step.components.ledger
     assert ledger is not None
-    bought = ledger.book.purchases.get((step.key.branch, step.key.step), {})
+    bought = ledger.state.purchases.get((step.key.branch, step.key.step), {})
     return StepSpend(
         quota=quota,
         void=sum(purchase.answer is None for purchase in bought.values()),
-        total=ledger.book.bought_until(step.key),
-        asked=ledger.book.asked_until(step.key),
+        total=ledger.state.bought_until(step.key),
+        asked=ledger.state.asked_until(step.key),
         cap=step.components.rules.total,
     )
 
