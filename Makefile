@@ -75,4 +75,4 @@ lint: install
 	$(BIN)/shellcheck -x .ci/run .ci/preflight .ci/find-python $$(find slurm examples -name '*.sh')
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache docs/_build docs/generated
