@@ -78,7 +78,7 @@ def pass_on(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come here instead of ending the process
     os.umask(0o027)  # Hydra makes folders too, and they are to be private like ours
     ConfigStore.instance().store(name="schema", node=RunConfig)
-    sys.argv = ["rlavr run", *arguments]  # where Hydra reads them
+    sys.argv = ["rlavr run", *options_first(arguments)]  # where Hydra reads them
     try:
         with lazy_help_allowed():
             compose_and_run()
@@ -87,6 +87,15 @@ def pass_on(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
     except OSError as error:  # Hydra makes a sweep's folder before any code of ours runs
         raise UserError(f"{error}; choose another root") from error
     return max(OUTCOMES, default=ExitCode.DONE)
+
+
+def options_first(arguments: Sequence[str]) -> list[str]:
+    """The same with all overrides at the end: Hydra refuses an option between two of them."""
+
+    def is_override(text: str) -> bool:
+        return not text.startswith("-") and ("=" in text or text.startswith("~"))
+
+    return sorted(arguments, key=is_override)  # stable
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

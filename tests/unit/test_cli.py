@@ -11,6 +11,7 @@ import pytest
 
 from rlavr_hpc import __version__, cli
 from rlavr_hpc.commands.reference import as_text, commands, config_groups
+from rlavr_hpc.commands.run import options_first
 from rlavr_hpc.config import reference
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.plugin import PluginConfig
@@ -108,6 +109,19 @@ def test_an_unknown_option_of_a_verb_is_a_mistake(capsys: pytest.CaptureFixture[
         cli.call(["status", "runs", "--jason"])
     assert ended.value.code == ExitCode.MISTAKE
     assert "--jason" in capsys.readouterr().err
+
+
+def test_options_may_stand_anywhere_among_the_overrides() -> None:
+    given = ["steps=2", "-m", "budget=0.1,0.2", "~tracking", "--cfg", "job", "seed=1"]
+    assert options_first(given) == [
+        "-m",
+        "--cfg",
+        "job",
+        "steps=2",
+        "budget=0.1,0.2",
+        "~tracking",
+        "seed=1",
+    ]
 
 
 def test_the_design_cards_command_is_the_verb_run() -> None:
