@@ -47,12 +47,12 @@ UNIT := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
 REST := $(BIN)/python -m pytest tests --ignore=tests/unit
 
 test: install
-	$(UNIT) -m "not slow" --durations=10
-	$(REST) -m "not slow" --durations=30
+	failed=0; $(UNIT) -m "not slow" --durations=10 || failed=1; \
+	$(REST) -m "not slow" --durations=30 || failed=1; exit $$failed
 
 test-full: install
-	$(UNIT) --hypothesis-profile=random
-	$(REST) --hypothesis-profile=random
+	failed=0; $(UNIT) --hypothesis-profile=random || failed=1; \
+	$(REST) --hypothesis-profile=random || failed=1; exit $$failed
 
 # What the unit tests reach; programs that tests start are not seen.
 coverage: install
