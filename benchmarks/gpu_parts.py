@@ -15,7 +15,7 @@ from benchmarks.gpu_figures import GIB, Shape, offloads_optimizer
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.deepspeed import DeepspeedConfig, Offload
 from rlavr_hpc.config.model import Dtype
-from rlavr_hpc.learning.loss import GrpoLoss
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 from rlavr_hpc.rollout.vllm_engine import VllmEngine, VllmEngineConfig
 from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.policy.settings import PolicySettings

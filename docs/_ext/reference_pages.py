@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rlavr_hpc.cli import build_parser
-from rlavr_hpc.commands.reference import Command, Option, commands
-from rlavr_hpc.config.reference import Key, KeyGroup, groups
+from rlavr_hpc.commands.command_reference import Command, Option, commands
+from rlavr_hpc.config.keys import Key, KeyGroup, groups
 
 MADE = "<!-- Written by docs/_ext/reference_pages.py when the site is built. -->\n"
 

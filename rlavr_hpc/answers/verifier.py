@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.clusters import cluster, equals_known, open_pairs, open_pairs_with_known
 from rlavr_hpc.answers.equivalence import Equality, ParsedAnswer
 from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer
 from rlavr_hpc.answers.tasks import make_tasks
 from rlavr_hpc.answers.timed_out_answers import answer_id
+from rlavr_hpc.answers.vote_clusters import cluster, equals_known, open_pairs, open_pairs_with_known
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.types import Group, Prompt, Rollout, Vote
 

@@ -25,8 +25,8 @@ from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
-from rlavr_hpc.spending.spend import SpendEntry, read_entry
-from rlavr_hpc.spending.verification import prove, readable
+from rlavr_hpc.spending.totals import SpendEntry, read_entry
+from rlavr_hpc.spending.verify_ledger import prove, readable
 
 FEW = 4
 """Runs that are read without a progress bar."""

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.overrides import config_of
-from rlavr_hpc.commands.reference import as_text, config_groups
+from rlavr_hpc.commands.command_reference import as_text, config_groups
 from rlavr_hpc.config.hydra_argparse import lazy_help_allowed
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.config.shipped import CONF

@@ -16,7 +16,7 @@ from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.data.dataset import Dataset
-from rlavr_hpc.data.sources import load_split
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.evaluated_model import RunSubject, Subject

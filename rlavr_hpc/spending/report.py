@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rlavr_hpc.spending.spend import (
+from rlavr_hpc.spending.totals import (
     PolicySpend,
     SpendEntry,
     by_policy,

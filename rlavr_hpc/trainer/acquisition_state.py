@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rlavr_hpc.acquisition.policy import AcquisitionPolicy, LearningPolicy
+from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy, LearningPolicy
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.trainer.checkpoint.shards import on_host
 

@@ -14,7 +14,7 @@ from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
-from rlavr_hpc.telemetry.mirror import open_mirror
+from rlavr_hpc.telemetry.metrics_mirror import open_mirror
 from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror, read_line
 from rlavr_hpc.trainer.checkpoint.resume import AttemptRequest, StartedAttempt
 from rlavr_hpc.trainer.hooks.record import Recorder

@@ -11,7 +11,7 @@ from functools import partial
 
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.acquisition.ledger_state import budget_rules
-from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.verifier import Verifier
@@ -21,7 +21,7 @@ from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset
-from rlavr_hpc.data.sources import Split
+from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
-from rlavr_hpc.acquisition.policy import AcquisitionPolicy
+from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers
 from rlavr_hpc.cluster.preemption import Deadline

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rlavr_hpc.answers.tasks import check_task
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.data.sources import Split, load_split
+from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
 
 

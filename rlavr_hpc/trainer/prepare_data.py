@@ -10,7 +10,7 @@ from typing import Any
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
-from rlavr_hpc.data.sources import Split
+from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question

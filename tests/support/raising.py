@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rlavr_hpc.learning.loss import GrpoLoss, LossSums, TokenBatch
+from rlavr_hpc.learning.loss import LossSums, TokenBatch
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 
 CALLS = itertools.count(1)
 

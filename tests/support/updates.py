@@ -7,7 +7,8 @@ from math import log
 
 import torch
 
-from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
+from rlavr_hpc.learning.loss import TokenBatch
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 from rlavr_hpc.telemetry.step_metrics import Update
 
 

@@ -15,7 +15,7 @@ from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
 from rlavr_hpc.acquisition.policies.full import FullPolicy
 from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
-from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.errors import FencedError, LedgerError
 from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.runs.attempts import check_fence, segment

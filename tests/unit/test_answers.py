@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from rlavr_hpc.answers.clusters import blame
 from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.tasks import ChoiceTask, KnightsTask, MathTask, check_task
 from rlavr_hpc.answers.verifier import Verifier
+from rlavr_hpc.answers.vote_clusters import blame
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.text import accepted_answers, several_answers

@@ -126,7 +126,7 @@ VENDORS = {
     "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},
-    "submitit": {"rlavr_hpc/cluster/slurm/script.py"},
+    "submitit": {"rlavr_hpc/cluster/slurm/sbatch_script.py"},
     "huggingface_hub": {"rlavr_hpc/offline/hub.py"},
     "pyarrow": {"rlavr_hpc/data/tables.py"},
 }

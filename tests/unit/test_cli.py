@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from rlavr_hpc import __version__, cli
-from rlavr_hpc.commands.reference import as_text, commands, config_groups
+from rlavr_hpc.commands.command_reference import as_text, commands, config_groups
 from rlavr_hpc.commands.run import options_first
-from rlavr_hpc.config import reference
+from rlavr_hpc.config import keys
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import EarlyWarningError, ExitCode, LedgerError, UserError
@@ -273,7 +273,7 @@ def test_every_group_has_a_sentence_and_every_choice_of_a_key_too() -> None:
 
 
 def test_every_key_that_a_run_has_is_there() -> None:
-    known = {key.key for group in reference.groups() for key in group.keys}
+    known = {key.key for group in keys.groups() for key in group.keys}
 
     def leaves(value: object, key: str) -> set[str]:
         if key in known or not isinstance(value, dict):
@@ -307,8 +307,8 @@ def test_the_options_of_a_group_are_its_files() -> None:
 
 
 def test_a_sentence_is_the_string_behind_the_field_also_of_a_base() -> None:
-    assert reference.field_sentences(AlgorithmConfig)["batch"] == "B, prompts per step."
-    assert "name" in reference.field_sentences(PluginConfig)
+    assert keys.field_sentences(AlgorithmConfig)["batch"] == "B, prompts per step."
+    assert "name" in keys.field_sentences(PluginConfig)
 
 
 def test_help_tells_what_overrides_lead_to() -> None:

@@ -92,7 +92,7 @@ def test_a_secret_that_is_refused_is_in_no_file(tmp_path: Path) -> None:
 
 
 def test_jobs_run_the_program_as_it_was_when_they_were_submitted(tmp_path: Path) -> None:
-    code = snapshot(tmp_path / "sweep", ["rlavr_hpc.learning.loss:GrpoLoss"], revision="abc")
+    code = snapshot(tmp_path / "sweep", ["rlavr_hpc.learning.losses.grpo:GrpoLoss"], revision="abc")
     probe = "import rlavr_hpc.config.shipped as s; print(s.PACKAGE, s.CONF)"
     done = subprocess.run(
         [sys.executable, "-P", "-c", probe],

@@ -11,7 +11,7 @@ import pytest
 
 from rlavr_hpc.config.data import ChatTemplate, DataConfig, DataKind, Overlong
 from rlavr_hpc.data.dataset import Dataset, answers_fingerprint, questions_fingerprint
-from rlavr_hpc.data.sources import load_split
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.data.templates import prepare

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.learning.microbatching import MicroBatch, length, pack_micro_batches
+from rlavr_hpc.learning.micro_batch_packing import MicroBatch, length, pack_micro_batches
 from rlavr_hpc.training_types import Sample
 from tests.support.configs import composed
 

@@ -16,8 +16,9 @@ from rlavr_hpc.learning.label_free_rewards import (
     TrajectoryEntropyReward,
 )
 from rlavr_hpc.learning.logprobs import token_logprobs, token_scores
-from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
-from rlavr_hpc.learning.microbatching import split_micro_batches
+from rlavr_hpc.learning.loss import TokenBatch
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
+from rlavr_hpc.learning.micro_batch_packing import split_micro_batches
 from rlavr_hpc.learning.rewards import (
     PseudoReward,
     VoteReward,
@@ -261,8 +262,12 @@ def test_a_new_reward_is_a_class_and_a_target() -> None:
 @pytest.mark.parametrize(
     ("target", "settings", "message"),
     [
-        ("rlavr_hpc.learning.loss:GrpoLoss", {"clip": 1}, r"loss\.settings\.clip: no such setting"),
-        ("rlavr_hpc.learning.loss:GrpoLoss", {"clip_low": 2}, "clip_low must be in"),
+        (
+            "rlavr_hpc.learning.losses.grpo:GrpoLoss",
+            {"clip": 1},
+            r"loss\.settings\.clip: no such setting",
+        ),
+        ("rlavr_hpc.learning.losses.grpo:GrpoLoss", {"clip_low": 2}, "clip_low must be in"),
         ("rlavr_hpc.learning.loss:Nothing", {}, "Nothing"),
         ("rlavr_hpc.nowhere:X", {}, "nowhere"),
         ("os:system", {}, "not a dataclass"),

@@ -20,7 +20,7 @@ from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import LedgerError, RlavrError
 from rlavr_hpc.spending.uncounted_lines import UncountedReason
-from rlavr_hpc.spending.verification import prove
+from rlavr_hpc.spending.verify_ledger import prove
 from tests.support.configs import composed
 from tests.support.groups import PLACE
 from tests.support.ledgers import Worker, write_run

@@ -15,14 +15,15 @@ from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.learning.kl import ESTIMATORS
-from rlavr_hpc.learning.loss import GrpoLoss, PolicyLoss, RatioLoss, TokenBatch, loss_divisor
+from rlavr_hpc.learning.loss import PolicyLoss, RatioLoss, TokenBatch, loss_divisor
 from rlavr_hpc.learning.losses.cispo import CispoLoss
 from rlavr_hpc.learning.losses.dr_grpo import DrGrpoLoss
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 from rlavr_hpc.learning.losses.gspo import GspoLoss
 from rlavr_hpc.learning.losses.rloo import RlooLoss
-from rlavr_hpc.learning.microbatching import MicroBatch
+from rlavr_hpc.learning.micro_batch_packing import MicroBatch
 from rlavr_hpc.plugins import load_plugin
-from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
+from rlavr_hpc.trainer.policy.collate import MicroBatches
 from rlavr_hpc.training_types import MiniBatch, Sample, TrainingGroup
 from tests.support.batches import mini_batches_of
 from tests.support.configs import composed

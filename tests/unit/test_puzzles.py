@@ -13,8 +13,8 @@ from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.tasks import KnightsTask
 from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.data.puzzles import draw_statement, make_dataset, stream
-from rlavr_hpc.data.sources import load_split
 from rlavr_hpc.data.statements import (
     Connective,
     Is,

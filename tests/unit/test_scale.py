@@ -16,7 +16,7 @@ from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.folder import read_config
-from rlavr_hpc.spending.verification import prove
+from rlavr_hpc.spending.verify_ledger import prove
 from rlavr_hpc.types import StepKey
 
 RECORDS = 30 * scale_ledger.LINES

@@ -16,7 +16,7 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import as_row
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.step_metrics import advantage_metrics
-from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
+from rlavr_hpc.trainer.policy.collate import MicroBatches
 from rlavr_hpc.training_types import TrainingGroup
 from rlavr_hpc.types import Group
 from tests.support.batches import mini_batches_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.script import make_script
+from rlavr_hpc.cluster.slurm.sbatch_script import make_script
 from rlavr_hpc.cluster.slurm.settings import read_settings, seconds_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.stops import WAIT_TO_BE_KILLED

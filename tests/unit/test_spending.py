@@ -18,7 +18,7 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.runs.done import write_done
 from rlavr_hpc.runs.find import FoundFolder, find_runs
 from rlavr_hpc.runs.state_types import State
-from rlavr_hpc.spending.spend import RunSpend, SpendEntry, by_policy, report_steps
+from rlavr_hpc.spending.totals import RunSpend, SpendEntry, by_policy, report_steps
 from rlavr_hpc.types import StepKey
 from tests.support.configs import composed
 from tests.support.ledgers import Worker, write_run

@@ -11,7 +11,7 @@ import pytest
 
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.runs.attempts import Attempt
-from rlavr_hpc.telemetry.mirror import open_mirror
+from rlavr_hpc.telemetry.metrics_mirror import open_mirror
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror
 from rlavr_hpc.telemetry.tensorboard.events import EventFile

@@ -16,7 +16,7 @@ from rlavr_hpc.spending.uncounted_lines import (
     UncountedReason,
     uncounted_lines,
 )
-from rlavr_hpc.spending.verification import prove
+from rlavr_hpc.spending.verify_ledger import prove
 from rlavr_hpc.telemetry.sinks import read_metrics
 from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt

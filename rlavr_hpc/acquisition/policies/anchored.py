@@ -30,7 +30,7 @@ import numpy as np
 import torch
 
 from rlavr_hpc.acquisition.cag import cag
-from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.acquisition.probes.kernel import Array, fit
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.types import FloatArray, Group, LabelledGroup, Selection, View

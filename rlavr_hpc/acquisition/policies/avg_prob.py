@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.types import Group, Selection, View
 
 

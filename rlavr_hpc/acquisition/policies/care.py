@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar
 
 from rlavr_hpc.acquisition.cag import cag
-from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.acquisition.probes.features import Features, examples_of, features_of
 from rlavr_hpc.acquisition.probes.networks import Widths
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rlavr_hpc.acquisition.policy import choose_top
+from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.types import Group, Selection, View
 
 STREAM = 13

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlavr_hpc.cluster.job_caches import setup_lines
 from rlavr_hpc.cluster.slurm import commands
-from rlavr_hpc.cluster.slurm.script import make_script
+from rlavr_hpc.cluster.slurm.sbatch_script import make_script
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings
 from rlavr_hpc.cluster.slurm.site import Site
 from rlavr_hpc.io import write_atomic

@@ -1,1 +1,1 @@
-"""One file per loss; `rlavr_hpc.learning.loss` has what they share, and GRPO."""
+"""One file per loss; `rlavr_hpc.learning.loss` has what they share."""

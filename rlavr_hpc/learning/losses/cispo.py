@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rlavr_hpc.learning.loss import GrpoLoss
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

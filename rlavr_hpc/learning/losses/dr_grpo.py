@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rlavr_hpc.learning.loss import GrpoLoss
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 from rlavr_hpc.training_types import MiniBatch
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import torch
 
-from rlavr_hpc.learning.loss import GrpoLoss, TokenBatch
+from rlavr_hpc.learning.loss import TokenBatch
+from rlavr_hpc.learning.losses.grpo import GrpoLoss
 from rlavr_hpc.training_types import MiniBatch
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 
-from rlavr_hpc.cluster.op_cache import building_alone, prepare_op_cache
+from rlavr_hpc.cluster.compiled_op_cache import building_alone, prepare_op_cache
 from rlavr_hpc.testbed.base_model import cache_root
 
 log = logging.getLogger(__name__)

@@ -22,15 +22,15 @@ from deepspeed.accelerator import get_accelerator
 
 from rlavr_hpc.errors import DivergedError
 from rlavr_hpc.learning.loss import LossSums, PolicyLoss, loss_divisor
-from rlavr_hpc.learning.microbatching import MicroBatch, length
+from rlavr_hpc.learning.micro_batch_packing import MicroBatch, length
 from rlavr_hpc.telemetry.step_metrics import Update
 from rlavr_hpc.trainer.checkpoint.zero_shards import TAG
 from rlavr_hpc.trainer.policy.attention import packs
+from rlavr_hpc.trainer.policy.collate import MicroBatches
 from rlavr_hpc.trainer.policy.device_memory import TrainingStates
-from rlavr_hpc.trainer.policy.micro_batches import MicroBatches
 from rlavr_hpc.trainer.policy.partitioned import load_partitioned, load_trainable
 from rlavr_hpc.trainer.policy.partitioned_linear import PartitionedLinear
-from rlavr_hpc.trainer.policy.reference import ReferencePolicy
+from rlavr_hpc.trainer.policy.reference_policy import ReferencePolicy
 from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs, Scores, ScoringOutputs, joined
 from rlavr_hpc.trainer.policy.settings import PolicySettings, engine_config
 from rlavr_hpc.trainer.policy.sharded_state import ShardedState

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from rlavr_hpc.acquisition.policy import LearningPolicy
+from rlavr_hpc.acquisition.policy_protocol import LearningPolicy
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.stages.buy import policy_view
 from rlavr_hpc.trainer.stages.context import StepContext

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.cluster.slurm.settings import SlurmSettings
-from rlavr_hpc.config import reference
+from rlavr_hpc.config import keys
 from rlavr_hpc.config.run import RunConfig
 
 LAUNCHER = "hydra.launcher"
@@ -80,20 +80,20 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[Option]:
         )
 
 
-def config_groups() -> tuple[reference.KeyGroup, ...]:
+def config_groups() -> tuple[keys.KeyGroup, ...]:
     """Every config group of a run, and the Slurm launcher's settings."""
-    slurm = reference.KeyGroup(
+    slurm = keys.KeyGroup(
         name=LAUNCHER,
         sentence="How the jobs of a sweep are submitted; with hydra/launcher=slurm.",
         options=(),
         default_option="",
-        keys=tuple(reference.keys_of(SlurmSettings, LAUNCHER, prefix=f"{LAUNCHER}.")),
+        keys=tuple(keys.keys_of(SlurmSettings, LAUNCHER, prefix=f"{LAUNCHER}.")),
     )
-    return (*reference.groups(), slurm)
+    return (*keys.groups(), slurm)
 
 
 def as_text(
-    found: Sequence[reference.KeyGroup], values: RunConfig | None, *, width: int
+    found: Sequence[keys.KeyGroup], values: RunConfig | None, *, width: int
 ) -> Iterator[str]:
     """Groups and keys for a terminal; with `values`, what differs from the default is told."""
     for group in found:
@@ -104,7 +104,7 @@ def as_text(
             yield from _indented(listed, width, 2)
         for key in group.keys:
             facts = [key.type, f"default {key.default}" if key.default else "set by the option"]
-            if values is not None and (value := reference.value_of(values, key.key)) not in (
+            if values is not None and (value := keys.value_of(values, key.key)) not in (
                 None,
                 key.default,
             ):

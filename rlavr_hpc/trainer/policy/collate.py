@@ -12,7 +12,11 @@ import torch
 
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.learning.loss import TokenBatch
-from rlavr_hpc.learning.microbatching import MicroBatch, pack_micro_batches, split_micro_batches
+from rlavr_hpc.learning.micro_batch_packing import (
+    MicroBatch,
+    pack_micro_batches,
+    split_micro_batches,
+)
 from rlavr_hpc.trainer.policy.scoring_model import OldLogProbs
 from rlavr_hpc.trainer.policy.sequences import Sequences, packed, padded
 from rlavr_hpc.training_types import Sample

@@ -14,7 +14,7 @@ from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.runs.states import RunState, State
-from rlavr_hpc.spending.verification import LedgerProof, prove, readable
+from rlavr_hpc.spending.verify_ledger import LedgerProof, prove, readable
 
 POINTS = 10
 """How many steps the spend over time is reported at."""
