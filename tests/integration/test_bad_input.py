@@ -36,7 +36,7 @@ FAST = (*TINY, "rollout=hf", "steps=1")
         (["run_dir=EMPTY"], "is a file"),
         (["run_dir=OCCUPIED"], "is not empty"),
         (["run_dir=EMPTY/below"], "cannot be"),
-        (["rollout.max_response_tokens=5000"], "holds 4096 tokens"),
+        (["rollout.max_response_tokens=5000"], "context of 4096 tokens"),
         (["rollout.stop_token_ids=[9999]"], "stop token 9999"),
         (["-m", "root=EMPTY/below"], "EMPTY/below"),
     ],
@@ -77,7 +77,7 @@ def fill(override: str, places: dict[str, Path]) -> str:
 def test_help_and_cfg_are_useful() -> None:
     told = run("--help")
     assert told.returncode == 0
-    for word in ("acquisition: ", "budget", "rollout: hf, vllm", "Exit codes"):
+    for word in ("acquisition: ", "budget", "rollout=OPTION: hf, vllm", "Exit codes"):
         assert word in told.stdout, told.stdout
     config = run("--cfg", "job", "budget=0.1")
     assert config.returncode == 0

@@ -81,7 +81,7 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
     told = summary(folder)
     assert told["rollbacks"] == 1, done.stderr
     back = next(a for a in read_attempts(folder) if a.reason == "rollback")
-    assert f"to step {back.resumed_from}; branch 1 goes on from there" in done.stderr
+    assert f"to step {back.resumed_from}; branch 1 continues from there" in done.stderr
     assert back.resumed_from in (0, 4, 8, 12)
     rows = read_metrics(folder)
     alarmed = max(row["step"] for row in rows if row["branch"] == 0)

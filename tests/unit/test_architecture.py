@@ -79,7 +79,7 @@ LIGHT = (
     "acquisition.ledger",
     "acquisition.policies.entropy",
     "answers.verifier",
-    "data.sources",
+    "data.load_split",
     "evaluation.record",
     "evaluation.report",
     "evaluation.statistics",
