@@ -201,7 +201,7 @@ def test_a_checkpoint_that_is_missing_or_damaged_is_not_read(run_dir: Path, tmp_
     folder = tmp_path / "checkpoints"
     shutil.copytree(run_dir / "checkpoints", folder)
     assert read_checkpoint(folder / "step_2").state.step == 2
-    with pytest.raises(UserError, match="no complete checkpoint; there are: step_4, step_2"):
+    with pytest.raises(UserError, match="not a complete checkpoint; there are: step_4, step_2"):
         read_checkpoint(folder / "step_3")
     shard = next((folder / "step_2/shards").glob("*optim_states.pt"))
     shard.write_bytes(shard.read_bytes()[:-1])

@@ -151,7 +151,7 @@ def test_the_card_says_what_the_run_was_and_nothing_private(trained: Path, expor
         "labels bought: 32 of 32 allowed by this step",
         "budget: 100.0% of prompts asked, 100.0% effective (16 of 16 a step)",
         f"code revision: {provenance['git']}",
-        "behind a system prompt that is not told here",
+        "behind a system prompt whose text is not given here",
     ):
         assert line in card
     assert not told(exported)["origin"]["config_changed"]
@@ -212,7 +212,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_the_choice_is_told(
         (["RUN", "FULL/notes.txt"], "is a file; name a folder"),
         (["RUN", "FULL/notes.txt/below"], "nothing can be created in"),
         (["RUN", "RUN/checkpoints/step_9"], "is where the run keeps its checkpoints"),
-        (["RUN", "OUT", "--step", "7"], "no complete checkpoint; there are: step_2, step_1"),
+        (["RUN", "OUT", "--step", "7"], "not a complete checkpoint; there are: step_2, step_1"),
         (["FULL", "OUT"], "is neither a run's folder"),
         (["some/model", "OUT"], "only these are exported"),
     ],
