@@ -160,7 +160,7 @@ def test_another_base_is_refused_when_a_run_goes_on_and_when_it_is_put_together(
     config, base = read_config(trained / "run"), base_of(trained / "run")
     other = spoilt(Path(base.path), tmp_path / "other")
     checkpoint = read_checkpoint(trained / "run/checkpoints/step_6")
-    with pytest.raises(UserError, match="set model.path to the first one"):
+    with pytest.raises(UserError, match=r"set model\.path to the first one"):
         consolidate(
             checkpoint, tmp_path / "out", model=config.model, base=replace(base, path=other)
         )
