@@ -47,7 +47,7 @@ UNIT := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
 REST := $(BIN)/python -m pytest tests --ignore=tests/unit
 
 test: install
-	failed=0; $(UNIT) -m "not slow" --durations=10 || failed=1; \
+	failed=0; $(UNIT) -m "not slow" --durations=10 --cov --cov-report= || failed=1; \
 	$(REST) -m "not slow" --durations=30 || failed=1; exit $$failed
 
 test-full: install
