@@ -19,17 +19,17 @@ from benchmarks.overhead import _composed, _started
 from rlavr_hpc.trainer.job import end_process
 
 run = _started(_composed(*sys.argv[2:]), Path(sys.argv[1]))
-parts, seen = run.parts, {}
+components, seen = run.components, {}
 
 
 def watch(name, model):
     model.register_forward_pre_hook(lambda *_: seen.setdefault(name, set()).add(functional.linear))
 
 
-watch("policy", parts.policy._engine.module)
-watch("engine", parts.engine._model)
+watch("policy", components.policy._engine.module)
+watch("engine", components.engine._model)
 after_start = functional.linear
-run._one_step(1, tqdm(disable=True))
+run.take_step(1, tqdm(disable=True))
 print("plain after start", after_start is plain)
 print("plain after step", functional.linear is plain)
 print("engine plain", seen["engine"] == {plain})
