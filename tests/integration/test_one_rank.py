@@ -69,7 +69,7 @@ def test_care_trusts_after_its_warm_up_and_is_measured(finished: Path) -> None:
     assert [row["labels/trusted"] for row in rows] == [0, 0, 4, 4, 4, 4]
     assert all(row["labels/vote_loss"] > 0 and row["labels/count_loss"] > 0 for row in rows)
     assert [("oracle/trusted_precision" in row) for row in rows] == [False] * 2 + [True] * 4
-    for name in ("gate_precision", "gate_recall", "gate_f1", "count_recall", "aim"):
+    for name in ("gate_precision", "gate_recall", "gate_f1", "count_recall", "selection_precision"):
         assert all(0 <= row[f"oracle/{name}"] <= 1 for row in rows if f"oracle/{name}" in row)
         assert any(f"oracle/{name}" in row for row in rows), name
 
