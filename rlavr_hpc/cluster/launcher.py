@@ -82,6 +82,8 @@ def launch_local(
         code = _run_one(job, ranks)
         if code is not None:
             OUTCOMES.append(code)
+        if code not in (None, ExitCode.DONE, *STOPPED):
+            print(f"  failed with exit code {code:d}: rlavr why {job.folder}", file=sys.stderr)
         if code in STOPPED:
             print("the sweep stops here; the same command goes on with it", file=sys.stderr)
             break

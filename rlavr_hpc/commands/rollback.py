@@ -8,6 +8,7 @@ from pathlib import Path
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.branches import roll_back
+from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
 from rlavr_hpc.runs.states import run_state
@@ -51,6 +52,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _roll_back(run_dir: Path, *, to: int | None, force: bool) -> str:
+    if not is_run(run_dir) and (below := [found.name for found in find_runs(run_dir)]):
+        raise UserError(f"{run_dir} holds {len(below)} runs; name one, e.g. {run_dir / below[0]}")
     config = read_config(run_dir)
     now = run_state(run_dir, queue=ask_queue()[0])
     if not force and now.state in (*ACTIVE_STATES, State.unknown):

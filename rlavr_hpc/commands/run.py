@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -48,6 +50,10 @@ stopped with a checkpoint, 77 superseded by a newer attempt, 130 second signal.
 """
 
 
+REFUSED: list[RlavrError] = []
+"""Why this process's run could not be started or failed; raised once Hydra has returned."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `rlavr run`: those of Hydra that serve here."""
     add = parser.add_argument
@@ -84,8 +90,14 @@ def pass_on(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
             compose_and_run()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(_readable(error, error.__cause__ or error)) from error
+    except ValueError as error:
+        if not str(error).startswith("Only one of"):  # options of Hydra that exclude each other
+            raise
+        raise UserError(str(error)) from error
     except OSError as error:  # Hydra makes a sweep's folder before any code of ours runs
         raise UserError(f"{error}; choose another root") from error
+    if REFUSED:
+        raise REFUSED.pop()
     return max(OUTCOMES, default=ExitCode.DONE)
 
 
@@ -101,7 +113,10 @@ def options_first(arguments: Sequence[str]) -> list[str]:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def compose_and_run(composed: DictConfig) -> None:
     """Hydra's entry: one run. A sweep's runs go through the launcher instead."""
-    OUTCOMES.append(_run_single(composed))
+    try:
+        OUTCOMES.append(_run_single(composed))
+    except RlavrError as error:  # kept from Hydra, which would put its own words around it
+        REFUSED.append(error)
 
 
 def _run_single(composed: DictConfig) -> ExitCode:
@@ -121,7 +136,11 @@ def _readable(error: BaseException, cause: BaseException) -> str:
     reason = str(cause).splitlines()[0] if cause is not error and str(cause) else ""
     if len(lines) > 1 and "Could not find" not in lines[0]:
         lines = [line for line in lines if not line.strip().startswith(("full_key", "object_type"))]
-    text = "\n  ".join(lines)
+    lines = [line for line in lines if not line.strip().startswith("To append to your config")]
+    if missing := re.search(r"Could not override '([^']+)'", text := "\n  ".join(lines)):
+        known = [key.key for group in config_groups() for key in group.keys]
+        if close := get_close_matches(missing[1], known, n=2):
+            text += f"; did you mean {' or '.join(close)}?"
     return text if not reason or reason in text else f"{text}\n  {reason}"
 
 

@@ -137,11 +137,13 @@ def _evidence(why: FailureCause) -> Iterator[str]:
 
 def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
     verb, words = NEXT.get(why.run.state, ("", ""))
+    if verb == "retry {run}" and why.run.job is None:  # `retry` submits Slurm jobs
+        verb, words = "", "start the same command again; it continues from what is on disk"
     if "BeginTime" in why.run.reason:
         verb, words = "start-now {run}", "start it without Slurm's delay"
     if not words:
         return []
     if why.run.state is State.failed and why.exit_code == ExitCode.MISTAKE:
-        words = "after you have fixed the mistake"
+        words = "after you have fixed the mistake" + ("" if verb else ", start it again")
     command = f"rlavr {verb.format(run=folder)}" if verb else ""
     return [(command, words)]

@@ -55,6 +55,7 @@ HINTS = (
     (State.unknown, "why {run}", "what cannot be read"),
     (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
+LOCAL_AGAIN = "  start the command of a failed run again; it continues from what is on disk"
 AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
 
 
@@ -178,10 +179,12 @@ def _hints(runs: Sequence[RunState], folder: str) -> list[str]:
             words,
         )
         for state, verb, words in HINTS
-        if state in first
+        if state in first and (not verb.startswith("retry") or first[state].job)
     ]
     width = max((len(command) for command, _ in hints), default=0)
     lines = [f"{command.ljust(width)}  # {words}" for command, words in hints]
+    if State.failed in first and not first[State.failed].job:  # `retry` submits Slurm jobs
+        lines.append(LOCAL_AGAIN)
     if State.planned in first or State.stopped in first:
         lines.append(AGAIN)
     return ["", *lines] if lines else []

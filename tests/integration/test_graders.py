@@ -232,14 +232,14 @@ def test_nothing_a_model_writes_reaches_eval(tmp_path: Path) -> None:
     code = f"""
 import builtins, json, sys
 import sympy.parsing.sympy_parser as parser
-from rlavr_hpc.answers.sandbox import math_verify_reader
-math_verify_reader.warm_up()
+from rlavr_hpc.answers.sandbox import math_verify_reader as reader
+reader.warm_up()
 def refuse(*args, **kwargs):
     raise SystemExit(f"evaluated {{args[0]!r}}")
 builtins.eval = parser.eval_expr = refuse
 for text in json.loads(sys.stdin.read()):
     for mode in ({LATEX!r}, {ANY!r}):
-        for call in (lambda: math_verify_reader.read(mode, text), lambda: math_verify_reader.same(mode, text, "1/2")):
+        for call in (lambda: reader.read(mode, text), lambda: reader.same(mode, text, "1/2")):
             try:
                 call()
             except Exception:
