@@ -346,3 +346,22 @@ def raising(error: BaseException) -> Callable[[], int]:
         raise error
 
     return work
+
+
+def test_a_misspelt_key_is_one_message_that_guesses_the_right_one() -> None:
+    done = rlavr("run", "stepz=3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean steps?" in done.stderr
+    assert "+stepz" not in done.stderr
+
+
+def test_options_of_hydra_that_exclude_each_other_are_one_message() -> None:
+    done = rlavr("run", "-m", "--cfg", "job")
+    assert done.returncode == 2
+    assert done.stderr.startswith("rlavr: Only one of")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_a_run_refuses_is_said_without_words_of_hydras() -> None:
+    done = rlavr("run", "steps=-1")
+    assert (done.returncode, done.stderr) == (2, "rlavr: steps=-1 must be at least 1\n")
