@@ -61,7 +61,7 @@ def test_a_new_user_comes_through_preemption_a_mistake_and_a_change_of_mind(
     assert states(told["watch it"]) == ["running"] * 2
     preempted = told["urgent work takes the nodes"]
     assert states(preempted) == ["preempted"] * 2
-    assert "  rlavr start-now runs/study  # start now" in preempted
+    assert "  rlavr start-now runs/study  # start jobs that wait" in preempted
     assert told["do not wait"].count("may start now") == 2
 
     assert plan(told["one more budget"]) == {
