@@ -33,6 +33,10 @@ class UserError(RlavrError):
     exit_code = ExitCode.MISTAKE
 
 
+class OtherRunError(UserError):
+    """The folder holds a run with other settings, which this start has nothing to do with."""
+
+
 class LedgerError(RlavrError):
     """The record of purchases cannot be written or cannot be trusted."""
 

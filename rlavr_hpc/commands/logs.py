@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rlavr_hpc.errors import ExitCode
@@ -78,15 +79,13 @@ def _follow(run: Path, *, rank: int | None, lines: int | None) -> int:
         print("\n".join(shown), flush=True)
     else:
         print(f"rlavr: {run} has written nothing yet; waiting", file=sys.stderr)
-    try:
+    with suppress(KeyboardInterrupt):  # how following ends
         for item in follow(run, rank=rank, offset=offset):
             if isinstance(item, JobLog):
                 _say_where(item)
             else:
                 sys.stdout.buffer.write(item)
                 sys.stdout.buffer.flush()
-    except KeyboardInterrupt:
-        pass
     return ExitCode.DONE
 
 

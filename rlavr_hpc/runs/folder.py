@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.errors import RlavrError, UserError
+from rlavr_hpc.errors import OtherRunError, RlavrError, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.plugins import check_names
 from rlavr_hpc.runs.done import read_done
@@ -104,7 +104,7 @@ def _refuse_changes(run_dir: Path, before: RunConfig, config: RunConfig) -> None
     }
     if changes:
         listed = ", ".join(f"{key}: {old!r} -> {new!r}" for key, (old, new) in changes.items())
-        raise UserError(
+        raise OtherRunError(
             f"{run_dir} holds a run with other settings ({listed}); choose another run_dir, or "
             f"allow it with allow_change=[{','.join(changes)}]"
         )

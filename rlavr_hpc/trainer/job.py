@@ -35,6 +35,7 @@ from rlavr_hpc.errors import (
     ExitCode,
     FencedError,
     NewProcessError,
+    OtherRunError,
     RlavrError,
     RunStoppedError,
     UserError,
@@ -85,8 +86,8 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
 
 
 def _leave_record(run_dir: Path, error: Exception) -> None:
-    """Write what `rlavr why` shows of this rank; nothing in a folder that holds no run."""
-    if not (run_dir / CONFIG).exists():
+    """Write what `rlavr why` shows of this rank; nothing in a folder that is not this run's."""
+    if isinstance(error, OtherRunError) or not (run_dir / CONFIG).exists():
         return
     expected = isinstance(error, RlavrError)
     failure = Failure(

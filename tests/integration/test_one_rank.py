@@ -99,6 +99,7 @@ def test_other_settings_in_the_same_folder_are_refused_with_the_keys(finished: P
     other = run(*SIX_STEPS, f"run_dir={finished}", "algorithm.lr=0.5", "seed=2")
     assert other.returncode == 2
     assert "algorithm.lr: 0.001 -> 0.5, seed: 1 -> 2" in other.stderr
+    assert not (finished / "failures").exists(), "the run there has not failed"
 
 
 def test_a_run_stopped_by_a_signal_and_continued_equals_one_that_was_not(
