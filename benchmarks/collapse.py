@@ -21,7 +21,8 @@ from analysis.collapse.verdict import judge
 from analysis.load.run_folder import read_run
 from benchmarks.collapse_report import Judged, broken, signals_of, write_report
 from benchmarks.machine import machine
-from benchmarks.policies import BUDGET, Job, planned, run_one
+from benchmarks.policies import run_one
+from benchmarks.policy_plan import BUDGET, Job, planned
 
 SHARE = 0.2
 ALSO_TENTH = ("random", "care", "anchored")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,18 +13,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kill_point import Point
+from benchmarks.kill_holds import Point
 from benchmarks.kill_tables import EVAL_EVERY, STEPS, Kind
+from benchmarks.killed_processes import (
+    POLL,
+    TAG,
+    kill_all,
+    leave_to_torchrun,
+    left_behind,
+)
 from benchmarks.sameness import first_difference
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TAG = "RLAVR_KILLED_RUN"
-"""Environment variable by which all processes of a start are known."""
 LIMIT = 400.0
 """Seconds after which a start counts as hanging."""
-ENDING = 60.0
-"""Seconds that torchrun has to end the other ranks when one was killed."""
-POLL = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,59 +172,17 @@ def _watch(process: subprocess.Popen[bytes], tag: str, marker: Path, *, alone: b
     trouble = None
     while process.poll() is None:
         if marker.exists():
-            trouble = _leave_to_torchrun(process) if alone else None
+            trouble = leave_to_torchrun(process) if alone else None
             break
         if time.monotonic() > deadline:
             trouble = f"hung for {LIMIT:g} s"
             break
         time.sleep(POLL)
     if trouble is None and alone:
-        trouble = _left_behind(tag)
+        trouble = left_behind(tag)
     kill_all(tag)
     process.wait()
     return trouble
-
-
-def _leave_to_torchrun(process: subprocess.Popen[bytes]) -> str | None:
-    try:
-        process.wait(timeout=ENDING)
-    except subprocess.TimeoutExpired:
-        return f"torchrun had not ended the other rank after {ENDING:g} s"
-    return None
-
-
-def _left_behind(tag: str) -> str | None:
-    """Processes that outlive their run by more than a moment."""
-    deadline = time.monotonic() + 10
-    while found := processes_of(tag):
-        if time.monotonic() > deadline:
-            return f"{len(found)} processes were left behind"
-        time.sleep(0.1)
-    return None
-
-
-def processes_of(tag: str) -> list[int]:
-    """Living processes that were started with this tag in their environment."""
-    wanted = f"{TAG}={tag}".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if wanted in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue  # gone, or another user's
-    return found
-
-
-def kill_all(tag: str) -> None:
-    """SIGKILL every process of a start: ranks, launcher, compiler, graders; first to last."""
-    while found := processes_of(tag):
-        for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(POLL)
 
 
 def reference_of(kind: Kind, folder: Path, seed: int = 1) -> Trial:

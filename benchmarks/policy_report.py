@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Protocol
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
+from benchmarks.policy_cells import CEILING, FLOOR, LINE, Cell, Cells
+from benchmarks.policy_plot import draw_curves
 
 STUDENT_T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
 """Number of seeds -> two-sided 95% quantile of Student's t with one degree of freedom less."""
 NORMAL = 1.96
-FLOOR, CEILING, LINE = "random", "full", "cag_oracle, rest on votes"
 
 
 class Finished(Protocol):
@@ -54,24 +52,6 @@ class Finished(Protocol):
         """Of the first early warning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One policy at one budget."""
-
-    seeds: int
-    accuracy: float
-    """Mean over seeds of held-out accuracy at the end."""
-    half_width: float
-    """Of the 95% interval of that mean over seeds; not a number for one seed."""
-    labels: float
-    collapsed: int
-    """Seeds that collapsed."""
-
-
-Cells = Mapping[tuple[str, float], Cell]
-"""(arm, budget) -> cell."""
-
-
 def write_report(rows: Sequence[Finished], out: Path, *, machine: str) -> None:
     """Write `policies.md` and `policies.png` below `out`."""
     studies = {
@@ -83,7 +63,7 @@ def write_report(rows: Sequence[Finished], out: Path, *, machine: str) -> None:
     lines = [*_markdown(budget, reuse, machine), "", *_worlds(studies), "", *_warnings(rows)]
     (out / "policies.md").write_text("\n".join(lines) + "\n")
     if budget:
-        _draw(budget, reuse, out / "policies.png")
+        draw_curves(budget, reuse, out / "policies.png")
 
 
 def summarize(rows: Sequence[Finished]) -> dict[tuple[str, float], Cell]:
@@ -231,30 +211,3 @@ def _detected(rows: Sequence[Finished]) -> list[str]:
         warned = sum(row.alarm_step is not None for row in good)
         lines.append(f"| {arm} | {len(bad)} | {len(delays)} | {delay} | {len(good)} | {warned} |")
     return lines
-
-
-def _draw(budget: Cells, reuse: Cells, path: Path) -> None:
-    mpl.use("Agg")
-    figure, axes = plt.subplots(
-        1, 2 if reuse else 1, figsize=(12 if reuse else 8, 4.2), squeeze=False, layout="constrained"
-    )
-    titles = ("share of a step's prompts, no reuse", "share of distinct prompts, labels reused")
-    for axis, cells, title in zip(axes[0], (budget, reuse), titles, strict=False):
-        for arm in sorted({name for name, _ in cells}):
-            points = sorted((b, cell) for (name, b), cell in cells.items() if name == arm)
-            if len(points) == 1 and arm in ("none", CEILING):
-                axis.axhline(points[0][1].accuracy, linestyle=":", color="grey")
-                axis.annotate(arm, (0.2, points[0][1].accuracy), ha="right", va="bottom")
-                continue
-            axis.errorbar(
-                [b for b, _ in points],
-                [c.accuracy for _, c in points],
-                yerr=[0.0 if math.isnan(c.half_width) else c.half_width for _, c in points],
-                marker="o",
-                capsize=3,
-                label=arm,
-            )
-        axis.set(xlabel=f"labels bought: {title}", ylabel="held-out accuracy", ylim=(0, 0.9))
-    axes[0][-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    figure.savefig(path, dpi=130)
-    plt.close(figure)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.policies import Row, append_row, planned, read_rows
+from benchmarks.policies import Row, append_row, read_rows
+from benchmarks.policy_plan import planned
 from benchmarks.policy_report import share_of_way, summarize, write_report
 
 

@@ -7,7 +7,7 @@ import random
 import torch
 
 from benchmarks.kill_tables import PHASES
-from benchmarks.resume import deal, deck
+from benchmarks.resume_tasks import deal, deck
 from benchmarks.sameness import unequal
 
 

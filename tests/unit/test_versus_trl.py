@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import trl_side, versus_trl
-from benchmarks.versus_trl import Figures, Measured, Side, misses, ratios, sides, table
+from benchmarks.versus_trl_figures import Figures, Measured, Side, misses, ratios, sides, table
 
 
 def figures(**seconds: float) -> Figures:
