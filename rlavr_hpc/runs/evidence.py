@@ -172,6 +172,14 @@ def process_lives(facts: RunFacts) -> bool | None:
     return is_alive(process, seen_at=started + 1)  # the token counts whole seconds
 
 
+def other_live_process(facts: RunFacts) -> int | None:
+    """Id of another process on this host that has the run and lives, as far as can be seen."""
+    beat = facts.heartbeat
+    if beat is None or not beat.alive or beat.process is None or beat.process.pid == os.getpid():
+        return None
+    return beat.process.pid if process_lives(facts) else None
+
+
 def copied_from(facts: RunFacts) -> str | None:
     """The folder that the heartbeat was written into, where this one is a copy of it, else None.
 

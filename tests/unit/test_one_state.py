@@ -23,6 +23,7 @@ from rlavr_hpc.cluster.slurm.choose_runs import choose
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.evidence import other_live_process, read_facts
 from rlavr_hpc.runs.heartbeat import STATUS_FILE, Heartbeat, HeartbeatFault, read_heartbeat
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
@@ -447,3 +448,18 @@ def test_the_slurm_launcher_leaves_alone_what_it_knows_nothing_of(
     assert not choice.submit
     assert choice.message.startswith("unknown (status.json cannot be used, it is torn: ")
     assert choice.message.endswith(f": left; `rlavr retry {study.run}` submits it again")
+
+
+def test_a_start_sees_the_other_process_that_has_the_run(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        ticks = int(Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        beat(tmp_path, pid=child.pid, start_ticks=ticks)
+        assert other_live_process(read_facts(tmp_path)) == child.pid
+        beat(tmp_path, "done", pid=child.pid, start_ticks=ticks)
+        assert other_live_process(read_facts(tmp_path)) is None, "it has ended with the run"
+        beat(tmp_path, pid=child.pid, start_ticks=ticks - 1)
+        assert other_live_process(read_facts(tmp_path)) is None, "its id was given out again"
+        child.kill()
+    beat(tmp_path)
+    assert other_live_process(read_facts(tmp_path)) is None, "this process itself"
+    assert other_live_process(read_facts(tmp_path / "nowhere")) is None

@@ -24,6 +24,7 @@ from rlavr_hpc.runs.checkpoints import (
     restore_replaced,
 )
 from rlavr_hpc.runs.done import remove_done
+from rlavr_hpc.runs.evidence import other_live_process, read_facts
 from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
@@ -127,6 +128,13 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
             dashboard=old.dashboard,
         )
     _check_past(request, found)
+    if (pid := other_live_process(read_facts(run_dir))) is not None:
+        log.warning(
+            "%s: process %d on this host has this run and lives; this start takes the run over, "
+            "and that process ends with exit code 77",
+            run_dir,
+            pid,
+        )
     open_run_folder(run_dir, config)
     remove_done(run_dir)  # more steps were asked for
     attempt = publish_attempt(
