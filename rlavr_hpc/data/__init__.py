@@ -1,1 +1,1 @@
-"""From files to prompts: readers, templates, the stream. Labels leave by a door of their own."""
+"""From files to prompts: readers, templates, the stream. Labels are kept apart from prompts."""

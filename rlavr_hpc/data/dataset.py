@@ -1,4 +1,4 @@
-"""What a data set is to the rest: questions without labels, and labels kept apart."""
+"""A data set: questions without labels, and labels kept apart from them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Dataset:
 
 
 def questions_fingerprint(questions: Iterable[Question]) -> str:
-    """Hash of ids and texts, never of labels: deleting a label is not another data set."""
+    """Hash of ids and texts without labels: deleting a label does not change it."""
     digest = hashlib.sha256()
     for question in questions:
         parts = [question.id, question.text, [[m.role, m.content] for m in question.messages]]

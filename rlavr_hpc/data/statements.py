@@ -69,7 +69,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """Two statements made one."""
+    """Two statements joined by a connective."""
 
     connective: Connective
     left: Statement

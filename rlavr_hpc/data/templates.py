@@ -36,7 +36,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """Prompts and what was decided on the way."""
+    """Prompts, and how they were made."""
 
     prompts: tuple[Prompt, ...]
     templated: bool

@@ -1,1 +1,1 @@
-"""A finished model on test sets: which sets, how it is sampled, what is kept, what is told."""
+"""A finished model on test sets: which sets, sampling, records, reports."""

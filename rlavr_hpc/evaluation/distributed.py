@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def join(topology: Topology) -> torch.device:
-    """Become a rank among ranks; returns this rank's device."""
+    """Join the process group; returns this rank's device."""
     transformers_logging.disable_progress_bar()
     device = build_engine.pick_device(topology)
     if device.type == "cpu":
@@ -45,7 +45,7 @@ def join(topology: Topology) -> torch.device:
 def carry_out(
     plan: Plan, topology: Topology, device: torch.device, *, seed: int, stop: StopFlag
 ) -> list[dict[str, Any]]:
-    """Bring every record to its end and report. All ranks call this together.
+    """Complete every record and report. All ranks call this together.
 
     Returns:
         On rank 0, the figures of each test set.

@@ -1,4 +1,4 @@
-"""What is evaluated: a run, one of its checkpoints, a model folder or a hub name. Reads little."""
+"""What is evaluated: a run, one of its checkpoints, a model folder or a hub name."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _model_path(model: str, path: Path) -> Path | str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the model is loaded, prompted and sampled: the groups of a run's config that say it."""
+    """How the model is loaded, prompted and sampled, as groups of a run's config."""
 
     model: ModelConfig
     data: DataConfig

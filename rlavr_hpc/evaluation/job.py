@@ -20,7 +20,7 @@ from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_l
 
 
 def run_evaluation(options: EvaluationOptions) -> tuple[ExitCode, list[dict[str, Any]]]:
-    """Measure, or continue, or recognize as finished.
+    """Measure, continue a measurement, or report a finished one.
 
     Returns:
         The process's exit code, and on rank 0 what was found for each test set; errors have been

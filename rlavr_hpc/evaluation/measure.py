@@ -1,4 +1,4 @@
-"""The measurement itself: sample a chunk of problems on all ranks, grade it, record it, go on."""
+"""The measurement itself: sample a chunk of problems on all ranks, grade it, record it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SetToMeasure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetMeasurement:
-    """The engine with the weights, and how responses are judged."""
+    """The engine with the weights, and how responses are graded."""
 
     engine: RolloutEngine
     seed: int
@@ -60,7 +60,7 @@ class SetMeasurement:
     verifier: Verifier
 
     def measure(self, job: SetToMeasure, *, done: frozenset[str], record: SetRecord | None) -> None:
-        """Bring the record to the end of the set. All ranks call this together.
+        """Complete the record of the set. All ranks call this together.
 
         A chunk that was recorded in part is sampled whole again, so that every request keeps its
         neighbours in the batch and the results are those of an uninterrupted evaluation.
@@ -124,7 +124,7 @@ def _keep(record: SetRecord | None, results: list[ProblemResult]) -> None:
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
-    """Always the same chunks, however much of them is done."""
+    """The same chunks at every start, whatever is finished."""
     return (prompts[start : start + size] for start in range(0, len(prompts), size))
 
 
@@ -134,7 +134,7 @@ def grade(
     rollouts: Sequence[Sequence[Rollout]],
     answers: Mapping[str, str],
 ) -> list[ProblemResult]:
-    """Read, vote and judge; the one place that talks to the verifier."""
+    """Read, vote and grade; the only caller of the verifier."""
     groups = verifier.vote(prompts, rollouts)
     grades = verifier.grade(groups, answers)
     return [_result(group, grades[group.prompt.id]) for group in groups]

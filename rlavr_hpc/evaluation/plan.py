@@ -1,4 +1,4 @@
-"""Everything that is decided before any weights are loaded, and what the records say of it."""
+"""What is decided before any weights are loaded, and how the records state it."""
 
 from __future__ import annotations
 

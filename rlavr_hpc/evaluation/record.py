@@ -45,7 +45,7 @@ class SetRecord:
     """The file of one test set, and the only writer of it."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        """Begin the file, or continue it behind its last whole line.
+        """Begin the file, or continue it after its last complete line.
 
         Raises:
             UserError: it is damaged, or was made with another model or other settings.

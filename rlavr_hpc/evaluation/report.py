@@ -1,4 +1,4 @@
-"""What an evaluation tells: OUT/SET.json, and the same as a table."""
+"""The report of an evaluation: OUT/SET.json, and the same as a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mean@n, pass@k and maj@n with bootstrap intervals over problems. Numpy alone.
+"""mean@n, pass@k and maj@n with bootstrap intervals over problems. Needs numpy only.
 
 Shapes: P problems, N samples of a problem, S statistics, R resamples.
 """
@@ -31,13 +31,13 @@ class Estimate:
 
 
 def pass_orders(samples: int) -> list[int]:
-    """Every k that pass@k is told for: the powers of two up to `samples`, and `samples`."""
+    """Every k that pass@k is reported for: the powers of two up to `samples`, and `samples`."""
     powers = [1 << i for i in range(samples.bit_length()) if 1 << i <= samples]
     return powers if powers[-1] == samples else [*powers, samples]
 
 
 def pass_at_k(right_P: NDArray[np.int64], *, samples: int, k: int) -> NDArray[np.float64]:
-    """Probability that k of a problem's samples, drawn without return, hold a right one.
+    """Probability that k of a problem's samples, drawn without replacement, hold a right one.
 
     Unbiased for k fresh samples: 1 - C(n-c, k) / C(n, k), in exact integers.
 
@@ -53,7 +53,7 @@ def pass_at_k(right_P: NDArray[np.int64], *, samples: int, k: int) -> NDArray[np
 def bootstrap(
     values_PS: NDArray[np.float64], *, resamples: int = RESAMPLES
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends (S,) of the percentile interval of each column's mean; problems are drawn with return.
+    """Ends (S,) of the percentile interval of each column's mean; problems are drawn with replacement.
 
     All statistics are computed on the same resamples.
     """
@@ -73,7 +73,7 @@ def bootstrap(
 def estimate(
     correct_PN: NDArray[np.bool_], vote_right_P: NDArray[np.bool_]
 ) -> Mapping[str, Estimate]:
-    """All statistics of a test set, by name, in the order in which they are told.
+    """All statistics of a test set, by name, in the order of the report.
 
     Args:
         correct_PN: whether each sample is right; at least one problem and one sample.

@@ -1,4 +1,4 @@
-"""Whose weights are measured: their identity for the record, and the weights themselves."""
+"""Which weights are measured: their identity for the record, and the weights themselves."""
 
 from __future__ import annotations
 
