@@ -53,7 +53,7 @@ def pass_at_k(right_P: NDArray[np.int64], *, samples: int, k: int) -> NDArray[np
 def bootstrap(
     values_PS: NDArray[np.float64], *, resamples: int = RESAMPLES
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends (S,) of the percentile interval of each column's mean; problems are drawn with replacement.
+    """(S,) ends of the interval of each mean; problems are drawn with replacement.
 
     All statistics are computed on the same resamples.
     """
