@@ -1,4 +1,4 @@
-"""`rlavr VERB ...`, also `python -m rlavr_hpc VERB ...`: one parser, and every error told here.
+"""`rlavr VERB ...`, also `python -m rlavr_hpc VERB ...`: one parser, one place for errors.
 
 Only the module of the verb that was asked for is imported. So help is fast, and a verb that needs
 no torch imports none. A verb's module has DESCRIPTION, EPILOG, `add_arguments(parser)` and
@@ -141,7 +141,7 @@ def _module(name: str) -> Any:  # noqa: ANN401
 
 
 def call(arguments: Sequence[str]) -> int:
-    """Do what a command line says; returns the exit code, and has told what went wrong."""
+    """Do what a command line says; returns the exit code after reporting any error."""
     return reporting_errors(lambda: _call(list(arguments)))
 
 

@@ -142,8 +142,8 @@ class Equality:
             for pair, (reply, seconds) in zip(unknown, outcomes, strict=True)
         }
         found = {pair: new[pair] if pair in new else self._pairs[pair][1:] for pair in pairs}
-        for pair, told in found.items():
-            _remember(self._pairs, pair, (pair, *told))
+        for pair, outcome in found.items():
+            _remember(self._pairs, pair, (pair, *outcome))
         return found
 
 
@@ -159,7 +159,7 @@ def known_pair(answer: ParsedAnswer, known: ParsedAnswer) -> Pair:
 
 
 def decide(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
-    """Whether two readings are equal, if that can be told without a grader; else None."""
+    """Whether two answers are equal where no grader is needed to decide; else None."""
     if one.exact is not None and other.exact is not None:
         return equal_exactly(one.exact, other.exact)
     return _decide_rest(one, other)

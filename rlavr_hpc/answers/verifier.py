@@ -186,10 +186,10 @@ class _GroupToGrade:
         """Indices of the right rollouts, and of the ungradable ones."""
         right, lost = set[int](), set[int]()
         for index, parsed in self._answered():
-            told = equals_known(parsed, self.accepted, compared)
-            if told is None:
+            outcome = equals_known(parsed, self.accepted, compared)
+            if outcome is None:
                 lost.add(index)
-            elif told:
+            elif outcome:
                 right.add(index)
         return right, lost
 

@@ -80,11 +80,11 @@ def cluster(
     first = [_spokesman(parsed_answers, members) for members in classes]
 
     def equal(i: int, j: int) -> bool | None:
-        told = decide(first[i], first[j])
-        return compared[sorted_pair(first[i], first[j])] if told is None else told
+        outcome = decide(first[i], first[j])
+        return compared[sorted_pair(first[i], first[j])] if outcome is None else outcome
 
     relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
-    open_ended = [pair for pair, told in relation.items() if told is None]
+    open_ended = [pair for pair, outcome in relation.items() if outcome is None]
     blamed = blame(open_ended, weight=lambda i: (len(first[i].raw[1]), first[i].raw))
     left = sorted(set(range(len(classes))) - blamed, key=lambda i: first[i].raw)
     joined = join(left, relation)
@@ -98,11 +98,13 @@ def cluster(
 
 def open_pairs_with_known(answer: ParsedAnswer, accepted: Sequence[ParsedAnswer]) -> list[Pair]:
     """The comparisons with accepted answers that need a grader; none when one surely is equal."""
-    told = [decide_known(answer, gold) for gold in accepted if not (answer.gave_up or gold.gave_up)]
-    if True in told:
+    outcome = [
+        decide_known(answer, gold) for gold in accepted if not (answer.gave_up or gold.gave_up)
+    ]
+    if True in outcome:
         return []
     asked = [gold for gold in accepted if not (answer.gave_up or gold.gave_up)]
-    return [known_pair(answer, g) for g, t in zip(asked, told, strict=True) if t is None]
+    return [known_pair(answer, g) for g, t in zip(asked, outcome, strict=True) if t is None]
 
 
 def equals_known(
@@ -115,15 +117,15 @@ def equals_known(
         accepted: the accepted answers.
         compared: the answers to `open_pairs_with_known`; what was not asked is taken for no.
     """
-    told = []
+    outcome = []
     for gold in accepted:
         if answer.gave_up or gold.gave_up:
-            told.append(True if answer.raw == gold.raw else None)
+            outcome.append(True if answer.raw == gold.raw else None)
         else:
             known = decide_known(answer, gold)
             asked = compared.get(known_pair(answer, gold), False)
-            told.append(asked if known is None else known)
-    return True if True in told else None if None in told else False
+            outcome.append(asked if known is None else known)
+    return True if True in outcome else None if None in outcome else False
 
 
 def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], Any]) -> set[int]:
@@ -151,8 +153,8 @@ def join(nodes: Sequence[int], relation: Mapping[tuple[int, int], bool | None]) 
     """
     groups: list[list[int]] = []
     for node in nodes:
-        told = [[relation[min(node, m), max(node, m)] for m in group] for group in groups]
-        fits = (group for group, equal in zip(groups, told, strict=True) if all(equal))
+        outcome = [[relation[min(node, m), max(node, m)] for m in group] for group in groups]
+        fits = (group for group, equal in zip(groups, outcome, strict=True) if all(equal))
         home = next(fits, None)
         if home is None:
             groups.append([node])

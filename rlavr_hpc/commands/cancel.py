@@ -79,6 +79,6 @@ def _tell(
         )
     counted = Counter(run.state for run in others if run.state not in GOING)
     if counted:
-        told = ", ".join(f"{number} {state}" for state, number in counted.items())
-        print(f"no job to cancel: {told}")
+        text = ", ".join(f"{number} {state}" for state, number in counted.items())
+        print(f"no job to cancel: {text}")
     return ExitCode.FAILED if left or going else ExitCode.DONE

@@ -95,7 +95,7 @@ def config_groups() -> tuple[keys.KeyGroup, ...]:
 def as_text(
     found: Sequence[keys.KeyGroup], values: RunConfig | None, *, width: int
 ) -> Iterator[str]:
-    """Groups and keys for a terminal; with `values`, what differs from the default is told."""
+    """Groups and keys for a terminal; with `values`, also what differs from the default."""
     for group in found:
         yield from textwrap.wrap(f"{group.name}: {group.sentence}", width)
         if group.options:
@@ -119,8 +119,8 @@ def as_text(
 def _told(choices: Mapping[str, str]) -> str:
     if not any(choices.values()):
         return f"One of: {', '.join(choices)}."
-    told = [f"{name}: {said.rstrip('.')}" if said else name for name, said in choices.items()]
-    return f"{'; '.join(told)}."
+    lines = [f"{name}: {said.rstrip('.')}" if said else name for name, said in choices.items()]
+    return f"{'; '.join(lines)}."
 
 
 def _indented(text: str, width: int, by: int) -> list[str]:

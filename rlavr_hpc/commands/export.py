@@ -69,10 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _in_words(written: Mapping[str, Any]) -> str:
-    told = written["provenance"]
+    facts = written["provenance"]
     size = sum(written["files"].values()) / MIB
     return (
-        f"{written['out']}: step {told['origin']['step']} of {told['origin']['run']}-"
-        f"{told['origin']['config_hash']}, {told['weights']['parameters']:,} parameters in "
-        f"{told['weights']['dtype']}, {len(written['files'])} files, {size:.1f} MiB"
+        f"{written['out']}: step {facts['origin']['step']} of {facts['origin']['run']}-"
+        f"{facts['origin']['config_hash']}, {facts['weights']['parameters']:,} parameters in "
+        f"{facts['weights']['dtype']}, {len(written['files'])} files, {size:.1f} MiB"
     )

@@ -186,8 +186,8 @@ def _sync_run(run_dir: Path, timeout: float, queue: Sequence[QueuedJob] | None) 
         (ready.empty, "empty after a kill"),
         (int(ready.growing), "still being written, left for later"),
     ]
-    told = ", ".join(f"{number} {said}" for number, said in remarks if number)
-    return f"attempts: {told}" if told else "nothing new"
+    text = ", ".join(f"{number} {said}" for number, said in remarks if number)
+    return f"attempts: {text}" if text else "nothing new"
 
 
 def _rebuild(given: argparse.Namespace) -> ExitCode:

@@ -94,7 +94,7 @@ class SetMeasurement:
                 bar.update(new)
 
     def _run(self, chunk: Sequence[Prompt], job: SetToMeasure) -> list[ProblemResult]:
-        distributed.abort_together(self._asked)
+        distributed.abort_together(self._requested)
         share = chunk[self.engine.replica :: self.engine.replicas]
         rollouts: list[list[Rollout]] = []
         with self.deadline.work("chunk"), suppress(OutOfTimeError):  # raised below on every rank
@@ -105,7 +105,7 @@ class SetMeasurement:
         by_id = {result.id: result for part in distributed.gather_lists(mine) for result in part}
         return [by_id[prompt.id] for prompt in chunk]
 
-    def _asked(self) -> bool:
+    def _requested(self) -> bool:
         return self.deadline.stop.received is not None
 
     def _sample(self, share: Sequence[Prompt], job: SetToMeasure) -> list[list[Rollout]]:

@@ -170,8 +170,8 @@ def read_weights(path: Path | str, *, model: ModelConfig) -> Iterator[tuple[str,
         raise UserError(
             f"{path}: weights cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
-    language_model, told = loaded
-    if told["missing_keys"]:
-        raise UserError(f"{path} lacks {min(told['missing_keys'])} and is no whole model")
+    language_model, loading = loaded
+    if loading["missing_keys"]:
+        raise UserError(f"{path} lacks {min(loading['missing_keys'])} and is no whole model")
     named = language_model.named_parameters(remove_duplicate=False)
     return ((name, parameter.data) for name, parameter in named)

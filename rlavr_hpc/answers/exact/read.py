@@ -172,12 +172,12 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
 
 def equal_to_known(answer: Form, known: Form) -> bool | None:
     """The same against a known answer, where graders let `28%` equal 28 as well as 0.28."""
-    told = equal_exactly(answer, known)
-    if told is True or answer.percent == known.percent:
-        return told
+    outcome = equal_exactly(answer, known)
+    if outcome is True or answer.percent == known.percent:
+        return outcome
     percent, plain = (answer, known) if answer.percent else (known, answer)
     bare = without_percent(percent)
-    return told if bare is None else equal_exactly(bare, plain)
+    return outcome if bare is None else equal_exactly(bare, plain)
 
 
 def approximate(form: Form) -> complex | None:
