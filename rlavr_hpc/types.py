@@ -47,7 +47,7 @@ class Question:
     text: str
     """Finished text; for chat data the content of the last message."""
     task: str
-    """Which answers are expected: a name in `rlavr_hpc.answers.tasks`."""
+    """Which answers are expected: a name in `rlavr_hpc.answers.tasks.registry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from rlavr_hpc.answers.equivalence import Equality, ParsedAnswer
 from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer
-from rlavr_hpc.answers.tasks import make_tasks
+from rlavr_hpc.answers.tasks.registry import make_tasks
 from rlavr_hpc.answers.timed_out_answers import answer_id
 from rlavr_hpc.answers.vote_clusters import cluster, equals_known, open_pairs, open_pairs_with_known
 from rlavr_hpc.config.grading import Extract

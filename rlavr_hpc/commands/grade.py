@@ -16,7 +16,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from rlavr_hpc.answers.sandbox.process import Limits
-from rlavr_hpc.answers.tasks import TASKS
+from rlavr_hpc.answers.tasks.registry import TASKS
 from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.checks import at_least

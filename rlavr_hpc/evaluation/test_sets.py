@@ -11,7 +11,7 @@ import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rlavr_hpc.answers.tasks import check_task
+from rlavr_hpc.answers.tasks.registry import check_task
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.config.shipped import CONF

@@ -4,7 +4,10 @@ import pytest
 
 from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.tasks import ChoiceTask, KnightsTask, MathTask, check_task
+from rlavr_hpc.answers.tasks.choice import ChoiceTask
+from rlavr_hpc.answers.tasks.knights import KnightsTask
+from rlavr_hpc.answers.tasks.math import MathTask
+from rlavr_hpc.answers.tasks.registry import check_task
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.answers.vote_clusters import blame
 from rlavr_hpc.config.grading import Extract

@@ -49,7 +49,7 @@ ROOMS = {
         "trainer",
     },
     "rlavr_hpc/acquisition": {"policies", "probes"},
-    "rlavr_hpc/answers": {"exact", "sandbox"},
+    "rlavr_hpc/answers": {"exact", "sandbox", "tasks"},
     "rlavr_hpc/cluster": {"slurm"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.tasks import KnightsTask
+from rlavr_hpc.answers.tasks.knights import KnightsTask
 from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.load_split import load_split

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rlavr_hpc.answers.tasks import TASKS
+from rlavr_hpc.answers.tasks.registry import TASKS
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.evaluated_model import ModelSubject, RunSubject, find_subject, settings_of
 from rlavr_hpc.evaluation.options import EvaluationOptions

@@ -1,0 +1,1 @@
+"""What an answer is, when two are equal, and what a response earns: one module per kind of task."""

@@ -1,0 +1,36 @@
+"""What was found in the data that a user should know, each with its rows and the way out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FindingLevel(StrEnum):
+    """What a finding does to a run."""
+
+    note = "note"
+    """It is told."""
+    warning = "warning"
+    """It is told, counted and kept on record: it is wrong for some rows."""
+    error = "error"
+    """It ends the run before the first step, exit code 2: it is wrong for all rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFinding:
+    """One sentence about the data."""
+
+    kind: str
+    """Short name, snake_case, the same in every run: `void_label`, `conflicting_labels`, ..."""
+    level: FindingLevel
+    text: str
+    """What was found, in how many of how many rows, and what to type to change it."""
+    count: int = 0
+    """Rows that it concerns."""
+    rows: tuple[str, ...] = ()
+    """The first of them by name, `FILE, row N`; at most `NAMED`."""
+
+
+NAMED = 5
+"""Rows that a finding names."""
