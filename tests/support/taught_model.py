@@ -1,0 +1,95 @@
+"""A tiny model that was taught to give fixed responses to fixed prompts, through its template.
+
+`python -m tests.support.taught_model FOLDER` reads FOLDER/pairs.json and writes FOLDER/model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+END = "<|endoftext|>"
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+SPECIAL = (END, "<|im_start|>", "<|im_end|>", "<pad>")
+STEPS = 400
+GOOD_LOSS = 0.003
+"""Mean nats a token at which a response is given almost surely."""
+
+
+def teach(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Write a model and its tokenizer that answer each prompt with its response.
+
+    Args:
+        folder: where the model goes.
+        pairs: (user's message, response without the end of turn).
+    """
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    inner = Tokenizer(models.BPE())
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1500,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    inner.train_from_iterator([text for pair in pairs for text in pair], trainer)
+    inner.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=END, pad_token="<pad>")
+    tokenizer.chat_template = CHATML
+    torch.manual_seed(0)
+    model = Qwen2ForCausalLM(
+        Qwen2Config(
+            vocab_size=len(tokenizer),
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=2048,
+            tie_word_embeddings=False,
+            bos_token_id=None,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+    rows = []
+    for prompt, response in pairs:
+        chat = [{"role": "user", "content": prompt}]
+        text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        asked = tokenizer.encode(text, add_special_tokens=False)
+        rows.append((asked, tokenizer.encode(response + END, add_special_tokens=False)))
+    width = max(len(asked) + len(told) for asked, told in rows)
+    ids = torch.full((len(rows), width), int(tokenizer.pad_token_id))
+    mask, labels = torch.zeros_like(ids), torch.full_like(ids, -100)
+    for ids_row, mask_row, labels_row, (asked, told) in zip(ids, mask, labels, rows, strict=True):
+        end = len(asked) + len(told)
+        ids_row[:end] = torch.tensor(asked + told)
+        mask_row[:end] = 1
+        labels_row[len(asked) : end] = torch.tensor(told)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    value = math.inf
+    for _ in range(STEPS):
+        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        value = loss.item()
+        if value < GOOD_LOSS:
+            break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert value < GOOD_LOSS, f"not learnt: {value:.3f} nats a token"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+if __name__ == "__main__":
+    home = Path(sys.argv[1])
+    teach(home / "model", json.loads((home / "pairs.json").read_text()))
