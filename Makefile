@@ -42,24 +42,29 @@ docs: install
 demo: install
 	$(BIN)/python -m benchmarks.demo
 
-# Unit tests hardly use a second core, so two run at a time; all others have the machine to themselves.
-UNIT := OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/unit -n 2
-REST := $(BIN)/python -m pytest tests --ignore=tests/unit
+# Two tests at a time, as most start programs that hardly use a second core. Tests on Slurm have the
+# machine to themselves: their clusters give both cores to jobs.
+PYTEST := $(BIN)/python -m pytest
+UNIT := OMP_NUM_THREADS=1 $(PYTEST) tests/unit -n 2
+RUNS := $(PYTEST) tests/integration tests/browser -n 2 --dist loadfile
+SLURM := $(PYTEST) tests/slurm
 
 test: install
 	failed=0; $(UNIT) -m "not slow" --durations=10 --cov --cov-report= || failed=1; \
-	$(REST) -m "not slow" --durations=30 || failed=1; exit $$failed
+	$(RUNS) -m "not slow" --durations=20 || failed=1; \
+	$(SLURM) -m "not slow" --durations=20 || failed=1; exit $$failed
 
 test-full: install
 	failed=0; $(UNIT) --hypothesis-profile=random || failed=1; \
-	$(REST) --hypothesis-profile=random || failed=1; exit $$failed
+	$(RUNS) --hypothesis-profile=random || failed=1; \
+	$(SLURM) || failed=1; exit $$failed
 
 # What the unit tests reach; programs that tests start are not seen.
 coverage: install
 	$(UNIT) -m "not slow" --cov --cov-report=term:skip-covered
 
 test-slurm: install
-	$(BIN)/python -m pytest tests/slurm
+	$(SLURM)
 
 slurm-up:
 	slurm/local_cluster/up.sh --install

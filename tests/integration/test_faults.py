@@ -147,7 +147,10 @@ def test_a_process_that_slept_through_its_successor_stops_and_changes_nothing(
     assert_same(folder, finished)
 
 
-@pytest.mark.parametrize(("kind", "number", "last"), [("evaluation", 2, 3), ("step", 5, 4)])
+@pytest.mark.parametrize(
+    ("kind", "number", "last"),
+    [pytest.param("evaluation", 2, 3, marks=pytest.mark.slow), ("step", 5, 4)],
+)
 def test_work_that_no_longer_fits_is_given_up_and_the_run_equals_an_undisturbed_one(
     finished: Path, tmp_path: Path, kind: str, number: int, last: int
 ) -> None:

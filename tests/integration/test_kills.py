@@ -82,7 +82,9 @@ def test_one_rank_killed_in_every_cheap_phase_and_with_vllm_ends_as_if_it_was_no
         check(trial, reference)
 
 
-@pytest.mark.parametrize("kind", [HF_2, VLLM_2], ids=["hf", "vllm"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(HF_2, id="hf", marks=pytest.mark.slow), pytest.param(VLLM_2, id="vllm")]
+)
 def test_two_ranks_killed_together_or_one_alone_end_as_if_they_were_not(
     kind: Kind, tmp_path: Path
 ) -> None:
