@@ -100,6 +100,8 @@ def in_words(why: FailureCause, folder: str) -> Iterator[str]:
     )
     yield f"{folder}: {run.state}" + (f" ({where})" if where else "")
     yield f"  {_outcome(why)}"
+    if run.note:
+        yield f"  {run.note}"
     if why.crashes > 1:
         yield f"  {why.crashes} crashes in a row without a newer checkpoint"
     if why.signal and why.run.state is State.failed:
