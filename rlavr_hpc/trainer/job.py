@@ -165,15 +165,15 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     quiet_vendors(on_cpu=not torch.cuda.is_available())
     from rlavr_hpc.trainer import build  # noqa: PLC0415
     from rlavr_hpc.trainer.build_engine import pick_device  # noqa: PLC0415
+    from rlavr_hpc.trainer.inspected_prompts import prepare_inspected  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
-    from rlavr_hpc.trainer.prepare_data import prepare_prompts  # noqa: PLC0415
     from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
     plugins = build.load_plugins(config)
     bundle = load_tokenizer(config, quiet=not topology.is_main)
-    prompts = prepare_prompts(config, split, bundle)
+    prompts = prepare_inspected(config, split, bundle, quiet=not topology.is_main)
     if not torch.cuda.is_available():
         keep_freed_memory()
         build_ops.build_ops()

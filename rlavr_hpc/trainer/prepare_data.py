@@ -10,7 +10,6 @@ from typing import Any
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
-from rlavr_hpc.data.findings import log_findings
 from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
@@ -56,7 +55,6 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         "prompts_fingerprint": fingerprint,
         "labels_fingerprint": answers_fingerprint(split.train.answers),
     }
-    log_findings(split.train.findings, log)
     if shared:
         log.warning("%d held-out prompts are in the training data too", shared)
     log.info(

@@ -114,6 +114,7 @@ ANALYSIS_READS = {
     "telemetry.collapse.early_warning",
     "telemetry.examples.record",
     "telemetry.glossary.entries",
+    "telemetry.learning_signal",
     "telemetry.names",
 }
 """All that the analysis may take from the package: formats, pure definitions, a run's state."""
