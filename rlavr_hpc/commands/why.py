@@ -15,6 +15,7 @@ from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.overview.status_query import StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
+from rlavr_hpc.runs.find import name_one
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.stops import Cause
 
@@ -56,8 +57,7 @@ def run(given: argparse.Namespace) -> int:
     folder: str = given.folder
     seen = query_status(Path(folder))
     if len(seen.runs) > 1:
-        names = ", ".join(one.name for one in seen.runs[:8])
-        raise UserError(f"{folder} holds {len(seen.runs)} runs; name one: {names} ...")
+        raise UserError(name_one(folder, [one.name for one in seen.runs]))
     if seen.note:
         print(f"rlavr: {seen.note}", file=sys.stderr)
     why = explain(seen.runs[0], job_state=_job_state(seen))
