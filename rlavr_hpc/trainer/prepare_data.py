@@ -13,8 +13,12 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.chat_template import is_dated, template_fingerprint
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
+from rlavr_hpc.data.findings import DataFinding, FindingLevel
 from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find_too_long
 from rlavr_hpc.data.stream import PromptStream
+from rlavr_hpc.data.template_findings import find_stops, find_templates
+from rlavr_hpc.errors import UserError
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -34,6 +38,8 @@ class PreparedPrompts:
     """What a resumed run must read again: see `ProcessSetup.prompts`."""
     bundle: TokenizerBundle
     """With the stop tokens that these prompts ask for."""
+    findings: tuple[DataFinding, ...] = ()
+    """About the training prompts, and about what ends a response."""
     facts: dict[str, Any]
 
 
@@ -41,7 +47,8 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
     """Template, tokenize and filter both data sets.
 
     Raises:
-        UserError: a prompt is too long and must not be filtered, or a step has too few prompts.
+        UserError: a prompt is too long and must not be filtered, the template refuses one, a step
+            has too few, or something is wrong with all of them.
     """
     limit = config.rollout.max_prompt_tokens
     train = templates.prepare(
@@ -51,6 +58,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         max_tokens=limit,
         moment=bundle.moment,
     )
+    findings = find_in_training(config, split, bundle, train)
     bundle = bundle.for_chats(train.chats)
     labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
     held_out = _prepare_held_out(labelled, config, bundle, templated=train.templated)
@@ -70,6 +78,14 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
     }
     for note in split.train.notes:
         log.info("%s", note)
+    wrong = [found.text for found in findings if found.level is FindingLevel.error]
+    if wrong:
+        raise UserError("\n".join(wrong))
+    for found in findings:
+        if found.level is not FindingLevel.note:
+            log.warning("%s%s", found.text, f" ({', '.join(found.rows)})" if found.rows else "")
+        elif found.kind == "stop_tokens":
+            log.info("%s", found.text)
     if shared:
         log.warning("%d held-out prompts are in the training data too", shared)
     log.info(
@@ -89,7 +105,30 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         fingerprint=fingerprint,
         identity=_identity(split, bundle, train, held_out, fingerprint),
         bundle=bundle,
+        findings=findings,
         facts=facts,
+    )
+
+
+def find_in_training(
+    config: RunConfig, split: Split, bundle: TokenizerBundle, train: templates.Prepared
+) -> tuple[DataFinding, ...]:
+    """What was found in the training prompts as the model reads them.
+
+    Args:
+        config: the run's.
+        split: its data.
+        bundle: with the stop tokens that model and config name.
+        train: the prompts made of it.
+    """
+    questions, tokenizer = split.train.questions, bundle.tokenizer
+    kept = {prompt.id for prompt in train.prompts}
+    return (
+        *find_templates(questions, tokenizer, config.data, templated=train.templated),
+        *find_in_questions(questions),
+        *find_dropped(questions, train.prompts),
+        *find_too_long(questions, kept, max_tokens=config.rollout.max_prompt_tokens),
+        *find_stops(tokenizer, named=bundle.stop_ids, turn_end=bundle.turn_end, chats=train.chats),
     )
 
 

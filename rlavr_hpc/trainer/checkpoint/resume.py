@@ -195,7 +195,7 @@ def _check_setup(
     allowed = frozenset(request.config.allow_change)
     setups = [attempt.setup for attempt in attempts if attempt.setup is not None]
     if setups:
-        before = ProcessSetup(**setups[-1])  # type: ignore[arg-type]
+        before = ProcessSetup(**setups[-1])
         check_fits(before, request.setup, allowed=allowed)
     if found is not None:
         old = found.state

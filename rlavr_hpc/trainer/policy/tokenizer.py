@@ -55,7 +55,7 @@ class TokenizerBundle:
         end = self.turn_end if first.stops_at_turn_end else None
         return replace(self, moment=first.moment, turn_end=end)
 
-    def for_chats(self, chats: bool) -> TokenizerBundle:  # noqa: FBT001
+    def for_chats(self, chats: bool) -> TokenizerBundle:
         """The same with the end of turn among the stop tokens, where prompts are chats."""
         if not chats or self.turn_end is None:
             return self
