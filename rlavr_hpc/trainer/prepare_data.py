@@ -83,7 +83,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         raise UserError("\n".join(wrong))
     for found in findings:
         if found.level is not FindingLevel.note:
-            log.warning("%s%s", found.text, f" ({', '.join(found.rows)})" if found.rows else "")
+            log.warning("%s%s", found.text, f" (first: {found.rows[0]})" if found.rows else "")
         elif found.kind == "stop_tokens":
             log.info("%s", found.text)
     if shared:
