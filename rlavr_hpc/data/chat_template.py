@@ -72,8 +72,8 @@ def render(
 def _way_out(turns: Sequence[Turn]) -> str:
     if any(turn["role"] in ("system", "developer") for turn in turns):
         return (
-            "data.system_role=merge writes the system message in front of the user's, for "
-            "templates that take no system message"
+            "data.system_role=merge (evaluate: --system-role merge) writes the system message in "
+            "front of the user's, for templates that take none"
         )
     return "mend or leave out such rows, or leave the template out with data.chat_template=none"
 
