@@ -111,6 +111,7 @@ def settings_of(subject: Subject, options: EvaluationOptions) -> Settings:
             data,
             chat_template=options.chat_template or data.chat_template,
             system_prompt=_first(options.system_prompt, data.system_prompt) or None,
+            system_role=options.system_role or data.system_role,
             enable_thinking=_first(options.enable_thinking, data.enable_thinking),
         ),
         rollout=replace(

@@ -30,8 +30,6 @@ RESPONSE_TOKENS = 4000
 """The paper's limit; for models that no run trained."""
 KINDS = {".json": DataKind.jsonl, ".jsonl": DataKind.jsonl, ".parquet": DataKind.parquet}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-TEMPLATE_SAMPLE = 100
-"""Training questions that tell whether a run's prompts are put into a chat template."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,7 +176,7 @@ def _held_out(subject: Subject) -> ProblemSet:
         top_p=config.eval.top_p,
     )
     problems = _problems(settings, split.held_out.only(labelled))
-    return replace(problems, siblings=split.train.questions[:TEMPLATE_SAMPLE])
+    return replace(problems, siblings=split.train.questions)
 
 
 def _problems(settings: EvalSetConfig, data: Dataset) -> ProblemSet:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
 
 from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.data.template_findings import visible
 from rlavr_hpc.testbed.base_model import build_tokenizer
 from rlavr_hpc.trainer.inspection import inspect_data, refuse_or_tell
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
@@ -47,9 +48,23 @@ def prepare_inspected(
         UserError: something is wrong for all rows.
     """
     prompts = prepare_prompts(config, split, bundle)
-    inspection = inspect_data(config, split)
+    inspection = inspect_data(config, split, also=prompts.findings)
     refuse_or_tell(inspection, log, quiet=quiet)
     return replace(prompts, facts={**prompts.facts, "inspection": inspection.facts()})
+
+
+def with_date(
+    prompts: PreparedPrompts,
+    config: RunConfig,
+    split: Split,
+    bundle: TokenizerBundle,
+    *,
+    agreed: datetime | None,
+) -> PreparedPrompts:
+    """The prompts of a dated template with the first rank's date: each rank has its own clock."""
+    if agreed == bundle.moment or "date" not in prompts.identity:
+        return prompts
+    return prepare_inspected(config, split, replace(bundle, moment=agreed), quiet=True)
 
 
 def look_at_prompts(config: RunConfig, split: Split) -> tuple[Sequence[DataFinding], PromptExample]:
@@ -62,7 +77,7 @@ def look_at_prompts(config: RunConfig, split: Split) -> tuple[Sequence[DataFindi
     prompts = prepare_prompts(config, split, bundle)
     first = prompts.train[0]
     text = visible(first.token_ids, bundle.tokenizer)
-    return (), PromptExample(id=first.id, text=text, tokens=len(first.token_ids))
+    return prompts.findings, PromptExample(id=first.id, text=text, tokens=len(first.token_ids))
 
 
 def _tokenizer(config: RunConfig) -> TokenizerBundle:
@@ -76,13 +91,4 @@ def _tokenizer(config: RunConfig) -> TokenizerBundle:
         stop_ids=frozenset({int(tokenizer.eos_token_id), *config.rollout.stop_token_ids}),
         pad_id=int(tokenizer.pad_token_id),
         positions=TESTBED_POSITIONS,
-    )
-
-
-def visible(token_ids: Sequence[int], tokenizer: Any) -> str:  # noqa: ANN401
-    """The text of tokens; each special one stands in «»."""
-    special = set(tokenizer.all_special_ids)
-    return "".join(
-        f"«{tokenizer.convert_ids_to_tokens(i)}»" if i in special else tokenizer.decode([i])
-        for i in token_ids
     )

@@ -62,6 +62,7 @@ class Process:
             config=self.config,
             topology=self.topology,
             prompts_fingerprint=prompts.fingerprint,
+            prompts=prompts.identity,
             facts=prompts.facts,
             device=device_name(self.topology),
         )
