@@ -19,6 +19,7 @@ from rlavr_hpc.data.asked_form import SHOWN, AskedForm, asked_forms
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import NAMED, DataFinding, FindingLevel
 from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.data.prompt_findings import name_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import Question
 
@@ -115,11 +116,6 @@ def in_line(finding: DataFinding) -> str:
     return f"{finding.text} ({', '.join(finding.rows)}{more})" if finding.rows else finding.text
 
 
-def row_name(question: Question) -> str:
-    """How a finding names a row."""
-    return getattr(question, "where", "") or question.id
-
-
 def _rows_of(config: RunConfig, train: Dataset, task: str, good: set[str]) -> TaskRows:
     ids = [question.id for question in train.questions if question.task == task]
     return TaskRows(
@@ -147,7 +143,7 @@ def _bad_labels(config: RunConfig, train: Dataset, good: set[str]) -> Iterable[D
         f"the first is {quoted}: no response can be right; name the task with data.task=, or take "
         "these labels out",
         count=len(bad),
-        rows=tuple(map(row_name, bad[:NAMED])),
+        rows=tuple(map(name_of, bad[:NAMED])),
     )
 
 
@@ -169,7 +165,7 @@ def _asked_and_read(
             text=f"{len(those)} of {len(train.questions)} prompts ask for {SHOWN[form]}, and the "
             f"grader of task {task} does not read that{_now(config, task)}; {_way_out(task, form)}",
             count=len(those),
-            rows=tuple(map(row_name, those[:NAMED])),
+            rows=tuple(map(name_of, those[:NAMED])),
         )
 
 

@@ -121,7 +121,7 @@ def test_a_form_that_no_prompt_can_be_answered_in_ends_the_run_and_names_the_key
     assert finding.kind == "asked_form_not_read"
     assert finding.text.startswith("2 of 2 prompts ask for a line `Answer: ...`")
     assert "grading.extract=stated" in finding.text
-    assert finding.rows == ("q0", "q1")
+    assert finding.rows == ("prompt 'q0'", "prompt 'q1'")
     with pytest.raises(UserError, match=r"2 of 2 prompts ask"):
         refuse_or_tell(found, logging.getLogger("test"), quiet=False)
 
@@ -145,7 +145,7 @@ def test_prose_as_label_is_named_and_ends_the_run_where_every_label_is_prose() -
     assert (finding.kind, finding.level, finding.rows) == (
         "label_is_no_answer",
         FindingLevel.warning,
-        ("q1",),
+        ("prompt 'q1'",),
     )
     assert "We see that" in finding.text
     [task] = some.tasks
@@ -191,6 +191,7 @@ def test_the_command_exits_with_2_and_still_shows_everything(
     data = tmp_path / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     given = ["data=jsonl", f"data.path={data}", "model=testbed", "grading.extract=boxed"]
+    given += ["algorithm.batch=8", "algorithm.mini_batch=8"]
     assert call(["check", "rollout=hf", *given]) == 2
     shown = capsys.readouterr().out
     assert "8 of 8 prompts ask for an answer as a line `Answer: ...`" in shown
