@@ -14,6 +14,8 @@ from typing import Any
 
 from rlavr_hpc.telemetry import names
 
+EVERYWHERE = ("auto", "any")
+"""Values of `grading.extract` with which every known place is read."""
 ENDINGS = 3
 """Responses whose ends are shown."""
 ENDING_CHARACTERS = 100
@@ -146,6 +148,12 @@ def mend(losses: Sequence[SignalLoss], keys: GradingKeys) -> str:
             f"raise rollout.max_response_tokens{limit}; if the responses go on behind their answer,"
             " name the token that ends the model's turn, rollout.stop_token_ids=[ID], or have the "
             "questions put into its chat template, data.chat_template=apply"
+        )
+    if SignalLoss.unparsable in losses and keys.extract in EVERYWHERE:
+        return (
+            "ask for the answer in a form that is read, a box or a line `Answer: ...` (`rlavr "
+            "check` shows all), in the prompts or with data.system_prompt; a model that does not "
+            "see its own template needs data.chat_template=apply"
         )
     if SignalLoss.unparsable in losses:
         return (

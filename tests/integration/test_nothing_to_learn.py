@@ -57,7 +57,7 @@ def test_a_run_in_which_nothing_can_be_read_says_so_everywhere(model: Path, tmp_
     assert done.returncode == 0, done.stderr
     assert "WARNING after step 1: no response could be read" in done.stderr
     assert done.stderr.count("WARNING after step") == 1
-    assert "grading.extract" in done.stderr
+    assert "to change it: " in done.stderr
     assert "NOTHING LEARNT: no response could be read in any of its 2 steps" in done.stdout
     lost = summary(folder)["lost_signal"]
     assert (lost["nothing_learnt"], lost["steps"], lost["losses"][0]) == (True, 2, "unparsable")

@@ -117,6 +117,12 @@ def test_each_loss_names_the_key_that_mends_it(losses: tuple[SignalLoss, ...], k
     assert key in mend(losses, KEYS)
 
 
+def test_where_every_place_is_read_already_the_prompts_have_to_ask() -> None:
+    told = mend((SignalLoss.unparsable,), GradingKeys(extract="auto"))
+    assert "set grading.extract" not in told
+    assert "data.system_prompt" in told
+
+
 def test_endings_are_harmless_on_a_terminal() -> None:
     hostile = "x" * 200 + "\x1b[2J\u202e\nThe answer:\t4\ud800"
     shown = visible_ending(hostile)
