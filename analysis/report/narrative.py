@@ -96,6 +96,8 @@ def headline(findings: Findings) -> Headline:
 
 def _next(findings: Findings) -> tuple[str, ...]:
     comparison = findings.comparison
+    if findings.runs and all(run.verdict.nothing_learnt for run in findings.runs):
+        return tuple(dict.fromkeys(run.verdict.text for run in findings.runs[:2]))
     if comparison.recommendation:
         return (comparison.recommendation,)
     if comparison.advice:

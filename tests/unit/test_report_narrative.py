@@ -78,6 +78,13 @@ def test_the_headline_of_few_runs_is_a_plain_sentence(runs: tuple[()], verdict: 
     assert headline(findings(runs=runs, comparison=Comparison())).verdict == verdict
 
 
+def test_where_nothing_was_learnt_the_next_thing_is_what_changes_it() -> None:
+    lost = with_verdict(nothing_learnt="no response could be read", text="Set grading.extract.")
+    assert headline(findings(runs=(lost,))).next == ("Set grading.extract.",)
+    told = headline(findings(runs=(lost, run(CARE, 2)), comparison=Comparison()))
+    assert told.aside == "Nothing was learnt in 1 run: no response could be read."
+
+
 def test_the_headline_of_one_collapsed_run_says_when_and_why() -> None:
     told = headline(findings(runs=(run(CARE, 2),), comparison=Comparison()))
     assert told.detail == (
