@@ -13,7 +13,6 @@ import socket
 import sys
 import traceback
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, NoReturn
@@ -165,12 +164,12 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
 
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.trainer import build, distributed  # noqa: PLC0415
+    from rlavr_hpc.trainer import build  # noqa: PLC0415
     from rlavr_hpc.trainer.build_engine import pick_device  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
-    from rlavr_hpc.trainer.prepare_data import prepare_prompts  # noqa: PLC0415
+    from rlavr_hpc.trainer.prepare_data import agree_on_date, prepare_prompts  # noqa: PLC0415
     from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
     plugins = build.load_plugins(config)
@@ -180,9 +179,7 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
         keep_freed_memory()
         build_ops.build_ops()
     init_ranks(device=pick_device(topology), rank=topology.rank, world_size=topology.world_size)
-    agreed = distributed.on_main(lambda: bundle.moment)
-    if agreed != bundle.moment and "date" in prompts.identity:  # ranks look at their own clocks
-        prompts = prepare_prompts(config, split, replace(bundle, moment=agreed))
+    prompts = agree_on_date(prompts, config, split, bundle)
     inputs = build.Inputs(plugins=plugins, split=split, bundle=prompts.bundle, prompts=prompts)
     return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlavr_hpc.config.run import RunConfig
@@ -19,6 +19,7 @@ from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.template_findings import find_stops, find_templates
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -108,6 +109,23 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         findings=findings,
         facts=facts,
     )
+
+
+def agree_on_date(
+    prompts: PreparedPrompts, config: RunConfig, split: Split, bundle: TokenizerBundle
+) -> PreparedPrompts:
+    """The same prompts on all ranks, whose clocks may differ. They call this together.
+
+    Args:
+        prompts: of this rank.
+        config: the run's.
+        split: its data.
+        bundle: the prompts were made with it.
+    """
+    agreed = distributed.on_main(lambda: bundle.moment)
+    if agreed == bundle.moment or "date" not in prompts.identity:
+        return prompts
+    return prepare_prompts(config, split, replace(bundle, moment=agreed))
 
 
 def find_in_training(
