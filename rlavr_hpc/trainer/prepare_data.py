@@ -6,20 +6,18 @@ import hashlib
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.chat_template import is_dated, template_fingerprint
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
-from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find_too_long
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.template_findings import find_stops, find_templates
-from rlavr_hpc.errors import UserError
-from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -48,8 +46,8 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
     """Template, tokenize and filter both data sets.
 
     Raises:
-        UserError: a prompt is too long and must not be filtered, the template refuses one, a step
-            has too few, or something is wrong with all of them.
+        UserError: a prompt is too long and must not be filtered, the template refuses one, or a
+            step has too few.
     """
     limit = config.rollout.max_prompt_tokens
     train = templates.prepare(
@@ -77,16 +75,6 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         "labels_fingerprint": answers_fingerprint(split.train.answers),
         "stop_token_ids": sorted(bundle.stop_ids),
     }
-    for note in split.train.notes:
-        log.info("%s", note)
-    wrong = [found.text for found in findings if found.level is FindingLevel.error]
-    if wrong:
-        raise UserError("\n".join(wrong))
-    for found in findings:
-        if found.level is not FindingLevel.note:
-            log.warning("%s%s", found.text, f" (first: {found.rows[0]})" if found.rows else "")
-        elif found.kind == "stop_tokens":
-            log.info("%s", found.text)
     if shared:
         log.warning("%d held-out prompts are in the training data too", shared)
     log.info(
@@ -109,23 +97,6 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         findings=findings,
         facts=facts,
     )
-
-
-def agree_on_date(
-    prompts: PreparedPrompts, config: RunConfig, split: Split, bundle: TokenizerBundle
-) -> PreparedPrompts:
-    """The same prompts on all ranks, whose clocks may differ. They call this together.
-
-    Args:
-        prompts: of this rank.
-        config: the run's.
-        split: its data.
-        bundle: the prompts were made with it.
-    """
-    agreed = distributed.on_main(lambda: bundle.moment)
-    if agreed == bundle.moment or "date" not in prompts.identity:
-        return prompts
-    return prepare_prompts(config, split, replace(bundle, moment=agreed))
 
 
 def find_in_training(

@@ -79,6 +79,8 @@ LIGHT = (
     "acquisition.ledger",
     "acquisition.policies.entropy",
     "answers.verifier",
+    "answers.readable_forms",
+    "data.asked_form",
     "data.load_split",
     "evaluation.record",
     "evaluation.report",
@@ -87,6 +89,7 @@ LIGHT = (
     "release.card",
     "release.job",
     "release.staging",
+    "trainer.inspection",
     "trainer.reporting.outcome",
 )
 """Nor do these."""
@@ -114,6 +117,7 @@ ANALYSIS_READS = {
     "telemetry.collapse.early_warning",
     "telemetry.examples.record",
     "telemetry.glossary.entries",
+    "telemetry.learning_signal",
     "telemetry.names",
 }
 """All that the analysis may take from the package: formats, pure definitions, a run's state."""

@@ -16,6 +16,7 @@ from rlavr_hpc.release.record import with_recorded_stops
 from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.runs.first_start import FirstStart
 from rlavr_hpc.runs.provenance import write_provenance
+from rlavr_hpc.trainer.inspected_prompts import prepare_inspected
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts, prepare_prompts, tokens_fingerprint
 from rlavr_hpc.types import Prompt
@@ -103,8 +104,9 @@ def test_what_is_wrong_with_all_prompts_ends_the_run(
     config = configured(tmp_path, models["chatml"])
     rows = [{"prompt": f"<image>Find x{n}.", "answer": "1"} for n in range(8)]
     Path(str(config.data.path)).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    split, bundle = load_split(config.data), load_tokenizer(config, quiet=True)
     with pytest.raises(UserError, match="6 of 6 prompts speak of a picture"):
-        prepared(config)
+        prepare_inspected(config, split, bundle, quiet=True)
 
 
 def test_the_identity_of_prompts_tells_date_template_tokens_and_held_out_apart(
