@@ -1,7 +1,8 @@
-"""Tokenizers of bytes with a chat template of one's choice."""
+"""Tokenizers of bytes with a chat template of one's choice, and models that have one."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<pad>")
@@ -33,6 +34,30 @@ def byte_tokenizer(
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.decoder = decoders.ByteLevel()
     inner.add_special_tokens([AddedToken(text, special=True) for text in special])
-    made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=eos)
+    made = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=eos, pad_token=special[-1])
     made.chat_template = template
     return made
+
+
+def byte_model(folder: Path, template: str | None) -> Path:
+    """A model of one layer with random weights, which names the end of text as its only stop."""
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    tokenizer = byte_tokenizer(template)
+    torch.manual_seed(0)
+    shape = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    Qwen2ForCausalLM(shape).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
