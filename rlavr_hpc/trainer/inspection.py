@@ -23,9 +23,6 @@ from rlavr_hpc.data.prompt_findings import name_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import Question
 
-LABEL_CHARACTERS = 60
-"""Of a label that a finding quotes."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRows:
@@ -128,20 +125,18 @@ def _rows_of(config: RunConfig, train: Dataset, task: str, good: set[str]) -> Ta
 
 
 def _bad_labels(config: RunConfig, train: Dataset, good: set[str]) -> Iterable[DataFinding]:
-    """Labels that no response can give."""
+    """Labels that no response can give; none is quoted, for nobody has bought it."""
     labelled = [q for q in train.questions if q.id in train.answers]
     bad = [q for q in labelled if q.id not in good]
     if not bad:
         return
     every = len(bad) == len(labelled)
-    first = train.answers[bad[0].id]
-    quoted = ascii(first if len(first) <= LABEL_CHARACTERS else f"{first[:LABEL_CHARACTERS]}...")
+    named = " and ".join(dict.fromkeys(question.task for question in bad))
     yield DataFinding(
         kind="label_is_no_answer",
         level=FindingLevel.error if every and config.quota else FindingLevel.warning,
-        text=f"{len(bad)} of {len(labelled)} labels are no answer for their task ({bad[0].task}), "
-        f"the first is {quoted}: no response can be right; name the task with data.task=, or take "
-        "these labels out",
+        text=f"{len(bad)} of {len(labelled)} labels are no answer for their task ({named}): no "
+        "response can be right; name the task with data.task=, or take these labels out",
         count=len(bad),
         rows=tuple(map(name_of, bad[:NAMED])),
     )

@@ -71,7 +71,7 @@ def test_a_run_in_which_nothing_can_be_read_says_so_everywhere(model: Path, tmp_
     assert "Nothing was learnt: no response could be read in any of its 2 steps" in report.stdout
     assert "healthy" not in report.stdout
     assert "UserWarning" not in report.stderr
-    kept = read_provenance(folder, 1)["inspection"]
+    kept = read_provenance(folder, 1)["data"]["inspection"]
     assert kept["tasks"][0]["answers"] == 16
     assert kept["asked"] == {"boxed": 16}
 
