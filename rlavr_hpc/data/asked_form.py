@@ -34,10 +34,15 @@ SHOWN = {
     AskedForm.nothing: "in no form that is named",
 }
 """As a sentence names it."""
+HASHES = re.compile(
+    r"^(?!####)[^\n]*####|^####\s*(?:[<\[{$\\\d]|(?:final|the|your)?\s*answer)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""In a sentence, or before a value or its placeholder; `#### Problem 3` is a heading."""
 PATTERNS = (
     (AskedForm.boxed, re.compile(r"\\f?box(?:ed)?\b|\bboxed\b")),
     (AskedForm.block, re.compile(r"<answer>|</answer>")),
-    (AskedForm.hashes, re.compile(r"####")),
+    (AskedForm.hashes, HASHES),
     (AskedForm.line, re.compile("\\banswer\\**\\s?[:\N{FULLWIDTH COLON}]", re.IGNORECASE)),
     (AskedForm.stated, re.compile(r"\bfinal answer is\b|[\"'`“]the answer is\b", re.IGNORECASE)),
 )

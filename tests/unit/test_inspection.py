@@ -39,6 +39,8 @@ def question(text: str, *, name: str = "q", task: str = "math") -> Question:
         ("\u6700\u540e\u4e00\u884c\u5199 Answer\uff1a\u503c\u3002", {AskedForm.line}),
         ("Who lies? Reply inside <answer> tags.", {AskedForm.block}),
         ("Find x. End with #### and x.", {AskedForm.hashes}),
+        ("Work it out.\n#### <value>", {AskedForm.hashes}),
+        ("#### Problem 3\nFind x.\n#### Hints\nnone", {AskedForm.nothing}),
         ("Say 'The final answer is x'.", {AskedForm.stated}),
         ("Box a number: \\boxed{x}, or end with Answer: x.", {AskedForm.boxed, AskedForm.line}),
         ("Find x.", {AskedForm.nothing}),
