@@ -86,6 +86,9 @@ class CollapseVerdict:
     """First step at which label-free signals alone detect a collapse."""
     lead: int | None = None
     """`onset - detected`: steps in advance; negative = late; None where either is missing."""
+    nothing_learnt: str = ""
+    """What kept every step from teaching anything, as part of a sentence; "" = nothing did. Such a
+    run is not judged."""
     text: str = ""
     """The verdict in one or two sentences."""
 

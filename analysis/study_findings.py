@@ -81,7 +81,9 @@ class Standing(StrEnum):
     dominated = "dominated"
     """Learns, but another condition has more accuracy for as many labels or fewer."""
     avoid = "avoid"
-    """Collapsed on a seed, or learnt nothing."""
+    """Collapsed on a seed."""
+    no_gain = "no_gain"
+    """Did not collapse, and ended no better than it began."""
     upper_bound = "upper_bound"
     """Reads labels nobody bought: shows what is possible."""
 

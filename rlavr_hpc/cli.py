@@ -39,6 +39,7 @@ class Verb:
 GROUPS: dict[str, dict[str, str]] = {
     "run": {
         "run": "start or resume a run, or a sweep of runs",
+        "check": "look at the data, prompts and grader of a run before it starts",
         "plan": "estimate memory, time and GPU-hours of a run before it starts",
         "fetch": "download the model and data of a run, for nodes without network",
         "rollback": "make a run continue from an earlier checkpoint",

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.collapse.kinds import kind_of, reason
+from analysis.collapse.nothing_learnt import explain_lost, nothing_learnt
 from analysis.collapse.onset import Course, Measure, course_of, measure_of
 from analysis.collapse.signals import SIGNALS, change_of, strength
 from analysis.load.run import RunData
@@ -24,6 +25,7 @@ from analysis.run_findings import CollapseVerdict, SignalChange
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import WINDOW, collapse_onset
 from rlavr_hpc.telemetry.collapse.early_warning import FEW_LABELS, EarlyWarning, first_alarm
+from rlavr_hpc.telemetry.learning_signal import describe_lost
 
 RISK_UNLABELLED = 0.2
 """Risk that counts where hardly any label was bought in the last ten steps: answers agree more, and
@@ -42,11 +44,14 @@ WATCHED = (
 )
 """What the early warning reads of a row."""
 AGREEMENT = WATCHED[:3]
+ENDED = ("failed", "stopped", "cancelled")
+"""States of runs that do not go on by themselves."""
 
 
 def judge(run: RunData) -> CollapseVerdict:
     """The verdict on a run, from its rows alone."""
-    measure = measure_of(run)
+    lost = nothing_learnt(run)
+    measure = measure_of(run) if lost is None else None
     found = course_of(measure) if measure else Course()
     defined = _defined(run)
     course = _as_defined(run, found, defined) if measure and run.audited else found
@@ -73,7 +78,8 @@ def judge(run: RunData) -> CollapseVerdict:
         warning=warning,
         detected=detected,
         lead=course.onset - detected if course.onset is not None and detected is not None else None,
-        text=_text(run, measure, course, why),
+        nothing_learnt="" if lost is None else describe_lost(lost),
+        text=_text(run, measure, course, why) if lost is None else explain_lost(run, lost),
     )
 
 
@@ -215,6 +221,10 @@ def _text(run: RunData, measure: Measure | None, course: Course, why: str) -> st
 
 
 def _not_judged(run: RunData) -> str:
+    if run.steps < WINDOW and run.state in ENDED:
+        asked = f" of {run.steps_planned}" if run.steps_planned else ""
+        end = "It failed" if run.state == "failed" else f"It was {run.state}"
+        return f"{end} after {run.steps} steps{asked}: {WINDOW} are needed to judge it."
     if run.steps < WINDOW:
         return f"Cannot be judged yet: {run.steps} steps, {WINDOW} are needed."
     return (

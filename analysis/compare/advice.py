@@ -114,7 +114,9 @@ def _advise(
     bounds = [one for one in known if one.condition.uses_oracle and one.condition.accuracy]
     last = [*_avoided(usable), *(_about(one, Standing.upper_bound) for one in bounds[:1])]
     if not sound:
-        return last, write("advice", "nothing", most=max(usable, key=_labels, default=None))
+        most = max(usable, key=_labels, default=None)
+        collapsed = any(one.condition.collapsed for one in usable)
+        return last, write("advice", "nothing", most=most, collapsed=collapsed)
     best = max(sound, key=lambda one: one.gain)
     enough = [one for one in sound if one.gain >= ENOUGH * best.gain]
     first = min(enough, key=lambda one: (one.labels, -one.accuracy.mean))
@@ -179,10 +181,16 @@ def _alternative(candidate: Candidate, first: Candidate, contrasts: Sequence[Con
 
 def _avoided(usable: Sequence[Candidate]) -> list[Advice]:
     bad = [one for one in usable if one.condition.collapsed or one.gain <= 0]
-    shown = [_about(one, Standing.avoid) for one in bad[:AVOIDED]]
+    shown = [_about(one, _standing(one)) for one in bad[:AVOIDED]]
     if len(bad) > AVOIDED:
-        shown[-1] = _about(bad[AVOIDED - 1], Standing.avoid, more=len(bad) - AVOIDED)
+        last = bad[AVOIDED - 1]
+        shown[-1] = _about(last, _standing(last), more=len(bad) - AVOIDED)
     return shown
+
+
+def _standing(candidate: Candidate) -> Standing:
+    """Of a condition that is no choice."""
+    return Standing.avoid if candidate.condition.collapsed else Standing.no_gain
 
 
 def _dominated(sound: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:

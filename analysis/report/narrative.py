@@ -68,6 +68,9 @@ def headline(findings: Findings) -> Headline:
     collapses = condition_collapses(findings)
     conditions = findings.comparison.conditions
     best = next((one for one in conditions if one.accuracy and not one.uses_oracle), None)
+    single = findings.runs[0] if len(findings.runs) == 1 else None
+    several = [run for run in findings.runs if single is None]
+    lost = [run.verdict.nothing_learnt for run in several if run.verdict.nothing_learnt]
     return Headline(
         verdict=write(
             "headline",
@@ -75,9 +78,17 @@ def headline(findings: Findings) -> Headline:
             runs=len(findings.runs),
             judged=judged,
             collapsed=counts["collapsed"],
+            one=single,
         ),
         detail=write("headline", "detail", collapses=collapses, judged=judged),
-        aside=write("headline", "aside", unknown=counts["unknown"], planned=counts["planned"]),
+        aside=write(
+            "headline",
+            "aside",
+            unknown=counts["unknown"] - len(lost) if single is None else 0,
+            planned=counts["planned"],
+            failed=sum(run.state == "failed" for run in several),
+            lost=lost,
+        ),
         best=write("headline", "best", condition=best),
         next=_next(findings),
     )
@@ -85,6 +96,8 @@ def headline(findings: Findings) -> Headline:
 
 def _next(findings: Findings) -> tuple[str, ...]:
     comparison = findings.comparison
+    if findings.runs and all(run.verdict.nothing_learnt for run in findings.runs):
+        return tuple(dict.fromkeys(run.verdict.text for run in findings.runs[:2]))
     if comparison.recommendation:
         return (comparison.recommendation,)
     if comparison.advice:

@@ -55,6 +55,7 @@ STANDINGS: dict[Standing, str] = {
     Standing.alternative: "alternative",
     Standing.dominated: "dominated",
     Standing.avoid: "avoid",
+    Standing.no_gain: "no gain yet",
     Standing.upper_bound: "upper bound",
 }
 
@@ -115,6 +116,10 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     (
         "Dominated",
         "The condition learns, but another one has more accuracy for as many labels or fewer.",
+    ),
+    (
+        "No gain yet",
+        "The condition did not collapse, and its held-out accuracy ended no higher than it began.",
     ),
     ("Confirmed a right vote", "Share of bought labels whose vote was right already."),
     ("No response correct", "Share of bought labels on prompts without any correct response."),

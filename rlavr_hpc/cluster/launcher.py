@@ -76,7 +76,7 @@ def launch_local(
         )
     jobs = compose_jobs(context, config, job_overrides)
     plan = write_plan(jobs)
-    print(f"{len(jobs)} runs, planned in {plan}", file=sys.stderr)
+    print(f"{len(jobs)} run{'s' * (len(jobs) != 1)}, planned in {plan}", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):
         print(f"[{number}/{len(jobs)}] {' '.join(job.overrides)}: {job.folder}", file=sys.stderr)
         code = _run_one(job, ranks)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.config.data import ChatTemplate
+from rlavr_hpc.config.data import ChatTemplate, SystemRole
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.config.model import Dtype
 from rlavr_hpc.config.rollout import Engine
@@ -124,6 +124,12 @@ def _add_loading(group: Any) -> None:  # noqa: ANN401
         help="whether to apply it; auto: unless the prompts already have one",
     )
     add("--system-prompt", metavar="TEXT", help="system prompt; '' = none")
+    add(
+        "--system-role",
+        type=SystemRole,
+        choices=list(SystemRole),
+        help="where system messages are written: merge = in front of the user's",
+    )
     add(
         "--enable-thinking",
         action=argparse.BooleanOptionalAction,

@@ -29,7 +29,8 @@ unknown (its folder or its heartbeat cannot be read).
 --json prints one object per run and line: run (folder), name (relative to DIR), overrides (those
 that differ within the sweep), state, step, steps, eta_seconds, labels_bought, labels_allowed (over
 the whole run), accuracy (held-out mean@n of the last evaluation), risk (of collapse), attempts,
-node, job (A_T), reason (in words), heartbeat_age (seconds). What is not known is null.
+node, job (A_T), reason (in words), heartbeat_age (seconds), note (what is wrong with its steps, and
+what mends it; "" = nothing). What is not known is null.
 
 Examples:
   rlavr status runs

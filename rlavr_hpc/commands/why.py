@@ -15,6 +15,7 @@ from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.overview.status_query import StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
+from rlavr_hpc.runs.find import name_one
 from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.stops import Cause
 
@@ -56,8 +57,7 @@ def run(given: argparse.Namespace) -> int:
     folder: str = given.folder
     seen = query_status(Path(folder))
     if len(seen.runs) > 1:
-        names = ", ".join(one.name for one in seen.runs[:8])
-        raise UserError(f"{folder} holds {len(seen.runs)} runs; name one: {names} ...")
+        raise UserError(name_one(folder, [one.name for one in seen.runs]))
     if seen.note:
         print(f"rlavr: {seen.note}", file=sys.stderr)
     why = explain(seen.runs[0], job_state=_job_state(seen))
@@ -100,6 +100,8 @@ def in_words(why: FailureCause, folder: str) -> Iterator[str]:
     )
     yield f"{folder}: {run.state}" + (f" ({where})" if where else "")
     yield f"  {_outcome(why)}"
+    if run.note:
+        yield f"  {run.note}"
     if why.crashes > 1:
         yield f"  {why.crashes} crashes in a row without a newer checkpoint"
     if why.signal and why.run.state is State.failed:

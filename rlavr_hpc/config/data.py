@@ -29,11 +29,20 @@ class ChatTemplate(StrEnum):
     """Whether the tokenizer's chat template is put around a prompt."""
 
     auto = "auto"
-    """If the tokenizer has one and the prompt does not contain one yet."""
+    """If the tokenizer has one and most prompts do not carry one yet."""
     apply = "apply"
     """Always."""
     none = "none"
     """Never."""
+
+
+class SystemRole(StrEnum):
+    """Where a system message is written."""
+
+    keep = "keep"
+    """In a turn of its own, before all others."""
+    merge = "merge"
+    """In front of the user's first turn, for templates that take no system message."""
 
 
 class Overlong(StrEnum):
@@ -66,9 +75,14 @@ class DataConfig:
     chat_template: ChatTemplate = ChatTemplate.auto
     """Whether the tokenizer's chat template is applied to a prompt."""
     system_prompt: str | None = None
-    """System prompt of every chat; null = none."""
+    """System prompt of every chat, before a row's own; null = none."""
+    system_role: SystemRole = SystemRole.keep
+    """Where system messages are written: `merge` is for chat templates that refuse them."""
     enable_thinking: bool | None = None
     """Passed to chat templates that know it; null = the template's default."""
+    stop_at_turn_end: bool = True
+    """Under a chat template, end a response at the template's end of turn as well, though the model
+    names another token."""
     overlong: Overlong = Overlong.filter
     """What happens to a prompt that is longer than `rollout.max_prompt_tokens`."""
     kinds: str = "HMHHMHXX"

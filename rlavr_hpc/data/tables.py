@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.messages import read_messages, refuse_media
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.labels.text import answer_text, several_answers
@@ -70,15 +72,23 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
             questions[question.id] = question
         if answer is not None:
             answers.setdefault(first_with_text[body], answer)
-    notes = (f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",)
+    merged = DataFinding(
+        kind="repeated_prompt",
+        level=FindingLevel.note,
+        text=f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",
+        count=repeated,
+    )
     return Dataset(
-        questions=tuple(questions.values()), answers=answers, notes=notes if repeated else ()
+        questions=tuple(questions.values()),
+        answers=answers,
+        findings=(merged,) if repeated else (),
     )
 
 
 def _question(row: Row, where: str, task: str | None) -> Question:
     raw = row.get("prompt", row.get("problem", row.get("question")))
     messages = _messages(raw, where)
+    refuse_media(row, where)
     text = messages[-1].content if messages else raw
     if not isinstance(text, str) or not text.strip():
         raise UserError(f"{where}: no text under 'prompt' or 'problem'")
@@ -90,6 +100,7 @@ def _question(row: Row, where: str, task: str | None) -> Question:
         messages=messages,
         text=text,
         task=task or _task_of(source),
+        where=where,
     )
 
 
@@ -105,12 +116,7 @@ def _content_id(text: str) -> str:
 
 
 def _messages(raw: object, where: str) -> tuple[Message, ...]:
-    if not isinstance(raw, list):
-        return ()
-    try:
-        return tuple(Message(role=str(m["role"]), content=str(m["content"])) for m in raw)
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{where}: 'prompt' is not a list of role/content messages") from error
+    return read_messages(raw, where)
 
 
 def _answer(row: Row, where: str) -> str | None:

@@ -14,6 +14,7 @@ from rlavr_hpc.config.rollout import Engine, RolloutConfig
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.options import EvaluationOptions
+from rlavr_hpc.runs.find import find_runs, name_one
 from rlavr_hpc.runs.folder import CONFIG, read_config
 
 T = TypeVar("T")
@@ -65,6 +66,8 @@ def find_subject(model: str, *, step: int | None) -> Subject:
 def _model_path(model: str, path: Path) -> Path | str:
     if (path / "config.json").is_file():
         return path
+    if path.is_dir() and (runs := [run.name for run in find_runs(path) if not run.foreign]):
+        raise UserError(name_one(model, runs))
     if path.exists():
         raise UserError(
             f"{model} is neither a run's folder (it has no {CONFIG}), nor a checkpoint, nor a "
@@ -108,6 +111,7 @@ def settings_of(subject: Subject, options: EvaluationOptions) -> Settings:
             data,
             chat_template=options.chat_template or data.chat_template,
             system_prompt=_first(options.system_prompt, data.system_prompt) or None,
+            system_role=options.system_role or data.system_role,
             enable_thinking=_first(options.enable_thinking, data.enable_thinking),
         ),
         rollout=replace(

@@ -32,6 +32,8 @@ class SetToMeasure:
     prompts: tuple[Prompt, ...]
     chunk: int
     """Problems of a chunk."""
+    chats: bool = False
+    """Whether the prompts are in the model's chat template."""
 
     @property
     def sampling(self) -> Sampling:

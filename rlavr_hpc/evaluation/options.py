@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.config.checks import at_least
-from rlavr_hpc.config.data import ChatTemplate
+from rlavr_hpc.config.data import ChatTemplate, SystemRole
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.config.model import Dtype
 from rlavr_hpc.config.rollout import Engine
@@ -40,6 +40,7 @@ class EvaluationOptions:
     threads: int = 0
     chat_template: ChatTemplate | None = None
     system_prompt: str | None = None
+    system_role: SystemRole | None = None
     enable_thinking: bool | None = None
     stop_token_ids: Sequence[int] | None = None
     trust_remote_code: bool = False

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.data.dataset import answers_fingerprint
+from rlavr_hpc.data.findings import log_findings
 from rlavr_hpc.evaluation.evaluated_model import RunSubject, Settings, Subject
 from rlavr_hpc.evaluation.measure import SetToMeasure
 from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.prompts import fingerprint, prepare, with_limits
 from rlavr_hpc.evaluation.test_sets import ProblemSet
 from rlavr_hpc.evaluation.weights import FoundWeights, find_weights
+from rlavr_hpc.runs.first_start import first_start
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 
@@ -46,11 +49,16 @@ def make_plan(
     """
     unlimited = replace(settings.rollout, max_prompt_tokens=1, max_response_tokens=1)
     bundle = load_tokenizer(replace(settings, rollout=unlimited), quiet=True)
+    if isinstance(subject, RunSubject):
+        bundle = bundle.as_begun(first_start(subject.run_dir))
+    else:  # one date for all ranks
+        now = distributed.on_main(lambda: datetime.now().astimezone())
+        bundle = replace(bundle, moment=now)
     found = distributed.on_main(lambda: find_weights(subject, bundle))
     jobs = tuple(prepare(s, settings, bundle, chunk=options.chunk) for s in sets)
+    bundle = bundle.for_chats(any(job.chats for job in jobs))
     for job in jobs:
-        for note in job.problems.notes:
-            log.info("%s", note)
+        log_findings(job.problems.findings, log)
         left_out = len(job.problems.questions) - len(job.prompts)
         if left_out:
             log.warning("%s: %d prompts are too long and left out", job.problems.name, left_out)

@@ -33,20 +33,20 @@ def prepare(
     templated, limit = None, sys.maxsize
     if problems.siblings:
         limit = settings.rollout.max_prompt_tokens
-        templated = templates.prepare(
-            problems.siblings, bundle.tokenizer, config=settings.data, max_tokens=sys.maxsize
-        ).templated
+        templated = templates.is_to_be_templated(problems.siblings, bundle.tokenizer, settings.data)
     prepared = templates.prepare(
         problems.questions,
         bundle.tokenizer,
         config=settings.data,
         max_tokens=limit,
         templated=templated,
+        moment=bundle.moment,
     )
     samples = problems.settings.samples
     return SetToMeasure(
         problems=problems,
         prompts=prepared.prompts,
+        chats=prepared.chats,
         chunk=chunk or max(1, CHUNK_SAMPLES // samples),
     )
 

@@ -16,6 +16,7 @@ from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
@@ -29,8 +30,6 @@ RESPONSE_TOKENS = 4000
 """The paper's limit; for models that no run trained."""
 KINDS = {".json": DataKind.jsonl, ".jsonl": DataKind.jsonl, ".parquet": DataKind.parquet}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
-TEMPLATE_SAMPLE = 100
-"""Training questions that tell whether a run's prompts are put into a chat template."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +73,7 @@ class ProblemSet:
     answers: Mapping[str, str] = field(repr=False)
     siblings: tuple[Question, ...] = ()
     """For a run's held-out set: training questions, whose template decision it shares."""
-    notes: tuple[str, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
 
 
 def shipped_names() -> list[str]:
@@ -177,7 +176,7 @@ def _held_out(subject: Subject) -> ProblemSet:
         top_p=config.eval.top_p,
     )
     problems = _problems(settings, split.held_out.only(labelled))
-    return replace(problems, siblings=split.train.questions[:TEMPLATE_SAMPLE])
+    return replace(problems, siblings=split.train.questions)
 
 
 def _problems(settings: EvalSetConfig, data: Dataset) -> ProblemSet:
@@ -186,7 +185,7 @@ def _problems(settings: EvalSetConfig, data: Dataset) -> ProblemSet:
         settings=settings,
         questions=data.questions,
         answers=data.answers,
-        notes=data.notes,
+        findings=data.findings,
     )
 
 

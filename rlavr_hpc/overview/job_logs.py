@@ -11,7 +11,7 @@ from pathlib import Path
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.done import is_done
-from rlavr_hpc.runs.find import find_runs
+from rlavr_hpc.runs.find import find_runs, name_one
 from rlavr_hpc.runs.sweep_jobs import RunLocation, read_jobs
 
 LOOK_SECONDS = 5.0
@@ -59,8 +59,7 @@ def logs_of(run: Path, *, rank: int | None) -> list[JobLog]:
 def _one_run(folder: Path) -> Path:
     found = [run for run in find_runs(folder) if not run.foreign] if folder.is_dir() else []
     if len(found) > 1:
-        names = ", ".join(run.name for run in found[:8])
-        raise UserError(f"{folder} holds {len(found)} runs; name one of them: {names} ...")
+        raise UserError(name_one(folder, [run.name for run in found]))
     if not found:
         raise UserError(f"{folder} is not a run's folder, and no run lies below it")
     return Path(os.path.abspath(found[0].folder))  # noqa: PTH100 - links stay as they were named

@@ -159,8 +159,9 @@ def _number(value: float | None, digits: int) -> str:
 def _reasons(runs: Sequence[RunState], width: int | None) -> list[str]:
     names_by_reason: dict[tuple[State, str], list[str]] = {}
     for run in runs:
-        if run.reason and (run.state not in SILENT or len(run.reason) > len("starting")):
-            names_by_reason.setdefault((run.state, run.reason), []).append(run.name)
+        speaks = run.state not in SILENT or len(run.reason) > len("starting")
+        for reason in filter(None, (run.reason if speaks else "", run.note)):
+            names_by_reason.setdefault((run.state, reason), []).append(run.name)
     lines = []
     for (state, reason), names in sorted(
         names_by_reason.items(), key=lambda item: ORDER.index(item[0][0])

@@ -75,7 +75,12 @@ def _export(options: ExportOptions) -> dict[str, Any]:
     from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
     from rlavr_hpc.evaluation.weights import find_checkpoint  # noqa: PLC0415
-    from rlavr_hpc.release.record import base_name, describe_weights, gather  # noqa: PLC0415
+    from rlavr_hpc.release.record import (  # noqa: PLC0415
+        base_name,
+        describe_weights,
+        gather,
+        with_recorded_stops,
+    )
     from rlavr_hpc.trainer.checkpoint.consolidate import consolidate, write_adapters  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
 
@@ -87,6 +92,7 @@ def _export(options: ExportOptions) -> dict[str, Any]:
             f"{checkpoint.state.step} of {config.steps})"
         )
     bundle = load_tokenizer(config, quiet=True)
+    bundle = with_recorded_stops(subject.run_dir, checkpoint.state, bundle)
     model = replace(config.model, dtype=options.dtype or config.model.dtype)
     with staged(out) as folder:
         if options.adapter:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,18 @@ def gather(
         outcome=_outcome(config, rows, state.step, held_out=data.get("held_out")),
         code=_code(run_dir, provenance, state.attempt),
     )
+
+
+def with_recorded_stops(
+    run_dir: Path, state: TrainingState, bundle: TokenizerBundle
+) -> TokenizerBundle:
+    """The tokenizer with the stop tokens that the checkpoint's attempt used, where it says them.
+
+    Raises:
+        RlavrError: the provenance is damaged.
+    """
+    recorded = read_provenance(run_dir, state.attempt).get("data", {}).get("stop_token_ids")
+    return replace(bundle, stop_ids=frozenset(recorded)) if recorded else bundle
 
 
 def describe_weights(trained: ModelConfig, written: ModelConfig, *, parameters: int) -> Weights:

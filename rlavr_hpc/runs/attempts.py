@@ -54,7 +54,7 @@ class Attempt:
     branch: int = 0
     """Raised by every roll-back."""
     reason: Literal["start", "rollback"] = "start"
-    setup: dict[str, int | str] | None = None
+    setup: dict[str, Any] | None = None
     """What its successors must have in common with it; None of a roll-back, which runs nothing."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)

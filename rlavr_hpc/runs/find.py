@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,8 @@ COMMON_NAMES = frozenset({"metrics", "failures", "checkpoints", "provenance"})
 FIRST_METRICS = "1.jsonl"
 OUR_CONFIG = b"version:"
 """How a run's config.yaml begins. Any other may be a folder of Hydra's."""
+NAMED = 8
+"""Runs that a message names."""
 NO_CONFIG = f"holds a run's record but no {CONFIG}; it was deleted: restore it from a copy"
 
 Inode: TypeAlias = tuple[int, int]
@@ -72,6 +74,19 @@ def find_runs(top: Path) -> list[FoundFolder]:
     if is_run(top) and PLAN not in _list(top):
         return [found_run(top)]
     return list(_search(top, top, _inodes([top])))
+
+
+def name_one(folder: Path | str, names: Sequence[str]) -> str:
+    """What a command says that takes one run and was given a folder of several.
+
+    Args:
+        folder: as the user named it.
+        names: of the runs, relative to it.
+    """
+    shown = [os.path.normpath(os.path.join(folder, name)) for name in names[:NAMED]]  # noqa: PTH118
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    count = f"{len(names)} runs; name one" if len(names) > 1 else "1 run; name it"
+    return f"{folder} holds {count}: {', '.join(shown)}{more}"
 
 
 def found_run(folder: Path) -> FoundFolder:

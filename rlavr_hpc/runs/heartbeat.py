@@ -48,6 +48,8 @@ class LastHeartbeat:
     """For the whole run."""
     accuracy: float | None = None
     risk: float | None = None
+    note: str = ""
+    """What is wrong with the steps although the run goes on; "" = nothing."""
     seconds_per_step: float | None = None
     exit_code: int | None = None
     job: str | None = None
@@ -149,6 +151,7 @@ def _parse(values: Mapping[str, Any]) -> LastHeartbeat:
         labels_allowed=whole("labels_allowed"),
         accuracy=number("accuracy"),
         risk=number("risk"),
+        note=text("note") or "",
         seconds_per_step=number(PACE),
         exit_code=whole("exit_code"),
         job=text("job"),
@@ -163,7 +166,8 @@ def _parse(values: Mapping[str, Any]) -> LastHeartbeat:
 class Heartbeat:
     """The writer of status.json.
 
-    Values named in REMEMBERED are repeated until there are newer ones, also by the next attempt.
+    Values named in REMEMBERED and the note are repeated until there are newer ones, also by the
+    next attempt.
     """
 
     run_dir: Path
@@ -173,6 +177,7 @@ class Heartbeat:
     """New labels that the whole run may buy."""
     job: Mapping[str, str | int] = field(default_factory=dict)
     """Slurm's names for what runs here: job, restart, node."""
+    _note: str = ""
     _last_write: float = 0.0
     _remembered: dict[str, float] = field(init=False)
     _last_step: tuple[int, float] | None = None
@@ -185,6 +190,7 @@ class Heartbeat:
         last = read_heartbeat(self.run_dir).heartbeat
         values = {name: getattr(last, name, None) for name in REMEMBERED}
         self._remembered = {name: float(v) for name, v in values.items() if v is not None}
+        self._note = last.note if last else ""
 
     def beat(self, state: str, *, step: int, **values: float | str | None) -> None:
         """Rewrite the file.
@@ -197,6 +203,7 @@ class Heartbeat:
             for name, value in values.items()
             if isinstance(value, str) or (value is not None and math.isfinite(value))
         }
+        self._note = str(known.pop("note", self._note))
         self._remembered |= {name: float(known.pop(name)) for name in REMEMBERED if name in known}
         if state == "running":
             self._measure_pace(step)
@@ -221,6 +228,7 @@ class Heartbeat:
             "labels_allowed": self.labels_allowed,
             **self.job,
             **self._remembered,
+            **({"note": self._note} if self._note else {}),
             **known,
         }
         write_atomic(self.run_dir / STATUS_FILE, canonical_json(status) + "\n")

@@ -35,6 +35,8 @@ NOT_IDENTITY = (
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
 ADDED = {
+    "data.system_role": "keep",
+    "data.stop_at_turn_end": True,
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",

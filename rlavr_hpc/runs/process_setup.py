@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from rlavr_hpc.errors import UserError
 
@@ -14,6 +15,11 @@ class ProcessSetup:
     world_size: int
     threads: int
     prompts_fingerprint: str
+    """Of the texts of the training prompts."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Of what the model reads: `tokens` of the training prompts, `held_out` tokens, `template`,
+    `questions` before any was left out for its length; and `date`, where the template writes one.
+    Empty in runs that an older version began, which only kept the texts."""
 
 
 def check_fits(before: ProcessSetup, now: ProcessSetup, *, allowed: frozenset[str]) -> None:
@@ -40,8 +46,30 @@ def check_fits(before: ProcessSetup, now: ProcessSetup, *, allowed: frozenset[st
             f"and results would differ in their last bits; set cluster.threads={before.threads}, "
             "or allow_change=[cluster.threads]"
         )
-    if before.prompts_fingerprint != now.prompts_fingerprint and "data" not in allowed:
-        raise UserError(
+    changed = _changed_prompts(before, now)
+    if changed and "data" not in allowed:
+        raise UserError(f"{changed}, or allow_change=[data]")
+
+
+def _changed_prompts(before: ProcessSetup, now: ProcessSetup) -> str:
+    """What made the prompts others, and the way out; empty where the model reads the same."""
+    old, new = before.prompts, now.prompts
+    same = bool(old) and old.get("questions") == new.get("questions")
+    if before.prompts_fingerprint != now.prompts_fingerprint and not same:
+        return (
             "the training prompts are not those this run began with (another file, or another "
-            "filter); restore them, or allow_change=[data]"
+            "filter); restore them"
         )
+    if not old or all(old.get(part) == new.get(part) for part in ("tokens", "held_out")):
+        return ""
+    if old.get("template") != new.get("template"):
+        return (
+            "the model's chat template is not the one this run began with, and the same questions "
+            "now read differently; restore the template"
+        )
+    if old.get("tokens") == new.get("tokens"):
+        return "the held-out prompts are not those this run began with; restore their file"
+    return (
+        "the model's tokenizer is not the one this run began with (its files, or the version of "
+        "transformers), and the same questions now give other tokens; restore the tokenizer"
+    )

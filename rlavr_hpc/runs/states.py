@@ -54,6 +54,8 @@ class RunState:
     """Why it is in this state, in words; "" where the state says it all."""
     heartbeat_age: float | None
     """Seconds since the last heartbeat."""
+    note: str = ""
+    """What is wrong with its steps, whatever its state, and what mends it; "" = nothing."""
 
 
 def states(
@@ -126,6 +128,7 @@ def _state(found: FoundFolder, jobs: SweepJobs, now: float) -> RunState:
         job=case.named,
         reason="; ".join(filter(None, reasons)),
         heartbeat_age=max(0.0, now - beat.time) if beat else None,
+        note=beat.note if beat else "",
     )
 
 

@@ -147,6 +147,7 @@ def _self_verifier(
         tokenizer=bundle.tokenizer,
         config=config.data,
         templated=bool(prompts.facts["templated"]),
+        moment=bundle.moment,
     )
     rollout = config.rollout
     return build_self_verifier(

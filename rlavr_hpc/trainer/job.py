@@ -42,6 +42,7 @@ from rlavr_hpc.errors import (
 )
 from rlavr_hpc.runs.done import DONE_FILE
 from rlavr_hpc.runs.failures import Failure, write_failure
+from rlavr_hpc.runs.first_start import first_start
 from rlavr_hpc.runs.folder import CONFIG, StartKind, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
 
@@ -163,22 +164,24 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
 
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
-    from rlavr_hpc.trainer import build  # noqa: PLC0415
+    from rlavr_hpc.trainer import build, distributed  # noqa: PLC0415
     from rlavr_hpc.trainer.build_engine import pick_device  # noqa: PLC0415
+    from rlavr_hpc.trainer.inspected_prompts import prepare_inspected, with_date  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks  # noqa: PLC0415
     from rlavr_hpc.trainer.policy.tokenizer import load_tokenizer  # noqa: PLC0415
-    from rlavr_hpc.trainer.prepare_data import prepare_prompts  # noqa: PLC0415
     from rlavr_hpc.trainer.process import Process  # noqa: PLC0415
 
     plugins = build.load_plugins(config)
-    bundle = load_tokenizer(config, quiet=not topology.is_main)
-    prompts = prepare_prompts(config, split, bundle)
+    bundle = load_tokenizer(config, quiet=not topology.is_main).as_begun(first_start(run_dir))
+    prompts = prepare_inspected(config, split, bundle, quiet=not topology.is_main)
     if not torch.cuda.is_available():
         keep_freed_memory()
         build_ops.build_ops()
     init_ranks(device=pick_device(topology), rank=topology.rank, world_size=topology.world_size)
-    inputs = build.Inputs(plugins=plugins, split=split, bundle=bundle, prompts=prompts)
+    agreed = distributed.on_main(lambda: bundle.moment)
+    prompts = with_date(prompts, config, split, bundle, agreed=agreed)
+    inputs = build.Inputs(plugins=plugins, split=split, bundle=prompts.bundle, prompts=prompts)
     return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 
 

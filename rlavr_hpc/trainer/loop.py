@@ -24,6 +24,7 @@ from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule, is_due
 from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
 from rlavr_hpc.trainer.hooks.evaluation import evaluate
 from rlavr_hpc.trainer.hooks.examples import record_examples
+from rlavr_hpc.trainer.hooks.first_step import check_first_step
 from rlavr_hpc.trainer.hooks.progress import progress_bar, progress_text
 from rlavr_hpc.trainer.hooks.record import RunRecord, restored_metrics, storable_metrics
 from rlavr_hpc.trainer.step import run_step
@@ -102,14 +103,11 @@ class TrainingRun:
         except OutOfTimeError:
             global_random.set_states(before)
             raise
-        record_examples(
-            self.record.recorder,
-            result.records,
-            step_key,
-            tracking=components.config.tracking,
-            attempt=self.state.attempt,
-        )
-        metrics = {**result.metrics, **audit_step(components.audit, result.records, step_key)}
+        recorder, records, attempt = self.record.recorder, result.records, self.state.attempt
+        config, metrics = components.config, result.metrics
+        record_examples(recorder, records, step_key, tracking=config.tracking, attempt=attempt)
+        check_first_step(recorder, records, step_key, metrics=metrics, config=config)
+        metrics = {**metrics, **audit_step(components.audit, records, step_key)}
         bar.set_postfix_str(progress_text(as_row(metrics)), refresh=False)
         return self._finish_step(step, metrics)
 

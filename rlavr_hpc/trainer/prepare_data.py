@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
+from rlavr_hpc.data.chat_template import is_dated, template_fingerprint
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
+from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find_too_long
 from rlavr_hpc.data.stream import PromptStream
+from rlavr_hpc.data.template_findings import find_stops, find_templates
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -26,7 +32,13 @@ class PreparedPrompts:
     held_out: tuple[Prompt, ...]
     stream: PromptStream
     fingerprint: str
-    """Of the training prompts left after filtering."""
+    """Of the texts of the training prompts left after filtering."""
+    identity: Mapping[str, str]
+    """What a resumed run must read again: see `ProcessSetup.prompts`."""
+    bundle: TokenizerBundle
+    """With the stop tokens that these prompts ask for."""
+    findings: tuple[DataFinding, ...] = ()
+    """About the training prompts, and about what ends a response."""
     facts: dict[str, Any]
 
 
@@ -34,12 +46,19 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
     """Template, tokenize and filter both data sets.
 
     Raises:
-        UserError: a prompt is too long and must not be filtered, or a step has too few prompts.
+        UserError: a prompt is too long and must not be filtered, the template refuses one, or a
+            step has too few.
     """
     limit = config.rollout.max_prompt_tokens
     train = templates.prepare(
-        split.train.questions, bundle.tokenizer, config=config.data, max_tokens=limit
+        split.train.questions,
+        bundle.tokenizer,
+        config=config.data,
+        max_tokens=limit,
+        moment=bundle.moment,
     )
+    findings = find_in_training(config, split, bundle, train)
+    bundle = bundle.for_chats(train.chats)
     labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
     held_out = _prepare_held_out(labelled, config, bundle, templated=train.templated)
     kept = {prompt.id for prompt in train.prompts}
@@ -54,9 +73,8 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         "held_out_also_in_training": shared,
         "prompts_fingerprint": fingerprint,
         "labels_fingerprint": answers_fingerprint(split.train.answers),
+        "stop_token_ids": sorted(bundle.stop_ids),
     }
-    for note in split.train.notes:
-        log.info("%s", note)
     if shared:
         log.warning("%d held-out prompts are in the training data too", shared)
     log.info(
@@ -74,7 +92,32 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         held_out=held_out.prompts,
         stream=stream,
         fingerprint=fingerprint,
+        identity=_identity(split, bundle, train, held_out, fingerprint),
+        bundle=bundle,
+        findings=findings,
         facts=facts,
+    )
+
+
+def find_in_training(
+    config: RunConfig, split: Split, bundle: TokenizerBundle, train: templates.Prepared
+) -> tuple[DataFinding, ...]:
+    """What was found in the training prompts as the model reads them.
+
+    Args:
+        config: the run's.
+        split: its data.
+        bundle: with the stop tokens that model and config name.
+        train: the prompts made of it.
+    """
+    questions, tokenizer = split.train.questions, bundle.tokenizer
+    kept = {prompt.id for prompt in train.prompts}
+    return (
+        *find_templates(questions, tokenizer, config.data, templated=train.templated),
+        *find_in_questions(questions),
+        *find_dropped(questions, train.prompts),
+        *find_too_long(questions, kept, max_tokens=config.rollout.max_prompt_tokens),
+        *find_stops(tokenizer, named=bundle.stop_ids, turn_end=bundle.turn_end, chats=train.chats),
     )
 
 
@@ -90,4 +133,35 @@ def _prepare_held_out(
         config=config.data,
         max_tokens=config.rollout.max_prompt_tokens,
         templated=templated,
+        moment=bundle.moment,
     )
+
+
+def _identity(
+    split: Split,
+    bundle: TokenizerBundle,
+    train: templates.Prepared,
+    held_out: templates.Prepared,
+    fingerprint: str,
+) -> dict[str, str]:
+    """Fingerprints of what the model reads, apart so that a message can name what changed."""
+    every = questions_fingerprint(split.train.questions) if train.overlong else fingerprint
+    identity = {
+        "questions": every,
+        "template": template_fingerprint(bundle.tokenizer),
+        "tokens": tokens_fingerprint(train.prompts),
+        "held_out": tokens_fingerprint(held_out.prompts),
+    }
+    if bundle.moment is not None and is_dated(bundle.tokenizer):
+        identity["date"] = bundle.moment.isoformat()
+    return identity
+
+
+def tokens_fingerprint(prompts: Iterable[Prompt]) -> str:
+    """Hash of ids and tokens."""
+    digest = hashlib.sha256()
+    for prompt in prompts:
+        name = prompt.id.encode()
+        digest.update(array("q", (len(name), len(prompt.token_ids), *prompt.token_ids)).tobytes())
+        digest.update(name)
+    return digest.hexdigest()[:16]

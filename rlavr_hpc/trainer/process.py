@@ -28,6 +28,7 @@ from rlavr_hpc.trainer.components import Components, Records
 from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule
 from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
 from rlavr_hpc.trainer.hooks.evaluation import accuracy_name
+from rlavr_hpc.trainer.hooks.first_step import grading_keys
 from rlavr_hpc.trainer.hooks.record import Recorder, RunRecord
 from rlavr_hpc.trainer.loop import TrainingRun
 from rlavr_hpc.trainer.policy.protocol import Policy
@@ -61,6 +62,7 @@ class Process:
             config=self.config,
             topology=self.topology,
             prompts_fingerprint=prompts.fingerprint,
+            prompts=prompts.identity,
             facts=prompts.facts,
             device=device_name(self.topology),
         )
@@ -165,7 +167,11 @@ class Process:
     def _run(
         self, components: Components, started: resume.StartedAttempt, recorder: Recorder | None
     ) -> TrainingRun:
-        record = RunRecord(recorder=recorder, accuracy=accuracy_name(self.config))
+        record = RunRecord(
+            recorder=recorder,
+            accuracy=accuracy_name(self.config),
+            keys=grading_keys(self.config),
+        )
         checkpoints = CheckpointSchedule(
             components=components, writer=self._writer(components, started), record=record
         )

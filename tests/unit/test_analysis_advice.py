@@ -72,13 +72,19 @@ def test_neither_an_oracle_nor_an_condition_with_a_collapsed_seed_is_recommended
 
 def test_an_condition_that_did_not_improve_is_not_recommended() -> None:
     found = compare([*seeds("care", 0.35, 0.38), *seeds("random", 0.41, 0.43)])
-    assert standing(found) == {"random": Standing.recommended, "care": Standing.avoid}
-    assert "learnt nothing" in words(found, "care")
+    assert standing(found) == {"random": Standing.recommended, "care": Standing.no_gain}
+    assert "did not collapse and gained nothing" in words(found, "care")
+
+
+def test_a_run_that_neither_collapsed_nor_gained_is_not_called_one_to_avoid() -> None:
+    found = compare(seeds("care", 0.3))
+    assert standing(found) == {"care": Standing.no_gain}
+    assert "No condition can be recommended yet: nothing collapsed" in found.recommendation
 
 
 def test_where_every_condition_failed_nothing_is_recommended_and_a_way_out_is_named() -> None:
     found = compare([*seeds("care", *BAD, collapsed=True), *seeds("random", 0.3)])
-    assert set(standing(found).values()) == {Standing.avoid}
+    assert standing(found) == {"care": Standing.avoid, "random": Standing.no_gain}
     assert "No condition can be recommended" in found.recommendation
     assert "acquisition=full" in found.recommendation
     ceiling = compare(seeds("full", *BAD, collapsed=True))

@@ -79,6 +79,8 @@ LIGHT = (
     "acquisition.ledger",
     "acquisition.policies.entropy",
     "answers.verifier",
+    "answers.readable_forms",
+    "data.asked_form",
     "data.load_split",
     "evaluation.record",
     "evaluation.report",
@@ -87,6 +89,7 @@ LIGHT = (
     "release.card",
     "release.job",
     "release.staging",
+    "trainer.inspection",
     "trainer.reporting.outcome",
 )
 """Nor do these."""
@@ -114,6 +117,7 @@ ANALYSIS_READS = {
     "telemetry.collapse.early_warning",
     "telemetry.examples.record",
     "telemetry.glossary.entries",
+    "telemetry.learning_signal",
     "telemetry.names",
 }
 """All that the analysis may take from the package: formats, pure definitions, a run's state."""
@@ -122,7 +126,7 @@ VENDORS = {
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},
     "peft": {"rlavr_hpc/trainer/policy/lora.py"},
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
-    "jinja2": {"rlavr_hpc/release/card.py"},
+    "jinja2": {"rlavr_hpc/data/chat_template.py", "rlavr_hpc/release/card.py"},
     "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},

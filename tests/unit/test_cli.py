@@ -22,7 +22,7 @@ from tests.support.configs import composed
 
 HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "wandb", "transformers", "shtab", "yaml")
 GROUPS = {
-    "run": ["run", "plan", "fetch", "rollback"],
+    "run": ["run", "check", "plan", "fetch", "rollback"],
     "look": ["status", "why", "logs", "report", "track"],
     "label": ["ledger", "grade"],
     "cluster": ["doctor", "cancel", "retry", "start-now"],

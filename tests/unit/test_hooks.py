@@ -103,6 +103,7 @@ def test_deferred_metrics_go_into_the_next_row_and_into_no_other() -> None:
         "labels_bought": 7.0,
         "accuracy": 0.5,
         "risk": 0.75,
+        "note": "",
     }
 
 

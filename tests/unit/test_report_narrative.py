@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from analysis.report.narrative import condition_collapses, headline, warned_before, when
-from analysis.run_findings import CollapseKind
+from analysis.run_findings import CollapseKind, CollapseVerdict, RunFindings
 from analysis.study_findings import Comparison, Interval
 from analysis.text.numbers import (
     clipped,
@@ -27,6 +28,17 @@ CARE = PLANS[4]
 NOTHING = "\N{EN DASH}"
 
 
+def with_verdict(**facts: Any) -> RunFindings:  # noqa: ANN401
+    """A run that is not judged, with these facts."""
+    return replace(run(CARE, 1), verdict=CollapseVerdict(collapsed=None, **facts))
+
+
+def ending_at(accuracy: float) -> RunFindings:
+    """A healthy run that ends with this accuracy."""
+    healthy = run(CARE, 1)
+    return replace(healthy, spending=replace(healthy.spending, accuracy_end=accuracy))
+
+
 def test_the_headline_counts_collapsed_runs_among_those_that_can_be_judged() -> None:
     told = headline(findings())
     assert told.verdict == "14 of 37 runs collapsed."
@@ -34,7 +46,7 @@ def test_the_headline_counts_collapsed_runs_among_those_that_can_be_judged() -> 
         "Every run of: entropy budget=0.2, none. "
         "Some runs of: random budget=0.2 (3 of 5), care budget=0.2 (1 of 5)."
     )
-    assert told.aside == "Cannot be judged (yet): 2 runs. Not started: 1 run."
+    assert told.aside == "Cannot be judged (yet): 2 runs. Failed: 1 run. Not started: 1 run."
     assert told.best.startswith("full: 0.7")
     assert told.best.endswith("for 9,600 labels; 0 of 5 runs collapsed.")
 
@@ -46,11 +58,31 @@ def test_the_headline_counts_collapsed_runs_among_those_that_can_be_judged() -> 
         ((run(WAITING, 1, last=0),), "The run cannot be judged yet."),
         ((run(CARE, 1),), "The run is healthy."),
         ((run(CARE, 2),), "The run collapsed."),
+        (
+            (run(WAITING, 1, last=4, state="failed"),),
+            "The run failed after 4 steps of 150 and cannot be judged; `rlavr why` explains it.",
+        ),
+        ((run(WAITING, 1, last=4, state="stopped"),), "The run cannot be judged."),
+        (
+            (with_verdict(nothing_learnt="no response could be read in any of its 20 steps"),),
+            "Nothing was learnt: no response could be read in any of its 20 steps.",
+        ),
+        (
+            (ending_at(0.1),),
+            "The run did not collapse, and its held-out accuracy did not rise.",
+        ),
         ((run(CARE, 1), run(CARE, 3)), "None of 2 runs collapsed."),
     ],
 )
 def test_the_headline_of_few_runs_is_a_plain_sentence(runs: tuple[()], verdict: str) -> None:
     assert headline(findings(runs=runs, comparison=Comparison())).verdict == verdict
+
+
+def test_where_nothing_was_learnt_the_next_thing_is_what_changes_it() -> None:
+    lost = with_verdict(nothing_learnt="no response could be read", text="Set grading.extract.")
+    assert headline(findings(runs=(lost,))).next == ("Set grading.extract.",)
+    told = headline(findings(runs=(lost, run(CARE, 2)), comparison=Comparison()))
+    assert told.aside == "Nothing was learnt in 1 run: no response could be read."
 
 
 def test_the_headline_of_one_collapsed_run_says_when_and_why() -> None:

@@ -217,7 +217,7 @@ def test_one_run_must_be_named(tmp_path: Path) -> None:
     make_plan(tmp_path / "s", "a1", "a2")
     done = rlavr("why", str(tmp_path), environment=FakeSlurm(tmp_path / "b").environment)
     assert done.returncode == 2
-    assert "holds 2 runs; name one: s/a1, s/a2" in done.stderr
+    assert f"holds 2 runs; name one: {tmp_path}/s/a1, {tmp_path}/s/a2" in done.stderr
 
 
 def test_what_slurm_remembers_of_the_job_is_asked(run: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def collapse(findings: Findings) -> Figure:
         return empty_figure("no run has a held-out accuracy yet")
     rare = metric == "accuracy"
     last = max(run.curves[metric].steps[-1] for _, runs in shown for run in runs)
+    last = max(1, last)  # an axis from 0 to 0 is none
     with panel_grid(
         len(shown[:MOST_CONDITIONS]),
         "step",

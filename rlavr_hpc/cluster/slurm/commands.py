@@ -17,6 +17,13 @@ from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.queued_job import QueuedJob
 
 TIMEOUT_SECONDS = 60
+SHORT_CHARACTERS = 120
+NOT_SET_UP = (
+    "Could not establish a configuration source",
+    "DNS SRV lookup failed",
+    "Unable to process configuration file",
+)
+"""What Slurm's programs say on a machine without slurm.conf and without a cluster."""
 FIELDS = {
     "array_job": "%F",
     "task": "%K",
@@ -122,7 +129,16 @@ def ask_queue() -> tuple[list[QueuedJob] | None, str]:
     try:
         return queue(), ""
     except SlurmError as error:
-        return None, f"Slurm does not answer, so the states come from the folders alone: {error}"
+        return None, f"Slurm does not answer ({in_short(error)}): states are told by the folders"
+
+
+def in_short(error: SlurmError) -> str:
+    """Why Slurm does not answer, on one short line."""
+    text = " ".join(str(error).split())
+    if any(words in text for words in NOT_SET_UP):
+        return "it is installed, but this machine belongs to no cluster"
+    first = text.split("; ")[0]
+    return first if len(first) <= SHORT_CHARACTERS else f"{first[: SHORT_CHARACTERS - 1]}…"
 
 
 def _queued(line: str) -> QueuedJob:

@@ -36,6 +36,8 @@ CLOSED_GAP, OPEN_GAP = 0.15, 0.30
 """Gaps at which such labels confirm the votes fully, and not at all."""
 GAP_SPREAD = 0.35
 """Standard deviation of one prompt's gap: it lies between -1 and 1, mostly in 0 to 0.6."""
+CONSTANT = 1e-6
+"""Entropy of answers, in nats, that cannot fall: there is one answer or none from the start."""
 FULL_AGREEMENT = 0.4
 """Rise of agreement, as a share of what was left to rise, that means risk 1 without labels."""
 
@@ -185,7 +187,7 @@ def agreement_rise(history: Sequence[tuple[float, float, float]]) -> float:
     ratio, entropy, distinct = _mean(history[-SMOOTHED:])
     shares = (
         (ratio - ratio_0) / max(1.0 - ratio_0, 0.05),
-        1.0 - entropy / max(entropy_0, 1e-6),
+        1.0 - entropy / entropy_0 if entropy_0 > CONSTANT else 0.0,
         (distinct_0 - distinct) / max(distinct_0 - 1.0, 0.05),
     )
     return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)

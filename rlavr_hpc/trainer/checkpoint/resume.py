@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class AttemptRequest:
     """Of the data, for the record."""
     device: str
     """The accelerator's name, or `cpu`; for the record."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of what the model reads, and the date that its template writes."""
 
     @property
     def setup(self) -> ProcessSetup:
@@ -57,6 +59,7 @@ class AttemptRequest:
             world_size=self.topology.world_size,
             threads=self.topology.threads,
             prompts_fingerprint=self.prompts_fingerprint,
+            prompts=self.prompts,
         )
 
 
@@ -115,7 +118,9 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
         branch=0,
         attempt=0,
         config_hash=hash_of_folder(config, run_dir),
-        **asdict(request.setup),
+        world_size=request.setup.world_size,
+        threads=request.setup.threads,
+        prompts_fingerprint=request.prompts_fingerprint,
     )
     if found is not None:
         old = found.state
@@ -190,7 +195,7 @@ def _check_setup(
     allowed = frozenset(request.config.allow_change)
     setups = [attempt.setup for attempt in attempts if attempt.setup is not None]
     if setups:
-        before = ProcessSetup(**setups[-1])  # type: ignore[arg-type]
+        before = ProcessSetup(**setups[-1])
         check_fits(before, request.setup, allowed=allowed)
     if found is not None:
         old = found.state

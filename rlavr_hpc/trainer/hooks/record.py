@@ -10,6 +10,7 @@ from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
+from rlavr_hpc.telemetry.learning_signal import GradingKeys
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
 from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror
 from rlavr_hpc.trainer import distributed
@@ -37,6 +38,8 @@ class RunRecord:
     recorder: Recorder | None
     accuracy: str
     """Metric that the heartbeat shows as the run's accuracy."""
+    keys: GradingKeys = field(default_factory=GradingKeys)
+    """Settings that the heartbeat names when a step teaches nothing."""
     deferred_metrics: Metrics = field(default_factory=dict)
     """Measured after the row they belong to was written; they go into the next one."""
 
@@ -60,7 +63,9 @@ class RunRecord:
         risk = recorder.warning.observe(as_row(row)).risk
         values = recorder.metrics.write(step_key, {**row, names.COLLAPSE_RISK: Mean(risk)})
         mirror_row(recorder.mirror, step_key, values)
-        beat_running(recorder.heartbeat, step_key.step, values, accuracy=self.accuracy)
+        beat_running(
+            recorder.heartbeat, step_key.step, values, accuracy=self.accuracy, keys=self.keys
+        )
         return values
 
 

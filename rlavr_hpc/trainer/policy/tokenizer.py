@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,9 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, Pretrained
 from rlavr_hpc.config.data import DataConfig
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.rollout import RolloutConfig
+from rlavr_hpc.data.chat_template import turn_end
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.runs.first_start import FirstStart
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 
 
@@ -42,6 +45,21 @@ class TokenizerBundle:
     pad_id: int
     positions: int | None
     """Length of the model's context; None = its config does not say."""
+    turn_end: int | None = None
+    """The token that ends a turn of the chat template; None = there is none, or it ends nothing."""
+    moment: datetime | None = None
+    """The date that chat templates write; None = today."""
+
+    def as_begun(self, first: FirstStart) -> TokenizerBundle:
+        """The same with the date of a run's first start, and its rule of where a turn ends."""
+        end = self.turn_end if first.stops_at_turn_end else None
+        return replace(self, moment=first.moment, turn_end=end)
+
+    def for_chats(self, chats: bool) -> TokenizerBundle:
+        """The same with the end of turn among the stop tokens, where prompts are chats."""
+        if not chats or self.turn_end is None:
+            return self
+        return replace(self, stop_ids=self.stop_ids | {self.turn_end})
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Text without special tokens."""
@@ -66,13 +84,15 @@ def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle
     _check_limits(config, architecture, path, stop_ids)
     if not stop_ids:
         raise UserError(f"{path} defines no end-of-sequence token; set rollout.stop_token_ids=[ID]")
-    pad = tokenizer.pad_token_id
+    pad, end = tokenizer.pad_token_id, turn_end(tokenizer)
+    known = config.data.stop_at_turn_end and end is not None and end < architecture.vocab_size
     return TokenizerBundle(
         path=path,
         tokenizer=tokenizer,
         stop_ids=frozenset(stop_ids),
         pad_id=min(stop_ids) if pad is None else pad,
         positions=getattr(architecture, "max_position_embeddings", None),
+        turn_end=end if known else None,
     )
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import FLOOR, collapse_onset
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
+from rlavr_hpc.telemetry.examples.record import read_examples
+from rlavr_hpc.telemetry.learning_signal import as_record, choose_endings, lost_signal
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
 from rlavr_hpc.trainer.components import HELD_OUT
+from rlavr_hpc.trainer.hooks.first_step import grading_keys
 
 SCHEMA = 1
 
@@ -45,6 +50,7 @@ def summarize(
         "labels_reused": reused,
         "labels_allowed": config.labels_allowed(taken),
         "collapsed": has_collapsed(rows, accuracies),
+        "lost_signal": _lost_signal(run_dir, rows, config),
         "collapse_step": collapse_onset(_true_rewards(rows)),
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
@@ -57,6 +63,20 @@ def summarize(
     }
     write_atomic(run_dir / "summary.json", json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def _lost_signal(
+    run_dir: Path, rows: Sequence[Mapping[str, Any]], config: RunConfig
+) -> dict[str, Any] | None:
+    """What kept the run from learning, with some responses; None where nothing did."""
+    lost = lost_signal(rows)
+    if lost is None:
+        return None
+    with suppress(RlavrError):  # damaged examples are no reason to go without a summary
+        first = [example for example in read_examples(run_dir) if example.step == lost.first_step]
+        texts = ((e.responses[0].text, e.labelled) for e in first if e.responses)
+        return as_record(lost, grading_keys(config), choose_endings(texts, lost.losses))
+    return as_record(lost, grading_keys(config), [])
 
 
 def held_out_accuracies(
@@ -121,6 +141,8 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
 
 def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
     start, end = summary["accuracy_start"], summary["accuracy_end"]
+    if (lost := summary["lost_signal"]) is not None and lost["nothing_learnt"]:
+        return f"NOTHING LEARNT: {lost['text']}; {lost['mend']}"
     if summary["collapsed"]:
         step = summary["collapse_step"]
         since = f" from about step {step} on" if step else ""

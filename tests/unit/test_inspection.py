@@ -1,0 +1,202 @@
+"""A look at data and grader before the first step: forms asked for and read, labels, findings."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlavr_hpc.answers.readable_forms import choices_that_read, forms_read, is_answer
+from rlavr_hpc.cli import call
+from rlavr_hpc.commands.check import printable
+from rlavr_hpc.config.grading import Extract
+from rlavr_hpc.data.asked_form import AskedForm, asked_forms
+from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.errors import UserError
+from rlavr_hpc.trainer.inspection import DataInspection, inspect_data, refuse_or_tell
+from rlavr_hpc.types import Message, Question
+from tests.support.configs import composed
+
+NOTHING = Dataset(questions=(), answers={})
+
+
+def question(text: str, *, name: str = "q", task: str = "math") -> Question:
+    return Question(id=name, messages=(), text=text, task=task)
+
+
+@pytest.mark.parametrize(
+    ("text", "forms"),
+    [
+        (r"Find x. Put it in \boxed{}.", {AskedForm.boxed}),
+        ("Find x and give it boxed.", {AskedForm.boxed}),
+        ("The last line must read Answer: VALUE.\n\nFind x.", {AskedForm.line}),
+        ("Write **Answer**: and the number.\nFind x.", {AskedForm.line}),
+        ("\u6700\u540e\u4e00\u884c\u5199 Answer\uff1a\u503c\u3002", {AskedForm.line}),
+        ("Who lies? Reply inside <answer> tags.", {AskedForm.block}),
+        ("Find x. End with #### and x.", {AskedForm.hashes}),
+        ("Work it out.\n#### <value>", {AskedForm.hashes}),
+        ("#### Problem 3\nFind x.\n#### Hints\nnone", {AskedForm.nothing}),
+        ("Say 'The final answer is x'.", {AskedForm.stated}),
+        ("Box a number: \\boxed{x}, or end with Answer: x.", {AskedForm.boxed, AskedForm.line}),
+        ("Find x.", {AskedForm.nothing}),
+        ("Q: what is 2+2?\nAnswer:", {AskedForm.nothing}),
+        ("Which box is heavier?", {AskedForm.nothing}),
+    ],
+)
+def test_the_form_that_a_prompt_asks_for(text: str, forms: set[AskedForm]) -> None:
+    assert asked_forms(question(text)) == forms
+
+
+def test_system_messages_ask_too_and_what_the_assistant_said_does_not() -> None:
+    chat = Question(
+        id="q",
+        messages=(
+            Message(role="system", content="End with #### and the value."),
+            Message(role="user", content="2+2?"),
+            Message(role="assistant", content="\\boxed{4}"),
+            Message(role="user", content="3+3?"),
+        ),
+        text="3+3?",
+        task="math",
+    )
+    assert asked_forms(chat) == {AskedForm.hashes}
+    assert asked_forms(chat, "Use <answer>.") == {AskedForm.hashes, AskedForm.block}
+    assert asked_forms(question("x" * 50_000 + " Use \\boxed{}.")) == {AskedForm.boxed}
+
+
+def test_the_forms_that_a_grader_reads_are_found_by_trying_them() -> None:
+    assert forms_read("math", Extract.boxed) == {"boxed"}
+    assert {"boxed", "stated", "line"} <= forms_read("math", Extract.stated)
+    assert forms_read("math", Extract.any) == {"boxed", "line", "block", "hashes", "stated"}
+    assert forms_read("knights", Extract.boxed) == {"block"}
+    assert {"boxed", "block"} <= forms_read("choice", Extract.boxed)
+    assert forms_read("my_own", Extract.boxed) == {"boxed", "line", "block", "hashes", "stated"}
+    assert Extract.stated in choices_that_read("math", "line")
+    assert Extract.boxed not in choices_that_read("math", "line")
+
+
+PUZZLE = "You meet 2 inhabitants: Zoe, and Max. Who is who?"
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "answer"),
+    [
+        ("math", "42", True),
+        ("math", r"\frac{1}{2} \text{ of all the apples there}", True),
+        ("math", "no solution", True),
+        ("math", '["4", "four"]', True),
+        ("math", "First we add the two numbers and then we halve the sum.", False),
+        ("math", "x" * 2000, False),
+        ("choice", "B", True),
+        ("choice", "(C)", True),
+        ("choice", "the mitochondrion", False),
+        ("knights", "Zoe is a knight, Max is a knave", True),
+        ("knights", "Ann is a knight, Bob is a knave", False),
+        ("knights", "42", False),
+        ("my_own", "whatever it is, its own task may take it as it likes to", True),
+    ],
+)
+def test_labels_that_are_an_answer_for_their_task(task: str, label: str, answer: bool) -> None:
+    assert is_answer(task, label, PUZZLE) is answer
+
+
+def inspected(*texts: str, labels: dict[int, str] | None = None, **keys: Any) -> DataInspection:  # noqa: ANN401
+    """The inspection of these prompts, labelled 4 unless told."""
+    questions = tuple(question(text, name=f"q{i}") for i, text in enumerate(texts))
+    answers = {f"q{i}": (labels or {}).get(i, "4") for i in range(len(texts))}
+    config = composed("rollout=hf", *(f"{key}={value}" for key, value in keys.items()))
+    train = Dataset(questions=questions, answers=answers)
+    return inspect_data(config, Split(train=train, held_out=NOTHING))
+
+
+LINE = "End with Answer: VALUE. Find x"
+
+
+def test_a_form_that_no_prompt_can_be_answered_in_ends_the_run_and_names_the_key() -> None:
+    found = inspected(f"{LINE}1.", f"{LINE}2.", **{"grading.extract": "boxed"})
+    [finding] = found.errors
+    assert finding.kind == "asked_form_not_read"
+    assert finding.text.startswith("2 of 2 prompts ask for a line `Answer: ...`")
+    assert "grading.extract=stated" in finding.text
+    assert finding.rows == ("prompt 'q0'", "prompt 'q1'")
+    with pytest.raises(UserError, match=r"2 of 2 prompts ask"):
+        refuse_or_tell(found, logging.getLogger("test"), quiet=False)
+
+
+def test_a_form_that_some_prompts_ask_for_is_a_warning_with_five_rows_at_most() -> None:
+    texts = [f"{LINE}{i}." for i in range(7)]
+    found = inspected(*texts, "Use \\boxed{}.", **{"grading.extract": "boxed"})
+    [finding] = found.findings
+    assert (finding.level, finding.count, len(finding.rows)) == (FindingLevel.warning, 7, 5)
+    assert found.asked == {"boxed": 1, "line": 7}
+
+
+def test_a_form_that_is_read_and_one_that_is_not_named_are_no_finding() -> None:
+    assert inspected(f"{LINE}.", "Find x.", **{"grading.extract": "stated"}).findings == ()
+
+
+def test_prose_as_label_is_named_and_ends_the_run_where_every_label_is_prose() -> None:
+    prose = "We see that it is so, and hence the claim follows at once."
+    some = inspected("a", "b", "c", labels={1: prose})
+    [finding] = some.findings
+    assert (finding.kind, finding.level, finding.rows) == (
+        "label_is_no_answer",
+        FindingLevel.warning,
+        ("prompt 'q1'",),
+    )
+    assert "We see that" not in finding.text  # nobody has bought it
+    [task] = some.tasks
+    assert (task.prompts, task.labelled, task.answers) == (3, 3, 2)
+    assert inspected("a", labels={0: prose}).errors
+    assert not inspected("a", labels={0: prose}, acquisition="none").errors
+
+
+def test_a_start_tells_one_line_each_and_ranks_that_are_not_first_tell_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    findings = (
+        DataFinding(kind="a", level=FindingLevel.note, text="one", count=1, rows=("f, row 1",)),
+        DataFinding(kind="b", level=FindingLevel.warning, text="two", count=9, rows=("f, row 2",)),
+    )
+    told = DataInspection(tasks=(), asked={}, findings=findings)
+    log = logging.getLogger("test")
+    with caplog.at_level(logging.INFO):
+        refuse_or_tell(told, log, quiet=True)
+        assert caplog.messages == []
+        refuse_or_tell(told, log, quiet=False)
+    assert caplog.messages == ["one", "warning: two (f, row 2, ...)"]
+
+
+def test_texts_of_the_data_cannot_move_the_cursor() -> None:
+    assert printable("a\x1b[2Jb\u202e\nc") == "a?[2Jb? c"
+
+
+def test_the_command_shows_the_testbed_and_exits_with_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(["check", "rollout=hf", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["prompts"] == 979
+    assert shown["tasks"][0]["answers"] == 979
+    assert "Rule" in shown["example"]["text"]
+
+
+def test_the_command_exits_with_2_and_still_shows_everything(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": f"{LINE}{i}.", "answer": str(i)} for i in range(8)]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["data=jsonl", f"data.path={data}", "model=testbed", "grading.extract=boxed"]
+    given += ["algorithm.batch=8", "algorithm.mini_batch=8"]
+    assert call(["check", "rollout=hf", *given]) == 2
+    shown = capsys.readouterr().out
+    assert "8 of 8 prompts ask for an answer as a line `Answer: ...`" in shown
+    assert "error    8 of 8 prompts" in shown
+    assert "as the model reads it" in shown
+    assert "`rlavr run` refuses this" in shown
