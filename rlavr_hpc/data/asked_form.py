@@ -35,7 +35,7 @@ SHOWN = {
 }
 """As a sentence names it."""
 HASHES = re.compile(
-    r"^(?!####)[^\n]*####|^####\s*(?:[<\[{$\\\d]|(?:final|the|your)?\s*answer)",
+    r"[^\s#][^\n#]{0,80}####|^####\s*(?:[<\[{$\\\d]|(?:final|the|your)?\s*answer)",
     re.IGNORECASE | re.MULTILINE,
 )
 """In a sentence, or before a value or its placeholder; `#### Problem 3` is a heading."""

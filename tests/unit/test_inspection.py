@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -105,20 +104,23 @@ def test_labels_that_are_an_answer_for_their_task(task: str, label: str, answer:
     assert is_answer(task, label, PUZZLE) is answer
 
 
-def inspected(*texts: str, labels: dict[int, str] | None = None, **keys: Any) -> DataInspection:  # noqa: ANN401
+def inspected(
+    *texts: str, labels: dict[int, str] | None = None, given: tuple[str, ...] = ()
+) -> DataInspection:
     """The inspection of these prompts, labelled 4 unless told."""
     questions = tuple(question(text, name=f"q{i}") for i, text in enumerate(texts))
     answers = {f"q{i}": (labels or {}).get(i, "4") for i in range(len(texts))}
-    config = composed("rollout=hf", *(f"{key}={value}" for key, value in keys.items()))
+    config = composed("rollout=hf", *given)
     train = Dataset(questions=questions, answers=answers)
     return inspect_data(config, Split(train=train, held_out=NOTHING))
 
 
 LINE = "End with Answer: VALUE. Find x"
+BOXED = ("grading.extract=boxed",)
 
 
 def test_a_form_that_no_prompt_can_be_answered_in_ends_the_run_and_names_the_key() -> None:
-    found = inspected(f"{LINE}1.", f"{LINE}2.", **{"grading.extract": "boxed"})
+    found = inspected(f"{LINE}1.", f"{LINE}2.", given=BOXED)
     [finding] = found.errors
     assert finding.kind == "asked_form_not_read"
     assert finding.text.startswith("2 of 2 prompts ask for a line `Answer: ...`")
@@ -130,14 +132,14 @@ def test_a_form_that_no_prompt_can_be_answered_in_ends_the_run_and_names_the_key
 
 def test_a_form_that_some_prompts_ask_for_is_a_warning_with_five_rows_at_most() -> None:
     texts = [f"{LINE}{i}." for i in range(7)]
-    found = inspected(*texts, "Use \\boxed{}.", **{"grading.extract": "boxed"})
+    found = inspected(*texts, "Use \\boxed{}.", given=BOXED)
     [finding] = found.findings
     assert (finding.level, finding.count, len(finding.rows)) == (FindingLevel.warning, 7, 5)
     assert found.asked == {"boxed": 1, "line": 7}
 
 
 def test_a_form_that_is_read_and_one_that_is_not_named_are_no_finding() -> None:
-    assert inspected(f"{LINE}.", "Find x.", **{"grading.extract": "stated"}).findings == ()
+    assert inspected(f"{LINE}.", "Find x.", given=("grading.extract=stated",)).findings == ()
 
 
 def test_prose_as_label_is_named_and_ends_the_run_where_every_label_is_prose() -> None:
@@ -153,7 +155,7 @@ def test_prose_as_label_is_named_and_ends_the_run_where_every_label_is_prose() -
     [task] = some.tasks
     assert (task.prompts, task.labelled, task.answers) == (3, 3, 2)
     assert inspected("a", labels={0: prose}).errors
-    assert not inspected("a", labels={0: prose}, acquisition="none").errors
+    assert not inspected("a", labels={0: prose}, given=("acquisition=none",)).errors
 
 
 def test_a_start_tells_one_line_each_and_ranks_that_are_not_first_tell_nothing(
