@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlavr_hpc.answers.exact.compare import equal_exactly, equal_to_known
 from rlavr_hpc.answers.exact.polynomial import Value
 from rlavr_hpc.answers.exact.polynomial_text import read_value
-from rlavr_hpc.answers.exact.read import equal_exactly, equal_to_known, read_exact
+from rlavr_hpc.answers.exact.read import read_exact
 
 
 def compare(one: str, other: str) -> bool | None:
