@@ -44,7 +44,7 @@ class ParsedAnswer:
     value: complex | None = None
     """Of a number."""
     literal: bool = False
-    """True when only an equal key is equal: a calculation that is not to be evaluated."""
+    """True when only an equal key is equal: a word, or a calculation that is not evaluated."""
     gave_up: bool = False
     """True when reading it passed a limit: the answer is ungradable."""
 
@@ -194,7 +194,14 @@ def _read_here(raw: RawAnswer) -> ParsedAnswer | None:
     form = read_exact(text) if mode == LATEX else None
     if form is None:
         return None
-    return ParsedAnswer(raw=raw, key=form.key, shown=text, exact=form, value=approximate(form))
+    return ParsedAnswer(
+        raw=raw,
+        key=form.key,
+        shown=text,
+        exact=form,
+        value=approximate(form),
+        literal=len(form.word) > 1,
+    )
 
 
 def _unevaluated(parsed: ParsedAnswer) -> ParsedAnswer:

@@ -17,9 +17,14 @@ from rlavr_hpc.answers.exact.polynomial import (
     multiply,
 )
 from rlavr_hpc.answers.exact.read import BASE, UNORDERED, Form
+from rlavr_hpc.answers.exact.words import FALSE, TRUE
 
 NEAR = 1e-4
 """With a decimal on one side, closer values than this (relative) are left to math-verify."""
+DAY = re.compile(r"(?:0[1-9]|1[0-2])/(?:1[3-9]|2[0-9]|3[01])")
+"""A fraction that may be a day, `12/25`: no other fraction with a slash is taken for it."""
+SLASH = re.compile(r"[0-9]{1,3}/[0-9]{1,3}")
+TRUTH_LETTERS = {"t": TRUE, "f": FALSE}
 NUMBER_WORDS = frozenset(
     "zero one two three four five six seven eight nine ten eleven twelve".split()
 )
@@ -50,6 +55,8 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
 
 def equal_to_known(answer: Form, known: Form) -> bool | None:
     """The same against a known answer, where graders let `28%` equal 28 as well as 0.28."""
+    if DAY.fullmatch(known.text) and SLASH.fullmatch(answer.text):
+        return answer.text == known.text
     outcome = equal_exactly(answer, known)
     if outcome is True or answer.percent == known.percent:
         return outcome
@@ -84,10 +91,13 @@ def _equal_words(one: Form, other: Form) -> bool | None:
     word, value = (one.word, other) if one.word else (other.word, one)
     if len(word) == 1 or word in NUMBER_WORDS or value.shape not in (SCALAR, LIST):
         return None
+    said = value.text.lower()
+    if word == TRUTH_LETTERS.get(said, said):
+        return True
     letters = re.findall(r"[A-Za-z]", word)
     if len(letters) == len(word):
         powers = [p for item in value.items for (_, _, names), _ in item for p in names]
-        product = sorted(name.lower() for name, count in powers for _ in range(max(0, count)))
+        product = sorted(name.lower() for name, count in powers if count == 1)
         return None if product == sorted(letters) else False
     return False
 

@@ -27,7 +27,7 @@ NAME = (
 )
 ASSIGNED = re.compile(rf"\s*({NAME})\s*=(?!=)(.+)", re.DOTALL)
 MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
-MEMBER = re.compile(r"([a-zA-Z])\s*\\in(?![a-z])\s*(\\\{.*\\\})")
+MEMBER = re.compile(r"([a-zA-Z])\s*\\in(?![a-z])\s*(\\\{.*\\\}|[(\[\]].*[)\]\[])")
 EMPTY = re.compile(r"\\(?:varnothing|emptyset|phi)(?![a-z])\s*|\\\{\s*\\\}|\\text\{(?:the )?empty set\}")
 FRENCH = re.compile(r"([\](\[])(.*[,;].*)([\[)\]])")
 SCALAR, SET, LIST, WORD, PLUS_MINUS = "", "{}", "list", "word", "+-"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from rlavr_hpc.answers.exact.polynomial import NotReadError
 from rlavr_hpc.answers.exact.tidy import TEXT
+from rlavr_hpc.answers.exact.units import without_unit
 from rlavr_hpc.answers.exact.words import MONTH, SAYS_MORE, STYLE
 
 LABEL = re.compile(
     rf"(?:{TEXT}\{{)?\s*(?:part )?\(?\b([a-h]|[A-H]|i{{1,3}}|iv|[1-8])\)[.:]?\s*\}}?\s*", re.IGNORECASE
 )
+NAMED = re.compile(r"[A-Za-z](?:_[0-9a-z])?\s*=\s*")
 ORDERS = ("abcdefgh", "12345678", ("i", "ii", "iii", "iv"))
 NUMBER = r"[-+]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?|\\frac\{[0-9]+\}\{[0-9]+\})"
+BEFORE = re.compile(rf"([^\W\d_]{{2,20}}(?: [^\W\d_]{{1,20}}){{0,3}})\s*[:=]\s*({NUMBER})")
 AND = r"(?:\s*(?:,\s*and\b|,|;|\band\b|&|\s)\s*)"
 NOUN = re.compile(rf"({NUMBER})\s*([^\W\d_]{{2,20}}(?: [^\W\d_]{{2,20}}){{0,3}}?)(?={AND}{NUMBER}|$){AND}?")
 CONNECTOR = re.compile(
@@ -28,7 +32,7 @@ def labelled_parts(text: str) -> list[tuple[str, str]]:
     Args:
         text: a tidy answer.
     """
-    return _lettered(text) or _with_nouns(text)
+    return _lettered(text) or _with_nouns(text) or _after_nouns(text)
 
 
 def _lettered(text: str) -> list[tuple[str, str]]:
@@ -39,10 +43,20 @@ def _lettered(text: str) -> list[tuple[str, str]]:
     if not any(labels == list(order[: len(labels)]) for order in ORDERS):
         return []
     ends = [*(mark.start() for mark in found[1:]), len(text)]
-    values = [text[mark.end() : end].strip(" ,;.") for mark, end in zip(found, ends, strict=True)]
+    values = [_bare(text[mark.end() : end]) for mark, end in zip(found, ends, strict=True)]
     if not all(values) or any(bad in value for value in values for bad in ("(", ")")):
         return [] if not all(map(_balanced, values)) or not all(values) else _zip(labels, values)
     return _zip(labels, values)
+
+
+def _bare(value: str) -> str:
+    """A part's value without its name and its unit."""
+    value = NAMED.sub("", value.strip(" ,;.$"))
+    try:
+        value, factor = without_unit(value)
+    except NotReadError:
+        return ""
+    return value if factor == 1 else ""
 
 
 def _zip(labels: list[str], values: list[str]) -> list[tuple[str, str]]:
@@ -65,6 +79,14 @@ def _with_nouns(text: str) -> list[tuple[str, str]]:
     if any({*noun.split()} & SAYS_MORE for noun in nouns) or MONTH.search(plain):
         return []
     return [(noun, mark[1]) for noun, mark in zip(nouns, matches, strict=True)]
+
+
+def _after_nouns(text: str) -> list[tuple[str, str]]:
+    """`hens: 9, goats: 10`."""
+    plain = " ".join(STYLE.sub(r"\1", text).replace("\\ ", " ").split())
+    found = [BEFORE.fullmatch(part.strip()) for part in re.split(r"[,;]|\band\b", plain)]
+    pairs = [(mark[1].strip().lower(), mark[2]) for mark in found if mark is not None]
+    return pairs if len(pairs) == len(found) > 1 else []
 
 
 def with_commas(text: str) -> str:

@@ -19,6 +19,7 @@ from rlavr_hpc.answers.exact.polynomial import (
     power,
     square_root,
 )
+from rlavr_hpc.answers.exact.words import is_product
 
 TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+|\\[a-zA-Z]+|\S)")
 GREEK = frozenset(
@@ -45,7 +46,8 @@ STARTS_FACTOR = frozenset({"(", "{", "\\frac", "\\sqrt"}) | GREEK
 CLOSING = {"(": ")", "{": "}"}
 COMMAND = re.compile(r"\\[A-Za-z]+")
 SCIENTIFIC = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}\s*")
-DOUBTFUL = re.compile(r"[A-Za-z]{3}|[0-9A-Za-z]\s+(?!i(?![A-Za-z]))[A-Za-z]|[0-9][eE][+-]?[0-9]")
+LONG_RUN = re.compile(r"[A-Za-z]{3,}")
+DOUBTFUL = re.compile(r"[0-9A-Za-z]\s+(?!i(?![A-Za-z]))[A-Za-z]|[0-9][eE][+-]?[0-9]")
 """A word, a unit, or a power of ten inside an expression."""
 MAX_POWER = 64
 """Of a sum."""
@@ -74,7 +76,8 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = TOKEN.findall(text)
         self.index = self.depth = self.work = 0
-        if DOUBTFUL.search(COMMAND.sub(" ", text)):
+        plain = COMMAND.sub(" ", text)
+        if DOUBTFUL.search(plain) or not all(map(is_product, LONG_RUN.findall(plain))):
             raise NotReadError
 
     @property

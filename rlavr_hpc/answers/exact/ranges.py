@@ -135,12 +135,25 @@ def read_chain(text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _all_of(text: str) -> Region:
+    if "," in text and all(map(SIGN.search, text.split(","))):
+        return _listed([_one_of(part) for part in text.split(",")])
     parts = [_one_of(part) for part in AND.split(text)]
     names = {part.name for part in parts} - {""}
     if len(names) > 1 or len(parts) > MAX_PARTS:
         raise NotReadError
     rays = reduce(_common, (part.rays for part in parts))
     return Region(rays=rays, name=names.pop() if names else "")
+
+
+def _listed(parts: Sequence[Region]) -> Region:
+    """`x>1, x<3` is both; `x<1, x>3`, which nothing is, is one of them."""
+    name = parts[0].name
+    if any(part.name != name for part in parts) or len(parts) > MAX_PARTS:
+        raise NotReadError
+    try:
+        return Region(rays=reduce(_common, (part.rays for part in parts)), name=name)
+    except NotReadError:
+        return Region(rays=tuple(ray for part in parts for ray in part.rays), name=name)
 
 
 def _one_of(text: str) -> Region:

@@ -77,6 +77,8 @@ class Form:
     """True when a decimal point was written: the value may have been rounded."""
     calculation: bool = False
     """True for a number written as a sum, a difference or a product of numbers, `41+6`."""
+    text: str = ""
+    """Of a single value, its text."""
 
     @property
     def key(self) -> Hashable:
@@ -136,6 +138,8 @@ def _values_form(layout: Layout) -> Form:
         if shape != SCALAR or letters_of(as_item(values[0])):
             raise NotReadError
     items = tuple(as_item(value) for value in values)
+    if shape == LIST and len(set(items)) == 1:  # 3 and 3
+        shape, items = SCALAR, items[:1]
     return Form(
         shape=shape,
         items=tuple(sorted(set(items))) if shape in UNORDERED else items,
@@ -143,6 +147,7 @@ def _values_form(layout: Layout) -> Form:
         name=layout.name,
         percent=layout.percent,
         decimal=any("." in part for part in parts),
+        text=parts[0].strip() if shape == SCALAR else "",
         calculation=shape == SCALAR and _is_calculation(parts[0], values[0]),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-GREEK = {
+COMMANDS = {
     "α": "alpha",
     "β": "beta",
     "γ": "gamma",
@@ -64,6 +64,7 @@ GREEK = {
 }
 """Signs that are one command."""
 PLAIN = {
+    "°": r"^\circ ",
     "−": "-",
     "‐": "-",
     "‑": "-",
@@ -94,10 +95,10 @@ PLAIN = {
     "ℝ": r"\mathbb{R}",
     "ℤ": r"\mathbb{Z}",
 }
-DROPPED = "°º℃℉€£¥₹₽₩₺₫฿₱\u200b\u200c\u200d\u2060\ufeff\u00ad"
+DROPPED = "º℃℉€£¥₹₽₩₺₫฿₱\u200b\u200c\u200d\u2060\ufeff\u00ad"
 """Units, currencies and characters without width."""
 TABLE = (
-    {ord(sign): f"\\{command} " for sign, command in GREEK.items()}
+    {ord(sign): f"\\{command} " for sign, command in COMMANDS.items()}
     | {ord(sign): text for sign, text in PLAIN.items()}
     | {ord(sign): "" for sign in DROPPED}
 )
@@ -107,7 +108,7 @@ ROOT = re.compile(r"(√|∛|∜)\s*(\d+(?:\.\d+)?|[A-Za-z]|\([^()]*\))")
 
 
 def plain_signs(text: str) -> str:
-    """The text with the signs of `GREEK` and `PLAIN`, fractions, powers and digits in ASCII."""
+    """The text with the signs of `COMMANDS` and `PLAIN`, fractions, powers and digits in ASCII."""
     if text.isascii():
         return text
     text = ROOT.sub(_root, text)

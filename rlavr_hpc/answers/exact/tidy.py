@@ -12,14 +12,14 @@ from rlavr_hpc.answers.exact.signs import plain_signs
 
 FRAMES = (("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
 QUOTES = ("**", "__", "`", '"', "'", "*", "``")
-TEXT = r"\\(?:text|mathrm|textbf|textit|textrm|textsf|texttt|mbox|mathbf|mathsf|operatorname|bm|pmb)"
+TEXT = r"\\(?:text|mathrm|textbf|textit|textrm|textsf|texttt|mbox|mathbf|mathsf|mathtt|mathit|operatorname|bm|pmb)"
 NOISE = re.compile(
     r"\\(?:textdollar|displaystyle|bf|rm|it|large|Large|boldsymbol|limits|,\\mathord)(?![a-zA-Z])"
     r"|(?<!\\)\\\$|</?b>|</?strong>"
 )
 LEADING = re.compile(r"(?:=|\\approx|\\therefore|\\Rightarrow|\\implies|\\to(?![a-z]))\s*")
 TRAILING = re.compile(r"(?:\s|(?<!\\)[.,;!?])+$")
-FRAMED_NUMBER = re.compile(TEXT + r"\{\s*([0-9][^{}\\]*)\}")
+FRAMED_NUMBER = re.compile(TEXT + r"\{\s*([^{}\\]*[0-9][^{}\\]*)\}")
 PERCENT_TEXT = re.compile(TEXT + r"\{\s*\\?(?:%|percent|per cent)\s*\}")
 ROMAN = re.compile(TEXT + r"\{\s*([ie]|\\pi)\s*\}")
 CURRENCY = re.compile(r"^(?:US|USD|EUR|GBP|INR|CNY|RMB|CAD|AUD|HK|NT|Rs\.?)\s*\$?\s*(?=[0-9])")
@@ -29,36 +29,54 @@ ENVIRONMENT = re.compile(
     re.DOTALL,
 )
 LEAD_WORDS = r"(?:[A-Za-z]{1,12}[ ,]+){0,6}"
-SAID = r"(?:is|are|equals|was|be|:|=|is:|are:|as|get|have|total|answer|result)"
+SAID = r"(?:is|are|equals|was|be|:|is:|are:|as|get|have|total|answer|result)"
 LEAD = re.compile(
     rf"(?:{TEXT}\{{)?\s*({LEAD_WORDS}(?<![a-z]){SAID}\s*[:=]?)\s*(?:\}}|~|\\ )*\s*(?=[-+0-9.(\\$\[]|"
-    r"[a-zA-Z]\s*=)"
+    r"[a-zA-Z]\s*=)",
+    re.IGNORECASE,
 )
 LEAD_TO_WORDS = re.compile(
     r"(?:so |thus |hence |therefore |then )?,?\s*(?:the |my |our )?(?:final |correct )?"
     r"(?:answer|result|solution)\s*(?:is|:|=)[: ]\s*",
     re.IGNORECASE,
 )
+IS_THE_ANSWER = re.compile(
+    rf"(?:{TEXT}\{{|\s|~)\s*is (?:the|our|my) (?:final |correct )?(?:answer|result|solution)[.\s]*\}}?$"
+)
 ASSIGNED_WORDS = re.compile(rf"{TEXT}\{{[A-Za-z ]{{2,40}}\}}\s*=\s*")
 SAYS_NO = re.compile(r"\b(?:not|no|never|than|least|most|between|case|part|about|over|under)\b", re.I)
-FAR_LEAD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,10}[:=]?\s*(?=[-+0-9.(\\$A-Za-z])")
+FAR_LEAD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,10}[:=]?\s*(?=[-+0-9(\\$A-Za-z])")
 FAR_SAYS_NO = re.compile("[不非第未至最大小超少多]")
 DROPPED = re.compile(
     r"\\(?:left|right|q?quad|degree|[bB]igg?[lr]?|mathopen|mathclose)(?![a-z])|(?<!\\)\\[!,;: >]|~"
     r"|\^\\circ(?![a-z])|\^\{\s*\\circ\s*\}"
 )
 CELSIUS = re.compile(
-    r"(?:\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree)|\\degree|°)\s*"
+    r"(?:\s|~|\\[ ,;:])*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree)|\\degree|°)\s*"
     rf"(?:[CFK](?![A-Za-z])|{TEXT}\{{\s*[CFK]\s*\}}|\{{\\r?m?\s*[CFK]\}})"
 )
+SPACED_VALUES = re.compile(r"(?<=[0-9}])\s*\\q?quad\s*(?=[-0-9])")
+BRACKETS = re.compile(r"\\(lbrace|rbrace|lbrack|rbrack|langle|rangle)(?![a-z])\s*")
+BRACKET_SIGNS = {
+    "lbrace": "\\{",
+    "rbrace": "\\}",
+    "lbrack": "[",
+    "rbrack": "]",
+    "langle": "(",
+    "rangle": ")",
+}
 REPEATING = re.compile(r"([0-9]*)\.([0-9]*)\\(?:overline|bar|dot)\{([0-9]+)\}")
 MIXED = re.compile(r"(-?[0-9]+)\s+([0-9]+)/([0-9]+)")
 SPACED_GROUPS = re.compile(r"-?[1-9][0-9]{0,2}(?:\s[0-9]{3})+")
-BARE = re.compile(r"(?<![A-Za-z\\])(pi|infty|infinity|inf|oo)(?![A-Za-z])")
+BARE = re.compile(r"(?<![A-Za-z\\])([Pp]i|PI|infty|infinity|inf|oo)(?![A-Za-z])")
 BARE_ROOT = re.compile(r"(?<![A-Za-z\\])\\?sqrt\s*\(([^()]*)\)|(?<![A-Za-z\\])sqrt\s*([0-9]+)")
 BARE_FUNCTION = re.compile(
     r"(?<![A-Za-z\\])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|lg|exp)(?=\s*[(_^{0-9\\ ])"
 )
+STYLED_FUNCTION = re.compile(
+    TEXT + r"\{(arcsin|arccos|arctan|arctg|sin|cos|tan|tg|cot|ctg|log|ln|lg|exp)\}"
+)
+NATURAL = re.compile(r"\\log_(?:e(?![a-z])|\{\s*e\s*\})")
 FUNCTIONS = {"lg": r"\log_{10}", "tg": r"\tan", "ctg": r"\cot", "arctg": r"\arctan"}
 OTHER_NAMES = re.compile(r"\\(lg|tg|ctg|arctg)(?![a-zA-Z])")
 SIGN_OF_CHOOSING = re.compile(r"\\[dt]binom(?![a-z])")
@@ -79,7 +97,7 @@ def unwrap(text: str) -> str:
     text = _without_lead(CURRENCY.sub("", text))
     leading = LEADING.match(text)
     text = text[leading.end() :] if leading else text
-    return TRAILING.sub("", text)
+    return TRAILING.sub("", IS_THE_ANSWER.sub("", text))
 
 
 def _without_frames(text: str) -> str:
@@ -121,6 +139,8 @@ def tidy(text: str) -> str:
     text = re.sub(r"(?<=[0-9])(?:,\\!\s*|\{,\})(?=[0-9]{3})", "", text)
     text = re.sub(r"(?<=[0-9])\{,\}(?=[0-9])", ".", text)
     text = re.sub(r"([0-9])\\[,;: ]\s*(?=[0-9]{3}(?![0-9]))", r"\1", text)
+    text = SPACED_VALUES.sub(", ", text)
+    text = BRACKETS.sub(lambda found: BRACKET_SIGNS[found[1]], text)
     text = DROPPED.sub("", text)
     text = re.sub(r"\\\\\[[0-9.]+[a-z]+\]", r"\\\\", text)  # rows set apart
     text = re.sub(r"\\[dtc]frac(?![a-z])", r"\\frac", text)
@@ -136,7 +156,8 @@ def with_commands(text: str) -> str:
     r"""`pi/2`, `sqrt(3)` and `ln 2` with the backslashes that were left out; other names of `lg`."""
     if "sqrt" in text:
         text = BARE_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or ''}}}", text)
-    text = BARE.sub(lambda found: "\\pi " if found[1] == "pi" else "\\infty ", text)
+    text = NATURAL.sub(r"\\ln", STYLED_FUNCTION.sub(r"\\\1 ", text))
+    text = BARE.sub(lambda found: "\\pi " if found[1].lower() == "pi" else "\\infty ", text)
     text = BARE_FUNCTION.sub(r"\\\1", text)
     text = SIGN_OF_CHOOSING.sub(r"\\binom", text)
     return OTHER_NAMES.sub(lambda found: FUNCTIONS[found[1]], text)

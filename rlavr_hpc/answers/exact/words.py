@@ -6,7 +6,6 @@ A word has one form whatever its case, spaces and type: `\text{New York}` and `n
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 
@@ -30,9 +29,9 @@ BOOLEANS = {
 """Spellings of the two truth values."""
 SAYS_TRUTH = re.compile(r"(true|yes|false|no)\s*[,.;:!-].*", re.DOTALL)
 TWO_LETTERS = frozenset(
-    "no on or of if is it in to up us we he go do so am pm at as ok hi oh ox pi mu nu xi".split()
+    "no on or of if is it in to up us we he go do so am pm at as ok hi oh ox".split()
 )
-"""Two letters that are a word; other pairs may be a product. Greek names are none of ours."""
+"""Two letters that are a word; other pairs may be a product. Greek letters are none."""
 ALGEBRA = frozenset("abcdxyz")
 WORDS_OF_THESE = frozenset("add bad cab dab dad bay day baby daddy cabby abc's".split())
 VOWELS = frozenset("aeiou")
@@ -51,8 +50,8 @@ MONTH = re.compile(
     r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec)[a-z]{0,6}\b", re.IGNORECASE
 )
 CODE = re.compile(
-    r"0[xX][0-9A-Fa-f]+|(?=[0-9A-Z]*[0-9])[0-9]*[A-Z]+[0-9][0-9A-Z]*|[0-9]+[A-Z]{2,}|[a-f]+[0-9][0-9a-f]*"
-    r"|[0-9]+[a-f]+[0-9][0-9a-f]*"
+    r"(?![0-9]+[eE][0-9]+$)(?:0[xX][0-9A-Fa-f]+|(?=[0-9A-Z]*[0-9])[0-9]*[A-Z]+[0-9][0-9A-Z]*|[0-9]+[A-Z]{2,}|[a-f]+[0-9][0-9a-f]*"
+    r"|[0-9]+[a-f]+[0-9][0-9a-f]*)"
 )
 """Letters and digits in an order that no product has: `F2`, `3AB`, `1a2b`."""
 SAYS_MORE = frozenset(
@@ -85,10 +84,11 @@ def is_algebra(plain: str) -> bool:
     """Whether letters are to be read as variables and their products."""
     if re.search(r"[.'\"&!?]|[A-Za-z]-[A-Za-z]{2}", plain):
         return False
-    return all(map(_is_product, RUN.findall(plain)))
+    return all(map(is_product, RUN.findall(plain)))
 
 
-def _is_product(run: str) -> bool:
+def is_product(run: str) -> bool:
+    """Whether a run of letters is a product of variables rather than a word."""
     if len(run) == 1:
         return run.isascii() or run not in BOOLEANS
     if not run.isascii():
@@ -127,12 +127,11 @@ def _word_with_digits(plain: str, text: str) -> str:
 
 
 def _moment(plain: str) -> str:
-    """A date, or a time of day that is no ratio in lowest terms; its parts without zeros before."""
+    """A date or a time of day, its parts without zeros before; not a ratio such as `3:4`."""
     time = TIME.fullmatch(plain)
     if time:
         hours, minutes = int(time[1]), int(time[2])
-        ratio = math.gcd(hours, minutes) == 1 and time[1][0] != "0" and not (time[3] or time[4])
-        if hours > 24 or minutes > 59 or ratio:
+        if hours > 24 or minutes > 59:
             return ""
         half = f"{time[4].lower()}m" if time[4] else ""
         return f"{hours}:{minutes:02d}{time[3] or ''}{half}"

@@ -13,7 +13,7 @@ from rlavr_hpc.answers.thoughts import final_part
 from rlavr_hpc.config.grading import Thoughts
 from rlavr_hpc.labels.text import accepted_answers
 
-STYLE = re.compile(r"\\(?:quad|qquad|[a-zA-Z]+)|[{}\[\]*$`\"_]|\\[,;:! ]|~")
+STYLE = re.compile(r"\\(?:[a-zA-Z]+|[{}])|[{}\[\]*$`\"_]|\\[,;:! ]|~")
 LEAD = re.compile(
     r"(?:(?:the|both|correct|final|my|option|options|choice|choices|answer|answers|letter|letters"
     r"|is|are|only|statement|statements|[:\-])\s+)*(?:answer|answers|option|options|choice|choices)?\s*[:\-]?\s*",
