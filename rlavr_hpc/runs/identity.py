@@ -19,7 +19,7 @@ from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.plugins import GROUPS, plugins_of, shipped_targets
-from rlavr_hpc.runs.identity_v1 import with_old_targets
+from rlavr_hpc.runs.identity_v1 import graded_as_before, with_old_grading, with_old_targets
 
 NOT_IDENTITY = (
     "run_dir",
@@ -35,6 +35,8 @@ NOT_IDENTITY = (
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
 ADDED = {
+    "grading.thoughts": "read",
+    "grading.evaluate_expressions": True,
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
@@ -80,7 +82,8 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
             f"config version {version!r} is none of {known}, the ones known here; it was written "
             "by a newer version of the program, or is no config"
         )
-    config = resolve(OmegaConf.create({k: v for k, v in values.items() if k != "version"}))
+    values = with_old_grading({k: v for k, v in values.items() if k != "version"})
+    config = resolve(OmegaConf.create(values))
     for group, plugin in plugins_of(config).items():
         shipped = shipped_targets(group).get(plugin.name)
         if shipped is not None and plugin.target.startswith("rlavr_hpc."):
@@ -101,6 +104,15 @@ def hash8(config: RunConfig) -> str:
 def hash8_v1(config: RunConfig) -> str:
     """The name that version 0.1 gave to this run."""
     return _hash(with_old_targets(_deciding(config)))
+
+
+def hashes_before(config: RunConfig) -> tuple[str, ...]:
+    """The names that a run of these settings may have had under older defaults of `grading`.
+
+    A folder of such a name need not be this run's: its config says which settings it has.
+    """
+    before = graded_as_before(config)
+    return (hash8(before), hash8_v1(before))
 
 
 def hash_of_folder(config: RunConfig, run_dir: Path) -> str:

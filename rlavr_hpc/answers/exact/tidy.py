@@ -18,7 +18,7 @@ NOISE = re.compile(
     r"|(?<!\\)\\\$|</?b>|</?strong>"
 )
 LEADING = re.compile(r"(?:=|\\approx|\\therefore|\\Rightarrow|\\implies|\\to(?![a-z]))\s*")
-TRAILING = re.compile(r"(?:\s|(?<!\\)[.,;!?])+$")
+TRAILING = re.compile(r"(?:\s|(?<!\\)[.,;])+$")
 FRAMED_NUMBER = re.compile(TEXT + r"\{\s*([^{}\\]*[0-9][^{}\\]*)\}")
 PERCENT_TEXT = re.compile(TEXT + r"\{\s*\\?(?:%|percent|per cent)\s*\}")
 ROMAN = re.compile(TEXT + r"\{\s*([ie]|\\pi)\s*\}")
