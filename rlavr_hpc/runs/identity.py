@@ -130,7 +130,7 @@ def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Keys that decide results and differ, with their old and new values."""
     before, after = identity(old), identity(new)
     return {
-        key: (before.get(key), after.get(key))
+        key: (before.get(key, ADDED.get(key)), after.get(key, ADDED.get(key)))
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     }
