@@ -27,10 +27,12 @@ PLACEHOLDER = re.compile(
     r"|\\Box|\?+|_+|\\cdot|\\quad|\\ |\\_+|\$?answer\$?|\$",
     re.IGNORECASE,
 )
+VALUE = re.compile(r"[0-9=+^(]|\\[fp]")
+"""None of these is in a placeholder."""
 STYLE = re.compile(r"\\(?:text|textbf|mathrm|textit|mathbf|emph)\s*\{([^{}]*)\}")
 TYPE = re.compile(r"[\s$*{}<>\[\]`\"'.]+|[~_]|\\[,;:! ]")
 GAP_WORD = re.compile(r"\\?[A-Za-z]+")
-GAP_SIGNS = re.compile(r"[\s$,;:=&~*(){}\[\]\\+_0-9.\u3001\uff0c|-]*")
+GAP_SIGNS = re.compile(r"[\s$,;:=&~*(){}\[\]\\+_0-9.\u3001\uff0c\u548c\u6216\u53ca\u4e0e\u3068|-]*")
 JOINS = frozenset({"and", "or", "as", "well", "also", "und", "et", "y", "\\land", "\\lor", "finally"})
 SPACES = frozenset(
     "\\quad \\qquad \\text \\textrm \\mathrm \\ \\cup \\in \\left \\right \\textbf".split()
@@ -73,6 +75,8 @@ class Boxed:
 
 def boxed_answer(text: str) -> Boxed | None:
     """What the last box holds, and the boxes beside it; None without a box that holds something."""
+    if "box" not in text:
+        return None
     last, found = _boxes(text)
     if last is not None:
         return last
@@ -95,7 +99,7 @@ def boxed_answer(text: str) -> Boxed | None:
 def _boxes(text: str) -> tuple[Boxed | None, list[Box]]:
     """Boxes that hold something, from the last; or the last one alone, when it never closes."""
     found: list[Box] = []
-    marks = [mark for mark in COMMAND.finditer(text)][-MAX_BOXES:]
+    marks = list(COMMAND.finditer(text))[-MAX_BOXES:]
     for mark in reversed(marks):
         rest = text[mark.end() : mark.end() + MAX_ANSWER_CHARS + 2]
         inner = rest.lstrip()
@@ -134,7 +138,7 @@ def _escaped(text: str, index: int) -> bool:
 
 def is_placeholder(content: str) -> bool:
     """Whether a box only names what should stand in it: `answer`, `...`."""
-    if len(content) > 60:
+    if len(content) > 60 or VALUE.search(content):
         return False
     plain = TYPE.sub(" ", STYLE.sub(r"\1", content)).strip()
     return not plain or bool(PLACEHOLDER.fullmatch(plain) or PLACEHOLDER.fullmatch(content.strip()))

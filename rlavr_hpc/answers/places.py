@@ -22,6 +22,8 @@ NAMES = (
     r"(?:answers?(?:\s+(?:to|for)\s[^:\n]{0,40})?|ans|solution|result|r\u00e9ponse|respuesta|resposta|antwort"
     r"|risposta|\u043e\u0442\u0432\u0435\u0442|\u7b54\u6848|\u7b54|\u6700\u7ec8\u7b54\u6848|\u6700\u7d42\u7b54\u6848|\ub2f5|\uc815\ub2f5|\u7b54\u3048)"
 )
+NAMED = ("answer", "ans", "solution", "result", "respuesta", "resposta", "antwort", "risposta")
+"""Without one of these in it, an ASCII text has no `Answer:` line."""
 MARKUP = r"[\s>*_#`~(\[$-]*(?:\\(?:text|textbf|mathbf|mathrm|textit)\s*\{\s*)?"
 ANSWER_LINE = re.compile(
     rf"{MARKUP}(?:[0-9]{{1,2}}[.)]\s*)?{MARKUP}{NAMES}\s*(?:\([^()\n]{{0,30}}\)\s*)?"
@@ -40,6 +42,7 @@ SAID = re.compile(
 FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 BETWEEN = re.compile(r"[\s,;.*_]*(?:and|or)?[\s,;.*_]*")
 SENTENCE = re.compile(r"(?<=[^\s.])[.!]\s+(?=[A-Z(\"*])|\s+(?:because|since|as we|which|where)\s|\s\u2014\s|\u3002")
+BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(])")
 ASIDE = re.compile(r"(?<=\S)\s+\((?=[^()]*[a-z]{3})[^()]*\)[\s.]*$")
 OPENED = {"$$": "$$", "\\[": "\\]", "```": "```", "\\(": "\\)", "$": "$"}
 
@@ -59,8 +62,18 @@ Finder = Callable[[str], Stated | None]
 
 def find_marked(text: str) -> Stated | None:
     """The answer behind the last explicit mark; None without one."""
-    found = [stated for place in (box, line, block, hashes) if (stated := place(text)) is not None]
+    if "####" in text or "</answer>" in text or (not text.isascii()) or _names_an_answer(text):
+        places = (box, line, block, hashes)
+        found = [stated for place in places if (stated := place(text)) is not None]
+    else:  # most responses
+        stated_in_box = box(text)
+        found = [] if stated_in_box is None else [stated_in_box]
     return max(found, key=lambda stated: stated.at) if found else None
+
+
+def _names_an_answer(text: str) -> bool:
+    lowered = text.lower()
+    return any(word in lowered for word in NAMED)
 
 
 def box(text: str) -> Stated | None:
@@ -98,7 +111,7 @@ def hashes(text: str) -> Stated | None:
         found = HASHES.match(content)
         if found is None or STEP.match(found[1]):
             continue
-        said = found[1].strip().strip("*# ")
+        said = _of_line(found[1].strip().strip("*# "))
         last = not text[start + len(content) :].strip()
         if said and (VALUE.match(said) or last) and len(said) <= MAX_ANSWER_CHARS:
             return Stated(at=start, text=_inner(said))
@@ -136,6 +149,7 @@ def _value_of(rest: str) -> str | None:
 
 def _of_line(said: str) -> str:
     """A line's value: its formulas where only these and joins stand there, else its sentence."""
+    said = BOLD.sub("", said)
     formulas = [next(filter(None, mark.groups())).strip() for mark in FORMULA.finditer(said)]
     if formulas:
         first, *between = FORMULA.split(said)[0 :: FORMULA.groups + 1]

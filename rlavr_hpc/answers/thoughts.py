@@ -19,6 +19,8 @@ CLOSING = re.compile(
     r"|<\|channel\|>final(?:[^<]{0,80})<\|message\|>",
     re.IGNORECASE,
 )
+WORDS = ("think", "thought", "reason", "reflect", "scratchpad", "analysis", "channel")
+"""One of these is in every tag."""
 TAIL_CHARS = 200
 """Of a prompt, where a template opens a thought."""
 
@@ -30,7 +32,7 @@ def final_part(response: str, question: str = "") -> str:
         response: what the model wrote.
         question: what it read; a thought that is open at its end goes on in the response.
     """
-    if "<" not in response and "[" not in response and "\u25c1" not in response:
+    if not _may_hold_a_thought(response):
         return "" if _is_open(question[-TAIL_CHARS:]) else response
     closed = _last(CLOSING, response)
     rest = response if closed is None else response[closed.end() :]
@@ -40,6 +42,13 @@ def final_part(response: str, question: str = "") -> str:
     if closed is None and _is_open(question[-TAIL_CHARS:]):
         return ""
     return rest
+
+
+def _may_hold_a_thought(text: str) -> bool:
+    if "<" not in text and "[" not in text and "\u25c1" not in text:
+        return False
+    lowered = text.lower()
+    return any(word in lowered for word in WORDS)
 
 
 def _is_open(text: str) -> bool:

@@ -45,13 +45,13 @@ def real_number(item: Item) -> float:
 
 def far_apart(one: Item, other: Item, *, share: float) -> bool:
     """Whether two values without letters differ by more than a share of the larger one."""
-    exact = [item[0][1] if item else Fraction(0) for item in (one, other) if _is_rational(item)]
-    if len(exact) == 2:
-        return abs(exact[0] - exact[1]) > Fraction(share) * max(map(abs, exact))
     first, second = approximate_item(one), approximate_item(other)
-    if first is None or second is None:
+    if first is not None and second is not None:
+        return abs(first - second) > share * max(abs(first), abs(second))
+    exact = [item[0][1] if item else Fraction(0) for item in (one, other) if _is_rational(item)]
+    if len(exact) < 2:
         return False
-    return abs(first - second) > share * max(abs(first), abs(second))
+    return abs(exact[0] - exact[1]) > Fraction(share) * max(map(abs, exact))
 
 
 def _is_rational(item: Item) -> bool:

@@ -36,6 +36,8 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
         return _equal_words(one, other)
     if one.name and other.name and one.name != other.name:
         return None
+    if one.shape == other.shape == SCALAR:
+        return _equal_values(one, other)
     if one.shape.startswith(BASE) and other.shape.startswith(BASE):
         return (one.shape, one.items) == (other.shape, other.items)
     if PARTS in (one.shape, other.shape):
@@ -53,9 +55,17 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
     return False if any(_surely_unequal(a, b, rounded=rounded) for a, b in pairs) else None
 
 
+def _equal_values(one: Form, other: Form) -> bool | None:
+    first, second = one.items[0], other.items[0]
+    if first == second:
+        return True
+    unequal = _surely_unequal(first, second, rounded=one.decimal or other.decimal)
+    return False if unequal else None
+
+
 def equal_to_known(answer: Form, known: Form) -> bool | None:
     """The same against a known answer, where graders let `28%` equal 28 as well as 0.28."""
-    if DAY.fullmatch(known.text) and SLASH.fullmatch(answer.text):
+    if "/" in known.text and DAY.fullmatch(known.text) and SLASH.fullmatch(answer.text):
         return answer.text == known.text
     outcome = equal_exactly(answer, known)
     if outcome is True or answer.percent == known.percent:
@@ -116,13 +126,12 @@ def _equal_parts(one: Form, other: Form) -> bool | None:
 def _surely_unequal(one: Item, other: Item, *, rounded: bool) -> bool:
     if one == other:
         return False
-    if is_word(one) or is_word(other):
-        return True
-    if letters_of(one) != letters_of(other):
-        return False
+    names, others = letters_of(one), letters_of(other)
+    if names != others:
+        return is_word(one) or is_word(other)
     if not rounded:
         return True
-    return not letters_of(one) and far_apart(one, other, share=NEAR)
+    return not names and far_apart(one, other, share=NEAR)
 
 
 def _is_letter(item: Item) -> bool:

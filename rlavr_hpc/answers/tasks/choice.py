@@ -20,7 +20,7 @@ LEAD = re.compile(
     re.IGNORECASE,
 )
 ITEM = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|$))?(?![A-Za-z])")
-JOIN = re.compile(r"\s*(?:,?\s*(?:and|or|und|et|y)\s+|[,;&+/|]\s*(?:and\s+)?|\s+|(?=\())\s*", re.IGNORECASE)
+JOIN = re.compile(r"\s*(?:[\u548c\u6216\u53ca\u4e0e]|,?\s*(?:and|or|und|et|y)\s+|[,;&+/|]\s*(?:and\s+)?|\s+|(?=\())\s*", re.IGNORECASE)
 RUN = re.compile(r"\(?([A-J]{2,10})\)?[.\s]*")
 SMALL_RUN = re.compile(r"\(?([a-j]{2,10})\)?[.\s]*")
 LETTER = re.compile(r"\(?\s*([A-Za-z])\s*(?:[.:)]|\s*$)")
@@ -73,7 +73,8 @@ def read_letters(text: str, *, prose: bool = False) -> str | None:
         prose: whether it is the rest of a sentence: one letter must then stand alone or before a
             full stop.
     """
-    plain = " ".join(STYLE.sub(" ", plain_signs(text[:MAX_CHOICE_CHARS])).split())
+    plain = plain_signs(text[:MAX_CHOICE_CHARS]).replace("\\\\", " ").replace("\\&", "&")
+    plain = " ".join(STYLE.sub(" ", plain).split())
     plain = plain[LEAD.match(plain).end() :] if not ITEM.fullmatch(plain) else plain  # type: ignore[union-attr]
     run = RUN.fullmatch(plain) or SMALL_RUN.fullmatch(plain)
     if run and len(set(run[1])) == len(run[1]) and (run[1].isupper() or _rises(run[1])):
