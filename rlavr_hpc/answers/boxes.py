@@ -33,7 +33,9 @@ STYLE = re.compile(r"\\(?:text|textbf|mathrm|textit|mathbf|emph)\s*\{([^{}]*)\}"
 TYPE = re.compile(r"[\s$*{}<>\[\]`\"'.]+|[~_]|\\[,;:! ]")
 GAP_WORD = re.compile(r"\\?[A-Za-z]+")
 GAP_SIGNS = re.compile(r"[\s$,;:=&~*(){}\[\]\\+_0-9.\u3001\uff0c\u548c\u6216\u53ca\u4e0e\u3068|-]*")
-JOINS = frozenset({"and", "or", "as", "well", "also", "und", "et", "y", "\\land", "\\lor", "finally"})
+JOINS = frozenset(
+    {"and", "or", "as", "well", "also", "und", "et", "y", "\\land", "\\lor", "finally"}
+)
 SPACES = frozenset(
     "\\quad \\qquad \\text \\textrm \\mathrm \\ \\cup \\in \\left \\right \\textbf".split()
 )

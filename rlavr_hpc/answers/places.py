@@ -34,14 +34,18 @@ HEADING = re.compile(rf"{MARKUP}(?:the\s+)?(?:final\s+)?answer[\s*_`#}}:.]*$", r
 WEAK = re.compile(r"solution|result", re.IGNORECASE)
 """Words that name an answer, and a section of prose as well."""
 HASHES = re.compile(r"\s*(?:>\s*)?#{4}(?!#)\s*(.+)")
-VALUE = re.compile(r"[\s*$_`]*(?:\\?[$\u20ac\u00a3])?\s*[-+]?(?:[0-9.\\(\[{]|[A-Za-z](?![A-Za-z ]))")
+VALUE = re.compile(
+    r"[\s*$_`]*(?:\\?[$\u20ac\u00a3])?\s*[-+]?(?:[0-9.\\(\[{]|[A-Za-z](?![A-Za-z ]))"
+)
 STEP = re.compile(r"[\s*_]*(?:step|case|part|method|approach|solution|\u6b65)", re.IGNORECASE)
 SAID = re.compile(
     r"(?:the\s+)?(?:final\s+|correct\s+)?answer\s+(?:is|to .{0,60}? is)\s*:?\s*", re.IGNORECASE
 )
 FORMULA = re.compile(r"\$\$([^$]+)\$\$|\$([^$]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 BETWEEN = re.compile(r"[\s,;.*_]*(?:and|or)?[\s,;.*_]*")
-SENTENCE = re.compile(r"(?<=[^\s.])[.!]\s+(?=[A-Z(\"*])|\s+(?:because|since|as we|which|where)\s|\s\u2014\s|\u3002")
+SENTENCE = re.compile(
+    r"(?<=[^\s.])[.!]\s+(?=[A-Z(\"*])|\s+(?:because|since|as we|which|where)\s|\s\u2014\s|\u3002"
+)
 BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(])")
 ASIDE = re.compile(r"(?<=\S)\s+\((?=[^()]*[a-z]{3})[^()]*\)[\s.]*$")
 OPENED = {"$$": "$$", "\\[": "\\]", "```": "```", "\\(": "\\)", "$": "$"}
@@ -138,7 +142,10 @@ def _value_of(rest: str) -> str | None:
     """The value at the beginning of what follows a colon."""
     rest = rest[: 2 * MAX_ANSWER_CHARS].lstrip(" \t*_`:\uff1a\r\n#>")
     for opening, closing in OPENED.items():
-        if rest.startswith(opening) and "\n" in rest.split(closing, 2)[1 if opening == closing else 0]:
+        if (
+            rest.startswith(opening)
+            and "\n" in rest.split(closing, 2)[1 if opening == closing else 0]
+        ):
             inner = rest[len(opening) :].split(closing, 1)[0].strip()
             return inner or None
     first = rest.split("\n", 1)[0].strip()

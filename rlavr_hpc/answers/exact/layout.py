@@ -28,7 +28,9 @@ NAME = (
 ASSIGNED = re.compile(rf"\s*({NAME})\s*=(?!=)(.+)", re.DOTALL)
 MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix)\}(.*)\\end\{\1\}", re.DOTALL)
 MEMBER = re.compile(r"([a-zA-Z])\s*\\in(?![a-z])\s*(\\\{.*\\\}|[(\[\]].*[)\]\[])")
-EMPTY = re.compile(r"\\(?:varnothing|emptyset|phi)(?![a-z])\s*|\\\{\s*\\\}|\\text\{(?:the )?empty set\}")
+EMPTY = re.compile(
+    r"\\(?:varnothing|emptyset|phi)(?![a-z])\s*|\\\{\s*\\\}|\\text\{(?:the )?empty set\}"
+)
 FRENCH = re.compile(r"([\](\[])(.*[,;].*)([\[)\]])")
 SCALAR, SET, LIST, WORD, PLUS_MINUS = "", "{}", "list", "word", "+-"
 REGION, CHAIN, PARTS = "region", "chain", "parts"
@@ -73,7 +75,11 @@ def lay_out(text: str) -> Layout:
 
 def _lay_out_values(text: str) -> Layout:
     wrapped = WRAPPED.fullmatch(text)
-    if wrapped and ("," in wrapped[1] or " and " in wrapped[1]) and not SAYS_TRUTH.match(wrapped[1]):
+    if (
+        wrapped
+        and ("," in wrapped[1] or " and " in wrapped[1])
+        and not SAYS_TRUTH.match(wrapped[1])
+    ):
         text = wrapped[1]
     text = with_commas(text)
     word = word_of(text)

@@ -11,14 +11,17 @@ from rlavr_hpc.answers.exact.units import without_unit
 from rlavr_hpc.answers.exact.words import MONTH, SAYS_MORE, STYLE
 
 LABEL = re.compile(
-    rf"(?:{TEXT}\{{)?\s*(?:part )?\(?\b([a-h]|[A-H]|i{{1,3}}|iv|[1-8])\)[.:]?\s*\}}?\s*", re.IGNORECASE
+    rf"(?:{TEXT}\{{)?\s*(?:part )?\(?\b([a-h]|[A-H]|i{{1,3}}|iv|[1-8])\)[.:]?\s*\}}?\s*",
+    re.IGNORECASE,
 )
 NAMED = re.compile(r"[A-Za-z](?:_[0-9a-z])?\s*=\s*")
 ORDERS = ("abcdefgh", "12345678", ("i", "ii", "iii", "iv"))
 NUMBER = r"[-+]?(?:[0-9]+(?:,[0-9]{3})*(?:\.[0-9]+)?(?:/[0-9]+)?|\\frac\{[0-9]+\}\{[0-9]+\})"
 BEFORE = re.compile(rf"([^\W\d_]{{2,20}}(?: [^\W\d_]{{1,20}}){{0,3}})\s*[:=]\s*({NUMBER})")
 AND = r"(?:\s*(?:,\s*and\b|,|;|\band\b|&|\s)\s*)"
-NOUN = re.compile(rf"({NUMBER})\s*([^\W\d_]{{2,20}}(?: [^\W\d_]{{2,20}}){{0,3}}?)(?={AND}{NUMBER}|$){AND}?")
+NOUN = re.compile(
+    rf"({NUMBER})\s*([^\W\d_]{{2,20}}(?: [^\W\d_]{{2,20}}){{0,3}}?)(?={AND}{NUMBER}|$){AND}?"
+)
 CONNECTOR = re.compile(
     rf"\s*,?\s*(?:{TEXT}\{{\s*,?\s*(?:and|or|und|oder|et|ou)\s*\}}|(?<![A-Za-z])(?:and|or)(?![A-Za-z])"
     r"|\\lor(?![a-z])|\\land(?![a-z])|(?<=[0-9}])\s*[和或及与]\s*(?=[-0-9\\]))\s*"

@@ -44,8 +44,12 @@ IS_THE_ANSWER = re.compile(
     rf"(?:{TEXT}\{{|\s|~)\s*is (?:the|our|my) (?:final |correct )?(?:answer|result|solution)[.\s]*\}}?$"
 )
 ASSIGNED_WORDS = re.compile(rf"{TEXT}\{{[A-Za-z ]{{2,40}}\}}\s*=\s*")
-SAYS_NO = re.compile(r"\b(?:not|no|never|than|least|most|between|case|part|about|over|under)\b", re.I)
-FAR_LEAD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,10}[:=]?\s*(?=[-+0-9(\\$A-Za-z])")
+SAYS_NO = re.compile(
+    r"\b(?:not|no|never|than|least|most|between|case|part|about|over|under)\b", re.I
+)
+FAR_LEAD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{1,10}[:=]?\s*(?=[-+0-9(\\$A-Za-z])"
+)
 FAR_SAYS_NO = re.compile("[不非第未至最大小超少多]")
 DROPPED = re.compile(
     r"\\(?:left|right|q?quad|degree|[bB]igg?[lr]?|mathopen|mathclose)(?![a-z])|(?<!\\)\\[!,;: >]|~"

@@ -20,7 +20,10 @@ LEAD = re.compile(
     re.IGNORECASE,
 )
 ITEM = re.compile(r"\(?\s*([A-Za-z])\s*(?:\)|[.:](?=\s|$))?(?![A-Za-z])")
-JOIN = re.compile(r"\s*(?:[\u548c\u6216\u53ca\u4e0e]|,?\s*(?:and|or|und|et|y)\s+|[,;&+/|]\s*(?:and\s+)?|\s+|(?=\())\s*", re.IGNORECASE)
+JOIN = re.compile(
+    r"\s*(?:[\u548c\u6216\u53ca\u4e0e]|,?\s*(?:and|or|und|et|y)\s+|[,;&+/|]\s*(?:and\s+)?|\s+|(?=\())\s*",
+    re.IGNORECASE,
+)
 RUN = re.compile(r"\(?([A-J]{2,10})\)?[.\s]*")
 SMALL_RUN = re.compile(r"\(?([a-j]{2,10})\)?[.\s]*")
 LETTER = re.compile(r"\(?\s*([A-Za-z])\s*(?:[.:)]|\s*$)")
