@@ -37,21 +37,110 @@ JOINS = frozenset(
     {"and", "or", "as", "well", "also", "und", "et", "y", "\\land", "\\lor", "finally"}
 )
 SPACES = frozenset(
-    "\\quad \\qquad \\text \\textrm \\mathrm \\ \\cup \\in \\left \\right \\textbf".split()
+    [
+        "\\quad",
+        "\\qquad",
+        "\\text",
+        "\\textrm",
+        "\\mathrm",
+        "\\",
+        "\\cup",
+        "\\in",
+        "\\left",
+        "\\right",
+        "\\textbf",
+    ]
 )
 FITS = frozenset(
-    (
-        "is are equals the other another second third fourth last one root roots solution "
-        "solutions value values answer part either both at in angle side length width with"
-    ).split()
+    [
+        "is",
+        "are",
+        "equals",
+        "the",
+        "other",
+        "another",
+        "second",
+        "third",
+        "fourth",
+        "last",
+        "one",
+        "root",
+        "roots",
+        "solution",
+        "solutions",
+        "value",
+        "values",
+        "answer",
+        "part",
+        "either",
+        "both",
+        "at",
+        "in",
+        "angle",
+        "side",
+        "length",
+        "width",
+        "with",
+    ]
 )
 ENDS = frozenset(
-    (
-        "no not wait but actually instead so then thus hence therefore since because which that "
-        "gives implies check twice half sum total correct wrong sorry hmm final finally_ answer_ "
-        "however if where step first recall when we i it this giving getting yields yield leading "
-        "making becomes simplifies equivalently approximately about roughly simply namely ie"
-    ).split()
+    [
+        "no",
+        "not",
+        "wait",
+        "but",
+        "actually",
+        "instead",
+        "so",
+        "then",
+        "thus",
+        "hence",
+        "therefore",
+        "since",
+        "because",
+        "which",
+        "that",
+        "gives",
+        "implies",
+        "check",
+        "twice",
+        "half",
+        "sum",
+        "total",
+        "correct",
+        "wrong",
+        "sorry",
+        "hmm",
+        "final",
+        "finally_",
+        "answer_",
+        "however",
+        "if",
+        "where",
+        "step",
+        "first",
+        "recall",
+        "when",
+        "we",
+        "i",
+        "it",
+        "this",
+        "giving",
+        "getting",
+        "yields",
+        "yield",
+        "leading",
+        "making",
+        "becomes",
+        "simplifies",
+        "equivalently",
+        "approximately",
+        "about",
+        "roughly",
+        "simply",
+        "namely",
+        "ie",
+    ]
 )
 SENTENCE_END = re.compile(r"[.!?]\s")
 

@@ -83,7 +83,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
             "by a newer version of the program, or is no config"
         )
     values = with_old_grading({k: v for k, v in values.items() if k != "version"})
-    config = resolve(OmegaConf.create(values))
+    config = resolve(OmegaConf.create(dict(values)))
     for group, plugin in plugins_of(config).items():
         shipped = shipped_targets(group).get(plugin.name)
         if shipped is not None and plugin.target.startswith("rlavr_hpc."):

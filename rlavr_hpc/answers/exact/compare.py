@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from rlavr_hpc.answers.exact.approximate import approximate_item, far_apart
-from rlavr_hpc.answers.exact.layout import CHAIN, LIST, PARTS, SCALAR, WORD
+from rlavr_hpc.answers.exact.layout import CHAIN, LIST, PARTS, SCALAR
 from rlavr_hpc.answers.exact.polynomial import (
     Item,
     as_item,
@@ -26,7 +26,21 @@ DAY = re.compile(r"(?:0[1-9]|1[0-2])/(?:1[3-9]|2[0-9]|3[01])")
 SLASH = re.compile(r"[0-9]{1,3}/[0-9]{1,3}")
 TRUTH_LETTERS = {"t": TRUE, "f": FALSE}
 NUMBER_WORDS = frozenset(
-    "zero one two three four five six seven eight nine ten eleven twelve".split()
+    [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+    ]
 )
 
 
@@ -38,10 +52,15 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
         return None
     if one.shape == other.shape == SCALAR:
         return _equal_values(one, other)
-    if one.shape.startswith(BASE) and other.shape.startswith(BASE):
-        return (one.shape, one.items) == (other.shape, other.items)
     if PARTS in (one.shape, other.shape):
         return _equal_parts(one, other)
+    if one.shape.startswith(BASE) and other.shape.startswith(BASE):
+        return (one.shape, one.items) == (other.shape, other.items)
+    return _equal_shapes(one, other)
+
+
+def _equal_shapes(one: Form, other: Form) -> bool | None:
+    """Of tuples, lists, sets, matrices, intervals and chains."""
     if (one.shape, one.items) == (other.shape, other.items):
         return True
     if one.shape != other.shape or len(one.items) != len(other.items):

@@ -63,6 +63,8 @@ def read_value(text: str) -> Value:
     Raises:
         NotReadError: it writes something else, or writes it doubtfully.
     """
+    if not text.isascii():
+        raise NotReadError
     if SCIENTIFIC.fullmatch(text):
         return constant(Fraction(text.strip()))
     reader = _Reader(text)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 
-from rlavr_hpc.answers.exact.approximate import INFINITY, MINUS_INFINITY, real_number
+from rlavr_hpc.answers.exact.approximate import real_number
 from rlavr_hpc.answers.exact.polynomial import (
     Item,
     NotReadError,
@@ -25,6 +25,7 @@ from rlavr_hpc.answers.exact.polynomial import (
     negate,
 )
 from rlavr_hpc.answers.exact.polynomial_text import read_value
+from rlavr_hpc.answers.exact.regions import Ray, Region
 from rlavr_hpc.answers.exact.tidy import TEXT
 
 LE, GE, NE = "\u2264", "\u2265", "\u2260"
@@ -53,35 +54,6 @@ REALS = re.compile(r"\s*(?:\\mathbb\{?\s*R\s*\}?|\\R)\s*")
 INTERVAL = re.compile(r"\s*([(\[\]])(.*)([)\]\[])\s*")
 ABSOLUTE = re.compile(r"\s*\|([^|]*)\|\s*")
 MAX_PARTS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ray:
-    """One interval: its ends as values and as numbers, and whether they belong to it."""
-
-    start: Item = MINUS_INFINITY
-    end: Item = INFINITY
-    low: float = float("-inf")
-    high: float = float("inf")
-    closed: tuple[bool, bool] = (False, False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """A union of intervals that are apart, and the letter that is said to be in it."""
-
-    rays: tuple[Ray, ...]
-    name: str = ""
-
-    @property
-    def shape(self) -> str:
-        """All brackets, in order."""
-        return "".join("(["[ray.closed[0]] + ")]"[ray.closed[1]] for ray in self.rays)
-
-    @property
-    def items(self) -> tuple[Item, ...]:
-        """All ends, in order."""
-        return tuple(item for ray in self.rays for item in (ray.start, ray.end))
 
 
 def with_relations(text: str) -> str:

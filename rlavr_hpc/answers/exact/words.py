@@ -29,11 +29,38 @@ BOOLEANS = {
 """Spellings of the two truth values."""
 SAYS_TRUTH = re.compile(r"(true|yes|false|no)\s*[,.;:!-].*", re.DOTALL)
 TWO_LETTERS = frozenset(
-    "no on or of if is it in to up us we he go do so am pm at as ok hi oh ox".split()
+    [
+        "no",
+        "on",
+        "or",
+        "of",
+        "if",
+        "is",
+        "it",
+        "in",
+        "to",
+        "up",
+        "us",
+        "we",
+        "he",
+        "go",
+        "do",
+        "so",
+        "am",
+        "pm",
+        "at",
+        "as",
+        "ok",
+        "hi",
+        "oh",
+        "ox",
+    ]
 )
 """Two letters that are a word; other pairs may be a product. Greek letters are none."""
 ALGEBRA = frozenset("abcdxyz")
-WORDS_OF_THESE = frozenset("add bad cab dab dad bay day baby daddy cabby abc's".split())
+WORDS_OF_THESE = frozenset(
+    ["add", "bad", "cab", "dab", "dad", "bay", "day", "baby", "daddy", "cabby", "abc's"]
+)
 VOWELS = frozenset("aeiou")
 STYLE = re.compile(TEXT + r"\s*\{([^{}]*)\}")
 LETTERS_ONLY = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .'\"()&!?/-])*")
@@ -55,10 +82,33 @@ CODE = re.compile(
 )
 """Letters and digits in an order that no product has: `F2`, `3AB`, `1a2b`."""
 SAYS_MORE = frozenset(
-    (
-        "am pm is are even odd increase decrease more less profit loss gain north south east west "
-        "above below before after left right clockwise counterclockwise"
-    ).split()
+    [
+        "am",
+        "pm",
+        "is",
+        "are",
+        "even",
+        "odd",
+        "increase",
+        "decrease",
+        "more",
+        "less",
+        "profit",
+        "loss",
+        "gain",
+        "north",
+        "south",
+        "east",
+        "west",
+        "above",
+        "below",
+        "before",
+        "after",
+        "left",
+        "right",
+        "clockwise",
+        "counterclockwise",
+    ]
 )
 """An answer with one of these beside a number is compared as text: they are no units."""
 ARTICLES = ("the ", "a ", "an ")
