@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from rlavr_hpc.answers.box_gaps import are_neighbours
 from rlavr_hpc.answers.extract import MAX_ANSWER_CHARS
 
 COMMAND = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])")
 MAX_BOXES = 64
 """Boxes that are looked at, from the end."""
 MAX_NEIGHBOURS = 12
-MAX_GAP_CHARS = 60
-"""Between two boxes that are one answer."""
 BARE = re.compile(
     r"\$?([-+]?[0-9][^\s$]*|[-+]?\\(?!boxed|fbox|text\b)[A-Za-z{]+[^\s$]*|\([-0-9][^\s$]*\)?|[A-Za-z](?=\$|\s*$))"
 )
@@ -31,118 +30,6 @@ VALUE = re.compile(r"[0-9=+^(]|\\[fp]")
 """None of these is in a placeholder."""
 STYLE = re.compile(r"\\(?:text|textbf|mathrm|textit|mathbf|emph)\s*\{([^{}]*)\}")
 TYPE = re.compile(r"[\s$*{}<>\[\]`\"'.]+|[~_]|\\[,;:! ]")
-GAP_WORD = re.compile(r"\\?[A-Za-z]+")
-GAP_SIGNS = re.compile(r"[\s$,;:=&~*(){}\[\]\\+_0-9.\u3001\uff0c\u548c\u6216\u53ca\u4e0e\u3068|-]*")
-JOINS = frozenset(
-    {"and", "or", "as", "well", "also", "und", "et", "y", "\\land", "\\lor", "finally"}
-)
-SPACES = frozenset(
-    [
-        "\\quad",
-        "\\qquad",
-        "\\text",
-        "\\textrm",
-        "\\mathrm",
-        "\\",
-        "\\cup",
-        "\\in",
-        "\\left",
-        "\\right",
-        "\\textbf",
-    ]
-)
-FITS = frozenset(
-    [
-        "is",
-        "are",
-        "equals",
-        "the",
-        "other",
-        "another",
-        "second",
-        "third",
-        "fourth",
-        "last",
-        "one",
-        "root",
-        "roots",
-        "solution",
-        "solutions",
-        "value",
-        "values",
-        "answer",
-        "part",
-        "either",
-        "both",
-        "at",
-        "in",
-        "angle",
-        "side",
-        "length",
-        "width",
-        "with",
-    ]
-)
-ENDS = frozenset(
-    [
-        "no",
-        "not",
-        "wait",
-        "but",
-        "actually",
-        "instead",
-        "so",
-        "then",
-        "thus",
-        "hence",
-        "therefore",
-        "since",
-        "because",
-        "which",
-        "that",
-        "gives",
-        "implies",
-        "check",
-        "twice",
-        "half",
-        "sum",
-        "total",
-        "correct",
-        "wrong",
-        "sorry",
-        "hmm",
-        "final",
-        "finally_",
-        "answer_",
-        "however",
-        "if",
-        "where",
-        "step",
-        "first",
-        "recall",
-        "when",
-        "we",
-        "i",
-        "it",
-        "this",
-        "giving",
-        "getting",
-        "yields",
-        "yield",
-        "leading",
-        "making",
-        "becomes",
-        "simplifies",
-        "equivalently",
-        "approximately",
-        "about",
-        "roughly",
-        "simply",
-        "namely",
-        "ie",
-    ]
-)
-SENTENCE_END = re.compile(r"[.!?]\s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +62,7 @@ def boxed_answer(text: str) -> Boxed | None:
         return None
     joined = [found[0]]
     for box in found[1:MAX_NEIGHBOURS]:
-        if box.end > joined[-1].start or not _are_neighbours(text[box.end : joined[-1].start]):
+        if box.end > joined[-1].start or not are_neighbours(text[box.end : joined[-1].start]):
             break
         joined.append(box)
     contents = dict.fromkeys(box.content for box in reversed(joined))
@@ -233,21 +120,3 @@ def is_placeholder(content: str) -> bool:
         return False
     plain = TYPE.sub(" ", STYLE.sub(r"\1", content)).strip()
     return not plain or bool(PLACEHOLDER.fullmatch(plain) or PLACEHOLDER.fullmatch(content.strip()))
-
-
-def _are_neighbours(gap: str) -> bool:
-    """Whether boxes with this between them are one answer: `and`, `or`, a comma, `or $x=`, spaces."""
-    if len(gap) > MAX_GAP_CHARS or SENTENCE_END.search(gap):
-        return False
-    words = [word.lower() for word in GAP_WORD.findall(gap)]
-    if not GAP_SIGNS.fullmatch(GAP_WORD.sub("", gap)) or set(words) & ENDS:
-        return False
-    plain = [word for word in words if word not in SPACES and len(word) > 1]
-    joins = [i for i, word in enumerate(plain) if word in JOINS]
-    unknown = [word for word in plain if word not in JOINS | FITS]
-    if not plain:
-        return "=" not in gap or "," in gap or "x" in words or bool(words)
-    if not joins and "," not in gap and ";" not in gap:
-        return False
-    before = plain[: joins[0]] if joins else []
-    return len(unknown) <= 2 and len(before) <= 2

@@ -30,7 +30,7 @@ ENDS_OPEN = ("+", "-", "*", "/", "=", "<", ">", ",", "(", "[", "{", "&", "\\")
 
 
 def labelled_parts(text: str) -> list[tuple[str, str]]:
-    """The parts of an answer with their labels: letters in brackets, or nouns. Empty if it has none.
+    """The parts of an answer with their labels: letters in brackets, or nouns; empty without any.
 
     Args:
         text: a tidy answer.

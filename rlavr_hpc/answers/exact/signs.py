@@ -95,7 +95,10 @@ PLAIN = {
     "\u211d": r"\mathbb{R}",
     "\u2124": r"\mathbb{Z}",
 }
-DROPPED = "\u00ba\u2103\u2109\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20ab\u0e3f\u20b1\u200b\u200c\u200d\u2060\ufeff\u00ad"
+DROPPED = (
+    "\u00ba\u2103\u2109\u20ac\u00a3\u00a5\u20b9\u20bd\u20a9\u20ba\u20ab\u0e3f\u20b1"
+    "\u200b\u200c\u200d\u2060\ufeff\u00ad"
+)
 """Units, currencies and characters without width."""
 TABLE = (
     {ord(sign): f"\\{command} " for sign, command in COMMANDS.items()}

@@ -12,7 +12,10 @@ from rlavr_hpc.answers.exact.signs import plain_signs
 
 FRAMES = (("$", "$"), (r"\[", r"\]"), (r"\(", r"\)"))
 QUOTES = ("**", "__", "`", '"', "'", "*", "``")
-TEXT = r"\\(?:text|mathrm|textbf|textit|textrm|textsf|texttt|mbox|mathbf|mathsf|mathtt|mathit|operatorname|bm|pmb)"
+TEXT = (
+    r"\\(?:text|mathrm|textbf|textit|textrm|textsf|texttt|mbox|mathbf|mathsf|mathtt|mathit"
+    r"|operatorname|bm|pmb)"
+)
 NOISE = re.compile(
     r"\\(?:textdollar|displaystyle|bf|rm|it|large|Large|boldsymbol|limits|,\\mathord)(?![a-zA-Z])"
     r"|(?<!\\)\\\$|</?b>|</?strong>"
@@ -31,8 +34,8 @@ ENVIRONMENT = re.compile(
 LEAD_WORDS = r"(?:[A-Za-z]{1,12}[ ,]+){0,6}"
 SAID = r"(?:is|are|equals|was|be|:|is:|are:|as|get|have|total|answer|result)"
 LEAD = re.compile(
-    rf"(?:{TEXT}\{{)?\s*({LEAD_WORDS}(?<![a-z]){SAID}\s*[:=]?)\s*(?:\}}|~|\\ )*\s*(?=[-+0-9.(\\$\[]|"
-    r"[a-zA-Z]\s*=)",
+    rf"(?:{TEXT}\{{)?\s*({LEAD_WORDS}(?<![a-z]){SAID}\s*[:=]?)\s*(?:\}}|~|\\ )*\s*"
+    r"(?=[-+0-9.(\\$\[]|[a-zA-Z]\s*=)",
     re.IGNORECASE,
 )
 LEAD_TO_WORDS = re.compile(
@@ -41,7 +44,8 @@ LEAD_TO_WORDS = re.compile(
     re.IGNORECASE,
 )
 IS_THE_ANSWER = re.compile(
-    rf"(?:{TEXT}\{{|\s|~)\s*is (?:the|our|my) (?:final |correct )?(?:answer|result|solution)[.\s]*\}}?$"
+    rf"(?:{TEXT}\{{|\s|~)\s*is (?:the|our|my) (?:final |correct )?"
+    r"(?:answer|result|solution)[.\s]*\}?$"
 )
 ASSIGNED_WORDS = re.compile(rf"{TEXT}\{{[A-Za-z ]{{2,40}}\}}\s*=\s*")
 SAYS_NO = re.compile(
@@ -75,7 +79,8 @@ SPACED_GROUPS = re.compile(r"-?[1-9][0-9]{0,2}(?:\s[0-9]{3})+")
 BARE = re.compile(r"(?<![A-Za-z\\])([Pp]i|PI|infty|infinity|inf|oo)(?![A-Za-z])")
 BARE_ROOT = re.compile(r"(?<![A-Za-z\\])\\?sqrt\s*\(([^()]*)\)|(?<![A-Za-z\\])sqrt\s*([0-9]+)")
 BARE_FUNCTION = re.compile(
-    r"(?<![A-Za-z\\])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|lg|exp)(?=\s*[(_^{0-9\\ ])"
+    r"(?<![A-Za-z\\])(arcsin|arccos|arctan|sin|cos|tan|cot|sec|csc|log|ln|lg|exp)"
+    r"(?=\s*[(_^{0-9\\ ])"
 )
 STYLED_FUNCTION = re.compile(
     TEXT + r"\{(arcsin|arccos|arctan|arctg|sin|cos|tan|tg|cot|ctg|log|ln|lg|exp)\}"
@@ -139,7 +144,7 @@ def _without_lead(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """An unwrapped answer with one spelling for spaces, fractions, products and groups of digits."""
+    """An unwrapped answer with one spelling for spaces, fractions, products and digits."""
     text = re.sub(r"(?<=[0-9])(?:,\\!\s*|\{,\})(?=[0-9]{3})", "", text)
     text = re.sub(r"(?<=[0-9])\{,\}(?=[0-9])", ".", text)
     text = re.sub(r"([0-9])\\[,;: ]\s*(?=[0-9]{3}(?![0-9]))", r"\1", text)
@@ -157,7 +162,7 @@ def tidy(text: str) -> str:
 
 
 def with_commands(text: str) -> str:
-    r"""`pi/2`, `sqrt(3)` and `ln 2` with the backslashes that were left out; other names of `lg`."""
+    r"""`pi/2`, `sqrt(3)` and `ln 2` with the backslashes that were left out."""
     if "sqrt" in text:
         text = BARE_ROOT.sub(lambda found: rf"\sqrt{{{found[1] or found[2] or ''}}}", text)
     text = NATURAL.sub(r"\\ln", STYLED_FUNCTION.sub(r"\\\1 ", text))

@@ -12,7 +12,8 @@ UNIT = re.compile(TEXT + r"\{([^{}0-9\\]*)\}(?:\^\{?[0-9]\}?)?\s*$")
 PLAIN_UNIT = re.compile(
     r"(?<=[0-9}])\s*(?:(?:sq\.?|square|cubic)\s+)?(?:cm|mm|km|kg|mg|ml|mL|kW|in|ft|lbs?|oz|mph"
     r"|inch(?:es)?|feet|units?|meters?|metres?|miles?|hours?|minutes?|seconds?|days?|years?"
-    r"|hrs?|mins?|secs?|yrs?|pcs|kph|rpm|kWh|kmh|degrees?(?: (?:Celsius|Fahrenheit|Kelvin))?|dollars?|(?:k?m|cm|mi|ft)/(?:s|h|hr|min)"
+    r"|hrs?|mins?|secs?|yrs?|pcs|kph|rpm|kWh|kmh"
+    r"|degrees?(?: (?:Celsius|Fahrenheit|Kelvin))?|dollars?|(?:k?m|cm|mi|ft)/(?:s|h|hr|min)"
     r"|g/(?:cm|mol|L))(?:\^\{?[23]\}?)?$"
 )
 WORDS = re.compile(r"(?<=[0-9}%)])\s+((?:[^\W\d_]{2,}[.]?)(?:[ /]+[^\W\d_]+){0,4})$")
