@@ -13,14 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 
-from rlavr_hpc.answers.exact.read import (
-    NEAR,
-    Form,
-    approximate,
-    equal_exactly,
-    equal_to_known,
-    read_exact,
-)
+from rlavr_hpc.answers.exact.compare import NEAR, approximate, equal_exactly, equal_to_known
+from rlavr_hpc.answers.exact.read import Form, read_exact
 from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.protocol import GAVE_UP, LATEX, MATCHES, READ, SAME, TEXT
 from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer, TimeoutScheduler
@@ -33,8 +27,6 @@ CACHE_BYTES = 64 << 20
 ENTRY_BYTES = 700
 """Of an entry besides its texts, about."""
 TERM_BYTES = 300
-FLOOR = 1e-9
-"""Noise of floating point."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +43,8 @@ class ParsedAnswer:
     """False for what is no mathematics: two of these are equal only with equal keys."""
     value: complex | None = None
     """Of a number."""
+    literal: bool = False
+    """True when only an equal key is equal: a word, or a calculation that is not evaluated."""
     gave_up: bool = False
     """True when reading it passed a limit: the answer is ungradable."""
 
@@ -59,15 +53,21 @@ class Equality:
     """Reads and compares answers, in bulk."""
 
     def __init__(
-        self, start_pool: Callable[[], GraderPool], *, cache_bytes: int = CACHE_BYTES
+        self,
+        start_pool: Callable[[], GraderPool],
+        *,
+        cache_bytes: int = CACHE_BYTES,
+        evaluate: bool = True,
     ) -> None:
         """Nothing is started before the first text that needs it.
 
         Args:
             start_pool: makes the graders.
             cache_bytes: bound on what is remembered.
+            evaluate: whether `41+6` equals 47.
         """
         self._start_pool = start_pool
+        self._evaluate = evaluate
         self._pool: GraderPool | None = None
         self._readings: LRUCache[RawAnswer, ParsedAnswer | None] = LRUCache(
             cache_bytes // 2, getsizeof=_size_of_parsed
@@ -102,7 +102,7 @@ class Equality:
             if raw in self._readings:
                 found[raw] = self._readings[raw]
             elif (parsed := _read_here(raw)) is not None:
-                found[raw] = parsed
+                found[raw] = parsed if self._evaluate else _unevaluated(parsed)
             else:
                 unknown.append(raw)
         if unknown:
@@ -175,11 +175,13 @@ def decide_known(answer: ParsedAnswer, known: ParsedAnswer) -> bool | None:
 def _decide_rest(one: ParsedAnswer, other: ParsedAnswer) -> bool | None:
     if one.key == other.key:
         return True
+    if one.literal or other.literal:
+        return False
     if not (one.comparable or other.comparable):
         return False
     if one.value is not None and other.value is not None:
         gap = abs(one.value - other.value)
-        if gap > FLOOR + NEAR * max(abs(one.value), abs(other.value)):
+        if gap > NEAR * max(abs(one.value), abs(other.value)):
             return False
     return None
 
@@ -192,7 +194,22 @@ def _read_here(raw: RawAnswer) -> ParsedAnswer | None:
     form = read_exact(text) if mode == LATEX else None
     if form is None:
         return None
-    return ParsedAnswer(raw=raw, key=form.key, shown=text, exact=form, value=approximate(form))
+    return ParsedAnswer(
+        raw=raw,
+        key=form.key,
+        shown=text,
+        exact=form,
+        value=approximate(form),
+        literal=len(form.word) > 1,
+    )
+
+
+def _unevaluated(parsed: ParsedAnswer) -> ParsedAnswer:
+    """The same, but a calculation is equal only to itself."""
+    if parsed.exact is None or not parsed.exact.calculation:
+        return parsed
+    key = ("calculation", "".join(parsed.raw[1].split()))
+    return ParsedAnswer(raw=parsed.raw, key=key, shown=parsed.shown, literal=True)
 
 
 def _is_exact(raw: RawAnswer) -> bool:

@@ -17,7 +17,7 @@ from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer
 from rlavr_hpc.answers.tasks.registry import make_tasks
 from rlavr_hpc.answers.timed_out_answers import answer_id
 from rlavr_hpc.answers.vote_clusters import cluster, equals_known, open_pairs, open_pairs_with_known
-from rlavr_hpc.config.grading import Extract
+from rlavr_hpc.config.grading import Extract, Thoughts
 from rlavr_hpc.types import Group, Prompt, Rollout, Vote
 
 NOBODY: frozenset[str] = frozenset()
@@ -39,7 +39,13 @@ class Verifier:
     """Reads answers, clusters them, and compares them with references."""
 
     def __init__(
-        self, *, limits: Limits | None = None, workers: int = 1, where: Extract = Extract.boxed
+        self,
+        *,
+        limits: Limits | None = None,
+        workers: int = 1,
+        where: Extract = Extract.auto,
+        thoughts: Thoughts = Thoughts.skip,
+        evaluate: bool = True,
     ) -> None:
         """Graders start with the first answer that is not plain.
 
@@ -47,9 +53,13 @@ class Verifier:
             limits: of one request to a grader.
             workers: how many graders.
             where: where a math answer may stand.
+            thoughts: whether it may stand in a thought.
+            evaluate: whether a calculation equals its value.
         """
-        self.equality = Equality(lambda: GraderPool(limits or Limits(), workers=workers))
-        self.tasks = make_tasks(where)
+        self.equality = Equality(
+            lambda: GraderPool(limits or Limits(), workers=workers), evaluate=evaluate
+        )
+        self.tasks = make_tasks(where, thoughts)
         self.beside = ThreadPoolExecutor(1, thread_name_prefix="verifier")
         """For work beside the caller's. It must live as long as the graders: they end with the
         thread that started them."""

@@ -20,7 +20,7 @@ from rlavr_hpc.answers.equivalence import (
     known_pair,
     sorted_pair,
 )
-from rlavr_hpc.answers.exact.read import without_percent
+from rlavr_hpc.answers.exact.compare import without_percent
 from rlavr_hpc.answers.sandbox.timeouts import Pair
 
 Clusters = tuple[tuple[int, ...], ...]

@@ -139,7 +139,7 @@ def _add_loading(group: Any) -> None:  # noqa: ANN401
         "--extract",
         type=Extract,
         choices=list(Extract),
-        help="where a math answer is looked for (default: boxed)",
+        help="where a math answer is looked for (default: as in the run, or auto)",
     )
     add(
         "--stop-token-ids",

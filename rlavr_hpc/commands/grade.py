@@ -20,10 +20,10 @@ from rlavr_hpc.answers.tasks.registry import TASKS
 from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.checks import at_least
-from rlavr_hpc.config.grading import Extract, GradingConfig
+from rlavr_hpc.config.grading import Extract, GradingConfig, Thoughts
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import replacing
-from rlavr_hpc.labels.text import answer_text, several_answers
+from rlavr_hpc.labels.text import json_integer, label_text
 from rlavr_hpc.types import Group, Prompt, Rollout
 
 BATCH = 32
@@ -65,18 +65,26 @@ def run(given: argparse.Namespace) -> int:
     """Grade a file; returns the exit code."""
     at_least("--workers", given.workers, 0)
     settings = GradingConfig(
-        extract=Extract(given.extract),
+        extract=Extract(given.extract or Extract.auto),
+        thoughts=Thoughts(given.thoughts),
+        evaluate_expressions=given.evaluate_expressions,
         cpu_seconds=given.cpu_seconds,
         memory_mib=given.memory_mib,
     )
-    if settings.extract is not Extract.boxed and given.task != "math":
+    if given.extract and given.task != "math":
         raise UserError(f"--extract {settings.extract} is for --task math")
     if not given.file.is_file():
         raise UserError(f"{given.file} is not a file; name a file of JSON lines")
     count = sum(1 for _ in _lines(given.file, given.task))  # all of it, before any work
     workers = given.workers or available_cores(os.environ)
     limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
-    verifier = Verifier(limits=limits, workers=workers, where=settings.extract)
+    verifier = Verifier(
+        limits=limits,
+        workers=workers,
+        where=settings.extract,
+        thoughts=settings.thoughts,
+        evaluate=settings.evaluate_expressions,
+    )
     try:
         with _output(given.out, source=given.file) as out:
             _grade(_lines(given.file, given.task), count, verifier, out)
@@ -94,9 +102,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--extract",
         choices=[str(e) for e in Extract],
-        default=str(Extract.boxed),
-        help="where a math answer is looked for: in \\boxed{...} (boxed, the default); else after "
-        "'the answer is' (stated); else the last formula, expression or number (any)",
+        help="where a math answer is looked for: behind the last mark of whatever kind (auto, the "
+        "default); in \\boxed{...} (boxed); in a line 'Answer: ...' (line); in an <answer> block "
+        "(block); behind #### (hashes); in a box, else after 'the answer is' (stated); the last "
+        "formula, expression or number (any)",
+    )
+    parser.add_argument(
+        "--thoughts",
+        choices=[str(t) for t in Thoughts],
+        default=str(Thoughts.skip),
+        help="whether an answer may stand in <think>...</think> (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--evaluate-expressions",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether 41+6 equals 47 (default: yes)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="output file (default: standard output)"
@@ -174,7 +195,7 @@ def _lines(path: Path, task: str) -> Iterator[GradeRequest]:
 
 def _parse(text: str, path: Path, number: int) -> dict[str, Any]:
     try:
-        row = json.loads(text)
+        row = json.loads(text, parse_int=json_integer)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}:{number}: not a JSON line: {error}") from error
     if not isinstance(row, dict):
@@ -202,11 +223,10 @@ def _line(row: dict[str, Any], where: str, number: int, task: str) -> GradeReque
 
 
 def _answer(value: object, where: str) -> str:
-    several = value if isinstance(value, list) else [value]
     try:
-        answers = [text for one in several if (text := answer_text(one))]
-    except ValueError:
-        answers = []
-    if len(answers) < max(1, len(several)):
+        label = label_text(value)
+    except ValueError as error:
+        raise UserError(f"{where}: 'answer' is no answer: {error}") from error
+    if not label or (isinstance(value, list) and not all(map(label_text, value))):
         raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
-    return several_answers(answers)
+    return label

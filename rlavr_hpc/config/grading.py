@@ -12,20 +12,43 @@ from rlavr_hpc.errors import UserError
 class Extract(StrEnum):
     """Where a math answer is looked for in a response."""
 
+    auto = "auto"
+    """Behind the last explicit mark, of whatever kind: boxes, an `Answer:` line, an `<answer>`
+    block, `####`; else after "the answer is"."""
     boxed = "boxed"
-    """In a LaTeX box."""
+    """In the last LaTeX box, as in version 0.1."""
+    line = "line"
+    """In the last line that begins with `Answer:`."""
+    block = "block"
+    """In the last `<answer>` block."""
+    hashes = "hashes"
+    """Behind the last `####`."""
     stated = "stated"
-    """Else after "the answer is"."""
+    """In the last LaTeX box, else after "the answer is"."""
     any = "any"
-    """Else the last formula, expression or number."""
+    """The last formula, expression or number, a box before others."""
+
+
+class Thoughts(StrEnum):
+    """Whether an answer may stand in a thought, `<think>...</think>`."""
+
+    skip = "skip"
+    """No: what follows the last thought is read; a thought that was cut off has no answer."""
+    read = "read"
+    """Yes: the response is read as one text, as in version 0.1."""
 
 
 @dataclass(slots=True, kw_only=True)
 class GradingConfig:
     """Where answers are looked for, and the limits on grading one."""
 
-    extract: Extract = Extract.boxed
-    """Where a math answer is looked for in a response; each choice includes those before it."""
+    extract: Extract = Extract.auto
+    """Where a math answer is looked for in a response."""
+    thoughts: Thoughts = Thoughts.skip
+    """Whether a draft in a thought, `<think>...</think>`, may be the answer."""
+    evaluate_expressions: bool = True
+    """Whether a sum, a difference or a product of numbers equals its value, `41+6` equals 47;
+    `false` where a model could repeat the calculation from the question."""
     cpu_seconds: float = 2.0
     """Limit on CPU time, in seconds, to read or compare one answer; beyond it the answer is
     ungradable: it does not vote and earns nothing."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.config.grading import GradingConfig, Thoughts
 from rlavr_hpc.data.dataset import answers_fingerprint
 from rlavr_hpc.data.findings import log_findings
 from rlavr_hpc.evaluation.evaluated_model import RunSubject, Settings, Subject
@@ -79,6 +80,12 @@ def _default_out(subject: Subject, found: FoundWeights) -> Path:
     return Path(FOLDER) / Path(found.identity.name).name
 
 
+def _added_grading(grading: GradingConfig) -> dict[str, Any]:
+    """Keys that came later, where they are not as everything was before."""
+    added = {} if grading.thoughts is Thoughts.read else {"thoughts": str(grading.thoughts)}
+    return added if grading.evaluate_expressions else {**added, "evaluate_expressions": False}
+
+
 def _header(
     job: SetToMeasure,
     options: EvaluationOptions,
@@ -103,6 +110,7 @@ def _header(
             "chat_template": str(data.chat_template),
             "system_prompt": data.system_prompt,
             "extract": str(settings.grading.extract),
+            **_added_grading(settings.grading),
             "cpu_seconds": settings.grading.cpu_seconds,
             "memory_mib": settings.grading.memory_mib,
             "enable_thinking": data.enable_thinking,

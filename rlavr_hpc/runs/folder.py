@@ -13,9 +13,18 @@ from rlavr_hpc.errors import OtherRunError, RlavrError, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.plugins import check_names
 from rlavr_hpc.runs.done import read_done
-from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, hash8_v1, to_dict
+from rlavr_hpc.runs.identity import (
+    changed_keys,
+    from_dict,
+    hash8,
+    hash8_v1,
+    hashes_before,
+    to_dict,
+)
 
 CONFIG = "config.yaml"
+HOW_READ = ("grading.extract", "grading.thoughts")
+"""Keys whose defaults are others than in version 0.1."""
 
 
 class StartKind(StrEnum):
@@ -49,8 +58,20 @@ def _run_folder(parent: Path, prefix: str, config: RunConfig) -> Path:
     folder, old = parent / f"{prefix}{hash8(config)}", parent / f"{prefix}{hash8_v1(config)}"
     if (old / CONFIG).exists() and not folder.exists():
         return old
+    if not folder.exists():
+        for before in (parent / f"{prefix}{name}" for name in hashes_before(config)):
+            if _lacks_thoughts(before):  # so that the start is refused, and not another run made
+                return before
     check_names(config)
     return folder
+
+
+def _lacks_thoughts(run_dir: Path) -> bool:
+    """Whether a run was made before `grading.thoughts` was a key."""
+    try:
+        return "thoughts:" not in (run_dir / CONFIG).read_text()
+    except OSError:
+        return False
 
 
 def check_start(run_dir: Path, config: RunConfig) -> StartKind:
@@ -104,9 +125,11 @@ def _refuse_changes(run_dir: Path, before: RunConfig, config: RunConfig) -> None
     }
     if changes:
         listed = ", ".join(f"{key}: {old!r} -> {new!r}" for key, (old, new) in changes.items())
+        kept = " ".join(f"{key}={old}" for key, (old, _) in changes.items() if key in HOW_READ)
+        as_before = f"go on as before with {kept}; or " if kept else ""
         raise OtherRunError(
-            f"{run_dir} holds a run with other settings ({listed}); choose another run_dir, or "
-            f"allow it with allow_change=[{','.join(changes)}]"
+            f"{run_dir} holds a run with other settings ({listed}); {as_before}choose another "
+            f"run_dir, or allow it with allow_change=[{','.join(changes)}]"
         )
 
 

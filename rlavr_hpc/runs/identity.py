@@ -19,7 +19,7 @@ from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.plugins import GROUPS, plugins_of, shipped_targets
-from rlavr_hpc.runs.identity_v1 import with_old_targets
+from rlavr_hpc.runs.identity_v1 import graded_as_before, with_old_grading, with_old_targets
 
 NOT_IDENTITY = (
     "run_dir",
@@ -37,6 +37,8 @@ NOT_IDENTITY = (
 ADDED = {
     "data.system_role": "keep",
     "data.stop_at_turn_end": True,
+    "grading.thoughts": "read",
+    "grading.evaluate_expressions": True,
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
@@ -82,7 +84,8 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
             f"config version {version!r} is none of {known}, the ones known here; it was written "
             "by a newer version of the program, or is no config"
         )
-    config = resolve(OmegaConf.create({k: v for k, v in values.items() if k != "version"}))
+    values = with_old_grading({k: v for k, v in values.items() if k != "version"})
+    config = resolve(OmegaConf.create(dict(values)))
     for group, plugin in plugins_of(config).items():
         shipped = shipped_targets(group).get(plugin.name)
         if shipped is not None and plugin.target.startswith("rlavr_hpc."):
@@ -105,6 +108,15 @@ def hash8_v1(config: RunConfig) -> str:
     return _hash(with_old_targets(_deciding(config)))
 
 
+def hashes_before(config: RunConfig) -> tuple[str, ...]:
+    """The names that a run of these settings may have had under older defaults of `grading`.
+
+    A folder of such a name need not be this run's: its config says which settings it has.
+    """
+    before = graded_as_before(config)
+    return (hash8(before), hash8_v1(before))
+
+
 def hash_of_folder(config: RunConfig, run_dir: Path) -> str:
     """The hash that a run's folder goes by: version 0.1's where it was made by that."""
     old = hash8_v1(config)
@@ -120,7 +132,7 @@ def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Keys that decide results and differ, with their old and new values."""
     before, after = identity(old), identity(new)
     return {
-        key: (before.get(key), after.get(key))
+        key: (before.get(key, ADDED.get(key)), after.get(key, ADDED.get(key)))
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     }

@@ -1,13 +1,18 @@
 """How version 0.1 named a run: its hash held import paths. Needed to find the folders it made.
 
-The table below is frozen: these are the paths of that version, not those of today.
+The table below is frozen: these are the paths of that version, not those of today. So is how that
+version read answers: in the last box, wherever it stood.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+
+from rlavr_hpc.config.grading import Extract, Thoughts
+from rlavr_hpc.config.run import RunConfig
 
 _ACQUISITION = "rlavr_hpc.acquisition.policies"
 _LEARNING = "rlavr_hpc.learning"
@@ -42,6 +47,24 @@ TARGETS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 """Config key -> name -> target, of what version 0.1 brought."""
+
+
+OLD_EXTRACT, OLD_THOUGHTS = Extract.boxed, Thoughts.read
+"""Defaults of `grading` in version 0.1, which had no key for thoughts."""
+
+
+def with_old_grading(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config on record, with what was done where it lacks a key."""
+    grading = values.get("grading")
+    if not isinstance(grading, Mapping) or "thoughts" in grading:
+        return values
+    return {**values, "grading": {"thoughts": str(OLD_THOUGHTS), **grading}}
+
+
+def graded_as_before(config: RunConfig) -> RunConfig:
+    """The same run with version 0.1's way of reading answers."""
+    grading = replace(config.grading, extract=OLD_EXTRACT, thoughts=OLD_THOUGHTS)
+    return replace(config, grading=grading)
 
 
 def with_old_targets(flat: Mapping[str, Any]) -> dict[str, Any]:

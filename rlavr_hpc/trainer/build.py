@@ -171,6 +171,8 @@ def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
         limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
         workers=workers,
         where=grading.extract,
+        thoughts=grading.thoughts,
+        evaluate=grading.evaluate_expressions,
     )
 
 

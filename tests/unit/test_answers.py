@@ -80,7 +80,8 @@ def test_the_stated_answer_is_what_the_last_such_phrase_introduces(
 
 def test_only_where_the_config_says_so_an_answer_may_stand_outside_a_box() -> None:
     text = "The answer is 7."
-    assert MathTask().extract(text, "") is None
+    assert MathTask(where=Extract.boxed).extract(text, "") is None
+    assert MathTask().extract(text, "") == "7"
     assert MathTask(where=Extract.stated).extract(text, "") == "7"
     assert MathTask(where=Extract.stated).extract(text + r" \boxed{8}", "") == "8"
 
@@ -175,7 +176,10 @@ def test_several_answers_travel_as_one_label() -> None:
     assert accepted_answers(several_answers(["1", "2"])) == ("1", "2")
     assert several_answers(["[1,2]"]) == "[1,2]"
     assert accepted_answers("[1,2]") == ("[1,2]",)
-    assert accepted_answers('["a", 2]') == ('["a", 2]',)
+    assert accepted_answers('["a", 2]') == ("a", "2")
+    assert accepted_answers('{"answer": 4.50}') == ("4.50",)
+    assert accepted_answers('{"points": 4}') == ('{"points": 4}',)
+    assert accepted_answers("['4' 'four']") == ("4", "four")
     assert accepted_answers('["broken') == ('["broken',)
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rlavr_hpc.answers.exact.compare import equal_exactly, equal_to_known
 from rlavr_hpc.answers.exact.polynomial import Value
 from rlavr_hpc.answers.exact.polynomial_text import read_value
-from rlavr_hpc.answers.exact.read import equal_exactly, equal_to_known, read_exact
+from rlavr_hpc.answers.exact.read import read_exact
 
 
 def compare(one: str, other: str) -> bool | None:
@@ -82,6 +83,16 @@ def compare(one: str, other: str) -> bool | None:
         ("42 square units", "42"),
         (r"137 \frac{1}{2}", "137 1/2"),
         (r"10,\!080", "10 080"),
+        ("5!", "120"),
+        ("2^{65}", "36893488147419103232"),
+        ("abc", "cba"),
+        (r"10\text{ and }13", "13, 10"),
+        (r"[0,1]\cup[1,2]", "[0,2]"),
+        (r"(2,3)\cup(0,1)", r"(0,1)\cup(2,3)"),
+        ("1" * 5000, "1" * 5000),
+        (r"x<-1\text{ or }x>1", r"(-\infty,-1)\cup(1,\infty)"),
+        ("a>b>c", "c<b<a"),
+        (r"\text{True}", "yes"),
     ],
 )
 def test_equal_answers_have_one_form(one: str, other: str) -> None:
@@ -148,26 +159,20 @@ def test_what_is_doubtful_is_left_to_computer_algebra(one: str, other: str) -> N
         "f(x)",
         "x(x+1)",
         "(1,234)",
-        "abc",
         "2^10",
         r"\sqrt{x}",
         r"\sin x",
-        "5!",
         "x_1",
         r"\sqrt[3]{8}",
         "x=y=1",
-        r"10\text{ and }13",
         r"\frac{1}{1+\sqrt2}",
         "1/0",
-        "2^{65}",
         r"(a+b+c+d+e)^{20}",
         "9^{9^{9^9}}",
         "²",
         "1 2",
-        r"[0,1]\cup[1,2]",
-        r"(2,3)\cup(0,1)",
         "(" * 60 + "1" + ")" * 60,
-        "1" * 201,
+        "x" + "1" * 200,
         "x^{y}",
         r"\begin{pmatrix}1&2\\3\end{pmatrix}",
         "{}",

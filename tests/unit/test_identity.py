@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rlavr_hpc import plugins
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.plugins import changed_sources, plugin_facts, shipped_targets
-from rlavr_hpc.runs.folder import single_run_dir, sweep_run_dir
+from rlavr_hpc.runs.folder import StartKind, check_start, single_run_dir, sweep_run_dir
 from rlavr_hpc.runs.identity import (
     changed_keys,
     from_dict,
@@ -194,3 +195,36 @@ def test_a_record_without_plugins_says_nothing_of_changes() -> None:
 
 def test_every_plugin_group_has_its_folder_in_conf() -> None:
     assert all(shipped_targets(group) for group in plugins.GROUPS)
+
+
+def made_by_version_0_1(root: Path, config: RunConfig, name: str) -> Path:
+    folder = root / f"run-{name}"
+    folder.mkdir()
+    values = to_dict(config)
+    del values["grading"]["thoughts"], values["grading"]["evaluate_expressions"]
+    (folder / "config.yaml").write_text(yaml.safe_dump({**values, "version": 1}))
+    return folder
+
+
+BEFORE = ("grading.extract=boxed", "grading.thoughts=read")
+
+
+def test_a_run_from_before_goes_on_only_as_its_answers_were_read(tmp_path: Path) -> None:
+    own = ("data=jsonl", "data.path=rows.jsonl", f"root={tmp_path}")
+    before, today = composed(*own, *BEFORE), composed(*own)
+    folder = made_by_version_0_1(tmp_path, before, hash8_v1(before))
+    assert single_run_dir(before) == folder
+    assert check_start(folder, before) is StartKind.resume
+    assert single_run_dir(today) == folder
+    with pytest.raises(UserError, match=" ".join(BEFORE)) as told:
+        check_start(folder, today)
+    assert "grading.extract: 'boxed' -> 'auto'" in str(told.value)
+
+
+def test_a_run_of_today_that_reads_boxes_is_another_than_one_that_does_not(tmp_path: Path) -> None:
+    own = ("data=jsonl", "data.path=rows.jsonl", f"root={tmp_path}")
+    boxed, today = composed(*own, *BEFORE), composed(*own)
+    folder = tmp_path / f"run-{hash8(boxed)}"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(yaml.safe_dump(to_dict(boxed)))
+    assert single_run_dir(today) == tmp_path / f"run-{hash8(today)}" != folder

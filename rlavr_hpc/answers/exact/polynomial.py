@@ -14,10 +14,16 @@ Item = tuple[tuple[Monomial, Fraction], ...]
 
 UNIT: Monomial = (1, 0, ())
 MAX_TERMS = 64
-MAX_EXPONENT = 64
+MAX_EXPONENT = 999
+"""Of a letter."""
 MAX_BITS = 900
-"""Of a coefficient's numerator or denominator; a float holds it."""
+"""Of the numerator or denominator of a coefficient in a sum; a float holds it."""
+MAX_BITS_ALONE = 20_000
+"""The same where there is only one term."""
 MAX_RADICAND = 1_000_000
+MAX_FACTORIAL = 2000
+QUOTE = '"'
+"""Before a word that is a value: a letter of its own."""
 CONSTANTS = frozenset({"pi", "e"})
 """Letters that stand for a number."""
 
@@ -29,6 +35,30 @@ class NotReadError(Exception):
 def constant(number: Fraction) -> Value:
     """A number as a value."""
     return {UNIT: number} if number else {}
+
+
+def power(value: Value, exponent: int) -> Value:
+    """A single term raised to a whole power, at once.
+
+    Raises:
+        NotReadError: there are several terms, or the result passes the bounds.
+    """
+    ((radicand, imaginary, letters), coefficient), *others = value.items()
+    size = max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length())
+    if others or radicand != 1 or imaginary or abs(exponent) * (size - 1) > MAX_BITS_ALONE:
+        raise NotReadError
+    if any(abs(degree * exponent) > MAX_EXPONENT for _, degree in letters):
+        raise NotReadError
+    raised = tuple((name, degree * exponent) for name, degree in letters if exponent)
+    return _bounded({(1, 0, raised): coefficient**exponent})
+
+
+def factorial(value: Value) -> Value:
+    """The factorial of a whole number."""
+    number = as_number(value)
+    if number.denominator != 1 or not 0 <= number <= MAX_FACTORIAL:
+        raise NotReadError
+    return constant(Fraction(math.factorial(int(number))))
 
 
 def letter(name: str) -> Value:
@@ -45,6 +75,16 @@ def letters_of(item: Item) -> frozenset[str]:
     """The variables of a value; constants are none."""
     names = {name for (_, _, letters), _ in item for name, _ in letters}
     return frozenset(names - CONSTANTS)
+
+
+def word_value(word: str) -> Value:
+    """A word as a part of an answer."""
+    return letter(QUOTE + word)
+
+
+def is_word(item: Item) -> bool:
+    """Whether a value is a word."""
+    return any(name.startswith(QUOTE) for (_, _, letters), _ in item for name, _ in letters)
 
 
 def as_number(value: Value) -> Fraction:
@@ -147,6 +187,6 @@ def _bounded(value: Value) -> Value:
         raise NotReadError
     for (radicand, _, _), coefficient in value.items():
         size = max(coefficient.numerator.bit_length(), coefficient.denominator.bit_length())
-        if size > MAX_BITS or radicand > MAX_RADICAND**2:
+        if size > (MAX_BITS if len(value) > 1 else MAX_BITS_ALONE) or radicand > MAX_RADICAND**2:
             raise NotReadError
     return value

@@ -6,18 +6,20 @@ import re
 from fractions import Fraction
 
 from rlavr_hpc.answers.exact.polynomial import (
-    MAX_EXPONENT,
     NotReadError,
     Value,
     add,
     as_number,
     constant,
     divide,
+    factorial,
     letter,
     multiply,
     negate,
+    power,
     square_root,
 )
+from rlavr_hpc.answers.exact.words import is_product
 
 TOKEN = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+|\\[a-zA-Z]+|\S)")
 GREEK = frozenset(
@@ -44,8 +46,11 @@ STARTS_FACTOR = frozenset({"(", "{", "\\frac", "\\sqrt"}) | GREEK
 CLOSING = {"(": ")", "{": "}"}
 COMMAND = re.compile(r"\\[A-Za-z]+")
 SCIENTIFIC = re.compile(r"\s*[+-]?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}\s*")
-DOUBTFUL = re.compile(r"[A-Za-z]{3}|[0-9A-Za-z]\s+(?!i(?![A-Za-z]))[A-Za-z]|[0-9][eE][+-]?[0-9]")
+LONG_RUN = re.compile(r"[A-Za-z]{3,}")
+DOUBTFUL = re.compile(r"[0-9A-Za-z]\s+(?!i(?![A-Za-z]))[A-Za-z]|[0-9][eE][+-]?[0-9]")
 """A word, a unit, or a power of ten inside an expression."""
+MAX_POWER = 64
+"""Of a sum."""
 MAX_DEPTH = 16
 MAX_WORK = 5000
 """Products of terms that may be formed for one text: some milliseconds."""
@@ -58,6 +63,8 @@ def read_value(text: str) -> Value:
     Raises:
         NotReadError: it writes something else, or writes it doubtfully.
     """
+    if not text.isascii():
+        raise NotReadError
     if SCIENTIFIC.fullmatch(text):
         return constant(Fraction(text.strip()))
     reader = _Reader(text)
@@ -71,7 +78,8 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = TOKEN.findall(text)
         self.index = self.depth = self.work = 0
-        if DOUBTFUL.search(COMMAND.sub(" ", text)):
+        plain = COMMAND.sub(" ", text)
+        if DOUBTFUL.search(plain) or not all(map(is_product, LONG_RUN.findall(plain))):
             raise NotReadError
 
     @property
@@ -143,6 +151,9 @@ class _Reader:
 
     def factor(self) -> Value:
         value = self.base()
+        if self.token == "!":
+            self.take()
+            value = factorial(value)
         if self.token == "^":
             self.take()
             exponent = as_number(self.argument())
@@ -185,7 +196,11 @@ class _Reader:
         return divide(one, other)
 
     def raised(self, value: Value, exponent: int) -> Value:
-        if abs(exponent) > MAX_EXPONENT or (exponent == 0 and not value):
+        if exponent == 0 and not value:
+            raise NotReadError
+        if len(value) == 1 and all(term[:2] == (1, 0) for term in value):
+            return power(value, exponent)
+        if abs(exponent) > MAX_POWER:
             raise NotReadError
         total = constant(Fraction(1))
         for _ in range(abs(exponent)):

@@ -22,7 +22,9 @@ from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig, pars
 from sympy import Basic, Expr, Float, I, Integer, Rational, Symbol, nan, srepr, zoo
 from sympy.parsing import sympy_parser
 
-from rlavr_hpc.answers.exact.layout import unwrap
+from rlavr_hpc.answers.exact.compare import NEAR
+from rlavr_hpc.answers.exact.parts import with_commas
+from rlavr_hpc.answers.exact.tidy import unwrap, with_commands
 from rlavr_hpc.answers.sandbox.protocol import ANY, LATEX
 
 CONFIGS = {
@@ -32,6 +34,14 @@ CONFIGS = {
 REMEMBERED = 512
 """Parsed answers kept in a grader, which is replaced when it grows."""
 MAX_SHOWN = 1000
+SMALL = 1e-2
+"""Below this math-verify's rounding to six places is too coarse."""
+ROUNDED = 2e-6
+"""Relative difference up to which smaller numbers are equal."""
+SAME_DIGITS = 1e-15
+"""Relative difference below which all digits of two numbers agree."""
+NOISE = 1e-9
+"""Of floating point, where letters stand for numbers."""
 
 logging.getLogger("math_verify").setLevel(logging.CRITICAL)
 logging.getLogger("latex2sympy2_extended").setLevel(logging.CRITICAL)
@@ -117,8 +127,17 @@ def _value(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
 
 def _number(expression: Any) -> tuple[float, float] | None:  # noqa: ANN401
     point = {symbol: _number_for(symbol.name) for symbol in expression.free_symbols}
-    number = complex(expression.subs(point).doit().evalf())
-    return (number.real, number.imag) if cmath.isfinite(number) else None
+    value = expression.subs(point).doit().evalf()
+    number = complex(value)
+    inexact = bool(point) or expression.has(Float)
+    if not cmath.isfinite(number) or (inexact and abs(number) < NOISE) or not _is_sure(value):
+        return None
+    return number.real, number.imag
+
+
+def _is_sure(value: Any) -> bool:  # noqa: ANN401
+    """Whether a number in floating point has digits: one that should be zero has none."""
+    return bool(value) and all(part._prec > 1 for part in value.atoms(Float))
 
 
 def _factors(expression: Any) -> tuple[Any, ...]:  # noqa: ANN401
@@ -146,14 +165,41 @@ def matches(mode: str, known: str, answer: str) -> bool:
     """Whether an answer is right, given the known one."""
     boxed = mode == LATEX  # where an interval may stand for its inequality
     first, second = _parsed(mode, known), _parsed(mode, answer)
+    if boxed and "%" not in known + answer and first and second:
+        equal = _equal_numbers(first[0], second[0])
+        if equal is not None:
+            return equal
     return bool(verify(first, second, timeout_seconds=None, allow_set_relation_comp=boxed))
+
+
+def _equal_numbers(one: Any, other: Any) -> bool | None:  # noqa: ANN401
+    """Whether two numbers are equal, by their relative difference; None = ask math-verify.
+
+    math-verify rounds to six places, so that 1/3^99 and 1/3^98 are both zero.
+    """
+    if not (isinstance(one, Expr) and isinstance(other, Expr)):
+        return None
+    if one.free_symbols or other.free_symbols:
+        return None
+    if one.is_Rational and other.is_Rational:
+        return bool(one == other)
+    first, second = (number.doit().evalf(20, maxn=2000) for number in (one, other))
+    if not (first.is_number and second.is_number and _is_sure(first) and _is_sure(second)):
+        return None
+    size = max(abs(first), abs(second))
+    share = abs(first - second) / size
+    if not share.is_Float and not share.is_Rational:
+        return None
+    if size < SMALL or share > NEAR or share < SAME_DIGITS:
+        return bool(share <= ROUNDED)
+    return None
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _parsed(mode: str, text: str) -> list[Any]:
     if mode == ANY:
         return _parse(ANY, text)
-    formula = unwrap(text.replace("\n", " ")).replace("$", " ")
+    formula = with_commands(with_commas(unwrap(text)).replace("\n", " ")).replace("$", " ")
     found = re.fullmatch(r"(.*[^\\\s])\s*\\?%", formula)
     parsed = _parse(LATEX, f"${found[1] if found else formula}$")
     if found and parsed and not isinstance(parsed[0], str):

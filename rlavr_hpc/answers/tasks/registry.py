@@ -8,15 +8,19 @@ from rlavr_hpc.answers.tasks.choice import ChoiceTask
 from rlavr_hpc.answers.tasks.knights import KnightsTask
 from rlavr_hpc.answers.tasks.math import MathTask
 from rlavr_hpc.answers.tasks.protocol import Task
-from rlavr_hpc.config.grading import Extract
+from rlavr_hpc.config.grading import Extract, Thoughts
 from rlavr_hpc.errors import UserError
 
 TASKS = ("math", "choice", "knights")
 
 
-def make_tasks(where: Extract) -> Mapping[str, Task]:
-    """All tasks; `where` tells where a math answer may stand."""
-    return {"math": MathTask(where=where), "choice": ChoiceTask(), "knights": KnightsTask()}
+def make_tasks(where: Extract, thoughts: Thoughts = Thoughts.skip) -> Mapping[str, Task]:
+    """All tasks; `where` and `thoughts` tell where an answer may stand."""
+    return {
+        "math": MathTask(where=where, thoughts=thoughts),
+        "choice": ChoiceTask(thoughts=thoughts),
+        "knights": KnightsTask(),
+    }
 
 
 def check_task(name: str) -> None:
