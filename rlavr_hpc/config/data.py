@@ -21,8 +21,40 @@ class DataKind(StrEnum):
     """A Parquet file."""
     jsonl = "jsonl"
     """A file of JSON lines."""
+    csv = "csv"
+    """A file of comma-separated values (or tabs, semicolons) with a header."""
+    folder = "folder"
+    """A folder of such files, or one that `datasets.save_to_disk` wrote."""
+    file = "file"
+    """Any of these, told by its name and its first bytes."""
     knights = "knights"
     """Generated knights-and-knaves puzzles."""
+
+
+FILE_KINDS = (DataKind.parquet, DataKind.jsonl, DataKind.csv, DataKind.folder, DataKind.file)
+"""Kinds that read `data.path`."""
+COLUMN_ROLES = ("prompt", "answer", "id", "data_source", "choices")
+"""What `data.columns` may name a column for."""
+
+
+class ConflictRule(StrEnum):
+    """What happens where rows with the same prompt have different labels."""
+
+    drop = "drop"
+    """None of the labels counts: the prompt stays, without a label."""
+    error = "error"
+    """The run ends with an error that names the rows."""
+
+
+class ChoiceRule(StrEnum):
+    """What happens to a row's `choices` that its prompt does not show."""
+
+    render = "render"
+    """They are put below the prompt, a line each: `A. ...`."""
+    refuse = "refuse"
+    """The run ends with an error."""
+    ignore = "ignore"
+    """They are not looked at, nor used to read the label."""
 
 
 class ChatTemplate(StrEnum):
@@ -52,17 +84,26 @@ class DataConfig:
     kind: DataKind = DataKind.testbed
     """How the training prompts are read."""
     path: str | None = None
-    """Training file, for `data=parquet` and `data=jsonl`."""
+    """Training file or folder; also a data set of the hub, `ORG/NAME` or `hub:ORG/NAME/FOLDER`,
+    that `rlavr fetch` has brought."""
     eval_path: str | None = None
     """Held-out file of the same kind; null = `holdout` decides."""
     holdout: float = 0.0
-    """Share of the training prompts, 0 to 1, kept out of training for evaluation."""
+    """Share of the labelled prompts, 0 to 1, kept out of training for evaluation."""
     eval_limit: int = 0
     """Evaluate on at most this many held-out prompts; 0 = all."""
     seed: int = 0
     """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
     """Kind of answers: math or knights; null = each row's `data_source` says it."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Names of a file's columns where they are not the known ones, e.g.
+    {prompt: instruction, answer: output}; roles are prompt, answer, id, data_source and choices; a
+    dot leads into a column, e.g. extra_info.answer."""
+    choices: ChoiceRule = ChoiceRule.render
+    """What happens to a row's `choices` that its prompt does not show."""
+    conflicts: ConflictRule = ConflictRule.drop
+    """What happens where rows with the same prompt have different labels."""
     chat_template: ChatTemplate = ChatTemplate.auto
     """Whether the tokenizer's chat template is applied to a prompt."""
     system_prompt: str | None = None
@@ -87,8 +128,17 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check fields against each other."""
-        if self.kind in (DataKind.parquet, DataKind.jsonl) and not self.path:
-            raise UserError(f"data.path is missing: data={self.kind} needs a file, data.path=FILE")
+        if self.kind in FILE_KINDS and not self.path:
+            what = "folder" if self.kind is DataKind.folder else "file"
+            raise UserError(
+                f"data.path is missing: data={self.kind} needs a {what}, data.path={what.upper()}"
+            )
+        for role in self.columns:
+            if role not in COLUMN_ROLES:
+                raise UserError(
+                    f"data.columns.{role}: no such role ({', '.join(COLUMN_ROLES)}); write "
+                    "'data.columns={prompt: COLUMN, answer: COLUMN}'"
+                )
         if not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout={self.holdout} is outside [0, 1)")
         at_least("data.seed", self.seed, 0)

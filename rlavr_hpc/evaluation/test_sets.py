@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.answers.tasks.registry import check_task
 from rlavr_hpc.config.checks import at_least
-from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.config.data import FILE_KINDS, DataKind
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding
@@ -28,7 +28,13 @@ FOLDER = CONF / "eval"
 HELD_OUT = "held_out"
 RESPONSE_TOKENS = 4000
 """The paper's limit; for models that no run trained."""
-KINDS = {".json": DataKind.jsonl, ".jsonl": DataKind.jsonl, ".parquet": DataKind.parquet}
+KINDS = {
+    ".json": DataKind.jsonl,
+    ".jsonl": DataKind.jsonl,
+    ".parquet": DataKind.parquet,
+    ".csv": DataKind.csv,
+    ".tsv": DataKind.csv,
+}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 TEMPLATE_SAMPLE = 100
 """Training questions that tell whether a run's prompts are put into a chat template."""
@@ -61,8 +67,8 @@ class EvalSetConfig:
                 f"{self.name}: temperature={self.temperature} must not be negative and top_p="
                 f"{self.top_p} must be in (0, 1]"
             )
-        if self.kind is DataKind.testbed:
-            raise UserError(f"{self.name}: kind=testbed is no file")
+        if self.kind not in FILE_KINDS:
+            raise UserError(f"{self.name}: kind={self.kind} is no file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +139,7 @@ def _guessed(wanted: str) -> EvalSetConfig:
     if path.suffix not in KINDS:
         raise UserError(
             f"--on {wanted}: no such test set; there are {', '.join(shipped_names())}, {HELD_OUT} "
-            "for a run's own, and any .json, .jsonl or .parquet file"
+            "for a run's own, and any {', '.join(KINDS)} file"
         )
     if not path.is_file():
         raise UserError(f"--on {wanted}: there is no such file")

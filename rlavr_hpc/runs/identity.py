@@ -46,6 +46,10 @@ ADDED = {
     "algorithm.overlong.penalty": 1.0,
     "algorithm.loss.settings.kl_estimator": "k3",
     "deepspeed.offload_states": False,
+    "acquisition.candidates": "auto",
+    "data.columns": {},
+    "data.choices": "render",
+    "data.conflicts": "drop",
     "lora.rank": 0,
     "lora.alpha": 32.0,
     "lora.targets": ["all-linear"],
@@ -55,7 +59,7 @@ count, so that the command of an older run still finds its folder."""
 CONFIG_VERSION = 2
 READ_VERSIONS = (1, 2)
 """Of config.yaml: 1 was written by version 0.1, whose hash counted import paths."""
-OF_A_PLUGIN = ("name", "settings")
+OF_A_PLUGIN = ("name", "settings", "candidates")
 """What of a plug-in decides results; its defaults are resolved into the run's own keys."""
 
 

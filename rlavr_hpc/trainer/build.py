@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rlavr_hpc.acquisition.buyable import buyable_prompts
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
@@ -120,6 +121,11 @@ def build_components(
         rules=budget_rules(config),
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
+        buyable=buyable_prompts(
+            config.acquisition.candidates,
+            prompts=split.train.questions,
+            labelled=split.train.answers.keys(),
+        ),
         pseudo=plugins.pseudo,
         self_verifier=models.self_verifier,
         test_sets=_test_sets(inputs.prompts.held_out, split.held_out),

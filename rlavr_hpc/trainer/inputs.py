@@ -9,6 +9,9 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
 
+AGAINST_LABELS = ("void_labels", "unreadable_labels", "conflicting_labels", "no_answer_column")
+"""Findings that say why a row has no label."""
+
 
 def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
@@ -22,11 +25,25 @@ def load_inputs(config: RunConfig) -> Split:
     for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
         check_task(question.task)
     if config.quota and not split.train.answers:
-        raise UserError(
-            f"acquisition={config.acquisition.name} buys labels, but no row of "
-            f"{config.data.path} has one; add answers to the data, or use acquisition=none"
-        )
+        raise UserError(_no_labels(config, split))
     return split
+
+
+def _no_labels(config: RunConfig, split: Split) -> str:
+    """Why there is nothing to buy."""
+    reasons = [
+        finding.text.removeprefix(f"{config.data.path}: ")
+        for finding in split.train.findings
+        if finding.kind in AGAINST_LABELS
+    ]
+    held_out = len(split.held_out.answers)
+    if held_out and config.data.holdout:
+        reasons.append(f"all {held_out} labelled prompts are held out (data.holdout)")
+    return (
+        f"acquisition={config.acquisition.name} buys labels, but no row of {config.data.path} has "
+        f"one: {'; '.join(reasons) or 'there is no answer'}. Add answers to the data, name their "
+        "column with 'data.columns={answer: COLUMN}', or use acquisition=none"
+    )
 
 
 def _check_model(config: RunConfig) -> None:
