@@ -48,6 +48,8 @@ class Question:
     """Finished text; for chat data the content of the last message."""
     task: str
     """Which answers are expected: a name in `rlavr_hpc.answers.tasks.registry`."""
+    where: str = field(default="", compare=False)
+    """Its place in the data, `FILE, row N`, for messages; it is no part of what the question is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

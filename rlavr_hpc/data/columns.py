@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.config.data import COLUMN_ROLES
+from rlavr_hpc.data.messages import MEDIA_COLUMN
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.text import json_integer
 
@@ -109,6 +110,7 @@ class Columns:
     def needed(self, names: Sequence[str]) -> list[str]:
         """Those of a file's columns that are read at all."""
         wanted = {SOLUTION, *(name for _, name in self.letter_columns(tuple(names)))}
+        wanted |= {name for name in names if MEDIA_COLUMN.fullmatch(name)}
         for role in COLUMN_ROLES:
             for name in self.names_of(role):
                 wanted |= {name, name.partition(".")[0]}

@@ -8,13 +8,13 @@ The field's schema: `prompt` (a list of chat messages, or text), `reward_model.g
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rlavr_hpc.config.data import ChoiceRule
 from rlavr_hpc.data.choices import Options, read_options
 from rlavr_hpc.data.columns import Columns
+from rlavr_hpc.data.messages import read_messages, refuse_media
 from rlavr_hpc.data.row_labels import RowLabel, row_label, solution_label
 from rlavr_hpc.data.table_row import RowRules, TableRow
 from rlavr_hpc.errors import UserError
@@ -49,6 +49,7 @@ def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
     values = row.values
     raw = columns.value(values, "prompt")
     messages = read_messages(raw, row.where)
+    refuse_media(values, row.where)
     text = messages[-1].content if messages else raw
     if not isinstance(text, str) or not text.strip():
         raise UserError(f"{row.where}: {columns.no_prompt().partition(': ')[2]}")
@@ -73,6 +74,7 @@ def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
             messages=messages,
             text=text,
             task=task,
+            where=row.where,
         ),
         body=hashlib.blake2b(f"{len(messages)} {identity}".encode(), digest_size=16).digest(),
         label=label,
@@ -125,16 +127,3 @@ def _task_of(source: object, *, has_options: bool) -> str:
 
 def _content_id(text: str) -> str:
     return "p-" + hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def read_messages(raw: object, where: str) -> tuple[Message, ...]:
-    """The messages of a prompt; none where it is text."""
-    if not isinstance(raw, list):
-        return ()
-    try:
-        return tuple(Message(role=str(m["role"]), content=str(m["content"])) for m in raw)
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{where}: 'prompt' is not a list of role/content messages") from error
-
-
-Row = Mapping[str, Any]

@@ -1,0 +1,75 @@
+"""Messages written as text: JSON, or a list as Python prints it. Everything else is a question."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+
+from rlavr_hpc.errors import UserError
+
+BEGINNING = re.compile(
+    r"""\s*(?:array\()?\[?\s*\{\s*\\?["'](?:role|content|from|value|messages|conversations)\\?["']\s*:"""
+)
+"""How a text begins that holds messages."""
+SENDER = re.compile(r"""["'](?:role|from)\\?["']""")
+READ_ERRORS = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
+
+
+def written_messages(text: str, where: str) -> list[object] | None:
+    """The list of messages that a text holds; None for a question's text.
+
+    Args:
+        text: a row's prompt.
+        where: file and row, for errors.
+
+    Raises:
+        UserError: the text begins and ends as messages do, but cannot be read.
+    """
+    text = _unquoted(text)
+    if not BEGINNING.match(text):
+        return None
+    try:
+        return _as_messages(json.loads(text))
+    except READ_ERRORS:
+        pass
+    try:
+        return _as_messages(ast.literal_eval(text.strip()))
+    except READ_ERRORS as error:
+        if _is_followed(text) or not SENDER.search(text):
+            return None
+        raise UserError(
+            f"{where}: 'prompt' looks like messages written as text, but cannot be read as JSON; "
+            "mend it, or write the messages as a list"
+        ) from error
+
+
+def _unquoted(text: str) -> str:
+    """What is inside, where a file writes the JSON text as JSON once more."""
+    if not text.startswith('"'):
+        return text
+    try:
+        inner = json.loads(text)
+    except READ_ERRORS:
+        return text
+    return inner if isinstance(inner, str) and BEGINNING.match(inner) else text
+
+
+def _is_followed(text: str) -> bool:
+    """Whether JSON at the beginning is complete and words follow: messages quoted in a question."""
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except READ_ERRORS:
+        return False
+    return bool(text.lstrip()[end:].strip())
+
+
+def _as_messages(value: object) -> list[object] | None:
+    """The value if it is messages; None for other JSON, which is a question's text."""
+    if isinstance(value, Mapping):
+        value = value.get("messages", value.get("conversations", [value]))
+    if not isinstance(value, list) or not value:
+        return None
+    keyed = all(isinstance(turn, Mapping) and {"role", "from"} & turn.keys() for turn in value)
+    return value if keyed else None
