@@ -36,8 +36,8 @@ it on the login node, with the overrides of the run, or with model.path=NAME alo
 
 Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), and so do data sets that
 data.path or data.eval_path name as on the hub: ORG/NAME, or hub:ORG/NAME/FOLDER for a part. The
-shipped experiments' files go to data.path and data.eval_path, the testbed's model to RLAVR_CACHE. What is already complete is kept and needs no
-network. The same command continues a download that was killed; if two processes fetch the same
+shipped experiments' files go to data.path and data.eval_path, the testbed's model to RLAVR_CACHE.
+What is already complete is kept and needs no network. The same command continues a download that was killed; if two processes fetch the same
 thing, the second waits for the first.
 """
 EPILOG = """\
@@ -109,8 +109,8 @@ def _check_data(file: str) -> None:
         known = ", ".join(sorted(ORIGINS))
         raise UserError(
             f"data file {path} does not exist, and where it comes from is not known here ({known} "
-            "are); put it there, name another with data.path or data.eval_path, or a data set of the "
-            "hub: data.path=hub:ORG/NAME"
+            "are); put it there, or name another with data.path or data.eval_path (data.path="
+            "hub:ORG/NAME is a data set of the hub)"
         )
 
 

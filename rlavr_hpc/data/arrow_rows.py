@@ -37,7 +37,9 @@ ID = "id"
 """Rows that differ in this column alone are equal."""
 
 
-def parquet_rows(path: Path, needed: Needed, *, merged_from: int = MERGED_FROM) -> Iterator[TableRow]:
+def parquet_rows(
+    path: Path, needed: Needed, *, merged_from: int | None = None
+) -> Iterator[TableRow]:
     """The rows of a parquet file, with the columns that `needed` chooses of its own.
 
     Raises:
@@ -51,10 +53,11 @@ def parquet_rows(path: Path, needed: Needed, *, merged_from: int = MERGED_FROM) 
         )
         rows = max(1, min(PIECE_ROWS, PIECE_BYTES * max(1, total) // max(1, size)))
         batches = file.iter_batches(batch_size=rows, columns=names, use_threads=False)
-        yield from _rows(path, batches, names, merged=total >= merged_from)
+        merged = total >= (MERGED_FROM if merged_from is None else merged_from)
+        yield from _rows(path, batches, names, merged=merged)
 
 
-def arrow_rows(path: Path, needed: Needed, *, merged_from: int = MERGED_FROM) -> Iterator[TableRow]:
+def arrow_rows(path: Path, needed: Needed, *, merged_from: int | None = None) -> Iterator[TableRow]:
     """The rows of an Arrow file, in its stream form (`datasets.save_to_disk`) or its file form.
 
     Raises:
@@ -66,7 +69,8 @@ def arrow_rows(path: Path, needed: Needed, *, merged_from: int = MERGED_FROM) ->
         reader = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
         names = needed(reader.schema.names)
         read = map(reader.get_batch, range(reader.num_record_batches)) if is_file else reader
-        merged = path.stat().st_size > merged_from * 100  # their number is not known beforehand
+        least = MERGED_FROM if merged_from is None else merged_from
+        merged = path.stat().st_size > least * 100  # their number is not known beforehand
         yield from _rows(path, (batch.select(names) for batch in read), names, merged=merged)
 
 

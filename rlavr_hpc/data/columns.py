@@ -38,7 +38,9 @@ KNOWN: Mapping[str, tuple[str, ...]] = {
 """Role -> names that are looked for, in this order."""
 SOLUTION = "solution"
 """Holds the label only where none of the columns for an answer is there."""
-LETTER = re.compile(r"(?:[Oo]p(?:t(?:ion)?)?|[Cc]hoice)?[ _]?([A-Z])|(?:op(?:t(?:ion)?)?|choice)[ _]?([a-z])")
+LETTER = re.compile(
+    r"(?:[Oo]p(?:t(?:ion)?)?|[Cc]hoice)?[ _]?([A-Z])|(?:op(?:t(?:ion)?)?|choice)[ _]?([a-z])"
+)
 """A column that holds one option: A, option_a, choice B."""
 LOOKS_LIKE = {
     "prompt": r"prompt|problem|question|instruction|query|input|text|messages|conversation|content",

@@ -188,7 +188,9 @@ def _one_split(folder: Path, files: Sequence[Path]) -> tuple[Sequence[Path], str
         inner = file.relative_to(folder)
         marks = [m[1].lower() for part in reversed(inner.parts) if (m := SPLIT.match(part))]
         splits.setdefault(marks[0] if marks else "", []).append(file)
-        above = [p for p in inner.parts[:-1] if p != "data" and "=" not in p and not SPLIT.fullmatch(p)]
+        above = [
+            p for p in inner.parts[:-1] if p != "data" and "=" not in p and not SPLIT.fullmatch(p)
+        ]
         subsets[above[0] if above else ""] = None
     if len(subsets) > 1:
         names = [name or "(files beside them)" for name in subsets]
@@ -203,9 +205,7 @@ def _one_split(folder: Path, files: Sequence[Path]) -> tuple[Sequence[Path], str
 
 def _which(folder: Path, names: Sequence[str]) -> str:
     listed = ", ".join(names[:LISTED]) + (", ..." if len(names) > LISTED else "")
-    return (
-        f"folder {folder} holds several data sets ({listed}); name one: data.path={folder}/NAME"
-    )
+    return f"folder {folder} holds several data sets ({listed}); name one: data.path={folder}/NAME"
 
 
 def _left_out(folder: Path, chosen: str, names: Sequence[str]) -> str:

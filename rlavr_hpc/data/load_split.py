@@ -10,8 +10,8 @@ import numpy as np
 from rlavr_hpc.config.data import FILE_KINDS, DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
-from rlavr_hpc.data.puzzles import make_dataset
 from rlavr_hpc.data.located import located
+from rlavr_hpc.data.puzzles import make_dataset
 from rlavr_hpc.data.table_row import rules_of
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError

@@ -7,7 +7,7 @@ A message's content is text, or parts of which all are text. Turns without conte
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 

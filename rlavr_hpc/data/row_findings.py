@@ -85,9 +85,7 @@ class RowCounts:
         for kind, tally in sorted(self._tallies.items(), key=lambda one: ORDER.index(one[0])):
             level, text = self._told(kind, tally, labelled)
             if not tally.rows:
-                yield DataFinding(
-                    kind=kind, level=level, text=f"{path}: {text}", count=tally.count
-                )
+                yield DataFinding(kind=kind, level=level, text=f"{path}: {text}", count=tally.count)
                 continue
             named = ", ".join(row.rpartition(", ")[2] for row in tally.rows)
             more = ", ..." if tally.count > len(tally.rows) else ""

@@ -20,7 +20,7 @@ BEHIND_HASHES = re.compile(r"#{4}\s*([^\n#]*?)[ \t]*(?:\n|\Z)")
 """GSM8K's last line."""
 ANSWER_BLOCK = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
 ANSWER_LINE = re.compile(
-    r"^\W*(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is)?\s*(?:[:：]|\bis\b)\s*(\S.*?)[\s.*]*$",
+    r"^\W*(?:the\s+)?(?:final\s+|correct\s+)?answer(?:\s+is)?\s*(?:[:\uff1a]|\bis\b)[\s*]*(\S.*?)[\s.*]*$",
     re.MULTILINE | re.IGNORECASE,
 )
 SENTENCE = re.compile(r"\b(?:answer|result)\s+is\s*:?\s*(\S.*?)[\s.*]*$", re.IGNORECASE)

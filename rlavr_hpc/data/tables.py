@@ -176,9 +176,7 @@ class _Reading:
                 self.counts.note_at("unreadable_labels", where, count, detail=detail)
         conflicts = {name: one for name, one in self.labels.items() if one.others}
         self._refuse_conflicts(conflicts)
-        answers = {
-            name: label.text for name, label in self.labels.items() if name not in conflicts
-        }
+        answers = {name: label.text for name, label in self.labels.items() if name not in conflicts}
         if not any({"answer", SOLUTION} & {*one.found, *one.seen} for one in self.files):
             self.counts.without_answers(self.files[0])
         order = {name: answers[name] for name in self.questions if name in answers}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import itertools
 import json
 import zlib
@@ -146,12 +147,8 @@ def _opened(path: Path, *, newline: str = "\n") -> Iterator[IO[str]]:
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP
         raw.seek(0)
-        file: IO[str] = (
-            gzip.open(raw, "rt", encoding="utf-8-sig", newline=newline)
-            if packed
-            else path.open(encoding="utf-8-sig", newline=newline)
-        )
-        with file:
+        unpacked: Any = gzip.GzipFile(fileobj=raw) if packed else raw
+        with io.TextIOWrapper(unpacked, encoding="utf-8-sig", newline=newline) as file:
             try:
                 yield file
             except UnicodeDecodeError as error:

@@ -194,3 +194,18 @@ def test_a_record_without_plugins_says_nothing_of_changes() -> None:
 
 def test_every_plugin_group_has_its_folder_in_conf() -> None:
     assert all(shipped_targets(group) for group in plugins.GROUPS)
+
+
+def test_how_rows_are_read_counts_where_it_is_not_as_before() -> None:
+    before = hash8(composed())
+    settings = [
+        "acquisition.candidates=labelled",
+        "acquisition.candidates=all",
+        "data.choices=ignore",
+        "data.conflicts=error",
+        "data.columns={answer: output}",
+    ]
+    assert len({before, *(hash8(composed(setting)) for setting in settings)}) == 6
+    defaults = ("acquisition.candidates=auto", "data.choices=render", "data.columns={}")
+    assert hash8(composed(*defaults)) == before
+    assert hash8_v1(composed(*defaults)) == "38f94074"
