@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rlavr_hpc.config.checks import at_least
@@ -33,8 +33,6 @@ class DataKind(StrEnum):
 
 FILE_KINDS = (DataKind.parquet, DataKind.jsonl, DataKind.csv, DataKind.folder, DataKind.file)
 """Kinds that read `data.path`."""
-COLUMN_ROLES = ("prompt", "answer", "id", "data_source", "choices")
-"""What `data.columns` may name a column for."""
 
 
 class ConflictRule(StrEnum):
@@ -78,6 +76,32 @@ class Overlong(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
+class ColumnNames:
+    """Names of a file's columns where they are not the known ones; a dot leads into a column."""
+
+    prompt: str | None = None
+    """Column of the prompts, e.g. instruction; null = prompt, problem or question."""
+    answer: str | None = None
+    """Column of the answers, e.g. output or extra_info.answer; null =
+    reward_model.ground_truth, ground_truth, answer, final_answer, expected_answer or answerKey."""
+    id: str | None = None
+    """Column of the ids; null = id."""
+    data_source: str | None = None
+    """Column that says where a row comes from; null = data_source."""
+    choices: str | None = None
+    """Column of the options of multiple choice; null = choices or options."""
+
+    def given(self) -> dict[str, str]:
+        """Role -> column, of those that are set."""
+        named = {role: getattr(self, role) for role in COLUMN_ROLES}
+        return {role: name for role, name in named.items() if name is not None}
+
+
+COLUMN_ROLES = tuple(one.name for one in fields(ColumnNames))
+"""What `data.columns` may name a column for."""
+
+
+@dataclass(slots=True, kw_only=True)
 class DataConfig:
     """Where prompts and labels come from, and how prompts are formatted."""
 
@@ -96,10 +120,7 @@ class DataConfig:
     """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
     """Kind of answers: math or knights; null = each row's `data_source` says it."""
-    columns: dict[str, str] = field(default_factory=dict)
-    """Names of a file's columns where they are not the known ones, e.g.
-    {prompt: instruction, answer: output}; roles are prompt, answer, id, data_source and choices; a
-    dot leads into a column, e.g. extra_info.answer."""
+    columns: ColumnNames = field(default_factory=ColumnNames)
     choices: ChoiceRule = ChoiceRule.render
     """What happens to a row's `choices` that its prompt does not show."""
     conflicts: ConflictRule = ConflictRule.drop
@@ -133,12 +154,6 @@ class DataConfig:
             raise UserError(
                 f"data.path is missing: data={self.kind} needs a {what}, data.path={what.upper()}"
             )
-        for role in self.columns:
-            if role not in COLUMN_ROLES:
-                raise UserError(
-                    f"data.columns.{role}: no such role ({', '.join(COLUMN_ROLES)}); write "
-                    "'data.columns={prompt: COLUMN, answer: COLUMN}'"
-                )
         if not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout={self.holdout} is outside [0, 1)")
         at_least("data.seed", self.seed, 0)

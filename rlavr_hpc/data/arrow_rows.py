@@ -236,4 +236,4 @@ def _joined(first: Codes, second: Codes) -> Codes:
     low = int(second.min(initial=0))
     width = int(second.max(initial=0)) - low + 1
     _, codes = np.unique(first * width + (second - low), return_inverse=True)
-    return codes.astype(np.int64)
+    return np.asarray(codes, dtype=np.int64)

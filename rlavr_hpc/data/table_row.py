@@ -43,7 +43,7 @@ def rules_of(config: DataConfig) -> RowRules:
     """The rules of a run."""
     return RowRules(
         task=config.task,
-        columns=config.columns,
+        columns=config.columns.given(),
         choices=config.choices,
         conflicts=config.conflicts,
     )

@@ -6,7 +6,7 @@ ends the run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -63,7 +63,7 @@ def read_dataset(
 
 
 def _rows_of(file: Path, format: FileFormat, columns: Columns) -> Iterator[TableRow]:
-    def needed(names: list[str]) -> list[str]:
+    def needed(names: Sequence[str]) -> list[str]:
         columns.check_known(names)
         return columns.needed(names)
 

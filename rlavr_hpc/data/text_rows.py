@@ -50,7 +50,9 @@ def _first_character(file: IO[str]) -> str:
 
 
 def _json_lines(file: IO[str], path: Path) -> Iterator[tuple[int, Any]]:
-    lines = ((n, line) for n, line in enumerate(file, start=1) if line.strip())
+    lines: Iterator[tuple[int, str]] = (
+        (n, line) for n, line in enumerate(file, start=1) if line.strip()
+    )
     first = next(lines, None)
     if first is None:
         return

@@ -25,7 +25,7 @@ def read(path: Path, kind: DataKind = DataKind.file, **rules: object) -> Dataset
 
 def read_rows(folder: Path, *rows: object, **rules: object) -> Dataset:
     """Rows as a JSON-lines file has them."""
-    return read(jsonl(folder / "rows.jsonl", *rows), **rules)
+    return read(jsonl(folder / "rows.jsonl", *rows), DataKind.file, **rules)
 
 
 def labels(data: Dataset) -> list[str | None]:

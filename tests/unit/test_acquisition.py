@@ -48,10 +48,10 @@ def test_labelled_prompts_are_offered_where_most_have_no_label(
 
 
 def test_only_what_may_be_bought_is_a_candidate(tmp_path: Path) -> None:
-    with open_ledger(tmp_path) as ledger:
-        offer = find_candidates(
-            GROUPS, step_key=PLACE, ledger=ledger, rules=RULES, quota=2, buyable={"p3", "p5"}
-        )
+    ledger = open_ledger(tmp_path)
+    offer = find_candidates(
+        GROUPS, step_key=PLACE, ledger=ledger, rules=RULES, quota=2, buyable={"p3", "p5"}
+    )
     assert [group.prompt.id for group in offer.candidates] == ["p3", "p5"]
     assert offer.quota == 2
 

@@ -11,12 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hydra.errors import HydraException
 
 from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.data.arrow_rows import parquet_rows
 from rlavr_hpc.data.load_split import load_split
+from rlavr_hpc.data.table_row import rules_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.offline.hub_data import HubDataSet, hub_data_set, wanted_data_files
+from tests.support.configs import composed
 from tests.support.rows import finding, jsonl, labels, read, read_rows
 
 ROWS = [{"prompt": f"q{n}", "answer": str(n)} for n in range(4)]
@@ -246,8 +249,10 @@ def test_a_file_without_answers_says_so_once(tmp_path: Path) -> None:
 
 
 def test_roles_are_checked_when_the_config_is_read() -> None:
-    with pytest.raises(UserError, match=r"data\.columns\.question: no such role"):
-        DataConfig(columns={"question": "x"})
+    with pytest.raises((HydraException, UserError), match="question"):
+        composed("data=jsonl", "data.path=x", "data.columns={question: x}")
+    config = composed("data=jsonl", "data.path=x", "data.columns={answer: output}")
+    assert rules_of(config.data).columns == {"answer": "output"}
     with pytest.raises(UserError, match="data=folder needs a folder"):
         DataConfig(kind=DataKind.folder)
 
