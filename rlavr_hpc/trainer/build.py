@@ -5,6 +5,7 @@ Mistakes in the config are found before a model is loaded. Only here is the poli
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +42,8 @@ from rlavr_hpc.trainer.policy.weight_sync import states_offloaded
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts
 from rlavr_hpc.trainer.stages.self_verification import SelfVerifier, build_self_verifier
 from rlavr_hpc.types import Group, Prompt, StepKey
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +124,7 @@ def build_components(
         rules=budget_rules(config),
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
-        buyable=buyable_prompts(
-            config.acquisition.candidates,
-            prompts=split.train.questions,
-            labelled=split.train.answers.keys(),
-        ),
+        buyable=_buyable(config, split.train),
         pseudo=plugins.pseudo,
         self_verifier=models.self_verifier,
         test_sets=_test_sets(inputs.prompts.held_out, split.held_out),
@@ -162,6 +161,21 @@ def _self_verifier(
         longest_pair=rollout.max_prompt_tokens + rollout.max_response_tokens,
         positions=bundle.positions,
     )
+
+
+def _buyable(config: RunConfig, train: Dataset) -> frozenset[str] | None:
+    """The prompts that the acquisition policy may choose from; None = all."""
+    found = buyable_prompts(
+        config.acquisition.candidates, prompts=train.questions, labelled=train.answers.keys()
+    )
+    if found is not None and config.quota:
+        log.info(
+            "acquisition=%s chooses among the %d prompts with a label "
+            "(acquisition.candidates=all: among all)",
+            config.acquisition.name,
+            len(found),
+        )
+    return found
 
 
 def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutSet, ...]:
