@@ -29,18 +29,29 @@ class Split:
     """May be empty: then the run is not evaluated."""
 
 
-def load_split(config: DataConfig) -> Split:
+def load_split(config: DataConfig, *, task: str | None = None) -> Split:
     """Read the data set and hold out what evaluation needs.
+
+    Args:
+        config: where it lies.
+        task: of all prompts; None = as the config or each row says.
 
     Raises:
         UserError: a file is missing, empty or broken, a setting does not fit the data, or there are
             not so many puzzles.
     """
-    split = SPLITS[config.kind](config)
+    named = task or config.task
+    split = SPLITS[config.kind](replace(config, task=named) if _is_file(config) else config)
+    if named:  # also of prompts that are made here
+        split = Split(train=split.train.of_task(named), held_out=split.held_out.of_task(named))
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
     return replace(split, held_out=split.held_out.only(kept))
+
+
+def _is_file(config: DataConfig) -> bool:
+    return config.kind in (DataKind.parquet, DataKind.jsonl)
 
 
 def _knights_split(config: DataConfig) -> Split:

@@ -35,6 +35,9 @@ NOT_IDENTITY = (
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
 ADDED = {
+    "task.name": "auto",
+    "task.target": "",
+    "task.settings": {},
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
