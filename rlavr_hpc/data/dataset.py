@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.types import Question
 
@@ -17,8 +18,8 @@ class Dataset:
     questions: tuple[Question, ...]
     answers: Mapping[str, str]
     """Question id -> true answer. Only the label source, the audit and evaluation read it."""
-    notes: tuple[str, ...] = ()
-    """What the reader did that a user should know, one sentence each."""
+    findings: tuple[DataFinding, ...] = ()
+    """What the reader did, or found, that a user should know."""
 
     def only(self, ids: frozenset[str]) -> Dataset:
         """The part whose ids are in `ids`."""

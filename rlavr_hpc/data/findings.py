@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -34,3 +36,14 @@ class DataFinding:
 
 NAMED = 5
 """Rows that a finding names."""
+LOG_LEVELS = {
+    FindingLevel.note: logging.INFO,
+    FindingLevel.warning: logging.WARNING,
+    FindingLevel.error: logging.ERROR,
+}
+
+
+def log_findings(findings: Iterable[DataFinding], log: logging.Logger) -> None:
+    """One line each, as loud as its level."""
+    for finding in findings:
+        log.log(LOG_LEVELS[finding.level], "%s", finding.text)

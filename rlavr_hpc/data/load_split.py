@@ -96,7 +96,7 @@ def _file_split(config: DataConfig) -> Split:
     chosen = order[: round(config.holdout * len(order))]
     names = frozenset(everything.questions[int(i)].id for i in chosen)
     return Split(
-        train=replace(everything.only(everything.ids() - names), notes=everything.notes),
+        train=replace(everything.only(everything.ids() - names), findings=everything.findings),
         held_out=everything.only(names),
     )
 

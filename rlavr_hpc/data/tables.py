@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding, FindingLevel
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.labels.text import answer_text, several_answers
@@ -70,9 +71,16 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
             questions[question.id] = question
         if answer is not None:
             answers.setdefault(first_with_text[body], answer)
-    notes = (f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",)
+    merged = DataFinding(
+        kind="repeated_prompt",
+        level=FindingLevel.note,
+        text=f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",
+        count=repeated,
+    )
     return Dataset(
-        questions=tuple(questions.values()), answers=answers, notes=notes if repeated else ()
+        questions=tuple(questions.values()),
+        answers=answers,
+        findings=(merged,) if repeated else (),
     )
 
 

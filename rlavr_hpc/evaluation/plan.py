@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.data.dataset import answers_fingerprint
+from rlavr_hpc.data.findings import log_findings
 from rlavr_hpc.evaluation.evaluated_model import RunSubject, Settings, Subject
 from rlavr_hpc.evaluation.measure import SetToMeasure
 from rlavr_hpc.evaluation.options import EvaluationOptions
@@ -49,8 +50,7 @@ def make_plan(
     found = distributed.on_main(lambda: find_weights(subject, bundle))
     jobs = tuple(prepare(s, settings, bundle, chunk=options.chunk) for s in sets)
     for job in jobs:
-        for note in job.problems.notes:
-            log.info("%s", note)
+        log_findings(job.problems.findings, log)
         left_out = len(job.problems.questions) - len(job.prompts)
         if left_out:
             log.warning("%s: %d prompts are too long and left out", job.problems.name, left_out)

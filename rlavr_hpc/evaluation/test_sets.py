@@ -17,6 +17,7 @@ from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
@@ -75,7 +76,7 @@ class ProblemSet:
     answers: Mapping[str, str] = field(repr=False)
     siblings: tuple[Question, ...] = ()
     """For a run's held-out set: training questions, whose template decision it shares."""
-    notes: tuple[str, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
 
 
 def shipped_names() -> list[str]:
@@ -190,7 +191,7 @@ def _problems(settings: EvalSetConfig, data: Dataset) -> ProblemSet:
         settings=settings,
         questions=data.questions,
         answers=data.answers,
-        notes=data.notes,
+        findings=data.findings,
     )
 
 

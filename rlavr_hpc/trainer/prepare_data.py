@@ -10,6 +10,7 @@ from typing import Any
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import answers_fingerprint, questions_fingerprint
+from rlavr_hpc.data.findings import log_findings
 from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
@@ -55,8 +56,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         "prompts_fingerprint": fingerprint,
         "labels_fingerprint": answers_fingerprint(split.train.answers),
     }
-    for note in split.train.notes:
-        log.info("%s", note)
+    log_findings(split.train.findings, log)
     if shared:
         log.warning("%d held-out prompts are in the training data too", shared)
     log.info(

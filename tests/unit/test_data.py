@@ -86,7 +86,7 @@ def test_a_repeated_prompt_is_one_prompt_so_its_label_is_bought_once(tmp_path: P
     data = read(jsonl(tmp_path / "d", *rows))
     assert [q.text for q in data.questions] == ["a", "b"]
     assert data.answers == {"1": "5"}
-    assert "1 rows repeat" in data.notes[0]
+    assert "1 rows repeat" in data.findings[0].text
 
 
 @pytest.mark.parametrize(
