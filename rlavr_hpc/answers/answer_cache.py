@@ -24,6 +24,7 @@ def remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
 
 
 def size_of_parsed(entry: tuple[RawAnswer, ParsedAnswer | None]) -> int:
+    """Bytes of a text and what was read in it."""
     (_, text), parsed = entry
     if parsed is None:
         return ENTRY_BYTES + sys.getsizeof(text)
@@ -33,4 +34,5 @@ def size_of_parsed(entry: tuple[RawAnswer, ParsedAnswer | None]) -> int:
 
 
 def size_of_pair(entry: tuple[Pair, float | None, float]) -> int:
+    """Bytes of a comparison."""
     return ENTRY_BYTES + sum(sys.getsizeof(text) for _, text in entry[0][1:])

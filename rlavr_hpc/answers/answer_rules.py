@@ -40,5 +40,8 @@ class Graders(Protocol):
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
         """Answer every request, in order."""
 
+    def wait_until_ready(self) -> None:
+        """Return when every grader has started."""
+
     def close(self) -> None:
         """End them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
@@ -222,6 +222,4 @@ def _parsed(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
     return ParsedAnswer(raw=raw, key=("gave up", text), shown=shown, comparable=False, gave_up=True)
 
 
-MATH = AnswerRules(
-    read_here=_read_here, parsed=_parsed, outcome=_outcome, is_exact=_is_exact
-)
+MATH = AnswerRules(read_here=_read_here, parsed=_parsed, outcome=_outcome, is_exact=_is_exact)

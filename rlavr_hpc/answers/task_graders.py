@@ -1,4 +1,4 @@
-"""How answers of a task's own class are read and compared, and where: see `equivalence.Equality`."""
+"""Who reads and compares the answers of a task that has a class, for `equivalence.Equality`."""
 
 from __future__ import annotations
 
@@ -98,6 +98,9 @@ class ProgramGraders:
             began = time.process_time()
             outcomes.append((self._serve(request), time.process_time() - began))
         return outcomes
+
+    def wait_until_ready(self) -> None:
+        """There is nothing to wait for."""
 
     def close(self) -> None:
         """There is nothing to end."""

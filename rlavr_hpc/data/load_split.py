@@ -41,17 +41,15 @@ def load_split(config: DataConfig, *, task: str | None = None) -> Split:
             not so many puzzles.
     """
     named = task or config.task
-    split = SPLITS[config.kind](replace(config, task=named) if _is_file(config) else config)
+    if config.kind in (DataKind.parquet, DataKind.jsonl):
+        config = replace(config, task=named)
+    split = SPLITS[config.kind](config)
     if named:  # also of prompts that are made here
         split = Split(train=split.train.of_task(named), held_out=split.held_out.of_task(named))
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
     return replace(split, held_out=split.held_out.only(kept))
-
-
-def _is_file(config: DataConfig) -> bool:
-    return config.kind in (DataKind.parquet, DataKind.jsonl)
 
 
 def _knights_split(config: DataConfig) -> Split:

@@ -18,18 +18,13 @@ import pyarrow.parquet as pq
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.row_tasks import RowTasks
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.labels.text import answer_text, several_answers
 from rlavr_hpc.types import Message, Question
 
 Row = Mapping[str, Any]
-
-TASK_BY_SOURCE = {
-    "knights": ("kk", "knight", "knave"),
-    "choice": ("mmlu", "gpqa", "arc_", "arc-", "choice"),
-}
-"""Task -> what the `data_source` of its rows contains; all other rows are math."""
 
 
 def read_dataset(path: Path, kind: DataKind, *, task: str | None) -> Dataset:
@@ -56,12 +51,12 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
     questions: dict[str, Question] = {}
     answers: dict[str, str] = {}
     first_with_text: dict[str, str] = {}
-    repeated = 0
+    repeated, tasks = 0, RowTasks(task)
     for number, row in rows:
         where = f"{path}, row {number}"
-        question = _question(row, where, task)
-        body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
         answer = _answer(row, where)
+        question = _question(row, where, tasks.task_of(row, answer))
+        body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
         if body in first_with_text:  # one prompt, so that no label is paid for twice
             repeated += 1
         elif question.id in questions:
@@ -80,11 +75,11 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
     return Dataset(
         questions=tuple(questions.values()),
         answers=answers,
-        findings=(merged,) if repeated else (),
+        findings=(*tasks.findings(path), *((merged,) if repeated else ())),
     )
 
 
-def _question(row: Row, where: str, task: str | None) -> Question:
+def _question(row: Row, where: str, task: str) -> Question:
     raw = row.get("prompt", row.get("problem", row.get("question")))
     messages = _messages(raw, where)
     text = messages[-1].content if messages else raw
@@ -92,20 +87,12 @@ def _question(row: Row, where: str, task: str | None) -> Question:
         raise UserError(f"{where}: no text under 'prompt' or 'problem'")
     identity = canonical_json([[m.role, m.content] for m in messages] or text)
     given = row.get("id")
-    source = str(row.get("data_source", "")).lower()
     return Question(
         id=str(given) if given is not None else _content_id(identity),
         messages=messages,
         text=text,
-        task=task or _task_of(source),
+        task=task,
     )
-
-
-def _task_of(source: str) -> str:
-    for task, words in TASK_BY_SOURCE.items():
-        if any(word in source for word in words):
-            return task
-    return "math"
 
 
 def _content_id(text: str) -> str:

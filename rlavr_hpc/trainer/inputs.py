@@ -25,7 +25,7 @@ def load_inputs(config: RunConfig) -> Split:
         for question in data.questions:
             if question.task not in tasks:
                 check_task(question.task, config.task)
-            if question.id in data.answers:
+            if question.id in data.answers and question.task == config.task.named:
                 tasks[question.task].accepted(data.answers[question.id], question.text)
     if config.quota and not split.train.answers:
         raise UserError(

@@ -67,5 +67,5 @@ class Task:
 
 
 def find_answer(response: str) -> str | None:
-    r"""The last `\boxed{}`, else the last `<answer>` block, else what "the answer is" introduces."""
+    r"""The last box, else the last `<answer>` block, else what "the answer is" introduces."""
     return last_boxed(response) or last_answer_block(response) or stated_answer(response)
