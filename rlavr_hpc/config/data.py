@@ -62,7 +62,8 @@ class DataConfig:
     seed: int = 0
     """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
-    """Kind of answers: math or knights; null = each row's `data_source` says it."""
+    """Kind of answers of all rows: math, choice, knights or text; null = each row's `data_source`
+    says it, by exact names."""
     chat_template: ChatTemplate = ChatTemplate.auto
     """Whether the tokenizer's chat template is applied to a prompt."""
     system_prompt: str | None = None

@@ -75,7 +75,7 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
     return Dataset(
         questions=tuple(questions.values()),
         answers=answers,
-        findings=(*tasks.findings(path), *((merged,) if repeated else ())),
+        findings=(*((merged,) if repeated else ()), *tasks.findings(path)),
     )
 
 
