@@ -25,6 +25,7 @@ WAY_OUT = (
     "of your own (task=NAME), or leave these rows out"
 )
 COMMAND = re.compile(r"\\(?:text|textbf|mathrm|mbox|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
+NUMBER = re.compile(r"[-+]?[0-9][0-9.,]*")
 WORD = re.compile(r"[^\W\d_]{2,}")
 NOT_PROSE = "yes no true false sin cos tan cot sec csc log ln exp sqrt pi inf mod"
 """Words that are mathematics, or answers to it."""
@@ -79,7 +80,9 @@ class RowTasks:
         """
         self._refuse(path)
         told = [_tasks_finding(path, self._sources)]
-        strangers = [name for (name, _), source in self._sources.items() if not source.known]
+        strangers = [
+            _shown(name) for (name, _), source in self._sources.items() if not source.known
+        ]
         if strangers:
             rows = sum(source.rows for source in self._sources.values() if not source.known)
             text = (
@@ -132,7 +135,7 @@ def is_value(label: str) -> bool:
 
 def _is_value(text: str) -> bool:
     text = text.rpartition("####")[2].strip()
-    if "\\boxed{" in text:
+    if "\\boxed{" in text or NUMBER.fullmatch(text):
         return True
     if not text or len(text) > MAX_VALUE_CHARS or text.startswith(('{"', '["', "[{")):
         return False

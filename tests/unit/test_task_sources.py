@@ -140,6 +140,7 @@ def test_half_of_the_labels_of_an_unknown_source_decide() -> None:
         "30%",
         "$1,200$",
         "\u00bd",
+        "9" * 6000,
     ],
 )
 def test_a_label_that_reads_as_mathematics(label: str) -> None:
@@ -152,10 +153,9 @@ def test_a_label_that_reads_as_mathematics(label: str) -> None:
         "Paris",
         "Ode to a cat",
         '{"inputs": ["39"], "outputs": ["78"]}',
-        "def f(x): return 2 * x",
+        "def f(x): return x",
         "3 men went to the river in 1901",
         "",
-        "9" * 400,
     ],
 )
 def test_a_label_that_does_not(label: str) -> None:
