@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
 
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
 from rlavr_hpc.data.source_names import NOT_READ, TASK_OF_SOURCE, short_name
@@ -32,15 +32,46 @@ NOT_PROSE = "yes no true false sin cos tan cot sec csc log ln exp sqrt pi inf mo
 MAX_UNIT_WORDS = 2
 
 
-@dataclass(slots=True, kw_only=True)
-class _Source:
-    """What was seen of one `data_source`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowTask:
+    """The task of a row, and why it is that one."""
 
     task: str
     why: str
+    source: str = ""
+    """The row's `data_source`."""
     known: bool = True
+    """False for a source that no table knows: its labels decide whether `task` can be right."""
+
+
+@lru_cache(maxsize=4096)
+def row_task(source: str, *, named: str | None, has_choices: bool) -> RowTask:
+    """The task of a row.
+
+    Args:
+        source: its `data_source`; "" = it has none.
+        named: the task that the config names for all rows; None = it names none.
+        has_choices: whether the row brings the options of a multiple choice.
+    """
+    if named:
+        return RowTask(task=named, why="named by the config")
+    name = short_name(source)
+    if name in TASK_OF_SOURCE:
+        why = f"data_source {_shown(source)}"
+        return RowTask(task=TASK_OF_SOURCE[name], why=why, source=source)
+    if has_choices:
+        return RowTask(task="choice", why="they have choices")
+    if not source:
+        return RowTask(task=DEFAULT, why="the default: they name no data_source")
+    why = f"unknown data_source {_shown(source)}"
+    return RowTask(task=DEFAULT, why=why, source=source, known=False)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Seen:
+    """What was seen of the rows of one `RowTask`."""
+
     rows: int = 0
-    labels: int = 0
     checked: int = 0
     values: int = 0
     """Of the checked labels, those that read as mathematics."""
@@ -48,77 +79,55 @@ class _Source:
 
 @dataclass(slots=True)
 class RowTasks:
-    """Call `task_of` for each row, then `findings`."""
+    """Counts rows by task: call `saw` for each of them, then `findings`."""
 
-    named: str | None
-    """The task that the config names for all rows; None = each row's `data_source` says it."""
-    _sources: dict[tuple[str, bool], _Source] = field(default_factory=dict)
+    _seen: dict[RowTask, _Seen] = field(default_factory=dict)
 
-    def task_of(self, row: Mapping[str, Any], label: str | None) -> str:
-        """The task of a row.
+    def saw(self, row: RowTask, label: str | None, *, count: int = 1) -> None:
+        """Count a row.
 
         Args:
-            row: as it stands in the file.
+            row: what `row_task` said of it.
             label: its answer; None = it has none.
+            count: rows that are equal to it, with it.
         """
-        source, several = str(row.get("data_source") or ""), _has_choices(row)
-        found = self._sources.get((source, several))
-        if found is None:
-            found = self._sources[source, several] = self._sorted(source, several)
-        found.rows += 1
-        found.labels += label is not None
-        if label is not None and not found.known and found.checked < MAX_CHECKED:
-            found.checked += 1
-            found.values += is_value(label)
-        return found.task
+        seen = self._seen.setdefault(row, _Seen())
+        seen.rows += count
+        if label is not None and not row.known and seen.checked < MAX_CHECKED:
+            seen.checked += 1
+            seen.values += is_value(label)
 
     def findings(self, path: object) -> tuple[DataFinding, ...]:
         """What went where, for the user.
+
+        Args:
+            path: the file.
 
         Raises:
             UserError: rows of a source that no task reads.
         """
         self._refuse(path)
-        told = [_tasks_finding(path, self._sources)]
-        strangers = [
-            _shown(name) for (name, _), source in self._sources.items() if not source.known
-        ]
+        told = [_tasks_finding(path, {row: seen.rows for row, seen in self._seen.items()})]
+        strangers = {row.source: seen.rows for row, seen in self._seen.items() if not row.known}
         if strangers:
-            rows = sum(source.rows for source in self._sources.values() if not source.known)
+            rows = sum(strangers.values())
             text = (
-                f"{path}: data_source {_listed(strangers)} of {rows} rows is no known name; its "
-                f"labels read as mathematics, so task {DEFAULT} reads its answers; data.task=math "
-                "says so without this warning"
+                f"{path}: data_source {_listed(map(_shown, strangers))} of {rows} rows is no known "
+                f"name; their labels read as mathematics, so task {DEFAULT} reads the answers; "
+                "data.task=math says so without this warning"
             )
-            told.append(
-                DataFinding(
-                    kind="unknown_source", level=FindingLevel.warning, text=text, count=rows
-                )
-            )
+            level = FindingLevel.warning
+            told.append(DataFinding(kind="unknown_source", level=level, text=text, count=rows))
         return tuple(told)
 
-    def _sorted(self, source: str, several: bool) -> _Source:
-        if self.named:
-            return _Source(task=self.named, why="named by the config")
-        name = short_name(source)
-        if name in TASK_OF_SOURCE:
-            return _Source(task=TASK_OF_SOURCE[name], why=f"data_source {_shown(source)}")
-        if several:
-            return _Source(task="choice", why="they have choices")
-        if not source:
-            return _Source(task=DEFAULT, why="the default: they name no data_source")
-        return _Source(task=DEFAULT, why=f"unknown data_source {_shown(source)}", known=False)
-
     def _refuse(self, path: object) -> None:
-        if self.named:
-            return
         lines = []
-        for (name, _), source in self._sources.items():
-            reason = NOT_READ.get(short_name(name)) if not source.known else None
-            if not source.known and reason is None and 2 * source.values < source.checked:
-                reason = "nobody knows it, and its labels do not read as mathematics"
+        for row, seen in self._seen.items():
+            reason = None if row.known else NOT_READ.get(short_name(row.source))
+            if not row.known and reason is None and 2 * seen.values < seen.checked:
+                reason = "no known name, and its labels do not read as mathematics"
             if reason is not None:
-                lines.append(f"{_shown(name)} ({source.rows} rows: {reason})")
+                lines.append(f"{_shown(row.source)} ({seen.rows} rows: {reason})")
         if lines:
             raise UserError(
                 f"{path}: no task reads the answers of data_source {', '.join(lines)}; {WAY_OUT}"
@@ -147,20 +156,12 @@ def _is_value(text: str) -> bool:
     return not words or (len(words) <= MAX_UNIT_WORDS and any(map(str.isdigit, text)))
 
 
-def _has_choices(row: Mapping[str, Any]) -> bool:
-    choices = row.get("choices")
-    if isinstance(choices, Mapping):  # as ARC has them: texts and their letters
-        choices = choices.get("text")
-    return isinstance(choices, list) and len(choices) > 1
-
-
-def _tasks_finding(path: object, sources: Mapping[tuple[str, bool], _Source]) -> DataFinding:
+def _tasks_finding(path: object, counts: Mapping[RowTask, int]) -> DataFinding:
     rows: dict[str, int] = {}
-    reasons: dict[str, dict[str, int]] = {}
-    for source in sources.values():
-        rows[source.task] = rows.get(source.task, 0) + source.rows
-        why = reasons.setdefault(source.task, {})
-        why[source.why] = why.get(source.why, 0) + source.rows
+    reasons: dict[str, list[str]] = {}
+    for row, count in counts.items():
+        rows[row.task] = rows.get(row.task, 0) + count
+        reasons.setdefault(row.task, []).append(row.why)
     told = [
         f"{rows[task]} rows go to task {task} ({_listed(reasons[task])})"
         for task in sorted(rows, key=lambda task: -rows[task])

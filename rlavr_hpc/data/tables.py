@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
-from rlavr_hpc.data.row_tasks import RowTasks
+from rlavr_hpc.data.row_tasks import RowTasks, row_task
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.labels.text import answer_text, several_answers
@@ -51,11 +51,14 @@ def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> D
     questions: dict[str, Question] = {}
     answers: dict[str, str] = {}
     first_with_text: dict[str, str] = {}
-    repeated, tasks = 0, RowTasks(task)
+    repeated, tasks = 0, RowTasks()
     for number, row in rows:
         where = f"{path}, row {number}"
         answer = _answer(row, where)
-        question = _question(row, where, tasks.task_of(row, answer))
+        source, choices = str(row.get("data_source") or ""), row.get("choices")
+        sorted_to = row_task(source, named=task, has_choices=isinstance(choices, list))
+        tasks.saw(sorted_to, answer)
+        question = _question(row, where, sorted_to.task)
         body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
         if body in first_with_text:  # one prompt, so that no label is paid for twice
             repeated += 1

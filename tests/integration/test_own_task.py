@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.support.commands import (
     results,
     rlavr,
     run,
+    wait_for_step,
     weights_hash,
 )
 from tests.support.groups import prompt, rollout
@@ -179,7 +183,8 @@ class MineTask(Task):
 
 
 def test_a_run_with_it_trains_votes_grades_and_resumes_exactly(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
+    source = tmp_path / "mine.py"
+    source.write_text(MINE)
     (tmp_path / "conf/task").mkdir(parents=True)
     (tmp_path / "conf/task/mine.yaml").write_text(
         'name: mine\ntarget: mine:MineTask\nsettings:\n  slow: "9"\n'
@@ -195,27 +200,48 @@ def test_a_run_with_it_trains_votes_grades_and_resumes_exactly(tmp_path: Path) -
         "grading.cpu_seconds=0.1",
         "cluster.threads=1",
         "eval_every=0",
-        "save_every=1",
+        "save_every=0",
     )
     there = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
-    whole = run(*settings, "steps=3", f"run_dir={tmp_path}/whole", environment=there)
-    assert whole.returncode == 0, whole.stderr
-    rows = results(metrics(tmp_path / "whole"))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    done = run(*settings, "steps=2", f"run_dir={whole}", environment=there)
+    assert done.returncode == 0, done.stderr
+    rows = results(metrics(whole))
     assert sum(row.get("grade/ungradable", 0) for row in rows) > 0
     assert any(row.get("train/grad_norm", 0) > 0 for row in rows)
-    assert len(purchases(tmp_path / "whole")) == 3 * 8
+    assert [step for step, *_ in purchases(whole)] == [1] * 8 + [2] * 8
 
-    # the second attempt finds nothing slow: what is ungradable stands on record
-    first = run(*settings, "steps=2", f"run_dir={tmp_path}/parts", environment=there)
-    assert first.returncode == 0, first.stderr
-    second = run(*settings, "steps=3", f"run_dir={tmp_path}/parts", environment=there)
-    assert second.returncode == 0, second.stderr
-    assert "attempt 2 continues after step 2" in second.stderr
-    assert weights_hash(tmp_path / "parts", 3) == weights_hash(tmp_path / "whole", 3)
-    assert purchases(tmp_path / "parts") == purchases(tmp_path / "whole")
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "rlavr_hpc.run", *settings, "steps=3", f"run_dir={parts}"],
+        cwd=REPOSITORY,
+        env={**os.environ, **there},
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_step(parts, 2)
+    killed.kill()
+    killed.wait()
+    # from the first step again, with a class that hangs nowhere: the record says what was ungradable
+    source.write_text(MINE.replace("time.sleep(1000)", "pass"))
+    again = run(*settings, "steps=2", f"run_dir={parts}", environment=there)
+    assert again.returncode == 0, again.stderr
+    assert "task=mine (mine:MineTask)" in again.stderr  # its source code has changed
+    assert weights_hash(parts, 2) == weights_hash(whole, 2)
+    assert results(metrics(parts, attempt=2)) == rows
+    assert [one for one in purchases(parts) if one[0] <= 2] == purchases(whole)
 
-    wrong = run("task=mine", *settings[:1], "task.settings.slwo=1", environment=there)
-    assert wrong.returncode == 2, wrong.stderr
-    named = run(*settings[:2], "task.name=text", environment=there)
-    assert named.returncode == 2
-    assert "goes by the name 'text'" in named.stderr
+
+def test_mistakes_with_a_task_of_ones_own_end_a_run_before_anything_is_loaded(
+    tmp_path: Path,
+) -> None:
+    there = {"PYTHONPATH": f"{REPOSITORY / 'examples/own_task'}:{REPOSITORY}"}
+    own = f"hydra.searchpath=[file://{REPOSITORY}/examples/own_task/conf]"
+    for overrides, said in (
+        (("+task.settings.nere=1",), "task.settings.nere: no such setting"),
+        (("task.name=text",), "goes by the name 'text'"),
+        (("task.target=lengths:metres",), "'lengths:metres' is not a dataclass"),
+        (("task.target=margin:Nothing",), "No module named 'margin'"),
+        (("data.task=math",), "task=lengths and data.task=math contradict each other"),
+    ):
+        done = run(own, "task=lengths", *overrides, f"root={tmp_path}", environment=there)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+        assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ import pytest
 from rlavr_hpc.answers.tasks.registry import TASKS
 from rlavr_hpc.config.data import DataKind
 from rlavr_hpc.data.dataset import Dataset
-from rlavr_hpc.data.row_tasks import RowTasks, is_value
+from rlavr_hpc.data.row_tasks import RowTasks, is_value, row_task
 from rlavr_hpc.data.source_names import NOT_READ, TASK_OF_SOURCE, short_name
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
@@ -88,7 +88,7 @@ def test_rows_whose_answers_no_task_reads_are_refused_with_their_numbers(tmp_pat
     with pytest.raises(UserError) as told:
         read(tmp_path / "d", *good, *bad, {"data_source": "my/poems", "answer": "Ode to a cat"})
     assert "'codecontests' (3 rows: its answers are programs" in str(told.value)
-    assert "'my/poems' (1 rows: nobody knows it" in str(told.value)
+    assert "'my/poems' (1 rows: no known name" in str(told.value)
     assert "data.task=math" in str(told.value)
     assert "numina" not in str(told.value)
 
@@ -108,9 +108,9 @@ def test_an_unknown_source_without_labels_is_mathematics(tmp_path: Path) -> None
 
 def test_half_of_the_labels_of_an_unknown_source_decide() -> None:
     for words, refused in ((1, False), (2, True)):
-        tasks = RowTasks(None)
+        tasks = RowTasks()
         for label in ["4", *["a sentence of words"] * words]:
-            tasks.task_of({"data_source": "made"}, label)
+            tasks.saw(row_task("made", named=None, has_choices=False), label)
         if refused:
             with pytest.raises(UserError, match="'made' "):
                 tasks.findings("d")
