@@ -220,7 +220,7 @@ def test_a_run_with_it_trains_votes_grades_and_resumes_exactly(tmp_path: Path) -
     wait_for_step(parts, 2)
     killed.kill()
     killed.wait()
-    # from the first step again, with a class that hangs nowhere: the record says what was ungradable
+    # again from the start, by a class that hangs nowhere: the record says what was ungradable
     source.write_text(MINE.replace("time.sleep(1000)", "pass"))
     again = run(*settings, "steps=2", f"run_dir={parts}", environment=there)
     assert again.returncode == 0, again.stderr
