@@ -44,7 +44,8 @@ searchr1_2wikimultihopqa searchr1_musique searchr1_bamboogle
 PROGRAMS = """
 codecontests code_contests apps taco taco_verified codeforces livecodebench lcb humaneval
 humanevalplus mbpp mbppplus leetcode leetcodedataset kodcode kodcode_v1 acecode_87k primecode
-verifiable_coding_problems open_source_code deepcoder deepcoder_preview_dataset swe_bench
+verifiable_coding_problems verifiable_coding_problems_python
+open_source_code deepcoder deepcoder_preview_dataset swe_bench
 """
 OTHERS = "countdown countdown_tasks_3to4 sudoku zebralogic ifeval alpaca_eval mt_bench"
 
