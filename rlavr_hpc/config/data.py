@@ -119,7 +119,8 @@ class DataConfig:
     seed: int = 0
     """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
-    """Kind of answers: math or knights; null = each row's `data_source` says it."""
+    """Kind of answers of all rows: math, choice, knights or text; null = each row's `data_source`
+    says it, by exact names."""
     columns: ColumnNames = field(default_factory=ColumnNames)
     choices: ChoiceRule = ChoiceRule.render
     """What happens to a row's `choices` that its prompt does not show."""

@@ -31,14 +31,23 @@ class Split:
     """May be empty: then the run is not evaluated."""
 
 
-def load_split(config: DataConfig) -> Split:
+def load_split(config: DataConfig, *, task: str | None = None) -> Split:
     """Read the data set and hold out what evaluation needs.
+
+    Args:
+        config: where it lies.
+        task: of all prompts; None = as the config or each row says.
 
     Raises:
         UserError: a file is missing, empty or broken, a setting does not fit the data, or there are
             not so many puzzles.
     """
+    named = task or config.task
+    if config.kind in FILE_KINDS:
+        config = replace(config, task=named)
     split = SPLITS[config.kind](config)
+    if named:  # also of prompts that are made here
+        split = Split(train=split.train.of_task(named), held_out=split.held_out.of_task(named))
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])

@@ -16,16 +16,11 @@ from rlavr_hpc.data.choices import Options, read_options
 from rlavr_hpc.data.columns import Columns
 from rlavr_hpc.data.messages import read_messages, refuse_media
 from rlavr_hpc.data.row_labels import RowLabel, row_label, solution_label
+from rlavr_hpc.data.row_tasks import RowTask, row_task
 from rlavr_hpc.data.table_row import RowRules, TableRow
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.types import Message, Question
-
-TASK_BY_SOURCE = {
-    "knights": ("kk", "knight", "knave"),
-    "choice": ("mmlu", "gpqa", "arc_", "arc-", "choice"),
-}
-"""Task -> what the `data_source` of its rows contains; all other rows are math."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +33,8 @@ class ReadRow:
     label: RowLabel
     rendered: bool
     """Whether the options were put below the prompt."""
+    sorted_to: RowTask
+    """Its task, and why."""
 
 
 def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
@@ -59,8 +56,9 @@ def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
         if rules.choices is ChoiceRule.refuse:
             raise RefusedChoicesError(row.where)
         messages, text = _with_options(messages, text, options)
-    source = columns.value(values, "data_source")
-    task = rules.task or _task_of(source, has_options=options is not None)
+    source = str(columns.value(values, "data_source") or "")
+    sorted_to = row_task(source, named=rules.task, has_choices=options is not None)
+    task = sorted_to.task
     options = options if task == "choice" else None
     label = row_label(columns.values(values, "answer"), task=task, options=options)
     solution = columns.solution(values)
@@ -79,6 +77,7 @@ def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
         body=hashlib.blake2b(f"{len(messages)} {identity}".encode(), digest_size=16).digest(),
         label=label,
         rendered=render,
+        sorted_to=sorted_to,
     )
 
 
@@ -115,14 +114,6 @@ def _with_options(
     changed = replace(asked, content=f"{asked.content.rstrip()}\n{options.rendered()}")
     messages = (*messages[:place], changed, *messages[place + 1 :])
     return messages, messages[-1].content
-
-
-def _task_of(source: object, *, has_options: bool) -> str:
-    source = str(source or "").lower()
-    for task, words in TASK_BY_SOURCE.items():
-        if any(word in source for word in words):
-            return task
-    return "choice" if has_options else "math"
 
 
 def _content_id(text: str) -> str:

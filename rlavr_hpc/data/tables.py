@@ -20,6 +20,7 @@ from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
 from rlavr_hpc.data.row_findings import RowCounts
 from rlavr_hpc.data.row_labels import label_keys
+from rlavr_hpc.data.row_tasks import RowTasks
 from rlavr_hpc.data.rows import ReadRow, RefusedChoicesError, read_row
 from rlavr_hpc.data.table_row import RowRules, TableRow
 from rlavr_hpc.data.text_rows import csv_rows, json_rows
@@ -102,6 +103,7 @@ class _Reading:
     """Id, place and count of rows whose label all rows together decide."""
     counts: RowCounts = field(default_factory=RowCounts)
     files: list[Columns] = field(default_factory=list)
+    tasks: RowTasks = field(default_factory=RowTasks)
     first_fault: str = ""
 
     def add(self, row: TableRow, columns: Columns) -> None:
@@ -139,6 +141,7 @@ class _Reading:
 
     def _note(self, read: ReadRow, row: TableRow) -> None:
         label = read.label
+        self.tasks.saw(read.sorted_to, label.text or None, count=row.count)
         if label.fault:
             self.counts.note("unreadable_labels", row, detail=label.fault)
         elif label.void is not None:
@@ -183,7 +186,10 @@ class _Reading:
         return Dataset(
             questions=tuple(self.questions.values()),
             answers=order if self.numbers else answers,
-            findings=self.counts.findings(self.path, labelled=len(answers)),
+            findings=(
+                *self.counts.findings(self.path, labelled=len(answers)),
+                *self.tasks.findings(self.path),
+            ),
         )
 
     def _refuse_conflicts(self, conflicts: dict[str, _Labelled]) -> None:

@@ -34,7 +34,10 @@ NOT_IDENTITY = (
     "cluster",
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
-ADDED = {
+ADDED: Mapping[str, Any] = {
+    "task.name": "auto",
+    "task.target": "",
+    "task.settings": {},
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",

@@ -21,6 +21,7 @@ from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.load_split import Split
@@ -102,7 +103,9 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
         policy=policy,
         engine=engine,
         self_verifier=self_verifier,
-        verifier=build_verifier(config.grading, workers=config.cluster.graders or topology.threads),
+        verifier=build_verifier(
+            config.grading, config.task, workers=config.cluster.graders or topology.threads
+        ),
     )
 
 
@@ -184,12 +187,13 @@ def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutS
     return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
 
 
-def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
+def build_verifier(grading: GradingConfig, task: TaskConfig, *, workers: int) -> Verifier:
     """A verifier; its graders are started by the first answer that needs one."""
     return Verifier(
         limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
         workers=workers,
         where=grading.extract,
+        task=task,
     )
 
 

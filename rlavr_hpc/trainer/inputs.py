@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlavr_hpc.answers.tasks.registry import check_task
+from rlavr_hpc.answers.tasks.registry import check_task, make_tasks
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
@@ -17,13 +17,19 @@ def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no model folder, no file, no rows, an unknown task, or no labels although the
-            acquisition policy buys some.
+        UserError: no model folder, no file, no rows, an unknown task or one whose class cannot be
+            used, a label that its task cannot take, or no labels although the acquisition policy
+            buys some.
     """
     _check_model(config)
-    split = load_split(config.data)
-    for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
-        check_task(question.task)
+    tasks = make_tasks(config.grading.extract, config.task)  # its class is looked at before data
+    split = load_split(config.data, task=config.task_name)
+    for data in (split.train, split.held_out):
+        for question in data.questions:
+            if question.task not in tasks:
+                check_task(question.task, config.task)
+            if question.id in data.answers and question.task == config.task.named:
+                tasks[question.task].accepted(data.answers[question.id], question.text)
     if config.quota and not split.train.answers:
         raise UserError(_no_labels(config, split))
     return split
