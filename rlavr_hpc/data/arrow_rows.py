@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rlavr_hpc.data.table_row import TableRow
+from rlavr_hpc.data.table_row import FileRow
 from rlavr_hpc.errors import UserError
 
 Codes = npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ ID = "id"
 
 def parquet_rows(
     path: Path, needed: Needed, *, merged_from: int | None = None
-) -> Iterator[TableRow]:
+) -> Iterator[FileRow]:
     """The rows of a parquet file, with the columns that `needed` chooses of its own.
 
     Raises:
@@ -57,7 +57,7 @@ def parquet_rows(
         yield from _rows(path, batches, names, merged=merged)
 
 
-def arrow_rows(path: Path, needed: Needed, *, merged_from: int | None = None) -> Iterator[TableRow]:
+def arrow_rows(path: Path, needed: Needed, *, merged_from: int | None = None) -> Iterator[FileRow]:
     """The rows of an Arrow file, in its stream form (`datasets.save_to_disk`) or its file form.
 
     Raises:
@@ -84,7 +84,7 @@ def _explained(path: Path, kind: str) -> Iterator[None]:
 
 def _rows(
     path: Path, batches: Iterator[pa.RecordBatch], names: Sequence[str], *, merged: bool
-) -> Iterator[TableRow]:
+) -> Iterator[FileRow]:
     held = _Held(path=path, names=names)
     start = 1
     for piece in _pieces(batches):
@@ -120,7 +120,7 @@ class _Held:
         self.numbers.append(numbers)
         self.counts.append(counts)
 
-    def told(self) -> Iterator[TableRow]:
+    def told(self) -> Iterator[FileRow]:
         """Everything held, each kind once; nothing is held afterwards."""
         if not self.tables:
             return
@@ -132,10 +132,10 @@ class _Held:
         yield from _told(self.path, table.take(kinds.firsts), numbers[kinds.firsts], sums)
 
 
-def _told(path: Path, table: pa.Table, numbers: Codes, counts: Codes) -> Iterator[TableRow]:
+def _told(path: Path, table: pa.Table, numbers: Codes, counts: Codes) -> Iterator[FileRow]:
     rows = zip(numbers.tolist(), counts.tolist(), _python_rows(table), strict=True)
     for number, count, row in rows:
-        yield TableRow(path=path, number=number, values=row, count=count)
+        yield FileRow(path=path, number=number, values=row, count=count)
 
 
 def _python_rows(table: pa.Table) -> Iterator[dict[str, Any]]:

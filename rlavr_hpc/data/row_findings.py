@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlavr_hpc.data.columns import Columns
 from rlavr_hpc.data.findings import NAMED, DataFinding, FindingLevel
-from rlavr_hpc.data.table_row import TableRow
+from rlavr_hpc.data.table_row import FileRow
 
 EMPTY = "nothing"
 """What a void label without a word is counted as."""
@@ -42,7 +42,7 @@ class RowCounts:
     """Prompts."""
     _tallies: dict[str, _Tally] = field(default_factory=dict)
 
-    def note(self, kind: str, row: TableRow, *, detail: str = "") -> None:
+    def note(self, kind: str, row: FileRow, *, detail: str = "") -> None:
         """Count a row, with all that are equal to it."""
         self.note_at(kind, row.where, row.count, detail=detail)
 

@@ -17,7 +17,7 @@ from rlavr_hpc.data.columns import Columns
 from rlavr_hpc.data.messages import read_messages, refuse_media
 from rlavr_hpc.data.row_labels import RowLabel, row_label, solution_label
 from rlavr_hpc.data.row_tasks import RowTask, row_task
-from rlavr_hpc.data.table_row import RowRules, TableRow
+from rlavr_hpc.data.table_row import FileRow, RowRules
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.types import Message, Question
@@ -37,7 +37,7 @@ class ReadRow:
     """Its task, and why."""
 
 
-def read_row(row: TableRow, columns: Columns, rules: RowRules) -> ReadRow:
+def read_row(row: FileRow, columns: Columns, rules: RowRules) -> ReadRow:
     """Read one row.
 
     Raises:
@@ -91,7 +91,7 @@ class RefusedChoicesError(UserError):
         )
 
 
-def _options(row: TableRow, columns: Columns) -> Options | None:
+def _options(row: FileRow, columns: Columns) -> Options | None:
     try:
         return read_options(columns.options(row.values))
     except ValueError as error:

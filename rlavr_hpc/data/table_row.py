@@ -11,7 +11,7 @@ from rlavr_hpc.config.data import ChoiceRule, ConflictRule, DataConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableRow:
+class FileRow:
     """A row as its file has it."""
 
     path: Path

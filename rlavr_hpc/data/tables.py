@@ -22,7 +22,7 @@ from rlavr_hpc.data.row_findings import RowCounts
 from rlavr_hpc.data.row_labels import label_keys
 from rlavr_hpc.data.row_tasks import RowTasks
 from rlavr_hpc.data.rows import ReadRow, RefusedChoicesError, read_row
-from rlavr_hpc.data.table_row import RowRules, TableRow
+from rlavr_hpc.data.table_row import FileRow, RowRules
 from rlavr_hpc.data.text_rows import csv_rows, json_rows
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import Question
@@ -63,12 +63,12 @@ def read_dataset(
     )
 
 
-def _rows_of(file: Path, format: FileFormat, columns: Columns) -> Iterator[TableRow]:
+def _rows_of(file: Path, format: FileFormat, columns: Columns) -> Iterator[FileRow]:
     def needed(names: Sequence[str]) -> list[str]:
         columns.check_known(names)
         return columns.needed(names)
 
-    readers: dict[FileFormat, Callable[[], Iterator[TableRow]]] = {
+    readers: dict[FileFormat, Callable[[], Iterator[FileRow]]] = {
         FileFormat.parquet: lambda: parquet_rows(file, needed),
         FileFormat.arrow: lambda: arrow_rows(file, needed),
         FileFormat.json: lambda: json_rows(file),
@@ -106,7 +106,7 @@ class _Reading:
     tasks: RowTasks = field(default_factory=RowTasks)
     first_fault: str = ""
 
-    def add(self, row: TableRow, columns: Columns) -> None:
+    def add(self, row: FileRow, columns: Columns) -> None:
         """Take one row in."""
         self.counts.rows += row.count
         columns.see(row.values)
@@ -125,7 +125,7 @@ class _Reading:
         elif read.label.text:
             self._label(name, read.label.text, row.where, row.count)
 
-    def _question(self, read: ReadRow, row: TableRow) -> str:
+    def _question(self, read: ReadRow, row: FileRow) -> str:
         """The id that the row's prompt goes by: one prompt, so that no label is paid for twice."""
         known = self.first_with_body.get(read.body)
         if known is not None:
@@ -139,7 +139,7 @@ class _Reading:
         self.questions[name] = read.question
         return name
 
-    def _note(self, read: ReadRow, row: TableRow) -> None:
+    def _note(self, read: ReadRow, row: FileRow) -> None:
         label = read.label
         self.tasks.saw(read.sorted_to, label.text or None, count=row.count)
         if label.fault:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rlavr_hpc.data.table_row import TableRow
+from rlavr_hpc.data.table_row import FileRow
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.text import json_integer
 
@@ -23,7 +23,7 @@ LONGEST_FIELD = 1 << 28
 """Characters of one field of a CSV file."""
 
 
-def json_rows(path: Path) -> Iterator[TableRow]:
+def json_rows(path: Path) -> Iterator[FileRow]:
     """The rows of JSON lines, of one JSON list, or of an object that holds one list of rows.
 
     Raises:
@@ -39,7 +39,7 @@ def json_rows(path: Path) -> Iterator[TableRow]:
         for number, row in rows:
             if not isinstance(row, dict):
                 raise UserError(f"{path}, row {number}: a JSON object was expected")
-            yield TableRow(path=path, number=number, values=row)
+            yield FileRow(path=path, number=number, values=row)
 
 
 def _first_character(file: IO[str]) -> str:
@@ -106,7 +106,7 @@ def _parse(text: str, path: Path, number: int) -> Any:  # noqa: ANN401
         raise UserError(f"{path}, line {number}: JSON nested too deeply") from error
 
 
-def csv_rows(path: Path) -> Iterator[TableRow]:
+def csv_rows(path: Path) -> Iterator[FileRow]:
     """The rows below the header of a CSV file; its delimiter is told from the header.
 
     Empty fields are None. Rows are counted without the header.
@@ -132,7 +132,7 @@ def csv_rows(path: Path) -> Iterator[TableRow]:
                         "hold the delimiter in quotes"
                     )
                 values = {name: value or None for name, value in row.items()}
-                yield TableRow(path=path, number=number, values=values)
+                yield FileRow(path=path, number=number, values=values)
         except csv.Error as error:
             raise UserError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
 
