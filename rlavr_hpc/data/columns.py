@@ -150,10 +150,16 @@ class Columns:
 
     def no_prompt(self) -> str:
         """What to say of a file without a prompt."""
+        return f"{self.path}: {self.no_text()}"
+
+    def no_text(self) -> str:
+        """What to say of a row without a prompt."""
         known = " or ".join(map(repr, self.names_of("prompt")))
+        if "prompt" in self.found:
+            return f"no text under {known}"
         return (
-            f"{self.path}: no text under {known}; its columns are {self.listed}. Say which is "
-            f"which: {self.proposal('prompt', 'answer')}"
+            f"no text under {known}; its columns are {self.listed}. Say which is which: "
+            f"{self.proposal('prompt', 'answer')}"
         )
 
     @property

@@ -76,6 +76,8 @@ def solution_label(value: object, *, task: str, options: Options | None) -> RowL
 def _one(value: object, task: str, options: Options | None) -> RowLabel:
     if isinstance(value, dict) and value.get(SOLUTION_FORMAT):
         value = value[SOLUTION_FORMAT]
+    if task in OF_ONE_VALUE and isinstance(value, dict) and len(value) == 1:
+        value = next(iter(value.values()))  # whatever its key is
     try:
         text = label_text(value)
     except ValueError as error:

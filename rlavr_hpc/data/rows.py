@@ -49,7 +49,7 @@ def read_row(row: FileRow, columns: Columns, rules: RowRules) -> ReadRow:
     refuse_media(values, row.where)
     text = messages[-1].content if messages else raw
     if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{row.where}: {columns.no_prompt().partition(': ')[2]}")
+        raise UserError(f"{row.where}: {columns.no_text()}")
     options = None if rules.choices is ChoiceRule.ignore else _options(row, columns)
     render = options is not None and not options.stand_in(_all_text(messages, text))
     if options is not None and render:

@@ -104,6 +104,7 @@ def test_an_empty_truth_gives_way_to_the_answer_beside_it(tmp_path: Path, empty:
         (["4", "four"], '["4", "four"]'),
         ({"answer": "4"}, "4"),
         ({"target": ["4"]}, "4"),
+        ({"value": 4}, "4"),
         ({"solution_text_format": "(1) Ann is a knight", "answer": "x"}, "(1) Ann is a knight"),
         (12.0, "12"),
         (10**30, "1" + 30 * "0"),
@@ -199,6 +200,7 @@ def test_rows_without_a_prompt_are_left_out_and_named_unless_all_are(tmp_path: P
     told = finding(data, "unusable_rows")
     assert told is not None
     assert (told.count, told.rows[0].rpartition(" ")[2]) == (1, "2")
+    assert told.text.endswith("because no text under 'prompt' or 'problem' or 'question' (row 2)")
     with pytest.raises(UserError, match="row 1: no text"):
         read_rows(tmp_path, bad, bad)
 
