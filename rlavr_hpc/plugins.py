@@ -1,4 +1,4 @@
-"""Policies, rewards and losses are classes named in YAML: `target: package.module:Class`.
+"""Policies, rewards, losses and tasks are classes named in YAML: `target: package.module:Class`.
 
 One file plus one YAML makes a new one. Its settings are the class's own dataclass fields, so a
 misspelt setting is found when the config is read, before any model is loaded. A run is identified
@@ -17,15 +17,22 @@ import sysconfig
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.config.shipped import CONF, PACKAGE
 from rlavr_hpc.errors import UserError
 
-GROUPS = {"acquisition": "acquisition", "reward": "reward", "algorithm.loss": "algorithm/loss"}
+if TYPE_CHECKING:  # graders load plug-ins, too, and start again whenever one is killed
+    from rlavr_hpc.config.run import RunConfig
+
+GROUPS = {
+    "acquisition": "acquisition",
+    "reward": "reward",
+    "algorithm.loss": "algorithm/loss",
+    "task": "task",
+}
 """Config key of each kind of plug-in, and its folder in `conf`."""
 
 
@@ -85,11 +92,13 @@ def check_names(config: RunConfig) -> None:
 
 
 def plugins_of(config: RunConfig) -> dict[str, Any]:
-    """The config's plug-ins by their key."""
+    """The config's plug-ins by their key; without a task where rows say theirs."""
+    own = {"task": config.task} if config.task.target else {}
     return {
         "acquisition": config.acquisition,
         "reward": config.reward,
         "algorithm.loss": config.algorithm.loss,
+        **own,
     }
 
 

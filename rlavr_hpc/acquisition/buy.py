@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from rlavr_hpc.acquisition.ledger import Ledger, as_label
@@ -26,11 +26,25 @@ class Candidates:
 
 
 def find_candidates(
-    groups: Sequence[Group], *, step_key: StepKey, ledger: Ledger, rules: BudgetRules, quota: int
+    groups: Sequence[Group],
+    *,
+    step_key: StepKey,
+    ledger: Ledger,
+    rules: BudgetRules,
+    quota: int,
+    buyable: Set[str] | None = None,
 ) -> Candidates:
     """Split a step's groups into owned labels and candidates, and set the step's quota.
 
     The quota is the step's, lowered at the run's cap; intents that met no label have been spent.
+
+    Args:
+        groups: of the step.
+        step_key: of the step.
+        ledger: what was bought before.
+        rules: of the budget.
+        quota: of the step.
+        buyable: prompts that may be candidates at all; None = all.
     """
     past = ledger.state.before(step_key)
     ids = [group.prompt.id for group in groups] if rules.reuse else []
@@ -43,7 +57,11 @@ def find_candidates(
     left = quota if rules.total is None else min(quota, rules.total - past.asked)
     return Candidates(
         candidates=tuple(
-            g for g in groups if g.prompt.id not in owned and g.prompt.id not in past.void
+            g
+            for g in groups
+            if g.prompt.id not in owned
+            and g.prompt.id not in past.void
+            and (buyable is None or g.prompt.id in buyable)
         ),
         quota=max(0, left),
         owned=owned,

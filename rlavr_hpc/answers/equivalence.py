@@ -6,16 +6,16 @@ unknown is only ever read in a grader's process.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
 
+from rlavr_hpc.answers.answer_cache import remember, size_of_pair, size_of_parsed
+from rlavr_hpc.answers.answer_rules import AnswerRules, Graders
 from rlavr_hpc.answers.exact.compare import NEAR, approximate, equal_exactly, equal_to_known
 from rlavr_hpc.answers.exact.read import Form, read_exact
-from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.protocol import GAVE_UP, LATEX, MATCHES, READ, SAME, TEXT
 from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer, TimeoutScheduler
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 64 << 20
 """Bound on what is remembered, about; half for readings, half for comparisons."""
-ENTRY_BYTES = 700
-"""Of an entry besides its texts, about."""
-TERM_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,30 +51,29 @@ class Equality:
 
     def __init__(
         self,
-        start_pool: Callable[[], GraderPool],
+        start_pool: Callable[[], Graders],
         *,
+        rules: AnswerRules | None = None,
         cache_bytes: int = CACHE_BYTES,
-        evaluate: bool = True,
     ) -> None:
         """Nothing is started before the first text that needs it.
 
         Args:
             start_pool: makes the graders.
+            rules: None = mathematics.
             cache_bytes: bound on what is remembered.
-            evaluate: whether `41+6` equals 47.
         """
-        self._start_pool = start_pool
-        self._evaluate = evaluate
-        self._pool: GraderPool | None = None
-        self._readings: LRUCache[RawAnswer, ParsedAnswer | None] = LRUCache(
-            cache_bytes // 2, getsizeof=_size_of_parsed
+        self._start_pool, self._rules = start_pool, rules or MATH
+        self._pool: Graders | None = None
+        self._readings: LRUCache[RawAnswer, tuple[RawAnswer, ParsedAnswer | None]] = LRUCache(
+            cache_bytes // 2, getsizeof=size_of_parsed
         )
-        self._pairs: LRUCache[Pair, tuple[Pair, bool | None, float]] = LRUCache(
-            cache_bytes // 2, getsizeof=_size_of_pair
+        self._pairs: LRUCache[Pair, tuple[Pair, float | None, float]] = LRUCache(
+            cache_bytes // 2, getsizeof=size_of_pair
         )
 
     @property
-    def pool(self) -> GraderPool:
+    def pool(self) -> Graders:
         """The graders, started now if they were not."""
         if self._pool is None:
             self._pool = self._start_pool()
@@ -100,30 +96,32 @@ class Equality:
         unknown: list[RawAnswer] = []
         for raw in dict.fromkeys(raw_answers):
             if raw in self._readings:
-                found[raw] = self._readings[raw]
-            elif (parsed := _read_here(raw)) is not None:
-                found[raw] = parsed if self._evaluate else _unevaluated(parsed)
+                found[raw] = self._readings[raw][1]
+            elif (parsed := self._rules.read_here(raw)) is not None:
+                found[raw] = parsed
             else:
                 unknown.append(raw)
         if unknown:
             outcomes = self.pool.run([(READ, *raw) for raw in unknown])
-            found |= {s: _parsed(s, r) for s, (r, _) in zip(unknown, outcomes, strict=True)}
+            parse = self._rules.parsed
+            found |= {s: parse(s, r) for s, (r, _) in zip(unknown, outcomes, strict=True)}
         for raw, parsed in found.items():
-            _remember(self._readings, raw, parsed)
+            remember(self._readings, raw, (raw, parsed))
         return found
 
-    def same(self, pairs: Iterable[Pair]) -> dict[Pair, bool | None]:
-        """What math-verify says of each pair; None = past a limit.
+    def same(self, pairs: Iterable[Pair]) -> dict[Pair, float | None]:
+        """What a grader says of each pair; None = past a limit.
 
         An answer that times out again and again is not tried further in this call, see
         `TimeoutScheduler`;
         the outcome depends on the pairs alone, not on what is remembered.
         """
-        found: dict[Pair, bool | None] = {}
+        found: dict[Pair, float | None] = {}
         pending = list(dict.fromkeys(pairs))
         if not pending:
             return found
-        strikes = TimeoutScheduler(cpu_seconds=self.pool.limits.cpu_seconds, is_exact=_is_exact)
+        limit, is_exact = self.pool.limits.cpu_seconds, self._rules.is_exact
+        strikes = TimeoutScheduler(cpu_seconds=limit, is_exact=is_exact)
         while pending:
             wave, pending = strikes.next_wave(pending)
             for pair, (equal, seconds) in self._ask(wave).items():
@@ -133,17 +131,17 @@ class Equality:
             pending = [pair for pair in pending if pair not in found]
         return found
 
-    def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[bool | None, float]]:
+    def _ask(self, pairs: Sequence[Pair]) -> dict[Pair, tuple[float | None, float]]:
         unknown = [pair for pair in pairs if pair not in self._pairs]
         requests: list[Request] = [(kind, *one, other[1]) for kind, one, other in unknown]
         outcomes = self.pool.run(requests) if requests else []
         new = {
-            pair: (None if reply == GAVE_UP else bool(reply), seconds)
+            pair: (self._rules.outcome(reply), seconds)
             for pair, (reply, seconds) in zip(unknown, outcomes, strict=True)
         }
         found = {pair: new[pair] if pair in new else self._pairs[pair][1:] for pair in pairs}
         for pair, outcome in found.items():
-            _remember(self._pairs, pair, (pair, *outcome))
+            remember(self._pairs, pair, (pair, *outcome))
         return found
 
 
@@ -204,16 +202,21 @@ def _read_here(raw: RawAnswer) -> ParsedAnswer | None:
     )
 
 
-def _unevaluated(parsed: ParsedAnswer) -> ParsedAnswer:
+def _read_unevaluated(raw: RawAnswer) -> ParsedAnswer | None:
     """The same, but a calculation is equal only to itself."""
-    if parsed.exact is None or not parsed.exact.calculation:
+    parsed = _read_here(raw)
+    if parsed is None or parsed.exact is None or not parsed.exact.calculation:
         return parsed
-    key = ("calculation", "".join(parsed.raw[1].split()))
-    return ParsedAnswer(raw=parsed.raw, key=key, shown=parsed.shown, literal=True)
+    key = ("calculation", "".join(raw[1].split()))
+    return ParsedAnswer(raw=raw, key=key, shown=parsed.shown, literal=True)
 
 
 def _is_exact(raw: RawAnswer) -> bool:
     return _read_here(raw) is not None
+
+
+def _outcome(reply: object) -> bool | None:
+    return None if reply == GAVE_UP else bool(reply)
 
 
 def _parsed(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
@@ -231,19 +234,6 @@ def _parsed(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
     return ParsedAnswer(raw=raw, key=("gave up", text), shown=shown, comparable=False, gave_up=True)
 
 
-def _remember(cache: LRUCache[Any, Any], key: object, value: object) -> None:
-    """Keep it, or forget it at once when it alone is larger than the cache."""
-    if cache.getsizeof(value) <= cache.maxsize:
-        cache[key] = value
-
-
-def _size_of_parsed(parsed: ParsedAnswer | None) -> int:
-    if parsed is None:
-        return ENTRY_BYTES
-    terms = sum(len(item) for item in parsed.exact.items) if parsed.exact else 0
-    texts = sys.getsizeof(parsed.raw[1]) + sys.getsizeof(parsed.shown)
-    return ENTRY_BYTES + texts + TERM_BYTES * terms
-
-
-def _size_of_pair(entry: tuple[Pair, bool | None, float]) -> int:
-    return ENTRY_BYTES + sum(sys.getsizeof(text) for _, text in entry[0][1:])
+MATH = AnswerRules(read_here=_read_here, parsed=_parsed, outcome=_outcome, is_exact=_is_exact)
+UNEVALUATED_MATH = replace(MATH, read_here=_read_unevaluated)
+"""`41+6` does not equal 47."""

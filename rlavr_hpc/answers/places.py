@@ -64,6 +64,12 @@ class Stated:
 Finder = Callable[[str], Stated | None]
 
 
+def find_answer(text: str) -> str | None:
+    """What the last mark says; without a mark what "the answer is" introduces."""
+    marked = find_marked(text)
+    return stated(text) if marked is None else marked.text
+
+
 def find_marked(text: str) -> Stated | None:
     """The answer behind the last explicit mark; None without one."""
     if "####" in text or "</answer>" in text or (not text.isascii()) or _names_an_answer(text):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
-from rlavr_hpc.answers.tasks.protocol import Task
+from rlavr_hpc.answers.tasks.protocol import TaskRules
 from rlavr_hpc.answers.tasks.registry import make_tasks
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.errors import RlavrError
@@ -39,7 +39,7 @@ CHOICE = re.compile(r"[A-Z](?:, ?[A-Z])*|[A-J]{2,6}")
 
 
 @cache
-def _tasks(extract: Extract) -> Mapping[str, Task]:
+def _tasks(extract: Extract) -> Mapping[str, TaskRules]:
     return make_tasks(extract)
 
 

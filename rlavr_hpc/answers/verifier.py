@@ -6,21 +6,26 @@ bulk, so that all graders are busy at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.equivalence import Equality, ParsedAnswer
+from rlavr_hpc.answers.equivalence import MATH, UNEVALUATED_MATH, Equality, ParsedAnswer
+from rlavr_hpc.answers.group_to_grade import GroupToGrade
 from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.sandbox.timeouts import Pair, RawAnswer
-from rlavr_hpc.answers.tasks.registry import make_tasks
+from rlavr_hpc.answers.task_graders import by_task, task_equality
+from rlavr_hpc.answers.tasks.protocol import label_mode
+from rlavr_hpc.answers.tasks.registry import class_tasks, make_tasks
 from rlavr_hpc.answers.timed_out_answers import answer_id
-from rlavr_hpc.answers.vote_clusters import cluster, equals_known, open_pairs, open_pairs_with_known
+from rlavr_hpc.answers.vote_clusters import cluster, open_pairs
 from rlavr_hpc.config.grading import Extract, Thoughts
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.types import Group, Prompt, Rollout, Vote
 
 NOBODY: frozenset[str] = frozenset()
+NOTHING: Mapping[int, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class Verifier:
         where: Extract = Extract.auto,
         thoughts: Thoughts = Thoughts.skip,
         evaluate: bool = True,
+        task: TaskConfig | None = None,
     ) -> None:
         """Graders start with the first answer that is not plain.
 
@@ -55,11 +61,18 @@ class Verifier:
             where: where a math answer may stand.
             thoughts: whether it may stand in a thought.
             evaluate: whether a calculation equals its value.
+            task: the run's own task; None = there is none.
         """
+        limits = limits or Limits()
         self.equality = Equality(
-            lambda: GraderPool(limits or Limits(), workers=workers), evaluate=evaluate
+            lambda: GraderPool(limits, workers=workers),
+            rules=MATH if evaluate else UNEVALUATED_MATH,
         )
-        self.tasks = make_tasks(where, thoughts)
+        self.own = {
+            config.name: task_equality(config, limits=limits, workers=workers)
+            for config in class_tasks(task)
+        }
+        self.tasks = make_tasks(where, thoughts, config=task)
         self.beside = ThreadPoolExecutor(1, thread_name_prefix="verifier")
         """For work beside the caller's. It must live as long as the graders: they end with the
         thread that started them."""
@@ -67,7 +80,8 @@ class Verifier:
     def close(self) -> None:
         """End the graders, after the work in progress."""
         self.beside.shutdown()
-        self.equality.close()
+        for equality in (self.equality, *self.own.values()):
+            equality.close()
 
     def vote(
         self,
@@ -85,7 +99,7 @@ class Verifier:
         """
         rows = [self._raw_answers(p, row) for p, row in zip(prompts, rollouts, strict=True)]
         lost = [{i for i, r in enumerate(row) if answer_id(r) in timed_out} for row in rollouts]
-        known = self.equality.read(
+        known = self._read(
             raw
             for row, gone in zip(rows, lost, strict=True)
             for i, raw in enumerate(row)
@@ -95,7 +109,7 @@ class Verifier:
             [None if s is None or i in gone else known[s] for i, s in enumerate(row)]
             for row, gone in zip(rows, lost, strict=True)
         ]
-        compared = self.equality.same(pair for row in parsed_answers for pair in open_pairs(row))
+        compared = self._same(pair for row in parsed_answers for pair in open_pairs(row))
         groups = []
         for prompt, row, read, gone in zip(prompts, rollouts, parsed_answers, lost, strict=True):
             found = cluster(read, compared)
@@ -131,26 +145,44 @@ class Verifier:
         answers = [self._gradable_raw_answers(g) for g in labelled]
         accepted = [self._accepted_answers(g.prompt, labels[g.prompt.id]) for g in labelled]
         answered = [s for row in answers for s in row if s is not None]
-        known = self.equality.read([*answered, *(s for row in accepted for s in row)])
+        known = self._read([*answered, *(s for row in accepted for s in row)])
         cases = [
-            _GroupToGrade(
+            GroupToGrade(
                 group=group,
                 answers=[None if s is None else known[s] for s in row],
                 accepted=[parsed for s in gold if (parsed := known[s]) is not None],
             )
             for group, row, gold in zip(labelled, answers, accepted, strict=True)
         ]
-        compared = self.equality.same(pair for case in cases for pair in case.open_pairs())
+        compared = self._same(pair for case in cases for pair in case.open_pairs())
         grades = {}
         for case in cases:
             group = case.group
             marked = {i for i, r in enumerate(group.rollouts) if answer_id(r) in timed_out}
             right, lost = case.decide(compared)
             correct = tuple(i in right - marked for i in range(len(group.rollouts)))
+            earned = {i: r for i, r in case.earned(compared).items() if i not in marked}
             grades[group.prompt.id] = self._grade(
-                group, correct, ungradable=tuple(sorted(lost | marked))
+                group, correct, ungradable=tuple(sorted(lost | marked)), earned=earned
             )
         return grades
+
+    def _read(self, raw_answers: Iterable[RawAnswer]) -> dict[RawAnswer, ParsedAnswer | None]:
+        """`Equality.read` of whoever reads answers of each mode."""
+        found: dict[RawAnswer, ParsedAnswer | None] = {}
+        for name, part in by_task(raw_answers, mode=lambda raw: raw[0]).items():
+            found |= self._equality_of(name).read(part)
+        return found
+
+    def _same(self, pairs: Iterable[Pair]) -> dict[Pair, float | None]:
+        """`Equality.same` in the same way."""
+        found: dict[Pair, float | None] = {}
+        for name, part in by_task(pairs, mode=lambda pair: pair[1][0]).items():
+            found |= self._equality_of(name).same(part)
+        return found
+
+    def _equality_of(self, name: str | None) -> Equality:
+        return self.equality if name is None else self.own[name]
 
     def _raw_answers(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[RawAnswer | None]:
         task = self.tasks[prompt.task]
@@ -164,44 +196,26 @@ class Verifier:
 
     def _accepted_answers(self, prompt: Prompt, label: str) -> list[RawAnswer]:
         task = self.tasks[prompt.task]
-        return [(task.mode, gold) for gold in task.accepted(label, prompt.text)]
+        mode = label_mode(task.mode)
+        return [(mode, gold) for gold in task.accepted(label, prompt.text)]
 
     def _grade(
-        self, group: Group, correct: tuple[bool, ...], *, ungradable: tuple[int, ...] = ()
+        self,
+        group: Group,
+        correct: tuple[bool, ...],
+        *,
+        ungradable: tuple[int, ...] = (),
+        earned: Mapping[int, float] = NOTHING,
     ) -> Grade:
         task = self.tasks[group.prompt.task]
         lost = {*ungradable, *group.vote.ungradable}
         answers = [None if i in lost else a for i, a in enumerate(group.vote.answers)]
-        triples = zip(group.rollouts, answers, correct, strict=True)
+        triples = enumerate(zip(group.rollouts, answers, correct, strict=True))
         return Grade(
             correct=correct,
-            rewards=tuple(task.reward(r.text, a, correct=right) for r, a, right in triples),
+            rewards=tuple(
+                earned[i] if i in earned else task.reward(r.text, a, correct=right)
+                for i, (r, a, right) in triples
+            ),
             ungradable=ungradable,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _GroupToGrade:
-    """A group to be graded by its label's accepted answers."""
-
-    group: Group
-    answers: list[ParsedAnswer | None]
-    accepted: list[ParsedAnswer]
-
-    def open_pairs(self) -> list[Pair]:
-        parsed_answers = {parsed.raw: parsed for _, parsed in self._answered()}
-        return [p for r in parsed_answers.values() for p in open_pairs_with_known(r, self.accepted)]
-
-    def decide(self, compared: Mapping[Pair, bool | None]) -> tuple[set[int], set[int]]:
-        """Indices of the right rollouts, and of the ungradable ones."""
-        right, lost = set[int](), set[int]()
-        for index, parsed in self._answered():
-            outcome = equals_known(parsed, self.accepted, compared)
-            if outcome is None:
-                lost.add(index)
-            elif outcome:
-                right.add(index)
-        return right, lost
-
-    def _answered(self) -> list[tuple[int, ParsedAnswer]]:
-        return [(i, parsed) for i, parsed in enumerate(self.answers) if parsed is not None]

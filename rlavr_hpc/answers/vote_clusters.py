@@ -68,7 +68,7 @@ def open_pairs(parsed_answers: Sequence[ParsedAnswer | None]) -> list[Pair]:
 
 
 def cluster(
-    parsed_answers: Sequence[ParsedAnswer | None], compared: Mapping[Pair, bool | None]
+    parsed_answers: Sequence[ParsedAnswer | None], compared: Mapping[Pair, float | None]
 ) -> Clustering:
     """Join the classes that are equal.
 
@@ -81,7 +81,7 @@ def cluster(
 
     def equal(i: int, j: int) -> bool | None:
         outcome = decide(first[i], first[j])
-        return compared[sorted_pair(first[i], first[j])] if outcome is None else outcome
+        return _yes(compared[sorted_pair(first[i], first[j])]) if outcome is None else outcome
 
     relation = {(i, j): equal(i, j) for i, j in combinations(range(len(classes)), 2)}
     open_ended = [pair for pair, outcome in relation.items() if outcome is None]
@@ -108,7 +108,7 @@ def open_pairs_with_known(answer: ParsedAnswer, accepted: Sequence[ParsedAnswer]
 
 
 def equals_known(
-    answer: ParsedAnswer, accepted: Sequence[ParsedAnswer], compared: Mapping[Pair, bool | None]
+    answer: ParsedAnswer, accepted: Sequence[ParsedAnswer], compared: Mapping[Pair, float | None]
 ) -> bool | None:
     """Whether an answer equals one of the accepted answers; None = a limit was passed.
 
@@ -123,9 +123,14 @@ def equals_known(
             outcome.append(True if answer.raw == gold.raw else None)
         else:
             known = decide_known(answer, gold)
-            asked = compared.get(known_pair(answer, gold), False)
+            asked = _yes(compared.get(known_pair(answer, gold), False))
             outcome.append(asked if known is None else known)
     return True if True in outcome else None if None in outcome else False
+
+
+def _yes(outcome: float | None) -> bool | None:
+    """Whether a comparison found two equal, or an answer earned all there is: 1, or more."""
+    return None if outcome is None else outcome >= 1
 
 
 def blame(pairs: Sequence[tuple[int, int]], *, weight: Callable[[int], Any]) -> set[int]:

@@ -19,22 +19,32 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.io import sync_file, sync_folder
 from rlavr_hpc.offline import hub
-from rlavr_hpc.offline.missing_inputs import ORIGINS, data_files, folder_fault, lacking, on_hub
+from rlavr_hpc.offline.hub_data import PREFIX, HubDataSet, hub_data_set
+from rlavr_hpc.offline.missing_inputs import (
+    ORIGINS,
+    data_files,
+    data_is_there,
+    folder_fault,
+    lacking,
+    on_hub,
+)
 from rlavr_hpc.testbed.base_model import Recipe, cache_root, ensure_base_model
 
 DESCRIPTION = """\
 Download the model, tokenizer and data of a run, so that jobs can run on nodes without network. Use
 it on the login node, with the overrides of the run, or with model.path=NAME alone.
 
-Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), data to data.path and
-data.eval_path, the testbed's model to RLAVR_CACHE. What is already complete is kept and needs no
-network. The same command continues a download that was killed; if two processes fetch the same
-thing, the second waits for the first.
+Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), and so do data sets that
+data.path or data.eval_path name as on the hub: ORG/NAME, or hub:ORG/NAME/FOLDER for a part. The
+shipped experiments' files go to data.path and data.eval_path, the testbed's model to RLAVR_CACHE.
+What is already complete is kept and needs no network. The same command continues a download that
+was killed; if two processes fetch the same thing, the second waits for the first.
 """
 EPILOG = """\
 Examples:
   rlavr fetch experiment=math model.path=Qwen/Qwen3-4B
   rlavr fetch model.path=Qwen/Qwen3-4B
+  rlavr fetch model.path=Qwen/Qwen3-4B data=parquet data.path=hub:openai/gsm8k/main
 
 Exit codes: 0 everything is there, 1 the hub cannot be reached or the disk is full, 2 your mistake,
 130 interrupted.
@@ -72,7 +82,7 @@ def _fetch(config: RunConfig) -> None:
     path = config.model.path
     files = data_files(config.data)
     for file in files:
-        _check_data(Path(file))
+        _check_data(file)
     if path is None:
         _fetch_testbed(config)
     elif on_hub(path):
@@ -80,7 +90,11 @@ def _fetch(config: RunConfig) -> None:
     else:
         _check_folder(path)
     for file in files:
-        _fetch_data(Path(file))
+        named = hub_data_set(file)
+        if named is None:
+            _fetch_data(Path(file).expanduser())
+        else:
+            _fetch_data_set(file, named)
 
 
 def _check_folder(path: str) -> None:
@@ -89,12 +103,14 @@ def _check_folder(path: str) -> None:
     print(f"there: model in {path}")
 
 
-def _check_data(path: Path) -> None:
-    if not path.is_file() and path.name not in ORIGINS:
+def _check_data(file: str) -> None:
+    path = Path(file).expanduser()
+    if hub_data_set(file) is None and not path.exists() and path.name not in ORIGINS:
         known = ", ".join(sorted(ORIGINS))
         raise UserError(
             f"data file {path} does not exist, and where it comes from is not known here ({known} "
-            "are); put it there, or name another with data.path or data.eval_path"
+            "are); put it there, or name another with data.path or data.eval_path (data.path="
+            "hub:ORG/NAME is a data set of the hub)"
         )
 
 
@@ -133,8 +149,22 @@ def _gib(folder: Path) -> str:
     return f"{size / 2**30:.2f} GiB"
 
 
+def _fetch_data_set(file: str, named: HubDataSet) -> None:
+    """A data set of the hub, into the cache."""
+    cache = hub.cache_folder()
+    if data_is_there(file, cache):
+        print(f"there: data set {file.removeprefix(PREFIX)} in {cache}")
+        return
+    with _alone(hub.lock_file(f"datasets/{named.repository}"), f"data set {named.repository}"):
+        if data_is_there(file, cache):
+            print(f"there: data set {file.removeprefix(PREFIX)}, brought by another fetch")
+            return
+        folder = hub.bring_data_set(named.repository, named.inside)
+    print(f"brought: data set {named.repository} into {folder} ({_gib(folder)})")
+
+
 def _fetch_data(path: Path) -> None:
-    if path.is_file():
+    if path.exists():
         print(f"there: data {path}")
         return
     path.parent.mkdir(parents=True, exist_ok=True)

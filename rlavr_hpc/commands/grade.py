@@ -16,14 +16,16 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from rlavr_hpc.answers.sandbox.process import Limits
-from rlavr_hpc.answers.tasks.registry import TASKS
+from rlavr_hpc.answers.tasks.registry import TASKS, load_task
 from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.grading import Extract, GradingConfig, Thoughts
+from rlavr_hpc.config.task import AUTO, TaskConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import replacing
 from rlavr_hpc.labels.text import json_integer, label_text
+from rlavr_hpc.plugins import shipped_targets
 from rlavr_hpc.types import Group, Prompt, Rollout
 
 BATCH = 32
@@ -40,12 +42,14 @@ the puzzle as "prompt", which gives the names.
 EPILOG = """\
 Each output line is a JSON object with: id; extracted (answers, null where there is none); clusters
 (indices of equal answers, largest cluster first); vote; majority_ratio; correct and ungradable (one
-boolean per rollout). An answer is ungradable if grading it passed a limit on time or memory; it
-does not vote and is not correct.
+boolean per rollout); with --task text or your own also rewards (one number per rollout). An answer
+is ungradable if grading it passed a limit on time or memory; it does not vote and is not correct.
 
 Examples:
   rlavr grade responses.jsonl --out grades.jsonl
   rlavr grade puzzles.jsonl --task knights
+  rlavr grade names.jsonl --task text --task-settings '{"tolerance": 0.01}'
+  rlavr grade units.jsonl --task units:UnitsTask
 
 Exit codes: 0 done, 1 failed, 2 your mistake.
 """
@@ -71,11 +75,12 @@ def run(given: argparse.Namespace) -> int:
         cpu_seconds=given.cpu_seconds,
         memory_mib=given.memory_mib,
     )
-    if given.extract and given.task != "math":
+    task = _task(given.task, given.task_settings)
+    if given.extract and task.name != "math":
         raise UserError(f"--extract {settings.extract} is for --task math")
     if not given.file.is_file():
         raise UserError(f"{given.file} is not a file; name a file of JSON lines")
-    count = sum(1 for _ in _lines(given.file, given.task))  # all of it, before any work
+    count = sum(1 for _ in _lines(given.file, task.name))  # all of it, before any work
     workers = given.workers or available_cores(os.environ)
     limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
     verifier = Verifier(
@@ -84,10 +89,11 @@ def run(given: argparse.Namespace) -> int:
         where=settings.extract,
         thoughts=settings.thoughts,
         evaluate=settings.evaluate_expressions,
+        task=task,
     )
     try:
         with _output(given.out, source=given.file) as out:
-            _grade(_lines(given.file, given.task), count, verifier, out)
+            _grade(_lines(given.file, task.name), count, verifier, out)
     finally:
         verifier.close()
     return ExitCode.DONE
@@ -97,7 +103,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `rlavr grade`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="JSON lines to grade")
     parser.add_argument(
-        "--task", choices=TASKS, default="math", help="kind of answers (default: %(default)s)"
+        "--task",
+        metavar="TASK",
+        default="math",
+        help=f"kind of answers: {', '.join(TASKS)}, or package.module:Class for a task of your own "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--task-settings",
+        metavar="JSON",
+        default="{}",
+        help="settings of --task text or of your own, such as '{\"tolerance\": 0.01}'",
     )
     parser.add_argument(
         "--extract",
@@ -142,6 +158,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _task(named: str, settings: str) -> TaskConfig:
+    """The task that the options mean; its class is looked at before anything is graded."""
+    try:
+        values = json.loads(settings)
+        if not isinstance(values, dict):
+            raise ValueError("it is no JSON object")
+    except ValueError as error:
+        raise UserError(f"--task-settings {settings}: {error}") from error
+    if named in shipped_targets("task") and named != AUTO:
+        return TaskConfig(name=named, target=shipped_targets("task")[named], settings=values)
+    if ":" not in named:
+        raise UserError(f"--task {named}: use {', '.join(TASKS)}, or package.module:Class")
+    task = TaskConfig(name=named.rpartition(":")[2], target=named, settings=values)
+    load_task(task)
+    return task
+
+
 @contextmanager
 def _output(path: Path | None, *, source: Path) -> Iterator[IO[str]]:
     """Where the rows go: a regular file appears whole or not at all."""
@@ -166,6 +199,8 @@ def _grade(lines: Iterator[GradeRequest], count: int, verifier: Verifier, out: I
             grades = verifier.grade(groups, labels)
             for line, group in zip(batch, groups, strict=True):
                 row = as_row(group, grades[line.prompt.id])
+                if line.prompt.task in verifier.own:
+                    row["rewards"] = list(grades[line.prompt.id].rewards)
                 out.write(json.dumps({"id": line.id, **row}) + "\n")
             bar.update(len(batch))
 

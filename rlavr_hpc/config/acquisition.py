@@ -21,6 +21,17 @@ class Unlabelled(StrEnum):
     """Trained on its vote, with less weight the higher the policy's score."""
 
 
+class CandidateRule(StrEnum):
+    """Which prompts of a step are offered to the acquisition policy."""
+
+    auto = "auto"
+    """Those with a label in the data where most training prompts have none, else all."""
+    all = "all"
+    """All: buying one without a label spends quota and yields nothing."""
+    labelled = "labelled"
+    """Those with a label in the data."""
+
+
 @dataclass(slots=True, kw_only=True)
 class AcquisitionConfig(PluginConfig):
     """Which labels are bought, and what the budget means for this policy."""
@@ -36,5 +47,7 @@ class AcquisitionConfig(PluginConfig):
     scores."""
     has_trust: bool = False
     """Whether the policy says whose vote it trusts; `unlabelled=trusted` uses it."""
+    candidates: CandidateRule = CandidateRule.auto
+    """Which prompts of a step are offered to the policy."""
     research_only: bool = False
     """Whether the policy looks at labels nobody bought; such a run proves nothing about budgets."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 from rlavr_hpc.config.checks import at_least
@@ -21,8 +21,38 @@ class DataKind(StrEnum):
     """A Parquet file."""
     jsonl = "jsonl"
     """A file of JSON lines."""
+    csv = "csv"
+    """A file of comma-separated values (or tabs, semicolons) with a header."""
+    folder = "folder"
+    """A folder of such files, or one that `datasets.save_to_disk` wrote."""
+    file = "file"
+    """Any of these, told by its name and its first bytes."""
     knights = "knights"
     """Generated knights-and-knaves puzzles."""
+
+
+FILE_KINDS = (DataKind.parquet, DataKind.jsonl, DataKind.csv, DataKind.folder, DataKind.file)
+"""Kinds that read `data.path`."""
+
+
+class ConflictRule(StrEnum):
+    """What happens where rows with the same prompt have different labels."""
+
+    drop = "drop"
+    """None of the labels counts: the prompt stays, without a label."""
+    error = "error"
+    """The run ends with an error that names the rows."""
+
+
+class ChoiceRule(StrEnum):
+    """What happens to a row's `choices` that its prompt does not show."""
+
+    render = "render"
+    """They are put below the prompt, a line each: `A. ...`."""
+    refuse = "refuse"
+    """The run ends with an error."""
+    ignore = "ignore"
+    """They are not looked at, nor used to read the label."""
 
 
 class ChatTemplate(StrEnum):
@@ -55,23 +85,56 @@ class Overlong(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
+class ColumnNames:
+    """Names of a file's columns where they are not the known ones; a dot leads into a column."""
+
+    prompt: str | None = None
+    """Column of the prompts, e.g. instruction; null = prompt, problem or question."""
+    answer: str | None = None
+    """Column of the answers, e.g. output or extra_info.answer; null =
+    reward_model.ground_truth, ground_truth, answer, final_answer, expected_answer or answerKey."""
+    id: str | None = None
+    """Column of the ids; null = id."""
+    data_source: str | None = None
+    """Column that says where a row comes from; null = data_source."""
+    choices: str | None = None
+    """Column of the options of multiple choice; null = choices or options."""
+
+    def given(self) -> dict[str, str]:
+        """Role -> column, of those that are set."""
+        named = {role: getattr(self, role) for role in COLUMN_ROLES}
+        return {role: name for role, name in named.items() if name is not None}
+
+
+COLUMN_ROLES = tuple(one.name for one in fields(ColumnNames))
+"""What `data.columns` may name a column for."""
+
+
+@dataclass(slots=True, kw_only=True)
 class DataConfig:
     """Where prompts and labels come from, and how prompts are formatted."""
 
     kind: DataKind = DataKind.testbed
     """How the training prompts are read."""
     path: str | None = None
-    """Training file, for `data=parquet` and `data=jsonl`."""
+    """Training file or folder; also a data set of the hub, `ORG/NAME` or `hub:ORG/NAME/FOLDER`,
+    that `rlavr fetch` has brought."""
     eval_path: str | None = None
     """Held-out file of the same kind; null = `holdout` decides."""
     holdout: float = 0.0
-    """Share of the training prompts, 0 to 1, kept out of training for evaluation."""
+    """Share of the labelled prompts, 0 to 1, kept out of training for evaluation."""
     eval_limit: int = 0
     """Evaluate on at most this many held-out prompts; 0 = all."""
     seed: int = 0
     """Seed of the data set (choice of held-out prompts, testbed, puzzles), not of the run."""
     task: str | None = None
-    """Kind of answers: math or knights; null = each row's `data_source` says it."""
+    """Kind of answers of all rows: math, choice, knights or text; null = each row's `data_source`
+    says it, by exact names."""
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    choices: ChoiceRule = ChoiceRule.render
+    """What happens to a row's `choices` that its prompt does not show."""
+    conflicts: ConflictRule = ConflictRule.drop
+    """What happens where rows with the same prompt have different labels."""
     chat_template: ChatTemplate = ChatTemplate.auto
     """Whether the tokenizer's chat template is applied to a prompt."""
     system_prompt: str | None = None
@@ -101,8 +164,11 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check fields against each other."""
-        if self.kind in (DataKind.parquet, DataKind.jsonl) and not self.path:
-            raise UserError(f"data.path is missing: data={self.kind} needs a file, data.path=FILE")
+        if self.kind in FILE_KINDS and not self.path:
+            what = "folder" if self.kind is DataKind.folder else "file"
+            raise UserError(
+                f"data.path is missing: data={self.kind} needs a {what}, data.path={what.upper()}"
+            )
         if not 0 <= self.holdout < 1:
             raise UserError(f"data.holdout={self.holdout} is outside [0, 1)")
         at_least("data.seed", self.seed, 0)

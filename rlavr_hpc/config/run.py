@@ -25,6 +25,7 @@ from rlavr_hpc.config.lora import LoraConfig
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.config.rollout import RolloutConfig
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.config.tracking import TrackingConfig
 from rlavr_hpc.config.warning import OnRisk, WarningConfig
 from rlavr_hpc.errors import UserError
@@ -82,6 +83,7 @@ class RunConfig:
     """Whether to write a trace and a table of where the time of steps 3 to 5 goes."""
     model: ModelConfig = MISSING
     data: DataConfig = MISSING
+    task: TaskConfig = field(default_factory=TaskConfig)
     rollout: RolloutConfig = MISSING
     reward: PluginConfig = MISSING
     acquisition: AcquisitionConfig = MISSING
@@ -114,6 +116,7 @@ class RunConfig:
             )
         if not 0 <= self.soft_adv < math.inf:
             raise UserError(f"soft_adv={self.soft_adv} must not be negative")
+        self.task.check_beside(self.data.task)
         self._check_raise()
         self._check_oversample()
         if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
@@ -147,6 +150,11 @@ class RunConfig:
         if self.warning.action is not OnRisk.raise_budget or risk < self.warning.threshold:
             return self.quota
         return min(self.algorithm.batch, math.ceil(self.quota * self.warning.budget_factor))
+
+    @property
+    def task_name(self) -> str | None:
+        """The task of all rows; None = each row's `data_source` says it."""
+        return self.task.named or self.data.task
 
     @property
     def _drops(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.io import canonical_json
@@ -27,6 +27,10 @@ class Dataset:
             questions=tuple(q for q in self.questions if q.id in ids),
             answers={k: v for k, v in self.answers.items() if k in ids},
         )
+
+    def of_task(self, task: str) -> Dataset:
+        """The same with another task for all questions."""
+        return replace(self, questions=tuple(replace(q, task=task) for q in self.questions))
 
     def ids(self) -> frozenset[str]:
         """All question ids."""

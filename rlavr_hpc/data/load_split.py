@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from rlavr_hpc.config.data import DataConfig, DataKind
+from rlavr_hpc.config.data import FILE_KINDS, DataConfig, DataKind
 from rlavr_hpc.data.dataset import Dataset
+from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.located import located
 from rlavr_hpc.data.puzzles import make_dataset
+from rlavr_hpc.data.table_row import rules_of
 from rlavr_hpc.data.tables import read_dataset
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.questions import World, make_world, split_names
@@ -29,14 +31,23 @@ class Split:
     """May be empty: then the run is not evaluated."""
 
 
-def load_split(config: DataConfig) -> Split:
+def load_split(config: DataConfig, *, task: str | None = None) -> Split:
     """Read the data set and hold out what evaluation needs.
+
+    Args:
+        config: where it lies.
+        task: of all prompts; None = as the config or each row says.
 
     Raises:
         UserError: a file is missing, empty or broken, a setting does not fit the data, or there are
             not so many puzzles.
     """
+    named = task or config.task
+    if config.kind in FILE_KINDS:
+        config = replace(config, task=named)
     split = SPLITS[config.kind](config)
+    if named:  # also of prompts that are made here
+        split = Split(train=split.train.of_task(named), held_out=split.held_out.of_task(named))
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
@@ -75,24 +86,36 @@ def _world_dataset(world: World) -> Dataset:
 
 
 def _file_split(config: DataConfig) -> Split:
+    """The hold-out is a share of the prompts that have a label: others cannot be graded."""
     assert config.path is not None
-    everything = read_dataset(Path(config.path), config.kind, task=config.task)
+    rules = rules_of(config)
+    everything = read_dataset(located(config.path), config.kind, rules=rules)
     if config.eval_path:
-        held_out = read_dataset(Path(config.eval_path), config.kind, task=config.task)
-        return Split(train=everything, held_out=held_out)
+        held_out = read_dataset(located(config.eval_path), config.kind, rules=rules)
+        return Split(train=_told(everything, everything.findings), held_out=held_out)
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, HOLDOUT_STREAM]))
-    order = rng.permutation(len(everything.questions))
+    labelled = [q.id for q in everything.questions if q.id in everything.answers]
+    order = rng.permutation(len(labelled))
     chosen = order[: round(config.holdout * len(order))]
-    names = frozenset(everything.questions[int(i)].id for i in chosen)
-    return Split(
-        train=replace(everything.only(everything.ids() - names), findings=everything.findings),
-        held_out=everything.only(names),
+    names = frozenset(labelled[int(i)] for i in chosen)
+    train = everything.only(everything.ids() - names)
+    return Split(train=_told(train, everything.findings), held_out=everything.only(names))
+
+
+def _told(train: Dataset, findings: tuple[DataFinding, ...]) -> Dataset:
+    """The training set with what was found, and how many of its prompts have a label."""
+    count, total = len(train.answers), len(train.questions)
+    labelled = DataFinding(
+        kind="labelled",
+        level=FindingLevel.note,
+        text=f"labelled: {count} of {total} training prompts",
+        count=count,
     )
+    return replace(train, findings=(*findings, labelled))
 
 
 SPLITS: dict[DataKind, Callable[[DataConfig], Split]] = {
     DataKind.testbed: _testbed_split,
-    DataKind.parquet: _file_split,
-    DataKind.jsonl: _file_split,
     DataKind.knights: _knights_split,
+    **dict.fromkeys(FILE_KINDS, _file_split),
 }

@@ -1,173 +1,211 @@
-"""Readers of parquet and JSON files in the field's schema or in plain rows.
+"""Reads the files that `data.path` names: each distinct prompt once, its label, and what was found.
 
-The field's schema: `prompt` (a list of chat messages, or text), `reward_model.ground_truth`,
-`data_source`, `extra_info`. Plain rows: `prompt` or `problem`, `answer`, `id`.
+A row that cannot be used is left out, counted and named; where no row can, the first one's error
+ends the run.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.config.data import ConflictRule, DataKind
+from rlavr_hpc.data.arrow_rows import arrow_rows, parquet_rows
+from rlavr_hpc.data.choices import NumberLabel, decided
+from rlavr_hpc.data.columns import SOLUTION, Columns
+from rlavr_hpc.data.containers import FileFormat, data_files_of
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
-from rlavr_hpc.data.messages import read_messages, refuse_media
+from rlavr_hpc.data.row_findings import RowCounts
+from rlavr_hpc.data.row_labels import label_keys
+from rlavr_hpc.data.row_tasks import RowTasks
+from rlavr_hpc.data.rows import ReadRow, RefusedChoicesError, read_row
+from rlavr_hpc.data.table_row import FileRow, RowRules
+from rlavr_hpc.data.text_rows import csv_rows, json_rows
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.io import canonical_json
-from rlavr_hpc.labels.text import answer_text, several_answers
-from rlavr_hpc.types import Message, Question
-
-Row = Mapping[str, Any]
-
-TASK_BY_SOURCE = {
-    "knights": ("kk", "knight", "knave"),
-    "choice": ("mmlu", "gpqa", "arc_", "arc-", "choice"),
-}
-"""Task -> what the `data_source` of its rows contains; all other rows are math."""
+from rlavr_hpc.types import Question
 
 
-def read_dataset(path: Path, kind: DataKind, *, task: str | None) -> Dataset:
-    """Read one file.
+def read_dataset(
+    path: Path, kind: DataKind, *, task: str | None = None, rules: RowRules | None = None
+) -> Dataset:
+    """Read one file or folder.
 
     Args:
-        path: the file.
-        kind: parquet, or jsonl (JSON lines, or one JSON list).
+        path: where it is.
+        kind: what it is.
         task: how answers are read; None = by each row's `data_source`.
+        rules: how rows are read, instead of `task` alone.
 
     Raises:
-        UserError: the file is missing, empty, broken, or a row has no prompt or an id twice.
+        UserError: the file is missing, empty, broken or of another kind, no row can be used, an id
+            stands twice, a column of `data.columns` is not there, or the rules refuse what is.
     """
-    if not path.is_file():
-        raise UserError(f"data file {path} does not exist")
-    rows = READERS[kind](path)
-    dataset = _collect(rows, path, task)
-    if not dataset.questions:
-        raise UserError(f"data file {path} holds no rows")
-    return dataset
-
-
-def _collect(rows: Iterator[tuple[int, Row]], path: Path, task: str | None) -> Dataset:
-    questions: dict[str, Question] = {}
-    answers: dict[str, str] = {}
-    first_with_text: dict[str, str] = {}
-    repeated = 0
-    for number, row in rows:
-        where = f"{path}, row {number}"
-        question = _question(row, where, task)
-        body = canonical_json([question.text, [[m.role, m.content] for m in question.messages]])
-        answer = _answer(row, where)
-        if body in first_with_text:  # one prompt, so that no label is paid for twice
-            repeated += 1
-        elif question.id in questions:
-            raise UserError(f"{where}: id {question.id!r} stands in an earlier row too")
-        else:
-            first_with_text[body] = question.id
-            questions[question.id] = question
-        if answer is not None:
-            answers.setdefault(first_with_text[body], answer)
-    merged = DataFinding(
-        kind="repeated_prompt",
-        level=FindingLevel.note,
-        text=f"{path}: {repeated} rows repeat an earlier prompt and were merged with it",
-        count=repeated,
-    )
+    rules = rules or RowRules(task=task)
+    found = data_files_of(path, kind)
+    reading = _Reading(path=path, rules=rules)
+    for file, format in found.files:
+        columns = Columns(path=file, given=rules.columns)
+        reading.files.append(columns)
+        for row in _rows_of(file, format, columns):
+            reading.add(row, columns)
+        columns.check_found()
+    dataset = reading.finish()
+    if not found.note:
+        return dataset
+    left_out = DataFinding(kind="split", level=FindingLevel.note, text=found.note)
     return Dataset(
-        questions=tuple(questions.values()),
-        answers=answers,
-        findings=(merged,) if repeated else (),
+        questions=dataset.questions,
+        answers=dataset.answers,
+        findings=(left_out, *dataset.findings),
     )
 
 
-def _question(row: Row, where: str, task: str | None) -> Question:
-    raw = row.get("prompt", row.get("problem", row.get("question")))
-    messages = _messages(raw, where)
-    refuse_media(row, where)
-    text = messages[-1].content if messages else raw
-    if not isinstance(text, str) or not text.strip():
-        raise UserError(f"{where}: no text under 'prompt' or 'problem'")
-    identity = canonical_json([[m.role, m.content] for m in messages] or text)
-    given = row.get("id")
-    source = str(row.get("data_source", "")).lower()
-    return Question(
-        id=str(given) if given is not None else _content_id(identity),
-        messages=messages,
-        text=text,
-        task=task or _task_of(source),
-        where=where,
-    )
+def _rows_of(file: Path, format: FileFormat, columns: Columns) -> Iterator[FileRow]:
+    def needed(names: Sequence[str]) -> list[str]:
+        columns.check_known(names)
+        return columns.needed(names)
+
+    readers: dict[FileFormat, Callable[[], Iterator[FileRow]]] = {
+        FileFormat.parquet: lambda: parquet_rows(file, needed),
+        FileFormat.arrow: lambda: arrow_rows(file, needed),
+        FileFormat.json: lambda: json_rows(file),
+        FileFormat.csv: lambda: csv_rows(file),
+    }
+    return readers[format]()
 
 
-def _task_of(source: str) -> str:
-    for task, words in TASK_BY_SOURCE.items():
-        if any(word in source for word in words):
-            return task
-    return "math"
+@dataclass(slots=True, kw_only=True)
+class _Labelled:
+    """The label of one prompt so far."""
+
+    text: str
+    where: str
+    keys: frozenset[object]
+    others: dict[str, str] = field(default_factory=dict)
+    """Labels that differ from it, and where the first of each stands."""
+    count: int = 0
+    """Rows of this prompt that have a label."""
 
 
-def _content_id(text: str) -> str:
-    return "p-" + hashlib.sha256(text.encode()).hexdigest()[:12]
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """What the rows have come to so far."""
+
+    path: Path
+    rules: RowRules
+    questions: dict[str, Question] = field(default_factory=dict)
+    labels: dict[str, _Labelled] = field(default_factory=dict)
+    first_with_body: dict[bytes, str] = field(default_factory=dict)
+    numbers: list[tuple[str, str, int, NumberLabel]] = field(default_factory=list)
+    """Id, place and count of rows whose label all rows together decide."""
+    counts: RowCounts = field(default_factory=RowCounts)
+    files: list[Columns] = field(default_factory=list)
+    tasks: RowTasks = field(default_factory=RowTasks)
+    first_fault: str = ""
+
+    def add(self, row: FileRow, columns: Columns) -> None:
+        """Take one row in."""
+        self.counts.rows += row.count
+        columns.see(row.values)
+        try:
+            read = read_row(row, columns, self.rules)
+        except RefusedChoicesError:
+            raise
+        except UserError as error:
+            self.first_fault = self.first_fault or str(error)
+            self.counts.note("unusable_rows", row, detail=str(error))
+            return
+        name = self._question(read, row)
+        self._note(read, row)
+        if read.label.number is not None:
+            self.numbers.append((name, row.where, row.count, read.label.number))
+        elif read.label.text:
+            self._label(name, read.label.text, row.where, row.count)
+
+    def _question(self, read: ReadRow, row: FileRow) -> str:
+        """The id that the row's prompt goes by: one prompt, so that no label is paid for twice."""
+        known = self.first_with_body.get(read.body)
+        if known is not None:
+            self.counts.repeated += row.count
+            return known
+        self.counts.repeated += row.count - 1
+        name = read.question.id
+        if name in self.questions:
+            raise UserError(f"{row.where}: id {name!r} stands in an earlier row too")
+        self.first_with_body[read.body] = name
+        self.questions[name] = read.question
+        return name
+
+    def _note(self, read: ReadRow, row: FileRow) -> None:
+        label = read.label
+        self.tasks.saw(read.sorted_to, label.text or None, count=row.count)
+        if label.fault:
+            self.counts.note("unreadable_labels", row, detail=label.fault)
+        elif label.void is not None:
+            self.counts.note("void_labels", row, detail=label.void)
+        if label.worked:
+            self.counts.note("worked_solutions", row)
+        if read.rendered:
+            self.counts.note("rendered_choices", row)
+
+    def _label(self, name: str, text: str, where: str, count: int) -> None:
+        known = self.labels.get(name)
+        if known is None:
+            keys = label_keys(text)
+            self.labels[name] = _Labelled(text=text, where=where, keys=keys, count=count)
+            return
+        known.count += count
+        if text != known.text and text not in known.others and not known.keys & label_keys(text):
+            known.others[text] = where
+
+    def finish(self) -> Dataset:
+        """The data set, after the last row.
+
+        Raises:
+            UserError: no row can be used, or labels conflict and must not.
+        """
+        if not self.questions:
+            raise UserError(self.first_fault or f"data file {self.path} holds no rows")
+        for (name, where, count, label), letter in zip(
+            self.numbers, decided([number for *_, number in self.numbers]), strict=True
+        ):
+            if letter:
+                self._label(name, letter, where, count)
+            else:
+                detail = f"label {label.number} is none of the row's options"
+                self.counts.note_at("unreadable_labels", where, count, detail=detail)
+        conflicts = {name: one for name, one in self.labels.items() if one.others}
+        self._refuse_conflicts(conflicts)
+        answers = {name: label.text for name, label in self.labels.items() if name not in conflicts}
+        if not any({"answer", SOLUTION} & {*one.found, *one.seen} for one in self.files):
+            self.counts.without_answers(self.files[0])
+        order = {name: answers[name] for name in self.questions if name in answers}
+        return Dataset(
+            questions=tuple(self.questions.values()),
+            answers=order if self.numbers else answers,
+            findings=(
+                *self.counts.findings(self.path, labelled=len(answers)),
+                *self.tasks.findings(self.path),
+            ),
+        )
+
+    def _refuse_conflicts(self, conflicts: dict[str, _Labelled]) -> None:
+        for one in conflicts.values():
+            other, where = next(iter(one.others.items()))
+            where = where.removeprefix(f"{self.path}, ")
+            told = f"{_short(one.text)} in {one.where}, but {_short(other)} in {where}"
+            if self.rules.conflicts is ConflictRule.error:
+                raise UserError(
+                    f"labels of one prompt differ in {len(conflicts)} prompts of {self.path}: "
+                    f"{told}; correct the file, or data.conflicts=drop drops both labels"
+                )
+            places = list(chain([one.where], one.others.values()))
+            told = told.replace(f"{self.path}, ", "")
+            self.counts.conflict(places, one.count, example=told)
 
 
-def _messages(raw: object, where: str) -> tuple[Message, ...]:
-    return read_messages(raw, where)
-
-
-def _answer(row: Row, where: str) -> str | None:
-    reward_model = row.get("reward_model")
-    value = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else None
-    if value is None:
-        value = row.get("answer")
-    if isinstance(value, Mapping):
-        value = value.get("solution_text_format", value.get("answer"))
-    several = value if isinstance(value, list) else [value]
-    try:
-        answers = [text for one in several if (text := answer_text(one))]
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from error
-    return several_answers(answers) if answers else None
-
-
-def _read_parquet(path: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        yield from enumerate(pq.read_table(path).to_pylist(), start=1)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not a readable parquet file: {error}") from error
-
-
-def _read_json(path: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error}") from error
-    rows: Iterator[tuple[int, Any]]
-    if text.lstrip().startswith("["):
-        rows = enumerate(_parse(text, path, 1), start=1)
-    else:
-        lines = enumerate(text.split("\n"), start=1)
-        rows = ((n, _parse(line, path, n)) for n, line in lines if line.strip())
-    for number, row in rows:
-        if not isinstance(row, dict):
-            raise UserError(f"{path}, row {number}: a JSON object was expected")
-        yield number, row
-
-
-def _parse(text: str, path: Path, number: int) -> Any:  # noqa: ANN401
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}, line {number + error.lineno - 1}: not JSON: {error.msg}"
-        ) from error
-
-
-READERS: dict[DataKind, Callable[[Path], Iterator[tuple[int, Row]]]] = {
-    DataKind.parquet: _read_parquet,
-    DataKind.jsonl: _read_json,
-}
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:37]}...")

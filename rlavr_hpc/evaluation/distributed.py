@@ -60,7 +60,9 @@ def carry_out(
         if all(len(d) == len(job.prompts) for d, job in zip(done, plan.jobs, strict=True)):
             log.info("%s holds everything already; nothing to sample", plan.out)
         else:
-            verifier = build.build_verifier(plan.settings.grading, workers=topology.threads)
+            verifier = build.build_verifier(
+                plan.settings.grading, plan.settings.task, workers=topology.threads
+            )
             held.callback(verifier.close)
             bench = SetMeasurement(
                 engine=_engine(plan, topology, device),

@@ -12,6 +12,7 @@ from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.config.rollout import Engine, RolloutConfig
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.runs.find import find_runs, name_one
@@ -86,6 +87,8 @@ class Settings:
     data: DataConfig
     rollout: RolloutConfig
     grading: GradingConfig
+    task: TaskConfig
+    """The run's own task, beside those that come with the program."""
 
 
 def settings_of(subject: Subject, options: EvaluationOptions) -> Settings:
@@ -96,6 +99,7 @@ def settings_of(subject: Subject, options: EvaluationOptions) -> Settings:
     else:
         model, data = ModelConfig(path=str(subject.path)), DataConfig()
         rollout, grading = RolloutConfig(), GradingConfig()
+    task = subject.config.task if isinstance(subject, RunSubject) else TaskConfig()
     engine = options.engine or rollout.engine
     if engine is Engine.hf and (options.tensor_parallel or 1) > 1:
         raise UserError(f"--tensor-parallel {options.tensor_parallel} needs --engine vllm")
@@ -122,6 +126,7 @@ def settings_of(subject: Subject, options: EvaluationOptions) -> Settings:
             gpu_memory_utilization=options.gpu_memory_utilization,
         ),
         grading=replace(grading, extract=options.extract or grading.extract),
+        task=task,
     )
 
 

@@ -93,7 +93,8 @@ def _header(
     bundle: TokenizerBundle,
     found: FoundWeights,
 ) -> dict[str, Any]:
-    asked, data = job.problems.settings, settings.data
+    asked, data, task = job.problems.settings, settings.data, settings.task
+    own_task = {"task": [task.name, task.settings]} if task.named else {}
     return {
         "set": job.problems.name,
         "model": found.identity.as_dict(),
@@ -115,6 +116,7 @@ def _header(
             "memory_mib": settings.grading.memory_mib,
             "enable_thinking": data.enable_thinking,
             "stop_token_ids": sorted(bundle.stop_ids),
+            **own_task,
         },
         "data": {
             "prompts": fingerprint(job.prompts),

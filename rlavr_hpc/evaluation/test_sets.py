@@ -13,8 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.answers.tasks.registry import check_task
 from rlavr_hpc.config.checks import at_least
-from rlavr_hpc.config.data import DataKind
+from rlavr_hpc.config.data import FILE_KINDS, DataKind
 from rlavr_hpc.config.shipped import CONF
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import load_split
@@ -28,7 +29,13 @@ FOLDER = CONF / "eval"
 HELD_OUT = "held_out"
 RESPONSE_TOKENS = 4000
 """The paper's limit; for models that no run trained."""
-KINDS = {".json": DataKind.jsonl, ".jsonl": DataKind.jsonl, ".parquet": DataKind.parquet}
+KINDS = {
+    ".json": DataKind.jsonl,
+    ".jsonl": DataKind.jsonl,
+    ".parquet": DataKind.parquet,
+    ".csv": DataKind.csv,
+    ".tsv": DataKind.csv,
+}
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
@@ -41,7 +48,7 @@ class EvalSetConfig:
     """Relative to the data folder."""
     kind: DataKind = MISSING
     task: str | None = None
-    """How answers are read (math, knights); null = by each row's `data_source`."""
+    """How answers are read (math, choice, knights, text); null = by each row's `data_source`."""
     samples: int = 8
     temperature: float = 0.6
     """0 = always the likeliest token."""
@@ -59,8 +66,8 @@ class EvalSetConfig:
                 f"{self.name}: temperature={self.temperature} must not be negative and top_p="
                 f"{self.top_p} must be in (0, 1]"
             )
-        if self.kind is DataKind.testbed:
-            raise UserError(f"{self.name}: kind=testbed is no file")
+        if self.kind not in FILE_KINDS:
+            raise UserError(f"{self.name}: kind={self.kind} is no file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,26 +119,28 @@ def load_sets(options: EvaluationOptions, subject: Subject) -> list[ProblemSet]:
 
 
 def _load(wanted: str, options: EvaluationOptions, subject: Subject) -> ProblemSet:
+    own = subject.config.task if isinstance(subject, RunSubject) else None
     if wanted == HELD_OUT:
         found = _held_out(subject)
     elif wanted in shipped_names():
         found = _from_file(read_settings(FOLDER / f"{wanted}.yaml"), options.data_dir)
     else:
-        found = _from_file(_guessed(wanted), Path())
+        found = _from_file(_guessed(wanted, own), Path())
     settings = _adjusted(found.settings, options, subject)
     questions = found.questions[: options.limit]
     for task in {question.task for question in questions}:
-        check_task(task)
+        check_task(task, own)
     answers = {question.id: found.answers[question.id] for question in questions}
     return replace(found, settings=settings, questions=questions, answers=answers)
 
 
-def _guessed(wanted: str) -> EvalSetConfig:
+def _guessed(wanted: str, own: TaskConfig | None) -> EvalSetConfig:
+    """How a file is read that nobody described: with the run's own task, if it has one."""
     path = Path(wanted).expanduser()
     if path.suffix not in KINDS:
         raise UserError(
             f"--on {wanted}: no such test set; there are {', '.join(shipped_names())}, {HELD_OUT} "
-            "for a run's own, and any .json, .jsonl or .parquet file"
+            "for a run's own, and any {', '.join(KINDS)} file"
         )
     if not path.is_file():
         raise UserError(f"--on {wanted}: there is no such file")
@@ -140,7 +149,8 @@ def _guessed(wanted: str) -> EvalSetConfig:
             f"--on {wanted}: results are named after the file, and {path.stem!r} will not do; use "
             "letters, digits, '.', '_' and '-'"
         )
-    return EvalSetConfig(name=path.stem, path=str(path), kind=KINDS[path.suffix])
+    task = own.named if own else None
+    return EvalSetConfig(name=path.stem, path=str(path), kind=KINDS[path.suffix], task=task)
 
 
 def _from_file(settings: EvalSetConfig, data_dir: Path) -> ProblemSet:
@@ -163,7 +173,7 @@ def _held_out(subject: Subject) -> ProblemSet:
     if not isinstance(subject, RunSubject):
         raise UserError(f"--on {HELD_OUT} needs a run's folder or one of its checkpoints")
     config = subject.config
-    split = load_split(config.data)
+    split = load_split(config.data, task=config.task_name)
     labelled = frozenset(split.held_out.answers)
     if not labelled:
         raise UserError(f"{subject.run_dir} holds out no prompts; name a test set instead")

@@ -17,6 +17,7 @@ from huggingface_hub import try_to_load_from_cache as look_up
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from rlavr_hpc.errors import RlavrError, UserError
+from rlavr_hpc.offline.hub_data import wanted_data_files
 
 TEXTS = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".py")
 """Config, tokenizer, templates, code."""
@@ -24,6 +25,8 @@ IN_FOLDERS = (".jinja", ".py")
 """Which of them count below a folder; there lie copies for other programs too (onnx/)."""
 WEIGHTS = (("model", ".safetensors"), ("pytorch_model", ".bin"))
 """Beginning and end of weight files, the first kind that there is; `.bin` is pickled."""
+UNFINISHED = "rlavr-unfinished"
+"""A file in a data set's folder while it is being brought."""
 ANSWER_SECONDS = 20.0
 """For the first word of the hub; a firewall that swallows packets would keep us for minutes."""
 
@@ -101,6 +104,47 @@ def bring_data(repository: str, file: str) -> Path:
     """
     with _explained(f"{file} of data set {repository}"):
         return Path(hf_hub_download(repository, file, repo_type="dataset"))
+
+
+def cached_data_set(name: str, cache: Path) -> Path | None:
+    """A data set's folder in the cache; None where it is not, or a download of it broke off."""
+    home = cache / f"datasets--{name.replace('/', '--')}"
+    try:
+        commit = (home / "refs" / "main").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    folder = home / "snapshots" / commit
+    return folder if folder.is_dir() and not (home / UNFINISHED).exists() else None
+
+
+def bring_data_set(name: str, inside: str) -> Path:
+    """Download the files with rows of a data set's repository; whoever calls holds the lock.
+
+    Args:
+        name: of the repository.
+        inside: folder or file in it that is wanted; "" = all.
+
+    Raises:
+        UserError: there is no such data set, it is closed to this user, or it has no such files.
+        HubError: the hub cannot be reached, or the download broke off.
+    """
+    with _explained(f"data set {name}"):
+        info = HfApi().dataset_info(name, timeout=ANSWER_SECONDS)
+        files = wanted_data_files((file.rfilename for file in info.siblings or ()), inside)
+    if not files:
+        where = f"{name} on {constants.ENDPOINT}" + (f", {inside}" if inside else "")
+        raise UserError(f"data set {where}: no parquet, Arrow, JSON or CSV file is there")
+    mark = cache_folder() / f"datasets--{name.replace('/', '--')}" / UNFINISHED
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    with _explained(f"data set {name}"):
+        folder = Path(
+            snapshot_download(
+                name, repo_type="dataset", allow_patterns=[escape(file) for file in files]
+            )
+        )
+    mark.unlink(missing_ok=True)
+    return folder
 
 
 def _remove_leftovers(blobs: Path) -> None:

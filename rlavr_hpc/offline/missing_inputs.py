@@ -7,10 +7,11 @@ import re
 import shlex
 from pathlib import Path
 
-from rlavr_hpc.config.data import DataConfig, DataKind
+from rlavr_hpc.config.data import FILE_KINDS, DataConfig
 from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.offline import hub
+from rlavr_hpc.offline.hub_data import hub_data_set
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """As Transformers looks for them; each whole, or in the shards that FILE.index.json names."""
@@ -46,13 +47,13 @@ def missing_inputs(*configs: RunConfig, cache: Path | None = None) -> list[str]:
     }
     files = {file: config for config in reversed(configs) for file in data_files(config.data)}
     lines = [_model_line(path, where) for path in models]
-    lines += [_data_line(file, config) for file, config in files.items()]
+    lines += [_data_line(file, config, where) for file, config in files.items()]
     return [line for line in lines if line]
 
 
 def data_files(config: DataConfig) -> list[str]:
     """The files that a run reads its prompts from."""
-    if config.kind not in (DataKind.parquet, DataKind.jsonl):
+    if config.kind not in FILE_KINDS:
         return []
     return [path for path in (config.path, config.eval_path) if path]
 
@@ -130,10 +131,19 @@ def _model_line(path: str, cache: Path) -> str | None:
     return f"model {path} {state}; bring it: {fetch_command(('model.path', path))}"
 
 
-def _data_line(file: str, config: RunConfig) -> str | None:
-    if Path(file).is_file():
+def data_is_there(file: str, cache: Path) -> bool:
+    """Whether a `data.path` can be read on this machine without network."""
+    named = hub_data_set(file)
+    if named is None:
+        return Path(file).expanduser().exists()
+    folder = hub.cached_data_set(named.repository, cache)
+    return folder is not None and (folder / named.inside).exists()
+
+
+def _data_line(file: str, config: RunConfig, cache: Path) -> str | None:
+    if data_is_there(file, cache):
         return None
-    if Path(file).name not in ORIGINS:
+    if Path(file).name not in ORIGINS and hub_data_set(file) is None:
         return f"data file {file} does not exist; put it there, or name another"
     data = config.data
     command = fetch_command(

@@ -34,11 +34,14 @@ NOT_IDENTITY = (
     "cluster",
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
-ADDED = {
+ADDED: Mapping[str, Any] = {
     "data.system_role": "keep",
     "data.stop_at_turn_end": True,
     "grading.thoughts": "read",
     "grading.evaluate_expressions": True,
+    "task.name": "auto",
+    "task.target": "",
+    "task.settings": {},
     "model.attention": "auto",
     "algorithm.micro_tokens": None,
     "algorithm.packing": "auto",
@@ -50,6 +53,14 @@ ADDED = {
     "algorithm.overlong.penalty": 1.0,
     "algorithm.loss.settings.kl_estimator": "k3",
     "deepspeed.offload_states": False,
+    "acquisition.candidates": "auto",
+    "data.columns.prompt": None,
+    "data.columns.answer": None,
+    "data.columns.id": None,
+    "data.columns.data_source": None,
+    "data.columns.choices": None,
+    "data.choices": "render",
+    "data.conflicts": "drop",
     "lora.rank": 0,
     "lora.alpha": 32.0,
     "lora.targets": ["all-linear"],
@@ -59,7 +70,7 @@ count, so that the command of an older run still finds its folder."""
 CONFIG_VERSION = 2
 READ_VERSIONS = (1, 2)
 """Of config.yaml: 1 was written by version 0.1, whose hash counted import paths."""
-OF_A_PLUGIN = ("name", "settings")
+OF_A_PLUGIN = ("name", "settings", "candidates")
 """What of a plug-in decides results; its defaults are resolved into the run's own keys."""
 
 

@@ -5,10 +5,12 @@ Mistakes in the config are found before a model is loaded. Only here is the poli
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rlavr_hpc.acquisition.buyable import buyable_prompts
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
@@ -19,6 +21,7 @@ from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.load_split import Split
@@ -40,6 +43,8 @@ from rlavr_hpc.trainer.policy.weight_sync import states_offloaded
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts
 from rlavr_hpc.trainer.stages.self_verification import SelfVerifier, build_self_verifier
 from rlavr_hpc.types import Group, Prompt, StepKey
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +103,9 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
         policy=policy,
         engine=engine,
         self_verifier=self_verifier,
-        verifier=build_verifier(config.grading, workers=config.cluster.graders or topology.threads),
+        verifier=build_verifier(
+            config.grading, config.task, workers=config.cluster.graders or topology.threads
+        ),
     )
 
 
@@ -120,6 +127,7 @@ def build_components(
         rules=budget_rules(config),
         ledger=records.ledger,
         labels=DatasetLabels(answers=split.train.answers),
+        buyable=_buyable(config, split.train),
         pseudo=plugins.pseudo,
         self_verifier=models.self_verifier,
         test_sets=_test_sets(inputs.prompts.held_out, split.held_out),
@@ -159,13 +167,28 @@ def _self_verifier(
     )
 
 
+def _buyable(config: RunConfig, train: Dataset) -> frozenset[str] | None:
+    """The prompts that the acquisition policy may choose from; None = all."""
+    found = buyable_prompts(
+        config.acquisition.candidates, prompts=train.questions, labelled=train.answers.keys()
+    )
+    if found is not None and config.quota:
+        log.info(
+            "acquisition=%s chooses among the %d prompts with a label "
+            "(acquisition.candidates=all: among all)",
+            config.acquisition.name,
+            len(found),
+        )
+    return found
+
+
 def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutSet, ...]:
     if not prompts:
         return ()
     return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
 
 
-def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
+def build_verifier(grading: GradingConfig, task: TaskConfig, *, workers: int) -> Verifier:
     """A verifier; its graders are started by the first answer that needs one."""
     return Verifier(
         limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
@@ -173,6 +196,7 @@ def build_verifier(grading: GradingConfig, *, workers: int) -> Verifier:
         where=grading.extract,
         thoughts=grading.thoughts,
         evaluate=grading.evaluate_expressions,
+        task=task,
     )
 
 

@@ -61,6 +61,8 @@ class Components:
     ledger: Ledger | None
     """On rank 0 only: there is one writer."""
     labels: LabelSource
+    buyable: frozenset[str] | None
+    """Prompts that the acquisition policy may choose from; None = all."""
     pseudo: PseudoReward
     self_verifier: SelfVerifier | None
     """For rewards made of the policy's own judgement."""

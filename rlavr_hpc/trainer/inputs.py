@@ -4,29 +4,52 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlavr_hpc.answers.tasks.registry import check_task
+from rlavr_hpc.answers.tasks.registry import check_task, make_tasks
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
+
+AGAINST_LABELS = ("void_labels", "unreadable_labels", "conflicting_labels", "no_answer_column")
+"""Findings that say why a row has no label."""
 
 
 def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no model folder, no file, no rows, an unknown task, or no labels although the
-            acquisition policy buys some.
+        UserError: no model folder, no file, no rows, an unknown task or one whose class cannot be
+            used, a label that its task cannot take, or no labels although the acquisition policy
+            buys some.
     """
     _check_model(config)
-    split = load_split(config.data)
-    for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
-        check_task(question.task)
+    tasks = make_tasks(config.grading.extract, config=config.task)  # its class is looked at before data
+    split = load_split(config.data, task=config.task_name)
+    for data in (split.train, split.held_out):
+        for question in data.questions:
+            if question.task not in tasks:
+                check_task(question.task, config.task)
+            if question.id in data.answers and question.task == config.task.named:
+                tasks[question.task].accepted(data.answers[question.id], question.text)
     if config.quota and not split.train.answers:
-        raise UserError(
-            f"acquisition={config.acquisition.name} buys labels, but no row of "
-            f"{config.data.path} has one; add answers to the data, or use acquisition=none"
-        )
+        raise UserError(_no_labels(config, split))
     return split
+
+
+def _no_labels(config: RunConfig, split: Split) -> str:
+    """Why there is nothing to buy."""
+    reasons = [
+        finding.text.removeprefix(f"{config.data.path}: ")
+        for finding in split.train.findings
+        if finding.kind in AGAINST_LABELS
+    ]
+    held_out = len(split.held_out.answers)
+    if held_out and config.data.holdout:
+        reasons.append(f"all {held_out} labelled prompts are held out (data.holdout)")
+    return (
+        f"acquisition={config.acquisition.name} buys labels, but no row of {config.data.path} has "
+        f"one: {'; '.join(reasons) or 'there is no answer'}. Add answers to the data, name their "
+        "column with 'data.columns={answer: COLUMN}', or use acquisition=none"
+    )
 
 
 def _check_model(config: RunConfig) -> None:

@@ -23,6 +23,7 @@ EXAMPLES = REPOSITORY / "examples"
 STARTED_BY_TESTS = {
     "own_policy/run.sh",
     "own_data/run.sh",
+    "own_task/run.sh",
     "sweep/run.sh",
     "notebook/study.ipynb",
 }
@@ -95,6 +96,30 @@ def test_the_policy_buys_the_narrowest_votes(monkeypatch: pytest.MonkeyPatch) ->
     assert [told.scores[text] for text in answers] == [0.0, 0.5, 1.0, 0.75, 1.0]
     default = load_plugin("margin:MarginPolicy", {}, where="acquisition")
     assert "1111" not in default.choose(candidates, view).selected
+
+
+def test_a_task_of_ones_own_runs_from_outside_the_package(workplace: Path) -> None:
+    start(workplace, "examples/own_task/run.sh", *SMALL, "acquisition=full")
+    folder = workplace / "runs/own_task"
+    assert "target: lengths:LengthTask" in (folder / "config.yaml").read_text()
+    rows = [row for row in metrics(folder) if row["step"] > 0]
+    assert all(row["collapse/unparsable"] < 0.5 for row in rows)
+    assert all(0 < row["collapse/trained_reward"] < 1 for row in rows)
+    assert summary(folder)["status"] == "done"
+
+
+def test_the_task_reads_units_and_pays_half_for_a_near_miss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES / "own_task"))
+    settings: dict[str, Any] = {"near": 0.1}
+    task = load_plugin("lengths:LengthTask", settings, where="task")
+    responses = ("first 3 cm, then 1.5 km.", "It is 1500m", "-2.5", "no idea", "")
+    assert [task.extract(text, "") for text in responses] == ["1.5 km", "1500m", "-2.5", None, None]
+    assert task.equal("1.5 km", "1500m")
+    assert not task.equal("1.5 km", "1.5 m")
+    answers = ("1500 m", "1600", "1.7 km", "-1.5 km")
+    assert [task.grade(answer, "1.5 km", "") for answer in answers] == [1.0, 0.5, 0.0, 0.0]
 
 
 def test_data_of_ones_own_is_split_trained_on_and_evaluated(workplace: Path) -> None:

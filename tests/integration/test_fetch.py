@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import signal
@@ -17,8 +18,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.offline.missing_inputs import missing_inputs
 from tests.support.commands import REPOSITORY, TINY
 from tests.support.configs import composed
@@ -349,6 +353,46 @@ def test_the_shipped_experiments_data_is_brought_too(
     code, out, told = login.fetch(*run, f"data.path={tmp_path}/mine.parquet")
     assert (code, out) == (2, "")
     assert "mine.parquet does not exist, and where it comes from is not known" in told
+
+
+def test_a_data_set_of_the_hub_is_brought_and_read_without_network(
+    hub: Hub, login: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {f"main/{split}.parquet": parquet_bytes(split) for split in ("train", "test")}
+    hub.repositories["datasets/tiny/sums"] = {
+        **files, "socratic/train.parquet": b"of another subset", "README.md": b"a card",
+    }  # fmt: skip
+    run = ("data=folder", "data.path=hub:tiny/sums/main", PRETRAINED[0], PRETRAINED[1])
+    monkeypatch.setattr("rlavr_hpc.offline.hub.cache_folder", lambda: login.cache)
+    assert "data.path=hub:tiny/sums/main" in missing_inputs(composed(*run), cache=login.cache)[1]
+
+    code, out, told = login.fetch(*run)
+
+    assert code == 0, told
+    assert "brought: data set tiny/sums" in out
+    assert missing_inputs(composed(*run), cache=login.cache) == []
+    assert {name for name in hub.sent if "parquet" in name} == set(files)
+    hub.repositories.clear()
+    code, out, told = login.fetch(*run, HF_HUB_OFFLINE="1")
+    assert code == 0, told
+    assert "there: data set tiny/sums/main" in out
+    split = load_split(composed(*run).data)
+    assert [question.text for question in split.train.questions] == ["a train question"]
+
+
+def test_a_data_set_that_the_hub_does_not_have_is_the_users_mistake(hub: Hub, login: Login) -> None:
+    hub.repositories["datasets/tiny/words"] = {"README.md": b"a card"}
+    for name, message in [("nothing", "there is none on"), ("words", "no parquet, Arrow, JSON")]:
+        code, _, told = login.fetch(f"data.path=hub:tiny/{name}", "data=file", *PRETRAINED[:2])
+        assert code == 2, told
+        assert message in told
+        assert "Traceback" not in told
+
+
+def parquet_bytes(split: str) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"question": [f"a {split} question"], "answer": ["1"]}), sink)
+    return sink.getvalue()
 
 
 def run_offline(login: Login, *overrides: str) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
+from rlavr_hpc.acquisition.buyable import buyable_prompts
 from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.policies.avg_prob import AvgProbPolicy
@@ -16,6 +17,7 @@ from rlavr_hpc.acquisition.policies.full import FullPolicy
 from rlavr_hpc.acquisition.policies.none import NonePolicy
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.acquisition.policy_protocol import choose_top
+from rlavr_hpc.config.acquisition import CandidateRule
 from rlavr_hpc.errors import FencedError, LedgerError
 from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.runs.attempts import check_fence, segment
@@ -27,6 +29,31 @@ GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
 ANSWERS = {f"p{i}": str(i) for i in range(6)}
 RULES = BudgetRules(total=None, reuse=True)
 STEP_2 = StepKey(seed=1, step=2)
+
+
+@pytest.mark.parametrize(
+    ("rule", "labelled", "offered"),
+    [
+        (CandidateRule.auto, {"p0", "p1", "p2"}, None),
+        (CandidateRule.auto, {"p0", "p1"}, {"p0", "p1"}),
+        (CandidateRule.labelled, {"p0", "p1", "p2"}, {"p0", "p1", "p2"}),
+        (CandidateRule.labelled, set(ANSWERS), set(ANSWERS)),
+        (CandidateRule.all, {"p0"}, None),
+    ],
+)
+def test_labelled_prompts_are_offered_where_most_have_no_label(
+    rule: CandidateRule, labelled: set[str], offered: set[str] | None
+) -> None:
+    assert buyable_prompts(rule, prompts=GROUPS, labelled=labelled) == offered
+
+
+def test_only_what_may_be_bought_is_a_candidate(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    offer = find_candidates(
+        GROUPS, step_key=PLACE, ledger=ledger, rules=RULES, quota=2, buyable={"p3", "p5"}
+    )
+    assert [group.prompt.id for group in offer.candidates] == ["p3", "p5"]
+    assert offer.quota == 2
 
 
 class CountingLabels:

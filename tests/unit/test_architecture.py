@@ -132,7 +132,7 @@ VENDORS = {
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},
     "submitit": {"rlavr_hpc/cluster/slurm/sbatch_script.py"},
     "huggingface_hub": {"rlavr_hpc/offline/hub.py"},
-    "pyarrow": {"rlavr_hpc/data/tables.py"},
+    "pyarrow": {"rlavr_hpc/data/arrow_rows.py"},
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import HydraException
 
+from rlavr_hpc.config.data import FILE_KINDS
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.identity import changed_keys, from_dict, hash8, to_dict
@@ -83,7 +84,7 @@ def test_a_misspelt_key_and_a_value_of_the_wrong_type_are_refused(override: str)
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
-    extra = ["data.path=file"] if option in ("parquet", "jsonl") else []
+    extra = ["data.path=file"] if option in FILE_KINDS else []
     assert composed(f"{group}={option}", *extra).steps == 150
 
 

@@ -228,3 +228,18 @@ def test_a_run_of_today_that_reads_boxes_is_another_than_one_that_does_not(tmp_p
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(to_dict(boxed)))
     assert single_run_dir(today) == tmp_path / f"run-{hash8(today)}" != folder
+
+
+def test_how_rows_are_read_counts_where_it_is_not_as_before() -> None:
+    before = hash8(composed())
+    settings = [
+        "acquisition.candidates=labelled",
+        "acquisition.candidates=all",
+        "data.choices=ignore",
+        "data.conflicts=error",
+        "data.columns={answer: output}",
+    ]
+    assert len({before, *(hash8(composed(setting)) for setting in settings)}) == 6
+    defaults = ("acquisition.candidates=auto", "data.choices=render")
+    assert hash8(composed(*defaults)) == before
+    assert hash8_v1(composed(*defaults)) == "38f94074"

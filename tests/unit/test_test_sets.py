@@ -58,7 +58,7 @@ def test_every_shipped_set_loads_and_has_the_papers_settings(name: str) -> None:
         ({"sample": 8}, "sample"),
         ({"samples": 0}, "samples=0 must be at least 1"),
         ({"samples": "many"}, "many"),
-        ({"kind": "csv"}, "csv"),
+        ({"kind": "xml"}, "xml"),
         ({"kind": "testbed"}, "kind=testbed"),
         ({"temperature": -1.0}, "temperature=-1.0"),
         ({"top_p": 0.0}, "top_p=0.0"),

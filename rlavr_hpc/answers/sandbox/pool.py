@@ -67,8 +67,13 @@ class _Job:
 class GraderPool:
     """A bounded set of graders; not for use by several threads."""
 
-    def __init__(self, limits: Limits, *, workers: int) -> None:
+    def __init__(self, limits: Limits, *, workers: int, own: Sequence[str] = ()) -> None:
         """Start the graders; they get ready while the caller goes on.
+
+        Args:
+            limits: of each request.
+            workers: how many graders.
+            own: target and settings of a task's own class, see `worker`; empty = mathematics.
 
         Raises:
             UserError: there shall be none.
@@ -78,7 +83,7 @@ class GraderPool:
         self.timed_out = 0
         """Requests past their limit so far."""
         self.limits = limits
-        self._size = workers
+        self._size, self._own = workers, tuple(own)
         self._graders: list[Grader] = []
         self._failed_starts = 0
         self._fill()
@@ -122,7 +127,7 @@ class GraderPool:
     def _fill(self) -> None:
         taken = {grader.slot for grader in self._graders}
         free = [slot for slot in range(self._size) if slot not in taken]
-        self._graders += [Grader(slot, self.limits) for slot in free]
+        self._graders += [Grader(slot, self.limits, own=self._own) for slot in free]
 
     def _look_after(self, job: _Job) -> None:
         """Take what the graders say, and replace those that died or hang."""

@@ -47,12 +47,13 @@ class Limits:
 class Grader:
     """A process that reads hostile text; see `grader_worker`."""
 
-    def __init__(self, slot: int, limits: Limits) -> None:
+    def __init__(self, slot: int, limits: Limits, *, own: Sequence[str] = ()) -> None:
         """Start it; it gets ready while the caller goes on.
 
         Args:
             slot: its place in the pool; a replacement takes its predecessor's.
             limits: of each request.
+            own: target and settings of a task's own class, see `worker`; empty = mathematics.
         """
         self.slot, self.limits = slot, limits
         self.ready = False
@@ -64,7 +65,7 @@ class Grader:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         numbers = (str(limits.cpu_seconds), str(limits.memory_mib), str(os.getpid()))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "rlavr_hpc.answers.sandbox.worker", *numbers],
+            [sys.executable, "-m", "rlavr_hpc.answers.sandbox.worker", *numbers, *own],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -53,11 +53,6 @@ def final_answer(label: str) -> str | None:
     return marked.text if marked else None
 
 
-def _auto(response: str) -> str | None:
-    marked = places.find_marked(response)
-    return places.stated(response) if marked is None else marked.text
-
-
 def _boxed_or_stated(response: str) -> str | None:
     boxed = last_boxed(response)
     return stated_answer(response) if boxed is None else boxed
@@ -72,7 +67,7 @@ def _only(place: places.Finder) -> Callable[[str], str | None]:
 
 
 FINDERS: Mapping[Extract, Callable[[str], str | None]] = {
-    Extract.auto: _auto,
+    Extract.auto: places.find_answer,
     Extract.boxed: last_boxed,
     Extract.line: _only(places.line),
     Extract.block: _only(places.block),

@@ -127,6 +127,7 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
         f"  labels bought      {summary['labels_bought']} of {summary['labels_allowed']} allowed "
         f"({config.quota} of {config.algorithm.batch} prompts a step)"
         + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
+        + (f", {summary['labels_void']} void: no label there" if summary["labels_void"] else "")
     )
     if (alarm := summary["early_warning"]) is not None:
         lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")

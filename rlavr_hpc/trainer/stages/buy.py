@@ -58,7 +58,12 @@ def _acquire(
     with step.clock.phase("buy"):
         components.verifier.record_timeouts(drawn, step_key=step.key, stage=TRAIN)
         offer = find_candidates(
-            groups, step_key=step.key, ledger=ledger, rules=components.rules, quota=step.quota
+            groups,
+            step_key=step.key,
+            ledger=ledger,
+            rules=components.rules,
+            quota=step.quota,
+            buyable=components.buyable,
         )
         oracle = {} if components.oracle is None else components.oracle(offer.candidates, step.key)
     with step.clock.phase("select"):
