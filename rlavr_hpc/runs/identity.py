@@ -34,7 +34,7 @@ NOT_IDENTITY = (
     "cluster",
 )
 """Keys (with all below them) that do not change results, so they do not name the run."""
-ADDED: Mapping[str, Any] = {
+ADDED: dict[str, Any] = {
     "task.name": "auto",
     "task.target": "",
     "task.settings": {},
