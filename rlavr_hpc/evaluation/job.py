@@ -17,6 +17,7 @@ from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.test_sets import load_sets
 from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_logging
+from rlavr_hpc.trainer.model_folder.folder import check_model
 
 
 def run_evaluation(options: EvaluationOptions) -> tuple[ExitCode, list[dict[str, Any]]]:
@@ -43,6 +44,7 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
     set_up_logging(topology)
     subject = find_subject(options.model, step=options.step)
     settings = settings_of(subject, options)
+    check_model(settings.model)
     if topology.world_size % settings.rollout.tensor_parallel:
         raise UserError(
             f"--tensor-parallel {settings.rollout.tensor_parallel} does not divide the "

@@ -43,6 +43,7 @@ def prepare(
         max_tokens=limit,
         templated=templated,
     )
+    bundle.check_prompts(prepared.prompts)
     samples = problems.settings.samples
     return SetToMeasure(
         problems=problems,

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rlavr_hpc.answers.tasks.registry import check_task
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.trainer.model_folder.folder import check_model
 
 
 def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no model folder, no file, no rows, an unknown task, or no labels although the
-            acquisition policy buys some.
+        UserError: no whole model's folder, no file, no rows, an unknown task, or no labels although
+            the acquisition policy buys some.
     """
-    _check_model(config)
+    check_model(config.model)
     split = load_split(config.data)
     for question in (*split.train.questions[:1], *split.held_out.questions[:1]):
         check_task(question.task)
@@ -27,11 +26,3 @@ def load_inputs(config: RunConfig) -> Split:
             f"{config.data.path} has one; add answers to the data, or use acquisition=none"
         )
     return split
-
-
-def _check_model(config: RunConfig) -> None:
-    given = config.model.path
-    if given is None or Path(given).expanduser().is_dir():
-        return
-    if given.startswith((".", "/", "~")) or given.count("/") > 1:  # else it is a hub name
-        raise UserError(f"model.path={given} does not exist")
