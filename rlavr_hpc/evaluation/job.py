@@ -14,6 +14,7 @@ from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topol
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.evaluation.evaluated_model import find_subject, settings_of
 from rlavr_hpc.evaluation.options import EvaluationOptions
+from rlavr_hpc.evaluation.responses import check_responses_file
 from rlavr_hpc.evaluation.test_sets import load_sets
 from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_logging
@@ -53,6 +54,9 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
     sets = load_sets(options, subject)
     if options.out is not None:
         check_writable(options.out)
+    if options.responses is not None:
+        check_writable(options.responses.absolute().parent)
+        check_responses_file(options.responses)
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
     announce_ranks(topology, os.environ)
@@ -66,4 +70,4 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
 
     device = join(topology)
     plan = make_plan(options, subject, settings, sets)
-    return carry_out(plan, topology, device, seed=options.seed, stop=stop)
+    return carry_out(plan, topology, device, options=options, stop=stop)

@@ -119,5 +119,5 @@ def steps_left_behind(run_dir: Path) -> int:
     Raises:
         RlavrError: the record is damaged.
     """
-    done = sum(row["step"] > 0 for row in read_metrics(run_dir, only=names.LABELS_BOUGHT))
-    return done - sum(row["step"] > 0 for row in read_line(run_dir))
+    done = [row for row in read_metrics(run_dir, only=names.LABELS_BOUGHT) if row["step"] > 0]
+    return len(done) - len([row for row in read_line(run_dir) if row["step"] > 0])

@@ -18,8 +18,8 @@ from rlavr_hpc.telemetry.wandb.environment import (
 from tests.support.configs import composed
 
 
-def offline(**values: str) -> TrackingConfig:
-    return TrackingConfig(kind=Tracking.offline, **values)
+def offline(project: str = "sums", entity: str | None = None) -> TrackingConfig:
+    return TrackingConfig(kind=Tracking.offline, project=project, entity=entity)
 
 
 @pytest.mark.parametrize(
