@@ -22,7 +22,7 @@ from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.checkpoints import MANIFEST, Checkpoint, in_line, newest_valid, read_checkpoint
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
-from rlavr_hpc.trainer.model_folder.architecture import check_complete
+from rlavr_hpc.trainer.model_folder.architecture import check_complete, weights_loaded
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 
 log = logging.getLogger(__name__)
@@ -161,12 +161,13 @@ def read_weights(path: Path | str, *, model: ModelConfig) -> Iterator[tuple[str,
         UserError: the folder lacks weights of its architecture, or they cannot be read.
     """
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=getattr(torch, model.dtype),
-            trust_remote_code=model.trust_remote_code,
-            output_loading_info=True,
-        )
+        with weights_loaded(path):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=getattr(torch, model.dtype),
+                trust_remote_code=model.trust_remote_code,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path}: weights cannot be loaded: {str(error).splitlines()[0]}"

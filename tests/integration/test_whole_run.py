@@ -36,6 +36,7 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def status(folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(rlavr("status", str(folder), "--json").stdout)
+    del told["heartbeat_age"]
     return told
 
 
@@ -70,7 +71,7 @@ def test_a_short_run_is_rolled_back_undone_rolled_back_again_and_goes_on(short_r
     between = status(short_run)
     assert (between["state"], between["step"]) == ("stopped", 0)
     assert rlavr("rollback", str(short_run), "--undo").returncode == 0
-    assert status(short_run) == {**before, "heartbeat_age": status(short_run)["heartbeat_age"]}
+    assert status(short_run) == before
     assert rlavr("ledger", "verify", str(short_run)).returncode == 0
     nothing = run(*SHORT, "steps=3", f"run_dir={short_run}")
     assert (nothing.returncode, "finished already" in nothing.stderr) == (0, True)

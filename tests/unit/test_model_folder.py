@@ -268,6 +268,20 @@ def test_evaluation_and_adapters_refuse_incomplete_weights_as_they_load_them(fol
         read_weights(folder, model=ModelConfig(path=str(folder)))
 
 
+def test_weights_that_cannot_be_read_are_a_mistake_also_as_they_are_loaded(folder: Path) -> None:
+    os.truncate(folder / WEIGHTS, 5000)
+    with pytest.raises(UserError, match="its weights cannot be read"):
+        read_weights(folder, model=ModelConfig(path=str(folder)))
+
+
+def test_pickled_weights_of_another_shape_are_a_mistake_as_they_are_loaded(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS) | {Q: torch.zeros(8, 16)}
+    (folder / WEIGHTS).unlink()
+    torch.save(weights, folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"do not fit its config\.json"):
+        read_weights(folder, model=ModelConfig(path=str(folder)))
+
+
 # --- shapes --------------------------------------------------------------------------------------
 
 

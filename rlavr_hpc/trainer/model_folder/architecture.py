@@ -7,15 +7,19 @@ every rule of Transformers on names, prefixes and tied weights holds here too.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.trainer.model_folder.file_faults import DOWNLOAD
 from rlavr_hpc.trainer.model_folder.safetensors_header import TensorEntry
 from rlavr_hpc.trainer.model_folder.weight_files import listed, read_weight_files
 
@@ -73,6 +77,27 @@ def check_complete(info: Mapping[str, Any], path: Path | str) -> None:
             "config.json"
         )
     raise UserError(f"{path} is no whole model, its weights lack {listed(missing)}; {way_out}")
+
+
+@contextmanager
+def weights_loaded(path: Path | str) -> Iterator[None]:
+    """Turn what Transformers says of damaged weights into a UserError that names the model.
+
+    A folder's files were checked before; those of a hub name, and what is in pickles, were not.
+    """
+    try:
+        yield
+    except (SafetensorError, UnpicklingError) as error:
+        raise UserError(
+            f"{path}: its weights cannot be read ({first_line(error)}); {DOWNLOAD}"
+        ) from error
+    except RuntimeError as error:
+        if "mismatch" not in str(error):
+            raise
+        raise UserError(
+            f"{path}: its weights do not fit its config.json ({first_line(error)}); take both from "
+            "the same model"
+        ) from error
 
 
 def _on_meta(folder: Path, *, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:

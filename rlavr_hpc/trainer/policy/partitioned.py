@@ -8,7 +8,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.integrations.deepspeed import HfDeepSpeedConfig
 
-from rlavr_hpc.trainer.model_folder.architecture import check_complete
+from rlavr_hpc.trainer.model_folder.architecture import check_complete, weights_loaded
 from rlavr_hpc.trainer.policy.attention import attention
 from rlavr_hpc.trainer.policy.lora import add_adapters
 from rlavr_hpc.trainer.policy.scoring_model import ScoringModel
@@ -25,13 +25,14 @@ def load_partitioned(settings: PolicySettings, ds_config: dict[str, Any]) -> Sco
         settings.model_path, trust_remote_code=settings.trust_remote_code
     )
     partition_on_load = HfDeepSpeedConfig(ds_config)
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        settings.model_path,
-        dtype=getattr(torch, settings.dtype),
-        attn_implementation=attention(settings.attention, settings.dtype, architecture),
-        trust_remote_code=settings.trust_remote_code,
-        output_loading_info=True,
-    )
+    with weights_loaded(settings.model_path):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            settings.model_path,
+            dtype=getattr(torch, settings.dtype),
+            attn_implementation=attention(settings.attention, settings.dtype, architecture),
+            trust_remote_code=settings.trust_remote_code,
+            output_loading_info=True,
+        )
     del partition_on_load  # other models of this process must not be partitioned
     language_model, loading = loaded
     check_complete(loading, settings.model_path)
