@@ -31,9 +31,16 @@ def run(tmp_path: Path) -> Path:
     [worker] = write_run(folder, config, {1: ["p0", "p1"], 2: ["p2", "p3"], 3: ["p4", "p5"]})
     worker.tell(0, 0)
     beat(
-        *(folder, "done"),
-        **{"step": 3, "steps": 3, "labels_bought": 6, "labels_allowed": 21, "job": None},
-        **{"node": None, "host": "here", "exit_code": 0},
+        folder,
+        "done",
+        step=3,
+        steps=3,
+        labels_bought=6,
+        labels_allowed=21,
+        job=None,
+        node=None,
+        host="here",
+        exit_code=0,
     )
     (folder / "summary.json").write_text(
         json.dumps({"version": 1, "status": "done", "steps": 3, "labels_bought": 6})
