@@ -61,8 +61,8 @@ def check_architecture(folder: Path, *, trust_remote_code: bool) -> int | None:
             listed(sorted(info["unexpected_keys"])),
         )
     _check_tied(model, entries, folder)
-    embedding = model.get_input_embeddings()
-    return int(embedding.weight.shape[0])
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    return None if weight is None else int(weight.shape[0])
 
 
 def check_complete(info: Mapping[str, Any], path: Path | str) -> None:
@@ -147,7 +147,7 @@ def _check_shapes(info: Mapping[str, Any], folder: Path) -> None:
 
 def _check_tied(model: Any, entries: Mapping[str, TensorEntry], folder: Path) -> None:  # noqa: ANN401
     """A head that is said to be the embedding must not be stored with other values."""
-    if not model.config.get_text_config().tie_word_embeddings:
+    if not getattr(model.config.get_text_config(), "tie_word_embeddings", False):
         return
     heads = [entry for name, entry in entries.items() if name.endswith(HEAD)]
     rows = [entry for name, entry in entries.items() if name.endswith(EMBEDDINGS)]
