@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.load.run import JobStop, RunData
 from analysis.run_findings import Health
-from rlavr_hpc.runs.attempts import Attempt
+from rlavr_hpc.runs.attempts import Attempt, standing
 from rlavr_hpc.telemetry import names
 
 TAKEN_AWAY = frozenset({"preempted", "time_limit", "requeued"})
@@ -47,7 +47,7 @@ def run_health(run: RunData) -> Health:
         starts=len(starts),
         preemptions=_preemptions(starts, run.stops),
         crashes=sum(stop.cause == "crashed" for stop in run.stops),
-        rollbacks=sum(attempt.reason == "rollback" for attempt in run.attempts),
+        rollbacks=sum(attempt.reason == "rollback" for attempt in standing(run.attempts)),
         steps_redone=redone,
         seconds_lost=lost,
         steps_left_behind=_left_behind(run),
@@ -70,7 +70,7 @@ def _starts(run: RunData) -> list[JobStart]:
     starts: list[JobStart] = []
     before: Attempt | None = None
     rolled_back = False
-    for attempt in run.attempts:
+    for attempt in standing(run.attempts):
         if attempt.reason == "rollback":
             rolled_back = True
             continue
@@ -143,7 +143,7 @@ def _redone(written: pd.DataFrame) -> tuple[int, float]:
 
 def _left_behind(run: RunData) -> int:
     """Steps on branches that were rolled back."""
-    if not any(attempt.reason == "rollback" for attempt in run.attempts):
+    if not any(attempt.reason == "rollback" for attempt in standing(run.attempts)):
         return 0
     done = run.written.loc[run.written["step"] > 0, ["branch", "step"]].astype("int64")
     line = pd.MultiIndex.from_arrays([run.rows["branch"], run.rows.index])

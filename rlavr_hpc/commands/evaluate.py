@@ -34,12 +34,16 @@ On several GPUs: torchrun --nproc-per-node N -m rlavr_hpc evaluate ...
 """
 EPILOG = """\
 OUT/SET.jsonl holds one line per finished problem (answers, correctness, lengths; no label),
-OUT/SET.json the results. An evaluation that was stopped or killed resumes when the same command is
-given again; with another model or other settings it refuses.
+OUT/SET.json the results. FILE of --responses holds set, id, sample, prompt, response, answer,
+correct, truncated and tokens, and appears when all sets are finished; problems that were measured
+without their texts are sampled again, with the same results. An evaluation that was stopped or
+killed resumes when the same command is given again; with another model or other settings it
+refuses.
 
 Examples:
   rlavr evaluate runs/study-0a1b2c3d --on held_out
   rlavr evaluate Qwen/Qwen3-4B --on aime24,math500 --samples 16
+  rlavr evaluate runs/study-0a1b2c3d --on held_out --responses texts.jsonl
 
 Exit codes: 0 done, 1 failed, 2 your mistake, 75 stopped by a signal with all finished problems on
 disk, 130 second signal.
@@ -75,6 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where results go (default: evaluation/step_S in the run's folder, else "
         "evaluation/MODEL here)",
+    )
+    add(
+        "--responses",
+        type=Path,
+        metavar="FILE",
+        help="write prompts and responses to this file, for you alone (mode 0600): a line of JSON "
+        "per problem and sample",
     )
     add("--json", action="store_true", help="print JSON instead of a table")
     _add_sampling(parser.add_argument_group("sampling (defaults: the set's own)"))

@@ -25,6 +25,7 @@ from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
+from rlavr_hpc.spending.bought_prompts import bought_prompts, prompt_lines
 from rlavr_hpc.spending.totals import SpendEntry, read_entry
 from rlavr_hpc.spending.verify_ledger import prove, readable
 
@@ -33,11 +34,15 @@ FEW = 4
 DESCRIPTION = """\
 Read the ledger, the record of every label that a run bought.
 """
-SHOW = "Print what was spent: of one run per step; of many runs per run, policy and step."
+SHOW = (
+    "Print what was spent: of one run per step, or per prompt with its question; of many runs per "
+    "run, policy and step."
+)
 VERIFY = "Check every line and every total of the ledger against the run's budget."
 SHOW_EPILOG = """\
 Examples:
   rlavr ledger show runs/study
+  rlavr ledger show runs/study-0a1b2c3d --prompts
 
 Exit codes: 0 shown, 1 the ledger cannot be read, 2 no run found.
 """
@@ -71,13 +76,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "folder", type=Path, metavar="DIR", help="a run, a sweep, or a folder with runs below"
         )
         command.add_argument("--json", action="store_true", help="print JSON")
+        if verb == "show":
+            command.add_argument(
+                "--prompts",
+                action="store_true",
+                help="of one run: each prompt with its question, its label and the step",
+            )
 
 
 def run(given: argparse.Namespace) -> int:
     """Show or verify; returns the exit code."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a prompt's id may be any text
-    lines, code = _answer(given.folder, given.action, as_json=given.json)
+    if given.action == "show" and given.prompts:
+        lines, code = show_prompts(given.folder, as_json=given.json), ExitCode.DONE
+    else:
+        lines, code = _answer(given.folder, given.action, as_json=given.json)
     print("\n".join(lines))
     return code
 
@@ -126,18 +140,40 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
             "steps": _steps(ledger_state),
         }
         return [json.dumps(values)]
-    lines = [
+    return [
         _state_line(state),
         *_headline(config, ledger_state),
         "",
-        "step  bought  void  prompts",
+        *_step_lines(_steps(ledger_state)),
     ]
-    lines += [
-        f"{row['step']:4d}  {row['bought']:6d}  {row['void']:4d}  {' '.join(row['prompts'][:6])}"
-        + (" ..." if len(row["prompts"]) > 6 else "")
-        for row in _steps(ledger_state)
-    ]
+
+
+def _step_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """A line a step; with its branch where there are several, since steps repeat then."""
+    several = len({row["branch"] for row in rows}) > 1
+    lines = [f"{'branch  ' if several else ''}step  bought  void  prompts"]
+    for row in rows:
+        branch = f"{row['branch']:6d}  " if several else ""
+        few, more = " ".join(row["prompts"][:6]), " ..." if len(row["prompts"]) > 6 else ""
+        figures = f"{row['step']:4d}  {row['bought']:6d}  {row['void']:4d}"
+        lines.append(f"{branch}{figures}  {few}{more}")
     return lines
+
+
+def show_prompts(run_dir: Path, *, as_json: bool) -> list[str]:
+    """Every label that a run asked for, with its question.
+
+    Raises:
+        UserError: it is no run's folder, or the run's data cannot be read.
+    """
+    if not is_run(run_dir):
+        raise UserError(f"--prompts shows one run, and {run_dir} is no run's folder")
+    with readable(run_dir):
+        config = read_config(run_dir)
+        rows = bought_prompts(run_dir, config, read_ledger(run_dir))
+    if as_json:
+        return [json.dumps({"prompts": [asdict(row) for row in rows]})]
+    return prompt_lines(rows)
 
 
 def _state_line(state: RunState) -> str:

@@ -23,6 +23,10 @@ class Tracking(StrEnum):
 
 
 LONGEST_TAG = 64
+LONGEST_NAME = 128
+"""Characters of a project's name, by wandb's own rule; also of an entity or a group."""
+FORBIDDEN = "/\\#?%:"
+"""Characters that wandb takes in no project's name, since it becomes part of an address."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,3 +60,45 @@ class TrackingConfig:
                 f"tracking.tags: {bad[0]!r} must have 1 to {LONGEST_TAG} characters; wandb takes "
                 "no others"
             )
+
+
+def check_dashboard(tracking: TrackingConfig, *, group: str) -> None:
+    """Check what Weights & Biases would refuse only after the start; not for other dashboards.
+
+    This is no part of the config's own check: a folder made with such a name stays readable.
+
+    Args:
+        tracking: the run's settings.
+        group: the run's group on the dashboard, which is its name.
+
+    Raises:
+        UserError: project, entity or group cannot be a name there.
+    """
+    if tracking.kind not in (Tracking.wandb, Tracking.offline):
+        return
+    check_dashboard_name("tracking.project", tracking.project)
+    if tracking.entity is not None:
+        check_dashboard_name("tracking.entity", tracking.entity, also=" ")
+    check_dashboard_name("name", group)
+
+
+def check_dashboard_name(key: str, value: str, *, also: str = "") -> None:
+    """Raise UserError where `key` holds no name for wandb.
+
+    Args:
+        key: as the user writes it.
+        value: the name.
+        also: characters that are forbidden besides the usual ones.
+    """
+    if not value.strip() or value != value.strip():
+        raise UserError(f"{key}={value!r} must be a name without spaces around it")
+    if len(value) > LONGEST_NAME:
+        raise UserError(
+            f"{key}={value!r} has {len(value)} characters; wandb takes at most {LONGEST_NAME}"
+        )
+    bad = sorted({c for c in value if c in FORBIDDEN + also or not c.isprintable()})
+    if bad:
+        named = " ".join("space" if c == " " else ascii(c)[1:-1] for c in bad)
+        raise UserError(
+            f"{key}={value!r}: wandb takes no name with {named}; use letters, digits, '-' and '_'"
+        )

@@ -6,6 +6,7 @@ import logging
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +17,11 @@ from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.errors import RunStoppedError, UserError
 from rlavr_hpc.evaluation.measure import VERSION, SetMeasurement
+from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.evaluation.plan import Plan
 from rlavr_hpc.evaluation.record import SetRecord
 from rlavr_hpc.evaluation.report import summarize, write_summary
+from rlavr_hpc.evaluation.responses import ResponsesRecord, responses_path, write_responses
 from rlavr_hpc.evaluation.weights import WORK, in_model_format, read_weights
 from rlavr_hpc.io import make_folder
 from rlavr_hpc.rollout.engine import RolloutEngine
@@ -43,7 +46,12 @@ def join(topology: Topology) -> torch.device:
 
 
 def carry_out(
-    plan: Plan, topology: Topology, device: torch.device, *, seed: int, stop: StopFlag
+    plan: Plan,
+    topology: Topology,
+    device: torch.device,
+    *,
+    options: EvaluationOptions,
+    stop: StopFlag,
 ) -> list[dict[str, Any]]:
     """Complete every record and report. All ranks call this together.
 
@@ -56,7 +64,8 @@ def carry_out(
     """
     with ExitStack() as held:
         records = distributed.on_main_only(lambda: _open_records(plan, held))
-        done = distributed.on_main(lambda: [frozenset(record.done) for record in records or []])
+        texts = distributed.on_main_only(lambda: _open_texts(plan, options.responses))
+        done = distributed.on_main(lambda: _done(records or [], texts))
         if all(len(d) == len(job.prompts) for d, job in zip(done, plan.jobs, strict=True)):
             log.info("%s holds everything already; nothing to sample", plan.out)
         else:
@@ -66,19 +75,23 @@ def carry_out(
             held.callback(verifier.close)
             bench = SetMeasurement(
                 engine=_engine(plan, topology, device),
-                seed=seed,
+                seed=options.seed,
                 verifier=verifier,
                 deadline=Deadline(stop=stop, grace=GRACE_SECONDS),
                 quiet=not topology.is_main,
+                with_texts=options.responses is not None,
             )
             try:
                 for index, job in enumerate(plan.jobs):
                     record = records[index] if records else None
-                    bench.measure(job, done=done[index], record=record)
+                    texts_of_set = texts[index] if texts else None
+                    bench.measure(job, done=done[index], record=record, texts=texts_of_set)
             except RunStoppedError:
                 distributed.leave()
                 raise
-        summaries = distributed.on_main_only(lambda: _report(plan, records or []))
+        summaries = distributed.on_main_only(
+            lambda: _report(plan, records or [], texts, options.responses)
+        )
     distributed.leave()
     return summaries or []
 
@@ -101,6 +114,23 @@ def _open_records(plan: Plan, held: ExitStack) -> list[SetRecord]:
     ]
 
 
+def _open_texts(plan: Plan, file: Path | None) -> list[ResponsesRecord] | None:
+    if file is None:
+        return None
+    return [
+        ResponsesRecord(responses_path(plan.out, job.problems.name), header)
+        for job, header in zip(plan.jobs, plan.headers, strict=True)
+    ]
+
+
+def _done(records: list[SetRecord], texts: list[ResponsesRecord] | None) -> list[frozenset[str]]:
+    """Per set the finished problems; those whose texts are asked for and lack are not."""
+    done = [frozenset(record.done) for record in records]
+    if texts is None:
+        return done
+    return [ids & kept.done for ids, kept in zip(done, texts, strict=True)]
+
+
 def _engine(plan: Plan, topology: Topology, device: torch.device) -> RolloutEngine:
     """The engine that the settings choose, with the weights in it."""
     model = plan.settings.model
@@ -111,10 +141,18 @@ def _engine(plan: Plan, topology: Topology, device: torch.device) -> RolloutEngi
     return engine
 
 
-def _report(plan: Plan, records: list[SetRecord]) -> list[dict[str, Any]]:
+def _report(
+    plan: Plan,
+    records: list[SetRecord],
+    texts: list[ResponsesRecord] | None,
+    file: Path | None,
+) -> list[dict[str, Any]]:
     summaries = []
     for job, header, record in zip(plan.jobs, plan.headers, records, strict=True):
         results = [record.done[prompt.id] for prompt in job.prompts]
         summaries.append(summarize(header, results))
         write_summary(plan.out / f"{job.problems.name}.json", summaries[-1])
+    if file is not None and texts is not None:
+        write_responses(file, list(zip(records, texts, strict=True)))
+        log.info("responses are in %s", file)
     return summaries

@@ -17,6 +17,8 @@ from rlavr_hpc.errors import UserError
 from rlavr_hpc.evaluation.options import EvaluationOptions
 from rlavr_hpc.runs.find import find_runs, name_one
 from rlavr_hpc.runs.folder import CONFIG, read_config
+from rlavr_hpc.trainer.model_folder.folder import ADAPTER, check_model_folder
+from rlavr_hpc.trainer.model_folder.folder import CONFIG as MODEL_CONFIG
 
 T = TypeVar("T")
 CHECKPOINTS = "checkpoints"
@@ -65,14 +67,15 @@ def find_subject(model: str, *, step: int | None) -> Subject:
 
 
 def _model_path(model: str, path: Path) -> Path | str:
-    if (path / "config.json").is_file():
+    if (path / MODEL_CONFIG).is_file() or (path / ADAPTER).is_file():
+        check_model_folder(path)
         return path
     if path.is_dir() and (runs := [run.name for run in find_runs(path) if not run.foreign]):
         raise UserError(name_one(model, runs))
     if path.exists():
         raise UserError(
             f"{model} is neither a run's folder (it has no {CONFIG}), nor a checkpoint, nor a "
-            "model's (it has no config.json)"
+            f"model's (it has no {MODEL_CONFIG})"
         )
     if model.startswith((".", "/", "~")) or model.count("/") > 1:  # else it is a hub name
         raise UserError(f"{model} does not exist")

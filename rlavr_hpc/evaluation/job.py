@@ -14,9 +14,11 @@ from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topol
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.evaluation.evaluated_model import find_subject, settings_of
 from rlavr_hpc.evaluation.options import EvaluationOptions
+from rlavr_hpc.evaluation.responses import check_responses_file
 from rlavr_hpc.evaluation.test_sets import load_sets
 from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import check_rendezvous, quiet_vendors, say, set_up_logging
+from rlavr_hpc.trainer.model_folder.folder import check_model
 
 
 def run_evaluation(options: EvaluationOptions) -> tuple[ExitCode, list[dict[str, Any]]]:
@@ -43,6 +45,7 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
     set_up_logging(topology)
     subject = find_subject(options.model, step=options.step)
     settings = settings_of(subject, options)
+    check_model(settings.model)
     if topology.world_size % settings.rollout.tensor_parallel:
         raise UserError(
             f"--tensor-parallel {settings.rollout.tensor_parallel} does not divide the "
@@ -51,6 +54,9 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
     sets = load_sets(options, subject)
     if options.out is not None:
         check_writable(options.out)
+    if options.responses is not None:
+        check_writable(options.responses.absolute().parent)
+        check_responses_file(options.responses)
     apply_threads(topology, os.environ)
     check_rendezvous(topology)
     announce_ranks(topology, os.environ)
@@ -64,4 +70,4 @@ def _evaluate(options: EvaluationOptions, stop: StopFlag) -> list[dict[str, Any]
 
     device = join(topology)
     plan = make_plan(options, subject, settings, sets)
-    return carry_out(plan, topology, device, seed=options.seed, stop=stop)
+    return carry_out(plan, topology, device, options=options, stop=stop)

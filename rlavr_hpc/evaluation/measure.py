@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tqdm import tqdm
 
@@ -13,6 +14,7 @@ from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.errors import OutOfTimeError, RunStoppedError
 from rlavr_hpc.evaluation.record import ProblemResult, SetRecord
+from rlavr_hpc.evaluation.responses import GradedProblem, ResponsesRecord
 from rlavr_hpc.evaluation.test_sets import ProblemSet
 from rlavr_hpc.rollout.engine import RolloutEngine, Sampling
 from rlavr_hpc.trainer import distributed
@@ -60,8 +62,17 @@ class SetMeasurement:
     quiet: bool
     """No progress bar."""
     verifier: Verifier
+    with_texts: bool = False
+    """Whether prompts and responses are kept, too."""
 
-    def measure(self, job: SetToMeasure, *, done: frozenset[str], record: SetRecord | None) -> None:
+    def measure(
+        self,
+        job: SetToMeasure,
+        *,
+        done: frozenset[str],
+        record: SetRecord | None,
+        texts: ResponsesRecord | None = None,
+    ) -> None:
         """Complete the record of the set. All ranks call this together.
 
         A chunk that was recorded in part is sampled whole again, so that every request keeps its
@@ -71,6 +82,7 @@ class SetMeasurement:
             job: the set.
             done: problems that the record held at the start.
             record: on rank 0 only: there is one writer.
+            texts: the same, where texts are kept.
 
         Raises:
             RunStoppedError: a signal came; what was finished is on disk.
@@ -85,17 +97,17 @@ class SetMeasurement:
                 if not new:
                     continue
                 try:
-                    results = self._run(chunk, job)
+                    problems = self._run(chunk, job)
                 except OutOfTimeError:
                     raise RunStoppedError(
                         f"{name}: stopped after {finished} of {total} problems; the same command "
                         "goes on from there"
                     ) from None
-                distributed.on_main(partial(_keep, record, results))
+                distributed.on_main(partial(_keep, record, texts, problems))
                 finished += new
                 bar.update(new)
 
-    def _run(self, chunk: Sequence[Prompt], job: SetToMeasure) -> list[ProblemResult]:
+    def _run(self, chunk: Sequence[Prompt], job: SetToMeasure) -> list[GradedProblem]:
         distributed.abort_together(self._requested)
         share = chunk[self.engine.replica :: self.engine.replicas]
         rollouts: list[list[Rollout]] = []
@@ -104,7 +116,11 @@ class SetMeasurement:
         distributed.abort_together(self.deadline.out_of_time)
         leads = share if self.engine.is_leader else []
         mine = grade(self.verifier, leads, rollouts, job.problems.answers) if leads else []
-        by_id = {result.id: result for part in distributed.gather_lists(mine) for result in part}
+        graded = [
+            GradedProblem(result=result, **(_texts(prompt, given) if self.with_texts else {}))
+            for result, prompt, given in zip(mine, leads, rollouts if leads else [], strict=True)
+        ]
+        by_id = {p.result.id: p for part in distributed.gather_lists(graded) for p in part}
         return [by_id[prompt.id] for prompt in chunk]
 
     def _requested(self) -> bool:
@@ -120,9 +136,17 @@ class SetMeasurement:
         )
 
 
-def _keep(record: SetRecord | None, results: list[ProblemResult]) -> None:
+def _texts(prompt: Prompt, rollouts: Sequence[Rollout]) -> dict[str, Any]:
+    return {"prompt": prompt.text, "responses": tuple(rollout.text for rollout in rollouts)}
+
+
+def _keep(
+    record: SetRecord | None, texts: ResponsesRecord | None, problems: list[GradedProblem]
+) -> None:
+    if texts is not None:
+        texts.add(problems)
     if record is not None:
-        record.add(results)
+        record.add(problem.result for problem in problems)
 
 
 def _chunks(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:

@@ -24,6 +24,8 @@ class EvaluationOptions:
     data_dir: Path
     step: int | None = None
     out: Path | None = None
+    responses: Path | None = None
+    """File for prompts and responses; None = they are not kept."""
     samples: int | None = None
     temperature: float | None = None
     top_p: float | None = None

@@ -42,6 +42,7 @@ def prepare(
         templated=templated,
         moment=bundle.moment,
     )
+    bundle.check_prompts(prepared.prompts)
     samples = problems.settings.samples
     return SetToMeasure(
         problems=problems,

@@ -54,7 +54,7 @@ class SetRecord:
         try:
             lines = list(read_lines(path))
             if lines:
-                _refuse_other(path, lines[0].row, header)
+                refuse_other(path, lines[0].row, header, version=VERSION)
             for line in lines[1:]:
                 result = _result(line.row)
                 self.done[result.id] = result
@@ -99,10 +99,23 @@ def _result(row: Mapping[str, Any]) -> ProblemResult:
     )
 
 
-def _refuse_other(path: Path, before: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    if before["v"] != VERSION:
-        raise UserError(f"{path}: version {before['v']!r} is not {VERSION}, the one known here")
-    old, new = dict(_flat(before)), dict(_flat({"v": VERSION, **header}))
+def refuse_other(
+    path: Path, before: Mapping[str, Any], header: Mapping[str, Any], *, version: int
+) -> None:
+    """Refuse to continue a file of another evaluation.
+
+    Args:
+        path: the file.
+        before: its header.
+        header: what it would be now, without its version.
+        version: of the file's format.
+
+    Raises:
+        UserError: it was made by another version, with another model or other settings.
+    """
+    if before["v"] != version:
+        raise UserError(f"{path}: version {before['v']!r} is not {version}, the one known here")
+    old, new = dict(_flat(before)), dict(_flat({"v": version, **header}))
     changes = [
         f"{key}: {old.get(key)!r} -> {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())

@@ -22,6 +22,7 @@ from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.checkpoints import MANIFEST, Checkpoint, in_line, newest_valid, read_checkpoint
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.checkpoint.consolidate import consolidate
+from rlavr_hpc.trainer.model_folder.architecture import check_complete, weights_loaded
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 
 log = logging.getLogger(__name__)
@@ -160,18 +161,18 @@ def read_weights(path: Path | str, *, model: ModelConfig) -> Iterator[tuple[str,
         UserError: the folder lacks weights of its architecture, or they cannot be read.
     """
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            path,
-            dtype=getattr(torch, model.dtype),
-            trust_remote_code=model.trust_remote_code,
-            output_loading_info=True,
-        )
+        with weights_loaded(path):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=getattr(torch, model.dtype),
+                trust_remote_code=model.trust_remote_code,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"{path}: weights cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
     language_model, loading = loaded
-    if loading["missing_keys"]:
-        raise UserError(f"{path} lacks {min(loading['missing_keys'])} and is no whole model")
+    check_complete(loading, path)
     named = language_model.named_parameters(remove_duplicate=False)
     return ((name, parameter.data) for name, parameter in named)

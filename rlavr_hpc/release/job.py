@@ -19,6 +19,7 @@ from rlavr_hpc.release.facts import Facts
 from rlavr_hpc.release.staging import check_free, staged
 from rlavr_hpc.runs.folder import check_writable
 from rlavr_hpc.trainer.job import quiet_vendors, say
+from rlavr_hpc.trainer.model_folder.folder import check_model, check_model_folder
 
 CARD = "README.md"
 PROVENANCE = "rlavr_hpc.json"
@@ -68,6 +69,7 @@ def _export(options: ExportOptions) -> dict[str, Any]:
         )
     out = options.out.expanduser().resolve()
     _check_out(out, subject.run_dir)
+    check_model(subject.config.model)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
 
@@ -102,6 +104,7 @@ def _export(options: ExportOptions) -> dict[str, Any]:
             parameters = consolidate(
                 checkpoint, folder, model=model, base=bundle, rollout=config.rollout
             )
+            check_model_folder(folder)
         weights = replace(
             describe_weights(config.model, model, parameters=parameters),
             lora_rank=config.lora.rank or None,

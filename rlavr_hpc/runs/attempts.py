@@ -22,7 +22,9 @@ from typing import Any, Literal
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import ReadLine, blocks, canonical_json, make_folder, publish_once, read_lines
 
-VERSION = 2
+VERSION = 3
+"""The newest known; tokens that version 2 can tell are written as 2."""
+PLAIN_VERSION = 2
 FOLDER = "attempts"
 SEALED = ("ledger", "metrics", "ungradable", "examples")
 """Folders whose segment `N.jsonl` belongs to attempt N."""
@@ -53,14 +55,15 @@ class Attempt:
     """Per folder of `SEALED`, for attempt `number - 1`."""
     branch: int = 0
     """Raised by every roll-back."""
-    reason: Literal["start", "rollback"] = "start"
+    reason: Literal["start", "rollback", "undo"] = "start"
+    """`undo` takes back the roll-back right before it, on whose branch nothing ran."""
     setup: dict[str, Any] | None = None
-    """What its successors must have in common with it; None of a roll-back, which runs nothing."""
+    """What its successors must have in common with it; None where it runs nothing."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     nonce: str = field(default_factory=lambda: secrets.token_hex(8))
-    version: int = VERSION
+    version: int = PLAIN_VERSION
 
 
 def read_attempts(run_dir: Path) -> list[Attempt]:
@@ -157,10 +160,21 @@ def segment(run_dir: Path, folder: str, number: int) -> Path:
     return run_dir / folder / f"{number}.jsonl"
 
 
+def standing(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """The attempts without roll-backs that were undone; both tokens of such a pair ran nothing."""
+    kept: list[Attempt] = []
+    for attempt in attempts:
+        if attempt.reason != "undo":
+            kept.append(attempt)
+        elif kept and kept[-1].reason == "rollback":
+            kept.pop()
+    return kept
+
+
 def forks(attempts: Sequence[Attempt]) -> dict[int, int]:
     """Per branch but the first, the last step that it has in common with the one before."""
     begun: dict[int, int] = {}
-    for attempt in attempts:
+    for attempt in standing(attempts):
         if attempt.branch:
             before = begun.get(attempt.branch, attempt.resumed_from)
             begun[attempt.branch] = min(before, attempt.resumed_from)

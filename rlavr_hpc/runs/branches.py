@@ -3,17 +3,21 @@
 A roll-back is an attempt's token that runs nothing: it names the step to continue from and raises
 the branch. The next attempt continues there. What was done on the old branch stays on record: its
 purchases count as spent, its rows of metrics stay readable, and neither is repeated.
+
+Until the new branch has begun, a second token takes the roll-back back: the run then stands where
+it stood, its checkpoints are in line again, and one that was finished is finished.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
-from rlavr_hpc.runs.attempts import publish_attempt, read_attempts
-from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, is_healthy
-from rlavr_hpc.runs.done import remove_done
+from rlavr_hpc.runs.attempts import VERSION, Attempt, publish_attempt, read_attempts, standing
+from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, is_healthy, newest_valid
+from rlavr_hpc.runs.done import remove_done, write_done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +28,27 @@ class RolledBack:
     """To go on from; 0 = from the start."""
     branch: int
     """The new one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollBackUndone:
+    """Where a run stands after its roll-back was taken back."""
+
+    branch: int
+    step: int
+    """Of the newest valid checkpoint; 0 = the start."""
+    finished: bool
+    """Whether the run is finished again."""
+
+
+def target_step(run_dir: Path, *, healthy_below: float) -> int:
+    """The step that a roll-back goes to by itself: of the newest healthy checkpoint, else 0.
+
+    Args:
+        run_dir: the run's folder.
+        healthy_below: risk of a healthy checkpoint.
+    """
+    return _newest_healthy(list(candidates(run_dir)), healthy_below)
 
 
 def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> RolledBack:
@@ -44,18 +69,70 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
     usable = list(candidates(run_dir))
     step = _newest_healthy(usable, healthy_below) if to is None else _checked_step(usable, to)
     remove_done(run_dir)  # killed after this, the run just ends again
+    branch = max(attempt.branch for attempt in attempts) + 1
     token = publish_attempt(
-        run_dir,
-        resumed_from=step,
-        after=len(attempts),
-        branch=attempts[-1].branch + 1,
-        reason="rollback",
+        run_dir, resumed_from=step, after=len(attempts), branch=branch, reason="rollback"
     )
     if token is None:
-        raise RlavrError(
-            f"{run_dir}: another attempt began at the same moment; check `rlavr status`"
-        )
+        raise _other_attempt(run_dir)
     return RolledBack(step=step, branch=token.branch)
+
+
+def undo_roll_back(run_dir: Path) -> RollBackUndone:
+    """Take back the roll-back that was the last thing to happen to a run.
+
+    Raises:
+        UserError: the last thing was none, or its branch has begun.
+        RlavrError: another attempt began at this moment.
+    """
+    attempts = read_attempts(run_dir)
+    stood = standing(attempts)
+    _check_undoable(run_dir, stood)
+    before = stood[-2]
+    token = publish_attempt(
+        run_dir,
+        resumed_from=before.resumed_from,
+        after=len(attempts),
+        branch=before.branch,
+        reason="undo",
+        version=VERSION,
+    )
+    if token is None:
+        raise _other_attempt(run_dir)
+    steps = None if before.reason == "rollback" else _finished_steps(run_dir)
+    if steps is not None:
+        write_done(run_dir, steps)
+    newest = newest_valid(run_dir)
+    return RollBackUndone(
+        branch=token.branch,
+        step=newest.state.step if newest else 0,
+        finished=steps is not None,
+    )
+
+
+def _check_undoable(run_dir: Path, attempts: list[Attempt]) -> None:
+    if attempts and attempts[-1].reason == "rollback":
+        return
+    begun = attempts[-1].branch if attempts else 0
+    if begun and attempts[-1].reason == "start":
+        raise UserError(
+            f"{run_dir}: branch {begun} has begun, so the roll-back before it cannot be undone; "
+            f"`rlavr ledger show {run_dir}` and `rlavr report` show what the other branches did"
+        )
+    raise UserError(f"{run_dir}: there is no roll-back to undo")
+
+
+def _finished_steps(run_dir: Path) -> int | None:
+    """How many steps the run had finished, as its summary says; None where it was not finished."""
+    try:
+        summary = json.loads((run_dir / "summary.json").read_bytes())
+        return int(summary["steps"]) if summary["status"] == "done" else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # the next start finds out
+
+
+def _other_attempt(run_dir: Path) -> RlavrError:
+    return RlavrError(f"{run_dir}: another attempt began at the same moment; check `rlavr status`")
 
 
 def _newest_healthy(usable: list[Checkpoint], below: float) -> int:

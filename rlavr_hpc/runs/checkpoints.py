@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.errors import CheckpointError, UserError
-from rlavr_hpc.runs.attempts import Attempt, read_attempts
+from rlavr_hpc.runs.attempts import Attempt, read_attempts, standing
 
 VERSION = 2
 FOLDER = "checkpoints"
@@ -110,7 +110,7 @@ def in_line(state: TrainingState, attempts: Sequence[Attempt]) -> bool:
     It is not when a later attempt went on from an earlier step: because of a roll-back, or because
     a superseded process wrote it after its successor had begun.
     """
-    later = [attempt for attempt in attempts if attempt.number > state.attempt]
+    later = [attempt for attempt in standing(attempts) if attempt.number > state.attempt]
     return all(state.step <= attempt.resumed_from for attempt in later)
 
 

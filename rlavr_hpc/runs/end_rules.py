@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.runs.evidence import RunFacts, process_lives
 from rlavr_hpc.runs.heartbeat import LastHeartbeat
@@ -18,12 +20,18 @@ from rlavr_hpc.runs.stops import Cause, Stop, describe_stop
 
 def judge_ended(case: RunEvidence) -> JudgedState:
     """The state by the last stop on record or the last heartbeat, whichever is newer."""
-    facts, beat = case.facts, case.facts.heartbeat
+    facts = case.facts
     if facts.done_steps is not None:
         words = f"done with {facts.done_steps} steps; {case.planned_steps} are planned now"
         return JudgedState(state=State.planned, reason=words)
     if facts.done_damaged:
         return JudgedState(state=State.unknown)
+    return _judge_rolled_back(facts) or _judge_unfinished(case)
+
+
+def _judge_unfinished(case: RunEvidence) -> JudgedState:
+    """The same of a run that was neither finished nor rolled back since it ran."""
+    facts, beat = case.facts, case.facts.heartbeat
     try:
         stop = facts.last_stop()
     except RlavrError as error:
@@ -38,6 +46,22 @@ def judge_ended(case: RunEvidence) -> JudgedState:
     if beat.alive:
         return _judge_vanished(case, beat)
     return _judge_by_last_words(case, beat)
+
+
+def _judge_rolled_back(facts: RunFacts) -> JudgedState | None:
+    """Of a run that was rolled back and not started again; None of any other."""
+    token = facts.rolled_back()
+    if token is None:
+        return None
+    failure = facts.last_failure()
+    if failure is not None and failure.time > datetime.fromisoformat(token.started).timestamp() + 1:
+        return JudgedState(state=State.failed, reason=failure.error)  # started again, in vain
+    where = f"to step {token.resumed_from}" if token.resumed_from else "to its start"
+    return JudgedState(
+        state=State.stopped,
+        reason=f"rolled back {where}; branch {token.branch} begins when the run is started again",
+        step=token.resumed_from,
+    )
 
 
 def is_newer(beat: LastHeartbeat, stop: Stop, facts: RunFacts) -> bool:

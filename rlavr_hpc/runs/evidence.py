@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.attempts import FOLDER as ATTEMPTS
-from rlavr_hpc.runs.attempts import TOKEN_NAME, read_attempt
+from rlavr_hpc.runs.attempts import TOKEN_NAME, Attempt, read_attempt, read_attempts, standing
 from rlavr_hpc.runs.done import DONE_FILE, read_done
 from rlavr_hpc.runs.failures import Failure, read_failure
 from rlavr_hpc.runs.heartbeat import (
@@ -85,6 +85,18 @@ class RunFacts:
             if found.cause is not Cause.fenced:
                 return found
         return None
+
+    def rolled_back(self) -> Attempt | None:
+        """The roll-back after which nothing has run; None without one that can be read."""
+        names = _names(self.run / ATTEMPTS, [])
+        numbers = [int(match[1]) for name in names if (match := TOKEN_NAME.fullmatch(name))]
+        try:
+            last = read_attempt(self.run, max(numbers)) if numbers else None
+            if last is not None and last.reason == "undo":
+                last = standing(read_attempts(self.run))[-1]
+        except RlavrError:
+            return None
+        return last if last is not None and last.reason == "rollback" else None
 
     def last_failure(self) -> Failure | None:
         """The first failure of the newest start that failed; None without a readable one."""

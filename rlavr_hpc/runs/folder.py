@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.tracking import check_dashboard
 from rlavr_hpc.errors import OtherRunError, RlavrError, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.plugins import check_names
@@ -39,8 +40,10 @@ def single_run_dir(config: RunConfig) -> Path:
     """`run_dir`, or ROOT/NAME-HASH8.
 
     Raises:
-        UserError: a plug-in of the user's own goes by a name of the program's own.
+        UserError: a plug-in of the user's own goes by a name of the program's own, or the dashboard
+            cannot show a run under these names.
     """
+    check_dashboard(config.tracking, group=config.name)
     if config.run_dir:
         if not (Path(config.run_dir) / CONFIG).exists():
             check_names(config)
@@ -50,6 +53,7 @@ def single_run_dir(config: RunConfig) -> Path:
 
 def sweep_run_dir(config: RunConfig) -> Path:
     """ROOT/NAME/HASH8, a run's folder inside a sweep; raises as `single_run_dir`."""
+    check_dashboard(config.tracking, group=config.name)
     return _run_folder(Path(config.root) / config.name, "", config)
 
 

@@ -56,6 +56,8 @@ class JudgedState:
 
     state: State
     reason: str = ""
+    step: int | None = None
+    """The last one that counts, where the heartbeat says another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,7 +107,7 @@ def _state(found: FoundFolder, jobs: SweepJobs, now: float) -> RunState:
     case, job = _evidence(found, facts, jobs, now)
     judged = JudgedState(state=State.unknown) if found.is_plan else judge_state(case)
     steps = max(beat.steps if beat else 0, found.steps or 0) or facts.done_steps
-    step = _step(facts, judged.state, steps)
+    step = _step(facts, judged.state, steps) if judged.step is None else judged.step
     problem = f"{found.folder} {found.problem}" if found.problem else None
     problems = [problem, *(() if found.problem and facts.unreadable else (facts.problem,))]
     reasons = (judged.reason, *problems, *(() if job else jobs.problems))

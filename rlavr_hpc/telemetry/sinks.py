@@ -111,3 +111,13 @@ def read_line(run_dir: Path, *, until: int | None = None) -> list[dict[str, Any]
 
     by_step = {row["step"]: row for row in read_metrics(run_dir) if stays(row)}
     return [by_step[step] for step in sorted(by_step) if until is None or step <= until]
+
+
+def steps_left_behind(run_dir: Path) -> int:
+    """Steps on record that the run did and rolled back; their labels count as spent.
+
+    Raises:
+        RlavrError: the record is damaged.
+    """
+    done = [row for row in read_metrics(run_dir, only=names.LABELS_BOUGHT) if row["step"] > 0]
+    return len(done) - len([row for row in read_line(run_dir) if row["step"] > 0])

@@ -15,7 +15,7 @@ from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
 from rlavr_hpc.telemetry.metrics_mirror import open_mirror
-from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror, read_line
+from rlavr_hpc.telemetry.sinks import MetricsFile, MetricsMirror, read_line, steps_left_behind
 from rlavr_hpc.trainer.checkpoint.resume import AttemptRequest, StartedAttempt
 from rlavr_hpc.trainer.hooks.record import Recorder
 
@@ -49,11 +49,12 @@ def open_files(request: AttemptRequest, started: StartedAttempt) -> AttemptFiles
 def open_heartbeat(request: AttemptRequest, started: StartedAttempt) -> Heartbeat:
     """The attempt's writer of status.json."""
     steps, job = request.config.steps, slurm_start(os.environ)
+    left_behind = steps_left_behind(request.run_dir)
     return Heartbeat(
         request.run_dir,
         started.attempt.number,
         steps,
-        labels_allowed=request.config.labels_allowed(steps),
+        labels_allowed=request.config.labels_allowed(steps + left_behind),
         job=asdict(job) if job else {},
     )
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rlavr_hpc.answers.tasks.registry import check_task, make_tasks
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.trainer.model_folder.folder import check_model
 
 AGAINST_LABELS = ("void_labels", "unreadable_labels", "conflicting_labels", "no_answer_column")
 """Findings that say why a row has no label."""
@@ -17,12 +16,14 @@ def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no model folder, no file, no rows, an unknown task or one whose class cannot be
+        UserError: no whole model's folder, no file, no rows, an unknown task or one whose class cannot be
             used, a label that its task cannot take, or no labels although the acquisition policy
             buys some.
     """
-    _check_model(config)
-    tasks = make_tasks(config.grading.extract, config=config.task)  # its class is looked at before data
+    check_model(config.model)
+    tasks = make_tasks(
+        config.grading.extract, config=config.task
+    )  # its class is looked at before data
     split = load_split(config.data, task=config.task_name)
     for data in (split.train, split.held_out):
         for question in data.questions:
@@ -50,11 +51,3 @@ def _no_labels(config: RunConfig, split: Split) -> str:
         f"one: {'; '.join(reasons) or 'there is no answer'}. Add answers to the data, name their "
         "column with 'data.columns={answer: COLUMN}', or use acquisition=none"
     )
-
-
-def _check_model(config: RunConfig) -> None:
-    given = config.model.path
-    if given is None or Path(given).expanduser().is_dir():
-        return
-    if given.startswith((".", "/", "~")) or given.count("/") > 1:  # else it is a hub name
-        raise UserError(f"model.path={given} does not exist")

@@ -61,6 +61,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
     bundle = bundle.for_chats(train.chats)
     labelled = [q for q in split.held_out.questions if q.id in split.held_out.answers]
     held_out = _prepare_held_out(labelled, config, bundle, templated=train.templated)
+    bundle.check_prompts((*train.prompts, *held_out.prompts))
     kept = {prompt.id for prompt in train.prompts}
     fingerprint = questions_fingerprint(q for q in split.train.questions if q.id in kept)
     shared = len({q.text for q in labelled} & {q.text for q in split.train.questions})

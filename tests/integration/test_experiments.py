@@ -119,7 +119,12 @@ def test_the_puzzles_experiment_pays_a_right_model_in_full(
     right_model: Path, tmp_path: Path, own_file: bool
 ) -> None:
     """With puzzles made here, and with a file in the schema of the public data set."""
-    data: tuple[str, ...] = ("data.people=[2]", "data.count=8", "data.eval_people=[2]", "data.eval_count=2")
+    data: tuple[str, ...] = (
+        "data.people=[2]",
+        "data.count=8",
+        "data.eval_people=[2]",
+        "data.eval_count=2",
+    )
     if own_file:
         rows = [knights_row(i, q, PUZZLES.answers[q.id]) for i, q in enumerate(PUZZLES.questions)]
         pq.write_table(pa.Table.from_pylist(rows), tmp_path / "kk.parquet")

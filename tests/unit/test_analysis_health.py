@@ -127,6 +127,13 @@ def test_a_roll_back_by_hand_is_followed_by_a_start_of_its_own() -> None:
     assert (health.starts, health.preemptions, health.seconds_waiting) == (2, 0, 60.0)
 
 
+def test_a_roll_back_that_was_undone_never_was() -> None:
+    back = begun(2, 1040, branch=1, reason="rollback")
+    undone = begun(3, 1050, reason="undo")
+    health = run_health(run_of(begun(1, 1000), back, undone, written=TWICE))
+    assert (health.starts, health.rollbacks, health.steps_left_behind) == (1, 0, 0)
+
+
 def test_a_row_that_stands_twice_in_one_attempt_was_done_once() -> None:
     rows = written((1, 0, 1, 1010.0, 5.0), (1, 0, 1, 1010.0, 5.0), (2, 0, 2, 1050.0, 5.0))
     health = run_health(run_of(begun(1, 1000), begun(2, 1040), written=rows))

@@ -53,7 +53,14 @@ ROOMS = {
     "rlavr_hpc/cluster": {"slurm"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
-    "rlavr_hpc/trainer": {"checkpoint", "hooks", "policy", "reporting", "stages"},
+    "rlavr_hpc/trainer": {
+        "checkpoint",
+        "hooks",
+        "model_folder",
+        "policy",
+        "reporting",
+        "stages",
+    },
     "analysis": {"collapse", "compare", "load", "report", "text"},
     "analysis/report": {"paper"},
 }
@@ -90,6 +97,9 @@ LIGHT = (
     "release.job",
     "release.staging",
     "trainer.inspection",
+    "trainer.inputs",
+    "trainer.model_folder.folder",
+    "trainer.model_folder.tokens",
     "trainer.reporting.outcome",
 )
 """Nor do these."""

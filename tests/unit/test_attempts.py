@@ -7,7 +7,7 @@ import pytest
 
 from rlavr_hpc.errors import FencedError, RlavrError
 from rlavr_hpc.io import LineWriter, make_folder
-from rlavr_hpc.runs.attempts import accepted_lines, check_fence, read_attempts, segment
+from rlavr_hpc.runs.attempts import VERSION, accepted_lines, check_fence, read_attempts, segment
 from tests.support.attempts import begin_attempt
 
 
@@ -76,6 +76,6 @@ def test_a_missing_token_is_an_error(tmp_path: Path) -> None:
 def test_a_token_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     begin_attempt(tmp_path, resumed_from=0)
     token = tmp_path / "attempts/1.json"
-    token.write_text(json.dumps({**json.loads(token.read_text()), "version": 3}))
+    token.write_text(json.dumps({**json.loads(token.read_text()), "version": VERSION + 1}))
     with pytest.raises(RlavrError, match="newer version"):
         read_attempts(tmp_path)

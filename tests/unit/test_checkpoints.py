@@ -14,7 +14,7 @@ import torch
 
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.attempts import forks, read_attempts
-from rlavr_hpc.runs.branches import roll_back
+from rlavr_hpc.runs.branches import roll_back, undo_roll_back
 from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy, steps_to_keep
 from rlavr_hpc.runs.checkpoints import (
     TrainingState,
@@ -26,9 +26,10 @@ from rlavr_hpc.runs.checkpoints import (
     restore_replaced,
     stored_state,
 )
+from rlavr_hpc.runs.done import read_done, write_done
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
 from rlavr_hpc.telemetry.reduce import Mean
-from rlavr_hpc.telemetry.sinks import MetricsFile, read_line
+from rlavr_hpc.telemetry.sinks import MetricsFile, read_line, steps_left_behind
 from rlavr_hpc.trainer.checkpoint.shards import on_host, write_file
 from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
@@ -273,3 +274,90 @@ def test_a_snapshot_does_not_change_with_what_it_was_taken_from() -> None:
     assert copied["b"][1]["c"].item() == 0
     assert copied["d"] == [0]
     assert shared["a"].tolist() == [1, 1]
+
+
+# --- roll-backs that are undone ------------------------------------------------------------------
+
+
+def write_rows(run_dir: Path, attempt: int, branch: int, *steps: int) -> None:
+    file = MetricsFile(run_dir, attempt, fence=lambda: None)
+    for step in steps:
+        file.write(StepKey(seed=1, step=step, branch=branch), {"train/loss": Mean(attempt)})
+
+
+def finished(run_dir: Path, steps: int) -> None:
+    """A run that is done after so many steps, with a checkpoint that is due to its end alone."""
+    begin_attempt(run_dir, resumed_from=0)
+    write_rows(run_dir, 1, 0, *range(steps + 1))
+    checkpoint(run_dir, step=steps, scheduled=False)
+    (run_dir / "summary.json").write_text(json.dumps({"status": "done", "steps": steps}))
+    write_done(run_dir, steps)
+
+
+def test_an_undone_roll_back_leaves_a_finished_run_finished(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    assert roll_back(tmp_path, healthy_below=0.25).step == 0
+    assert not list(candidates(tmp_path))
+    undone = undo_roll_back(tmp_path)
+    assert (undone.branch, undone.step, undone.finished) == (0, 3, True)
+    assert read_done(tmp_path) == 3
+    assert [found.state.step for found in candidates(tmp_path)] == [3]
+    assert [row["step"] for row in read_line(tmp_path)] == [0, 1, 2, 3]
+    assert forks(read_attempts(tmp_path)) == {}
+    assert [attempt.branch for attempt in read_attempts(tmp_path)] == [0, 1, 0]
+
+
+def test_a_branch_after_an_undone_one_gets_a_number_of_its_own(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    roll_back(tmp_path, healthy_below=0.25)
+    undo_roll_back(tmp_path)
+    assert roll_back(tmp_path, healthy_below=0.25).branch == 2
+
+
+def test_two_roll_backs_are_undone_one_after_the_other(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    for step in (10, 20, 30):
+        checkpoint(tmp_path, step=step)
+    roll_back(tmp_path, healthy_below=0.25, to=20)
+    roll_back(tmp_path, healthy_below=0.25, to=10)
+    undo_roll_back(tmp_path)
+    assert [found.state.step for found in candidates(tmp_path)] == [20, 10]
+    undo_roll_back(tmp_path)
+    assert [found.state.step for found in candidates(tmp_path)] == [30, 20, 10]
+    with pytest.raises(UserError, match="no roll-back to undo"):
+        undo_roll_back(tmp_path)
+
+
+def test_a_roll_back_whose_branch_has_begun_is_not_undone(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    roll_back(tmp_path, healthy_below=0.25)
+    begin_attempt(tmp_path, resumed_from=0, branch=1)
+    with pytest.raises(UserError, match="branch 1 has begun"):
+        undo_roll_back(tmp_path)
+    assert len(read_attempts(tmp_path)) == 3
+
+
+def test_without_a_roll_back_there_is_nothing_to_undo(tmp_path: Path) -> None:
+    for begun in (False, True):
+        if begun:
+            begin_attempt(tmp_path, resumed_from=0)
+        with pytest.raises(UserError, match="no roll-back to undo"):
+            undo_roll_back(tmp_path)
+
+
+def test_only_a_token_that_older_versions_do_not_know_has_the_new_version(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    roll_back(tmp_path, healthy_below=0.25)
+    undo_roll_back(tmp_path)
+    assert [attempt.version for attempt in read_attempts(tmp_path)] == [2, 2, 3]
+
+
+def test_steps_that_were_rolled_back_are_counted_once(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    write_rows(tmp_path, 1, 0, 0, 1, 2, 3, 4)
+    assert steps_left_behind(tmp_path) == 0
+    begin_attempt(tmp_path, resumed_from=2, branch=1, reason="rollback")
+    assert steps_left_behind(tmp_path) == 2
+    begin_attempt(tmp_path, resumed_from=2, branch=1)
+    write_rows(tmp_path, 3, 1, 3)
+    assert steps_left_behind(tmp_path) == 2

@@ -19,6 +19,12 @@ from rlavr_hpc.errors import OutOfTimeError, RlavrError, RunStoppedError, UserEr
 from rlavr_hpc.evaluation.measure import SetMeasurement, SetToMeasure
 from rlavr_hpc.evaluation.record import ProblemResult, SetRecord
 from rlavr_hpc.evaluation.report import as_table, summarize
+from rlavr_hpc.evaluation.responses import (
+    ResponsesRecord,
+    check_responses_file,
+    responses_path,
+    write_responses,
+)
 from rlavr_hpc.evaluation.test_sets import EvalSetConfig, ProblemSet
 from rlavr_hpc.io import read_lines
 from rlavr_hpc.rollout.engine import Sampling, never, request_seed
@@ -227,3 +233,100 @@ def test_a_full_disk_is_told_with_the_way_out(
     with pytest.raises(RlavrError, match="make room and start the same command again"):
         record.add([result("a", True)])
     assert record.done == {}
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def measure_with_texts(
+    folder: Path, job: SetToMeasure, engine: FakeEngine, **settings: int
+) -> tuple[SetRecord, ResponsesRecord]:
+    record = SetRecord(folder / "mine.jsonl", HEADER)
+    texts = ResponsesRecord(responses_path(folder, "mine"), HEADER)
+    measuring = replace(bench(engine, **settings), with_texts=True)
+    done = frozenset(record.done) & texts.done
+    measuring.measure(job, done=done, record=record, texts=texts)
+    return record, texts
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_responses_are_written_one_line_per_problem_and_sample_and_hold_no_label(
+    tmp_path: Path,
+) -> None:
+    record = measure_with_texts(tmp_path, make_job("a", "b", chunk=1), FakeEngine())
+    file = tmp_path / "texts.jsonl"
+    write_responses(file, [record])
+    rows = rows_of(file)
+    assert [(row["id"], row["sample"]) for row in rows] == [
+        (name, k) for name in "ab" for k in range(4)
+    ]
+    assert rows[0].keys() == {
+        *("set", "id", "sample", "prompt", "response"),
+        *("answer", "correct", "truncated", "tokens"),
+    }
+    assert all(row["response"] == f"\\boxed{{{row['answer']}}}" for row in rows)
+    assert all(row["correct"] == (row["answer"] == "1") for row in rows)
+    assert {row["set"] for row in rows} == {"mine"}
+    assert rows[0]["prompt"] == prompt("a").text
+    check_responses_file(file)  # a second evaluation may replace it
+
+
+def test_texts_are_for_the_user_alone(tmp_path: Path) -> None:
+    record, texts = measure_with_texts(tmp_path, make_job("a", chunk=1), FakeEngine())
+    file = tmp_path / "texts.jsonl"
+    write_responses(file, [(record, texts)])
+    assert [path.stat().st_mode & 0o777 for path in (file, texts.path)] == [0o600, 0o600]
+
+
+def test_an_evaluation_cut_off_writes_the_same_texts_as_a_whole_one(tmp_path: Path) -> None:
+    job = make_job(*"abcde", chunk=2)
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    whole = measure_with_texts(tmp_path / "whole", job, FakeEngine())
+    with pytest.raises(RunStoppedError):
+        measure_with_texts(tmp_path / "cut", job, FakeEngine(), stop_after=2)
+    engine = FakeEngine()
+    cut = measure_with_texts(tmp_path / "cut", job, engine)
+    assert engine.asked == [["e"]]
+    for folder, records in (("whole", whole), ("cut", cut)):
+        write_responses(tmp_path / folder / "texts.jsonl", [records])
+    both = [(tmp_path / name / "texts.jsonl").read_text() for name in ("whole", "cut")]
+    assert both[0] == both[1] != ""
+
+
+def test_problems_measured_without_texts_are_sampled_again_with_the_same_results(
+    tmp_path: Path,
+) -> None:
+    job = make_job(*"abc", chunk=2)
+    before = measure(tmp_path / "mine.jsonl", job, FakeEngine())
+    lines = (tmp_path / "mine.jsonl").read_bytes()
+    engine = FakeEngine()
+    record, texts = measure_with_texts(tmp_path, job, engine)
+    assert engine.asked == [["a", "b"], ["c"]]
+    assert record.done == before
+    assert (tmp_path / "mine.jsonl").read_bytes() == lines
+    write_responses(tmp_path / "t.jsonl", [(record, texts)])
+    assert len(rows_of(tmp_path / "t.jsonl")) == 12
+
+
+def test_a_file_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "notes.jsonl"
+    for content in ('{"id": "a"}\n', "plain text\n", "no line break"):
+        file.write_text(content)
+        with pytest.raises(UserError, match="holds something else; name another file"):
+            check_responses_file(file)
+    with pytest.raises(UserError, match="is a folder"):
+        check_responses_file(tmp_path)
+    file.write_text("")
+    check_responses_file(file)
+    check_responses_file(tmp_path / "new.jsonl")
+
+
+def test_texts_of_other_settings_are_refused(tmp_path: Path) -> None:
+    path = responses_path(tmp_path, "mine")
+    ResponsesRecord(path, HEADER)
+    with pytest.raises(UserError, match=r"settings.samples: 2 -> 4"):
+        ResponsesRecord(path, {"set": "mine", "settings": {"samples": 4, "seed": 1}})

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 from rlavr_hpc.telemetry.examples.table import Table
 from rlavr_hpc.telemetry.outcome import Attachment
+from rlavr_hpc.telemetry.wandb.environment import drop_run_variables
 from rlavr_hpc.telemetry.wandb.files import read_artifacts, wandb_files
 
 EXAMPLES = "examples"
@@ -70,6 +71,7 @@ def start_wandb(run_dir: Path, dashboard: Dashboard) -> DashboardRun:
     Without machine facts, because wandb would copy all of the environment's SLURM_ variables, and
     without the console, which is in the logs.
     """
+    drop_run_variables(os.environ)  # before wandb reads them
     import wandb
 
     _stage_beside(run_dir)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rlavr_hpc.config.tracking import check_dashboard_name
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.telemetry.outcome import RunOutcome
@@ -53,9 +54,11 @@ def rebuild(
         start: opens the run.
 
     Raises:
-        UserError: nothing is on record, or the run was rebuilt under this id before.
+        UserError: nothing is on record, the project's name is none for wandb, or the run was
+            rebuilt under this id before.
         RlavrError: the record is damaged, or not every row arrived in the offline files.
     """
+    check_dashboard_name("tracking.project", dashboard.project)
     record = read_metrics(run_dir)
     if not record:
         raise UserError(f"{run_dir}/metrics has no row, so there is nothing to show")

@@ -7,6 +7,7 @@ attempts of a run in one call, its words are read, and what has arrived is marke
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
 from rlavr_hpc.runs.states import run_state
+from rlavr_hpc.telemetry.wandb.environment import without_run_variables
 from rlavr_hpc.telemetry.wandb.files import WandbFile, read_wandb_file, wandb_files
 
 VERSION = 1
@@ -126,6 +128,7 @@ def send(ready: Unsent, *, timeout: float, program: Sequence[str] = WANDB) -> No
                 text=True,
                 check=False,
                 timeout=timeout,
+                env=without_run_variables(os.environ),
             )
         except subprocess.TimeoutExpired as error:
             raise RlavrError(

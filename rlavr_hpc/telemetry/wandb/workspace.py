@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
+from rlavr_hpc.config.tracking import check_dashboard_name
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.telemetry.wandb.sections import STEP, Panel, Section
 
@@ -28,8 +29,11 @@ def build_workspace(
         name: the view's.
 
     Raises:
-        UserError: the package is not installed.
+        UserError: the package is not installed, or project or entity can be no names there.
     """
+    check_dashboard_name("--project", project)
+    if entity is not None:
+        check_dashboard_name("--entity", entity, also=" ")
     try:
         import wandb_workspaces.reports.v2 as panels  # noqa: PLC0415
         import wandb_workspaces.workspaces as workspaces  # noqa: PLC0415

@@ -19,6 +19,7 @@ from rlavr_hpc.config.rollout import RolloutConfig
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.checkpoints import Checkpoint
 from rlavr_hpc.trainer.checkpoint.zero_shards import saved_adapters, whole_weights
+from rlavr_hpc.trainer.model_folder.architecture import check_complete, weights_loaded
 from rlavr_hpc.trainer.policy.adapters import (
     Adapters,
     check_base,
@@ -163,9 +164,15 @@ def _load_base(
     checkpoint: Checkpoint, adapters: Adapters, model: ModelConfig, base: TokenizerBundle
 ) -> Any:  # noqa: ANN401
     """The model that the adapters were trained on, in the number format of training."""
-    loaded: Any = AutoModelForCausalLM.from_pretrained(
-        base.path, dtype=getattr(torch, adapters.dtype), trust_remote_code=model.trust_remote_code
-    )
+    with weights_loaded(base.path):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            base.path,
+            dtype=getattr(torch, adapters.dtype),
+            trust_remote_code=model.trust_remote_code,
+            output_loading_info=True,
+        )
+    loaded, loading = loaded
+    check_complete(loading, base.path)
     digests = {name: tensor_digest(p.data) for name, p in loaded.named_parameters()}
     check_base(adapters, fingerprint(digests), where=checkpoint.folder)
     return loaded

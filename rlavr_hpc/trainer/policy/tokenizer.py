@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,10 @@ from rlavr_hpc.data.chat_template import turn_end
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.first_start import FirstStart
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.trainer.model_folder.architecture import check_architecture, first_line
+from rlavr_hpc.trainer.model_folder.folder import check_model_folder
+from rlavr_hpc.trainer.model_folder.tokens import check_prompt_tokens, check_special_tokens
+from rlavr_hpc.types import Prompt
 
 
 class GenerationConfigs(Protocol):
@@ -49,6 +53,8 @@ class TokenizerBundle:
     """The token that ends a turn of the chat template; None = there is none, or it ends nothing."""
     moment: datetime | None = None
     """The date that chat templates write; None = today."""
+    rows: int | None = None
+    """Of the model's embedding; None = not known."""
 
     def as_begun(self, first: FirstStart) -> TokenizerBundle:
         """The same with the date of a run's first start, and its rule of where a turn ends."""
@@ -65,27 +71,39 @@ class TokenizerBundle:
         """Text without special tokens."""
         return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
+    def check_prompts(self, prompts: Iterable[Prompt]) -> None:
+        """Raise UserError where a prompt holds a token that the model's embedding lacks."""
+        if self.rows is not None:
+            check_prompt_tokens(self.path, self.tokenizer, list(prompts), rows=self.rows)
+
 
 def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle:
     """Find the model and load its tokenizer, not its weights.
 
     Raises:
-        UserError: there is no such model, or it has no end-of-sequence token.
+        UserError: there is no such model, its folder holds no whole model, tokenizer and weights do
+            not fit together, or it has no end-of-sequence token.
     """
     path = _model_path(config, quiet=quiet)
     options = {"trust_remote_code": config.model.trust_remote_code}
+    if isinstance(path, Path):
+        check_model_folder(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
         architecture = AutoConfig.from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"model.path={path}: cannot be loaded: {reason}") from error
+    except Exception as error:  # of many kinds: the folder's files decide
+        raise UserError(f"model.path={path}: cannot be loaded: {first_line(error)}") from error
+    rows = check_architecture(path, **options) if isinstance(path, Path) else None
+    rows = rows or getattr(architecture.get_text_config(), "vocab_size", None)
     stop_ids = _stop_ids(path, architecture, tokenizer) | set(config.rollout.stop_token_ids)
     _check_limits(config, architecture, path, stop_ids)
     if not stop_ids:
         raise UserError(f"{path} defines no end-of-sequence token; set rollout.stop_token_ids=[ID]")
     pad, end = tokenizer.pad_token_id, turn_end(tokenizer)
-    known = config.data.stop_at_turn_end and end is not None and end < architecture.vocab_size
+    if rows is not None:
+        check_special_tokens(path, tokenizer, rows=rows, stop_ids=stop_ids, pad_id=pad)
+    inside = end is not None and end < (rows or architecture.vocab_size)
+    known = config.data.stop_at_turn_end and inside
     return TokenizerBundle(
         path=path,
         tokenizer=tokenizer,
@@ -93,6 +111,7 @@ def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle
         pad_id=min(stop_ids) if pad is None else pad,
         positions=getattr(architecture, "max_position_embeddings", None),
         turn_end=end if known else None,
+        rows=rows,
     )
 
 

@@ -13,7 +13,7 @@ from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import write_atomic
-from rlavr_hpc.runs.attempts import read_attempts
+from rlavr_hpc.runs.attempts import read_attempts, standing
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import FLOOR, collapse_onset
@@ -56,7 +56,7 @@ def summarize(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
         "attempts": sum(attempt.reason == "start" for attempt in attempts),
-        "rollbacks": sum(attempt.reason == "rollback" for attempt in attempts),
+        "rollbacks": sum(a.reason == "rollback" for a in standing(attempts)),
         "wall_seconds": _wall_seconds(run_dir, done),
         "config_hash": hash_of_folder(config, run_dir),
         "uses_oracle": config.acquisition.research_only,

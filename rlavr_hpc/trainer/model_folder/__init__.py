@@ -1,0 +1,1 @@
+"""The one check of a model's folder, before anything is loaded from it."""
