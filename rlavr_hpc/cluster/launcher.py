@@ -17,11 +17,18 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from rlavr_hpc.cluster.compose import Composer
+from rlavr_hpc.cluster.effects import Asked, refuse_idle
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config.run import resolve
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.evidence import process_lives, read_facts
-from rlavr_hpc.runs.folder import StartKind, check_start, open_run_folder, sweep_run_dir
+from rlavr_hpc.runs.folder import (
+    CONFIG,
+    StartKind,
+    check_start,
+    open_run_folder,
+    sweep_run_dir,
+)
 from rlavr_hpc.runs.heartbeat import read_heartbeat
 from rlavr_hpc.runs.state_types import ACTIVE_STATES
 from rlavr_hpc.runs.states import RunState, run_state
@@ -55,7 +62,15 @@ def compose_jobs(
         jobs.setdefault(
             folder, PlannedRun(overrides=tuple(overrides), config=checked, folder=folder)
         )
-    return list(jobs.values())
+    found = list(jobs.values())
+    refuse_idle(
+        [
+            Asked(config=job.config, overrides=job.overrides, exists=(job.folder / CONFIG).exists())
+            for job in found
+        ],
+        config.hydra,
+    )
+    return found
 
 
 def launch_local(

@@ -37,6 +37,8 @@ PAYS_BY_RESPONSE = (
     "self_verify",
 )
 """Rewards that differ also where all answers of a prompt are the same."""
+TESTBED_MICRO_BATCH = 512
+"""Responses: all of a step at its defaults."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,10 +118,20 @@ class RunConfig:
             raise UserError(f"soft_adv={self.soft_adv} must not be negative")
         self._check_raise()
         self._check_oversample()
-        if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
-            return
-        if self.data.kind is DataKind.testbed:
-            raise UserError("data=testbed asks questions only model=testbed has read about")
+        if self.model.source is ModelSource.testbed:
+            self._fill_in_testbed()
+        elif self.data.kind is DataKind.testbed:
+            raise UserError(
+                "data=testbed asks questions only model=testbed has read about; give "
+                "data=jsonl data.path=FILE, data=parquet data.path=FILE or data=knights"
+            )
+
+    def _fill_in_testbed(self) -> None:
+        """So small a model is never planned for."""
+        if self.algorithm.micro_batch is None:
+            self.algorithm.micro_batch = TESTBED_MICRO_BATCH
+        if self.deepspeed.gradient_checkpointing is None:
+            self.deepspeed.gradient_checkpointing = False
 
     def _check_raise(self) -> None:
         if self.warning.action is not OnRisk.raise_budget:
@@ -187,7 +199,7 @@ class RunConfig:
     @property
     def updates_per_step(self) -> int:
         """Optimizer updates per step."""
-        return self.algorithm.batch // self.algorithm.mini_batch
+        return self.algorithm.batch // self.algorithm.prompts_per_update
 
 
 def _check_name(name: str) -> None:

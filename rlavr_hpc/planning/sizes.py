@@ -99,7 +99,7 @@ class Sizes:
     def micro_tokens(self) -> int:
         """T: of the largest micro-batch, all sequences as long as they may be."""
         algorithm = self.config.algorithm
-        here = -(-algorithm.mini_batch * algorithm.group_size // self.machines.ranks)
+        here = -(-algorithm.prompts_per_update * algorithm.group_size // self.machines.ranks)
         if algorithm.micro_tokens is None:
             return min(algorithm.micro_batch, here) * self.longest
         return min(max(algorithm.micro_tokens, self.longest), here * self.longest)
