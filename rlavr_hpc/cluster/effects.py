@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hydra.conf import HydraConf
 from omegaconf import DictConfig
 
 from rlavr_hpc.cluster.given import (
@@ -37,7 +38,7 @@ class Asked:
     """Whether its folder holds a run already."""
 
 
-def refuse_idle(runs: Sequence[Asked], hydra: DictConfig | None = None) -> None:
+def refuse_idle(runs: Sequence[Asked], hydra: DictConfig | HydraConf | None = None) -> None:
     """Raise UserError for every key that was given and does nothing in any of the runs.
 
     In a sweep a key counts if it does something in one of its runs: `acquisition=none,care
@@ -60,12 +61,14 @@ def refuse_idle(runs: Sequence[Asked], hydra: DictConfig | None = None) -> None:
         raise UserError("\n  ".join(refused))
 
 
-def idle_of(run: Asked, hydra: DictConfig | None = None) -> list[Idle]:
+def idle_of(run: Asked, hydra: DictConfig | HydraConf | None = None) -> list[Idle]:
     """The keys of one run that do nothing."""
     return idle_keys(run.config, given_of(run.overrides, hydra), RULES)
 
 
-def refuse_outside_sweep(task: Sequence[str], own: Sequence[str], hydra: DictConfig) -> None:
+def refuse_outside_sweep(
+    task: Sequence[str], own: Sequence[str], hydra: DictConfig | HydraConf
+) -> None:
     """Raise UserError for what was given to one run and is about sweeps.
 
     Args:

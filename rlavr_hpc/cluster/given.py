@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
@@ -18,7 +19,7 @@ NO_KEYS = ("defaults", "hydra")
 """Of an experiment's file: what Hydra reads itself."""
 
 
-def given_of(overrides: Sequence[str], hydra: DictConfig | None = None) -> Given:
+def given_of(overrides: Sequence[str], hydra: DictConfig | HydraConf | None = None) -> Given:
     """What a user gave.
 
     Args:
@@ -36,7 +37,7 @@ def given_of(overrides: Sequence[str], hydra: DictConfig | None = None) -> Given
     return Given(typed=typed, experiment=experiment_keys(content))
 
 
-def folders_of(hydra: DictConfig | None) -> list[Path]:
+def folders_of(hydra: DictConfig | HydraConf | None) -> list[Path]:
     """Folders with config files, ours first."""
     sources = [] if hydra is None else hydra.runtime.config_sources
     others = [Path(source.path) for source in sources if source.schema == "file"]

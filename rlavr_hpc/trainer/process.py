@@ -63,6 +63,7 @@ class Process:
             prompts_fingerprint=prompts.fingerprint,
             facts=prompts.facts,
             device=device_name(self.topology),
+            passes=self.inputs.passes,
         )
         started = resume.begin_attempt(request)
         if started.checkpoint is None and self._models is not None:
