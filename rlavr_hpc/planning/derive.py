@@ -16,7 +16,7 @@ from rlavr_hpc.planning.sizes import Sizes
 
 MOST_TOKENS = 32768
 """On a GPU: more tokens in a pass gain nothing."""
-MOST_TOKENS_ON_CPU = 8192
+MOST_TOKENS_ON_CPU = 4096
 USEFUL_TOKENS = 16384
 """Below this, computing activations again costs less than more passes do."""
 UNPLANNED_TOKENS = 8192
@@ -66,15 +66,16 @@ def leaves_open(config: RunConfig) -> bool:
 
 
 def derived(sizes: Sizes) -> Sizes:
-    """The same with what was left open chosen; as small as may be where nothing fits."""
+    """The same with what was left open chosen."""
     return replace(sizes, config=choose(sizes).applied(sizes.config))
 
 
 def choose(sizes: Sizes) -> PassSettings:
-    """The settings that the config names, and for those left open the best that fit."""
-    *others, last = _candidates(sizes)
-    fitting = (one for one in others if not shortages(_with(sizes, one)))
-    return next(fitting, last)
+    """The settings that the config names, and for those left open the fastest that fit.
+
+    Where none fits, the fastest of those that lack least: passes may not be what is too large.
+    """
+    return min(_candidates(sizes), key=lambda one: _missing(_with(sizes, one)))
 
 
 def unplanned(config: RunConfig) -> PassSettings:
@@ -84,6 +85,10 @@ def unplanned(config: RunConfig) -> PassSettings:
         said = replace(said, micro_tokens=UNPLANNED_TOKENS)
     again = config.deepspeed.gradient_checkpointing
     return replace(said, gradient_checkpointing=True if again is None else again)
+
+
+def _missing(sizes: Sizes) -> float:
+    return sum(shortage.missing for shortage in shortages(sizes))
 
 
 def _with(sizes: Sizes, chosen: PassSettings) -> Sizes:

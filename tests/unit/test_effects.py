@@ -185,7 +185,11 @@ def test_what_was_given_is_read_as_hydra_reads_it() -> None:
     given = given_of(["algorithm/loss=gspo", "+data.x=[1,2]", "~lora", "lora={rank: 2}", "m=a,b"])
     assert given.typed.keys() == {"algorithm.loss", "data.x", "lora.rank", "m"}
     assert given.typed["data.x"] == [1, 2]
-    content = {"defaults": ["math", {"override /data": "knights"}], "data": {"count": 3}, "hydra": 1}
+    content = {
+        "defaults": ["math", {"override /data": "knights"}],
+        "data": {"count": 3},
+        "hydra": 1,
+    }
     assert experiment_keys(content) == {"data": "knights", "data.count": 3}
     swept = {"hydra": {"sweeper": {"params": {"budget": "0.1,0.2"}}}}
     assert (sweep_of(swept), sweep_of({"hydra": None})) == ("budget=0.1,0.2", "")
@@ -196,7 +200,11 @@ def test_what_was_given_is_read_as_hydra_reads_it() -> None:
     [
         ([], ["hydra.launcher.ranks=2"], "hydra.launcher.ranks=2 has no effect: .* add -m"),
         (["retry_failed=true"], [], "retry_failed=true has no effect"),
-        (["cluster=template"], [], "cluster=template has no effect: .* add -m hydra/launcher=slurm"),
+        (
+            ["cluster=template"],
+            [],
+            "cluster=template has no effect: .* add -m hydra/launcher=slurm",
+        ),
     ],
 )
 def test_what_is_about_sweeps_is_refused_for_a_single_run(
