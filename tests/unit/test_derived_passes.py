@@ -162,7 +162,7 @@ def test_a_start_logs_the_verdict(
     ("gpus", "gib", "more", "key"),
     [
         ([], 24, ("rollout=hf",), r"rollout\.max_sequences="),
-        ([FoundGpu(name="P4", memory_gib=6)], 99, (), r"with this it fits: \S+="),
+        ([FoundGpu(name="P4", memory_gib=6)], 99, (), r"it fits[^:]*: \S+="),
         ([], 2.5, (), "no setting tried|learns otherwise|on .* nodes"),
     ],
 )

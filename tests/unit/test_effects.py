@@ -81,7 +81,6 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         ([*OWN, *JSONL, "eval_every=5"], "eval_every"),
         ([*OWN, *JSONL, "checkpoint.keep_best=true"], "checkpoint.keep_best"),
         (["data=knights", "data.eval_count=0", "eval.top_p=0.5"], "eval.top_p"),
-        (["acquisition=full", "budget=1"], "budget"),
         (["acquisition=none", "budget_total=9"], "budget_total"),
         (["acquisition=none", "reuse_labels=true"], "reuse_labels"),
         (["acquisition=full", "unlabelled=pseudo"], "unlabelled"),
@@ -107,7 +106,6 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["tracking.checkpoints=true"], "tracking.checkpoints"),
         (["tracking.entity=us"], "tracking.entity"),
         (["tracking.examples_every=0", "tracking.examples_prompts=2"], "tracking.examples_prompts"),
-        (["cluster.threads=2", "cluster.runs_per_node=2"], "cluster.runs_per_node"),
         (["run_dir=here", "root=there"], "root"),
         (["data=knights", "grading.extract=any"], "grading.extract"),
     ],
@@ -140,6 +138,7 @@ def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], ke
         ["tracking=offline", "tracking.tags=[a]", "tracking.checkpoints=true"],
         ["cluster.runs_per_node=2"],
         ["acquisition=none", "budget=null"],
+        ["acquisition=full", "budget=1"],
         [*OWN, *JSONL, "eval_every=0", "checkpoint.keep_best=false", "data.eval_limit=0"],
     ],
 )

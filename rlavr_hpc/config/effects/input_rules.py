@@ -110,16 +110,6 @@ RULES = (
         idle=(0, False),
     ),
     Rule(
-        keys=("budget",),
-        works=lambda c: not c.acquisition.fixed_budget,
-        because=lambda c: (
-            f"the budget of acquisition={c.acquisition.name} is always "
-            f"{c.acquisition.default_budget:g}"
-        ),
-        instead="choose another acquisition",
-        by=("acquisition",),
-    ),
-    Rule(
         keys=("budget_total", "reuse_labels"),
         works=when.buys,
         because=lambda c: f"acquisition={c.acquisition.name} buys no label",

@@ -9,6 +9,7 @@ ALWAYS = (
     "name",
     "seed",
     "steps",
+    "budget",  # of a policy with a fixed one another value is refused, and its own is no mistake
     "save_every",
     "run_dir",
     "allow_change",
@@ -62,6 +63,7 @@ ALWAYS = (
     "tracking.kind",
     "tracking.examples_every",
     "cluster.threads",
+    "cluster.runs_per_node",  # threads, where they are not given, and what memory a run has
     "cluster.graders",
     "cluster.grace_seconds",
     "cluster.warning_seconds",

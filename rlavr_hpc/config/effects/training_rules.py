@@ -90,14 +90,6 @@ RULES = (
         by=("tracking",),
     ),
     Rule(
-        keys=("cluster.runs_per_node",),
-        works=lambda c: c.cluster.threads == 0,
-        because=lambda c: f"cluster.threads={c.cluster.threads} says how many threads a rank has",
-        instead="leave cluster.threads out",
-        by=("cluster.threads",),
-        idle=(1,),
-    ),
-    Rule(
         keys=("root",),
         works=lambda c: c.run_dir is None,
         because=lambda c: f"run_dir={c.run_dir} is the run's folder",
