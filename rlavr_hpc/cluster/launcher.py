@@ -90,6 +90,11 @@ def launch_local(
             "a sweep starts its own processes: leave torchrun out and say hydra.launcher.ranks=2"
         )
     jobs = compose_jobs(context, config, job_overrides)
+    if any(job.config.retry_failed for job in jobs):
+        raise UserError(
+            "retry_failed=true has no effect: without Slurm a sweep starts failed runs anyway; "
+            "leave it out, or say hydra/launcher=slurm"
+        )
     plan = write_plan(jobs)
     print(f"{len(jobs)} runs, planned in {plan}", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):

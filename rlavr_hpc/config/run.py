@@ -24,6 +24,7 @@ from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.lora import LoraConfig
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.plugin import PluginConfig
+from rlavr_hpc.config.remarks import remarks_on
 from rlavr_hpc.config.rollout import RolloutConfig
 from rlavr_hpc.config.tracking import TrackingConfig
 from rlavr_hpc.config.warning import OnRisk, WarningConfig
@@ -168,17 +169,7 @@ class RunConfig:
     @property
     def remarks(self) -> list[str]:
         """Combinations that work but do less than their names say."""
-        policy, said = self.acquisition, []
-        if self.unlabelled is Unlabelled.trusted and not policy.has_trust:
-            said.append(
-                f"acquisition={policy.name} trusts no vote, so unlabelled=trusted trains like drop"
-            )
-        if self.unlabelled is Unlabelled.soft and not policy.has_scores:
-            said.append(
-                f"the scores of acquisition={policy.name} say nothing of what a label is worth, so "
-                "unlabelled=soft weighs votes by chance, or all alike"
-            )
-        return said
+        return remarks_on(self)
 
     @property
     def quota(self) -> int:
