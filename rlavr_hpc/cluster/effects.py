@@ -19,8 +19,8 @@ from rlavr_hpc.cluster.given import (
     read_experiment,
     sweep_of,
 )
-from rlavr_hpc.config.effects.rule import Idle, idle_keys
-from rlavr_hpc.config.effects.table import RULES
+from rlavr_hpc.config.effect_table import RULES
+from rlavr_hpc.config.key_effect import Idle, idle_keys
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import UserError

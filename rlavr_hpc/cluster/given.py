@@ -11,7 +11,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from rlavr_hpc.config.effects.rule import Given
+from rlavr_hpc.config.key_effect import Given
 from rlavr_hpc.config.shipped import CONF
 
 EXPERIMENT = "experiment"

@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from rlavr_hpc.cluster.effects import Asked, idle_of, refuse_idle, refuse_outside_sweep
 from rlavr_hpc.cluster.given import experiment_keys, given_of, sweep_of
-from rlavr_hpc.config.effects.rule import Given, idle_keys, rule_of
-from rlavr_hpc.config.effects.table import ALWAYS, RULES
+from rlavr_hpc.config.effect_table import ALWAYS, RULES
+from rlavr_hpc.config.key_effect import Given, idle_keys, rule_of
 from rlavr_hpc.config.keys import groups
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import UserError

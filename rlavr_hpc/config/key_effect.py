@@ -1,7 +1,7 @@
 """Which keys have an effect with what a run has chosen, and what is said of one that has none.
 
 A key counts only where the user gave it. A key that has no effect is refused: whoever typed it
-believes that it does something. The table is in `table`.
+believes that it does something. The table is in `effect_table`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlavr_hpc.config.effects.rule import Rule
+from rlavr_hpc.config.key_effect import Rule
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.config.tracking import Tracking
 from rlavr_hpc.config.warning import OnRisk

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rlavr_hpc.config.effects import input_rules, training_rules
+from rlavr_hpc.config import effect_rules_input, effect_rules_training
 
-RULES = (*input_rules.RULES, *training_rules.RULES)
+RULES = (*effect_rules_input.RULES, *effect_rules_training.RULES)
 ALWAYS = (
     "name",
     "seed",

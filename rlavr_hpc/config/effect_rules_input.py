@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from rlavr_hpc.config import effect_conditions as when
 from rlavr_hpc.config.data import DataKind
-from rlavr_hpc.config.effects import conditions as when
-from rlavr_hpc.config.effects.rule import Rule
+from rlavr_hpc.config.key_effect import Rule
 
 HELD_OUT = "hold prompts out: data.holdout=0.1, or data.eval_path=FILE"
 RULES = (
