@@ -11,7 +11,8 @@ from rlavr_hpc.config.model import ModelSource
 if TYPE_CHECKING:
     from rlavr_hpc.config.run import RunConfig
 
-FILES = (DataKind.parquet, DataKind.jsonl)
+MADE = (DataKind.testbed, DataKind.knights)
+"""Prompts that the program makes itself."""
 
 
 def pretrained(config: RunConfig) -> bool:
@@ -21,7 +22,7 @@ def pretrained(config: RunConfig) -> bool:
 
 def from_file(config: RunConfig) -> bool:
     """Whether the prompts are."""
-    return config.data.kind in FILES
+    return config.data.kind not in MADE
 
 
 def buys(config: RunConfig) -> bool:

@@ -35,7 +35,7 @@ def verdict(sizes: Sizes, passes: PassSettings) -> Verdict:
     judged = [one for one in missing if one.place == _place(sizes)]
     fits = "does not fit" if judged else "fits"
     lines = [
-        f"plan: {sizes.shape.parameters / 1e9:.3f} billion parameters on {_machines(sizes)}: "
+        f"plan: {sizes.shape.parameters / 1e6:,.1f} million parameters on {_machines(sizes)}: "
         f"{_peak(sizes)}; {fits}",
         f"plan: a forward pass: {' '.join(passes.overrides)}",
     ]

@@ -154,7 +154,7 @@ def test_a_start_logs_the_verdict(
     monkeypatch.setattr(logging.getLogger("rlavr_hpc"), "propagate", True)
     passes = check_memory(own(model), model / "no", ALONE, {})
     assert passes.micro_tokens == 5024
-    assert "0.135 billion parameters on 1 rank on CPU with 24.0 GiB" in caplog.text
+    assert "134.5 million parameters on 1 rank on CPU with 24.0 GiB" in caplog.text
     assert "; fits" in caplog.text
 
 

@@ -214,7 +214,8 @@ def test_what_is_about_sweeps_is_refused_for_a_single_run(
 
 
 def test_an_experiment_that_is_a_sweep_is_not_started_as_one_run() -> None:
-    hydra = OmegaConf.merge(HYDRA, {"runtime": {"choices": {"experiment": "math_budgets"}}})
+    choices = {"experiment": "math_budgets"}
+    hydra = OmegaConf.create({"runtime": {"config_sources": [], "choices": choices}})
     with pytest.raises(UserError, match=r"experiment=math_budgets is a sweep over budget=0\.05"):
         refuse_outside_sweep(["experiment=math_budgets"], [], hydra)
     refuse_outside_sweep(["cluster.threads=2"], ["hydra.searchpath=[]"], HYDRA)
