@@ -20,7 +20,8 @@ from rlavr_hpc.planning.sizes import Sizes
 
 DESCRIPTION = f"""\
 Estimate memory, step time and GPU-hours of a run. Says what does not fit, and which setting helps.
-Takes the run's own overrides, and:
+What a forward pass holds is chosen as a run chooses it, where it is not set. Takes the run's own
+overrides, and:
 
   nodes=1 gpus=1         number of nodes, and of GPUs per node (on CPU: processes)
   gpu=h100-80            {", ".join((*ACCELERATORS, CPU))}
