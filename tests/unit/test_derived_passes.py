@@ -215,12 +215,12 @@ def test_ranks_of_a_node_share_its_memory(model: Path, monkeypatch: pytest.Monke
 
 
 def test_the_most_careful_rank_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    from rlavr_hpc.trainer import agree_passes
+    from rlavr_hpc.trainer import agree_passes, distributed
 
     large = replace(BEFORE, micro_tokens=9000)
     fast = replace(large, gradient_checkpointing=False)
     for ranks, wanted in (([large, BEFORE], BEFORE), ([fast, large], large)):
-        monkeypatch.setattr(agree_passes.distributed, "gather_lists", lambda mine, r=ranks: [r])
+        monkeypatch.setattr(distributed, "gather_lists", lambda mine, r=ranks: [r])
         assert agree_passes.agree(ranks[0]) == wanted
 
 
