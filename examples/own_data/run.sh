@@ -11,7 +11,6 @@ python -m rlavr_hpc.run \
   acquisition=random \
   budget=0.5 \
   algorithm.batch=16 \
-  algorithm.mini_batch=16 \
   steps=40 \
   eval_every=10 \
   run_dir=runs/own_data \

@@ -17,11 +17,18 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from rlavr_hpc.cluster.compose import Composer
+from rlavr_hpc.cluster.effects import Asked, refuse_idle
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.config.run import resolve
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.evidence import process_lives, read_facts
-from rlavr_hpc.runs.folder import StartKind, check_start, open_run_folder, sweep_run_dir
+from rlavr_hpc.runs.folder import (
+    CONFIG,
+    StartKind,
+    check_start,
+    open_run_folder,
+    sweep_run_dir,
+)
 from rlavr_hpc.runs.heartbeat import read_heartbeat
 from rlavr_hpc.runs.state_types import ACTIVE_STATES
 from rlavr_hpc.runs.states import RunState, run_state
@@ -55,7 +62,15 @@ def compose_jobs(
         jobs.setdefault(
             folder, PlannedRun(overrides=tuple(overrides), config=checked, folder=folder)
         )
-    return list(jobs.values())
+    found = list(jobs.values())
+    refuse_idle(
+        [
+            Asked(config=job.config, overrides=job.overrides, exists=(job.folder / CONFIG).exists())
+            for job in found
+        ],
+        config.hydra,
+    )
+    return found
 
 
 def launch_local(
@@ -75,6 +90,11 @@ def launch_local(
             "a sweep starts its own processes: leave torchrun out and say hydra.launcher.ranks=2"
         )
     jobs = compose_jobs(context, config, job_overrides)
+    if any(job.config.retry_failed for job in jobs):
+        raise UserError(
+            "retry_failed=true has no effect: without Slurm a sweep starts failed runs anyway; "
+            "leave it out, or say hydra/launcher=slurm"
+        )
     plan = write_plan(jobs)
     print(f"{len(jobs)} run{'s' * (len(jobs) != 1)}, planned in {plan}", file=sys.stderr)
     for number, job in enumerate(jobs, start=1):

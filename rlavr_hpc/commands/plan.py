@@ -5,22 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.cluster.effects import Asked, refuse_idle
 from rlavr_hpc.cluster.overrides import config_of
-from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import ExitCode, UserError
-from rlavr_hpc.offline import hub
+from rlavr_hpc.planning.derive import derived
 from rlavr_hpc.planning.hardware import ACCELERATORS, CPU, Machines
+from rlavr_hpc.planning.model_config import shape_of
 from rlavr_hpc.planning.report import as_table, as_values
-from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+from rlavr_hpc.planning.shape import KNOWN
 from rlavr_hpc.planning.sizes import Sizes
 
 DESCRIPTION = f"""\
 Estimate memory, step time and GPU-hours of a run. Says what does not fit, and which setting helps.
-Takes the run's own overrides, and:
+What a forward pass holds is chosen as a run chooses it, where it is not set. Takes the run's own
+overrides, and:
 
   nodes=1 gpus=1         number of nodes, and of GPUs per node (on CPU: processes)
   gpu=h100-80            {", ".join((*ACCELERATORS, CPU))}
@@ -68,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Plan; returns the exit code."""
-    values = as_values(sizes_of(given.overrides))
+    values = as_values(derived(sizes_of(given.overrides)))
     print(json.dumps(values) if given.json else as_table(values))
     return ExitCode.DONE if values["fits"] else ExitCode.FAILED
 
@@ -80,14 +81,16 @@ def sizes_of(overrides: Sequence[str]) -> Sizes:
         UserError: a key or value that cannot be, or a model of unknown shape.
     """
     ours = [text for text in overrides if text.partition("=")[0] in READERS]
-    config = config_of(_expanded([text for text in overrides if text not in ours]))
+    theirs = _expanded([text for text in overrides if text not in ours])
+    config = config_of(theirs)
+    refuse_idle([Asked(config=config, overrides=theirs, exists=False)])
     machines = Machines(**dict(_read(text) for text in ours))
     if machines.ranks % config.rollout.tensor_parallel:
         raise UserError(
             f"rollout.tensor_parallel={config.rollout.tensor_parallel} does not divide the "
             f"{machines.ranks} ranks"
         )
-    return Sizes(config=config, shape=_shape(config.model), machines=machines)
+    return Sizes(config=config, shape=shape_of(config.model), machines=machines)
 
 
 def _read(text: str) -> tuple[str, Any]:
@@ -110,25 +113,3 @@ def _expanded(overrides: Sequence[str]) -> list[str]:
         expanded += ["model=pretrained", f"model.path={name}"]
         expanded += [] if {"data", "experiment"} & set(groups) else ["data=knights"]
     return expanded
-
-
-def _shape(model: ModelConfig) -> ModelShape:
-    if model.source is ModelSource.testbed:
-        return TESTBED
-    assert model.path is not None
-    folder = Path(model.path).expanduser()
-    if not folder.is_dir():
-        found = hub.cached_model(model.path, hub.cache_folder())
-        if found is None and model.path in KNOWN:
-            return KNOWN[model.path]
-        if found is None:
-            raise UserError(
-                f"model {model.path} is not a folder, not in the hub's cache and not in the table; "
-                f"`rlavr fetch model.path={model.path}` downloads it"
-            )
-        folder = found
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    return read_shape(config, where=str(folder))

@@ -20,6 +20,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from rlavr_hpc.cluster.effects import Asked, idle_of, refuse_idle, refuse_outside_sweep
 from rlavr_hpc.cluster.outcomes import OUTCOMES
 from rlavr_hpc.cluster.overrides import config_of
 from rlavr_hpc.commands.command_reference import as_text, config_groups
@@ -27,8 +28,8 @@ from rlavr_hpc.config.hydra_argparse import lazy_help_allowed
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
-from rlavr_hpc.runs.folder import single_run_dir
-from rlavr_hpc.trainer.job import run_job
+from rlavr_hpc.runs.folder import CONFIG, single_run_dir
+from rlavr_hpc.trainer.job import run_job, say
 
 DESCRIPTION = """\
 Start a run, or resume it: the same command continues a run that was stopped or killed. With -m a
@@ -128,7 +129,14 @@ def _run_single(composed: DictConfig) -> ExitCode:
         )
     if hydra_config.runtime.choices["hydra/launcher"] == "slurm":
         raise UserError("hydra/launcher=slurm starts sweeps, also of one run: add -m")
-    return run_job(config, single_run_dir(config))
+    own = hydra_config.overrides
+    refuse_outside_sweep(own.task, own.hydra, hydra_config)
+    folder = single_run_dir(config)
+    asked = Asked(config=config, overrides=own.task, exists=(folder / CONFIG).exists())
+    refuse_idle([asked], hydra_config)
+    for idle in idle_of(asked, hydra_config):
+        say(f"note: {idle.sentence(config)}", mistake=True)
+    return run_job(config, folder)
 
 
 def _readable(error: BaseException, cause: BaseException) -> str:

@@ -80,13 +80,15 @@ class AlgorithmConfig:
     """B, prompts per step."""
     group_size: int = 8
     """G, responses per prompt."""
-    mini_batch: int = 64
-    """Prompts per optimizer update; must divide `batch`."""
-    micro_batch: int = 64
-    """Responses per forward pass and rank; changes memory and speed, not results."""
+    mini_batch: int | None = None
+    """Prompts per optimizer update; must divide `batch`; null = `batch`, one update per step."""
+    micro_batch: int | None = None
+    """Responses per forward pass and rank; changes memory and speed, not results; null =
+    `micro_tokens` decides."""
     micro_tokens: int | None = None
     """Tokens per forward pass and rank, with padding, instead of `micro_batch`; ranks are balanced
-    by tokens. A longer response gets a pass of its own."""
+    by tokens. A longer response gets a pass of its own. Null for both = as many as the plan finds
+    room for at the run's first start."""
     packing: Packing = Packing.auto
     """Whether a micro-batch is one row without padding."""
     advantage: Advantage = Advantage.normalized
@@ -118,18 +120,29 @@ class AlgorithmConfig:
         """Prompts that responses are drawn for in a step."""
         return self.batch * self.oversample
 
+    @property
+    def prompts_per_update(self) -> int:
+        """`mini_batch` with what null stands for."""
+        return self.batch if self.mini_batch is None else self.mini_batch
+
+    @property
+    def derives_passes(self) -> bool:
+        """Whether the size of a forward pass is left to the plan."""
+        return self.micro_batch is None and self.micro_tokens is None
+
     def __post_init__(self) -> None:
-        """Check ranges and divisibility."""
+        """Check ranges and divisibility; an unset `mini_batch` becomes `batch`."""
         for name in ("batch", "mini_batch", "micro_batch", "micro_tokens", "logit_chunk"):
             value = getattr(self, name)
             at_least(f"algorithm.{name}", 1 if value is None else value, 1)
         at_least("algorithm.group_size", self.group_size, 2)
         at_least("algorithm.oversample", self.oversample, 1)
         at_least("algorithm.warmup_steps", self.warmup_steps, 0)
+        self.mini_batch = self.prompts_per_update
         if self.batch % self.mini_batch:
             raise UserError(
                 f"algorithm.mini_batch={self.mini_batch} does not divide algorithm.batch="
-                f"{self.batch}"
+                f"{self.batch}; leave mini_batch out for one update per step, or give a divisor"
             )
         for name in ("lr", "clip_grad"):
             if not 0 < getattr(self, name) < math.inf:

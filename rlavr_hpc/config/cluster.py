@@ -24,6 +24,8 @@ class ClusterConfig:
     could read it, else 30."""
     warning_seconds: float | None = None
     """Seconds between SIGUSR2, sent before a time limit, and the kill; null = `grace_seconds`."""
+    check_memory: bool = True
+    """Whether a start is refused whose plan does not fit the memory; with false it is only told."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -28,9 +28,9 @@ class DeepspeedConfig:
     offload_states: bool = False
     """Whether optimizer states, fp32 weights and gradient buffers move to host memory while
     responses are generated, and back for the update; changes no results."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool | None = None
     """Whether activations are recomputed in the backward pass instead of kept: slower, less
-    memory."""
+    memory; null = where the plan needs it to fit."""
     persistence_threshold: int = 10_000
     """Parameters with fewer elements than this are kept whole on every rank."""
 

@@ -31,7 +31,7 @@ class RolloutConfig:
     max_response_tokens: int = 4000
     """Longest response, in tokens; generation is cut off there."""
     stop_token_ids: list[int] = field(default_factory=list)
-    """More stop tokens, besides the model's own."""
+    """Ids of more stop tokens, besides the model's own."""
     tensor_parallel: int = 1
     """Ranks that share one vLLM model; must divide the number of ranks."""
     gpu_memory_utilization: float = 0.5

@@ -24,6 +24,7 @@ from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.lora import LoraConfig
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.plugin import PluginConfig
+from rlavr_hpc.config.remarks import remarks_on
 from rlavr_hpc.config.rollout import RolloutConfig
 from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.config.tracking import TrackingConfig
@@ -38,6 +39,8 @@ PAYS_BY_RESPONSE = (
     "self_verify",
 )
 """Rewards that differ also where all answers of a prompt are the same."""
+TESTBED_MICRO_BATCH = 512
+"""Responses: all of a step at its defaults."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -119,10 +122,20 @@ class RunConfig:
         self.task.check_beside(self.data.task)
         self._check_raise()
         self._check_oversample()
-        if self.model.source is ModelSource.testbed and self.data.kind is DataKind.testbed:
-            return
-        if self.data.kind is DataKind.testbed:
-            raise UserError("data=testbed asks questions only model=testbed has read about")
+        if self.model.source is ModelSource.testbed:
+            self._fill_in_testbed()
+        elif self.data.kind is DataKind.testbed:
+            raise UserError(
+                "data=testbed asks questions only model=testbed has read about; give "
+                "data=jsonl data.path=FILE, data=parquet data.path=FILE or data=knights"
+            )
+
+    def _fill_in_testbed(self) -> None:
+        """So small a model is never planned for."""
+        if self.algorithm.micro_batch is None:
+            self.algorithm.micro_batch = TESTBED_MICRO_BATCH
+        if self.deepspeed.gradient_checkpointing is None:
+            self.deepspeed.gradient_checkpointing = False
 
     def _check_raise(self) -> None:
         if self.warning.action is not OnRisk.raise_budget:
@@ -164,17 +177,7 @@ class RunConfig:
     @property
     def remarks(self) -> list[str]:
         """Combinations that work but do less than their names say."""
-        policy, said = self.acquisition, []
-        if self.unlabelled is Unlabelled.trusted and not policy.has_trust:
-            said.append(
-                f"acquisition={policy.name} trusts no vote, so unlabelled=trusted trains like drop"
-            )
-        if self.unlabelled is Unlabelled.soft and not policy.has_scores:
-            said.append(
-                f"the scores of acquisition={policy.name} say nothing of what a label is worth, so "
-                "unlabelled=soft weighs votes by chance, or all alike"
-            )
-        return said
+        return remarks_on(self)
 
     @property
     def quota(self) -> int:
@@ -195,7 +198,7 @@ class RunConfig:
     @property
     def updates_per_step(self) -> int:
         """Optimizer updates per step."""
-        return self.algorithm.batch // self.algorithm.mini_batch
+        return self.algorithm.batch // self.algorithm.prompts_per_update
 
 
 def _check_name(name: str) -> None:

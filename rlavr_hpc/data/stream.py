@@ -27,7 +27,7 @@ class PromptStream:
             raise UserError(
                 f"the data has {len(self.prompts)} usable prompts, fewer than one step needs "
                 f"({self.batch} = algorithm.batch x algorithm.oversample); lower algorithm.batch "
-                "and algorithm.mini_batch, or algorithm.oversample"
+                "or algorithm.oversample"
             )
 
     @property

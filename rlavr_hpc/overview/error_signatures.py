@@ -27,7 +27,7 @@ MARKS = (
         "gpu_memory",
         r"CUDA out of memory|torch\.OutOfMemoryError|CUBLAS_STATUS_ALLOC_FAILED|"
         r"No available memory for the cache blocks|HIP out of memory",
-        "a GPU's memory was full: lower algorithm.micro_batch or algorithm.logit_chunk, say "
+        "a GPU's memory was full: lower algorithm.micro_tokens or algorithm.logit_chunk, say "
         "deepspeed=zero3_offload, or take more ranks or larger GPUs",
     ),
     (
@@ -36,7 +36,7 @@ MARKS = (
         r"OOM Killed|\bMemoryError|DefaultCPUAllocator: can't allocate memory|"
         r"Cannot allocate memory",
         "the memory that the job requested was used up: ask the launcher for more memory or fewer "
-        "runs per node, or lower algorithm.micro_batch",
+        "runs per node, or lower algorithm.micro_tokens",
     ),
     (
         "port",

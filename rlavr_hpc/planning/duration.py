@@ -52,7 +52,7 @@ def seconds(sizes: Sizes) -> Seconds | None:
     micro = max(1.0, tokens / ranks / sizes.micro_tokens)
     per_pass = _exchange(sizes)
     factor = 2 if sizes.config.lora.rank else 3  # frozen weights need no gradient of their own
-    factor += sizes.config.deepspeed.gradient_checkpointing
+    factor += bool(sizes.config.deepspeed.gradient_checkpointing)
     return Seconds(
         generate=_generation(sizes, accelerator),
         sync=per_pass + sizes.weights / (accelerator.memory_gb_s * GIGA),

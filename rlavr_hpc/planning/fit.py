@@ -10,11 +10,12 @@ from rlavr_hpc.config.deepspeed import Offload
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.planning.duration import cache_room
 from rlavr_hpc.planning.memory import GIB, Phase, phases
-from rlavr_hpc.planning.sizes import Sizes
+from rlavr_hpc.planning.sizes import MICRO_BATCH, Sizes
 
 MARGIN = 0.95
 """Share of a memory that a plan may fill: allocators leave gaps."""
 MOST_NODES = 64
+ADAPTER_RANK = 16
 STATES, OPTIMIZER = "deepspeed.offload_states", "deepspeed.offload_optimizer"
 EXCLUSIVE = {STATES, OPTIMIZER}
 
@@ -26,6 +27,8 @@ class Shortage:
     what: str
     missing: float
     """Bytes."""
+    place: str = "GPU"
+    """Or host."""
 
 
 def shortages(sizes: Sizes) -> list[Shortage]:
@@ -41,7 +44,8 @@ def _of_phase(phase: Phase, sizes: Sizes) -> Iterator[Shortage]:
     for place, held, gib in places:
         needed = sum(held.values()) - MARGIN * (gib or 0) * GIB
         if gib is not None and needed > 0:
-            yield Shortage(what=f"{phase.name}: {place} memory of a rank", missing=needed)
+            what = f"{phase.name}: {place} memory of a rank"
+            yield Shortage(what=what, missing=needed, place=place)
 
 
 def _of_engine(sizes: Sizes) -> Iterator[Shortage]:
@@ -88,6 +92,19 @@ def suggest(sizes: Sizes) -> list[str]:
         if chosen is not None:
             return [f"nodes={nodes}"] * more + [o for c in chosen for o in c.overrides]
         nodes *= 2
+    return []
+
+
+def suggest_other_results(sizes: Sizes) -> list[str]:
+    """Overrides that make it fit and change what is computed: adapters, shorter responses."""
+    limit = sizes.config.rollout.max_response_tokens
+    adapters = [] if sizes.config.lora.rank else [Change(key="lora.rank", value=ADAPTER_RANK)]
+    shorter = [Change(key="rollout.max_response_tokens", value=limit // k) for k in (2, 4, 8)]
+    tried = [*([a] for a in adapters), *([s] for s in shorter)]
+    for changes in (*tried, *([*adapters, s] for s in shorter)):
+        chosen = _suggest_here(_with(sizes, changes))
+        if chosen is not None:
+            return [o for change in (*changes, *chosen) for o in change.overrides]
     return []
 
 
@@ -150,7 +167,7 @@ def _smaller_micro_batches(sizes: Sizes) -> Iterator[Change]:
     """Halved until a sequence is alone."""
     algorithm = sizes.config.algorithm
     by_tokens = algorithm.micro_tokens is not None
-    key, value = "micro_batch", algorithm.micro_batch
+    key, value = "micro_batch", algorithm.micro_batch or MICRO_BATCH
     least = 1
     if algorithm.micro_tokens is not None:
         key, value, least = "micro_tokens", algorithm.micro_tokens, sizes.longest
@@ -171,9 +188,20 @@ def _less_on_host(sizes: Sizes) -> Iterator[Change]:
         yield Change(key="checkpoint.background", value=False)
 
 
+def _fewer_at_once(sizes: Sizes) -> Iterator[Change]:
+    """Transformers holds a cache of the greatest length for every response."""
+    value = sizes.at_once
+    while value > 1:
+        value //= 2
+        yield Change(key="rollout.max_sequences", value=value)
+
+
 def _engine_settings(sizes: Sizes) -> Iterator[Change]:
     rollout, gpus = sizes.config.rollout, sizes.machines.gpus
-    if not sizes.on_gpu or rollout.engine is Engine.hf:
+    if rollout.engine is Engine.hf:
+        yield from _fewer_at_once(sizes)
+        return
+    if not sizes.on_gpu:
         return
     now = rollout.gpu_memory_utilization
     tenths = [tenth / 10 for tenth in range(1, 10)]

@@ -54,10 +54,12 @@ class Machines:
     """Of a GPU-hour."""
     mean_response: float | None = None
     """Tokens; None = half of rollout.max_response_tokens."""
+    found: Accelerator | None = None
+    """The GPU of this machine, where it is none of the table's."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.gpu != CPU and self.gpu not in ACCELERATORS:
+        if self.gpu != CPU and self.gpu not in ACCELERATORS and self.found is None:
             raise UserError(
                 f"gpu={self.gpu} is unknown; known are {', '.join((*ACCELERATORS, CPU))}"
             )
@@ -80,7 +82,7 @@ class Machines:
     @property
     def accelerator(self) -> Accelerator | None:
         """None on CPU."""
-        return ACCELERATORS.get(self.gpu)
+        return self.found or ACCELERATORS.get(self.gpu)
 
     @property
     def exchange_gb_s(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rlavr_hpc.planning import duration
+from rlavr_hpc.planning.derive import leaves_open, named
 from rlavr_hpc.planning.fit import MARGIN, shortages, suggest
 from rlavr_hpc.planning.hardware import NETWORK_GB_S
 from rlavr_hpc.planning.memory import GIB, phases
@@ -37,9 +38,15 @@ def as_values(sizes: Sizes) -> dict[str, Any]:
         "shortages": [
             {"what": shortage.what, "missing_gib": shortage.missing / GIB} for shortage in missing
         ],
+        "passes": _passes(sizes),
         "suggestion": suggest(sizes) if missing else [],
         "assumptions": _assumptions(sizes),
     }
+
+
+def _passes(sizes: Sizes) -> list[str]:
+    """How much a forward pass holds, as overrides."""
+    return [] if leaves_open(sizes.config) else named(sizes.config).overrides
 
 
 def _gib(held: Mapping[str, float]) -> dict[str, float]:
@@ -97,6 +104,7 @@ def as_table(values: Mapping[str, Any]) -> str:
         f"{'peak':14s} {values['peak']['gpu_gib']:7.2f} {values['peak']['host_gib']:7.2f}",
         "",
         *_time_lines(values["time"]),
+        f"a forward pass: {' '.join(values['passes'])}",
         *(f"- {line}" for line in values["assumptions"]),
         "",
         *_verdict(values),

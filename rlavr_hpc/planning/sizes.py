@@ -21,6 +21,8 @@ from rlavr_hpc.planning.shape import QK_NORM, ModelShape
 TESTBED_PROMPT = 7
 """Tokens of a question of the testbed."""
 FLOAT = 4
+MICRO_BATCH = 64
+"""Responses of a forward pass of which the config says nothing and which is not derived."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +101,9 @@ class Sizes:
     def micro_tokens(self) -> int:
         """T: of the largest micro-batch, all sequences as long as they may be."""
         algorithm = self.config.algorithm
-        here = -(-algorithm.mini_batch * algorithm.group_size // self.machines.ranks)
+        here = -(-algorithm.prompts_per_update * algorithm.group_size // self.machines.ranks)
         if algorithm.micro_tokens is None:
-            return min(algorithm.micro_batch, here) * self.longest
+            return min(algorithm.micro_batch or MICRO_BATCH, here) * self.longest
         return min(max(algorithm.micro_tokens, self.longest), here * self.longest)
 
     @property

@@ -67,6 +67,9 @@ ADDED: Mapping[str, Any] = {
 }
 """Keys that came later: at this value, which does on CPU what was done without them, they do not
 count, so that the command of an older run still finds its folder."""
+UNSET = {"algorithm.micro_batch": 64, "deepspeed.gradient_checkpointing": False}
+"""Keys whose null is chosen at a run's first start, by the memory there is: in the identity null
+counts as the value that was the default before it could be null."""
 CONFIG_VERSION = 2
 READ_VERSIONS = (1, 2)
 """Of config.yaml: 1 was written by version 0.1, whose hash counted import paths."""
@@ -152,7 +155,8 @@ def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
 def _deciding(config: RunConfig) -> dict[str, Any]:
     """Flat keys and values without those that change no results or came later, at their default."""
     nested = {k: v for k, v in to_dict(config).items() if k not in (*NOT_IDENTITY, "version")}
-    return {k: v for k, v in _flatten(nested) if k not in ADDED or v != ADDED[k]}
+    flat = {k: UNSET[k] if k in UNSET and v is None else v for k, v in _flatten(nested)}
+    return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
 
 def _counts(key: str) -> bool:

@@ -29,6 +29,7 @@ from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
+from rlavr_hpc.planning.derive import PassSettings, named
 from rlavr_hpc.plugins import load_plugin
 from rlavr_hpc.rollout.engine import RolloutEngine
 from rlavr_hpc.telemetry.audit import Audit, Judge
@@ -77,6 +78,8 @@ class Inputs:
     split: Split
     bundle: TokenizerBundle
     prompts: PreparedPrompts
+    passes: PassSettings | None = None
+    """How much a forward pass holds; None = the config says all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +95,9 @@ class Models:
 def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models:
     """Load the model and start the engine. All ranks call this together."""
     device, bundle, plugins = pick_device(topology), inputs.bundle, inputs.plugins
-    policy = DeepspeedPolicy(settings_of(config, bundle), loss=plugins.loss, device=device)
+    passes = inputs.passes or named(config)
+    settings = settings_of(passes.applied(config), bundle)
+    policy = DeepspeedPolicy(settings, loss=plugins.loss, device=device)
     self_verifier = _self_verifier(
         config, plugins.pseudo, inputs.split.train, bundle, inputs.prompts
     )

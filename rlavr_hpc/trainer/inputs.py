@@ -16,14 +16,12 @@ def load_inputs(config: RunConfig) -> Split:
     """Read the data; check that it and the model's folder hold what the run needs.
 
     Raises:
-        UserError: no whole model's folder, no file, no rows, an unknown task or one whose class cannot be
-            used, a label that its task cannot take, or no labels although the acquisition policy
-            buys some.
+        UserError: no whole model's folder, no file, no rows, an unknown task or one whose class
+            cannot be used, a label that its task cannot take, or no labels although the acquisition
+            policy buys some.
     """
     check_model(config.model)
-    tasks = make_tasks(
-        config.grading.extract, config=config.task
-    )  # its class is looked at before data
+    tasks = make_tasks(config.grading.extract, config=config.task)  # looks at a class of one's own
     split = load_split(config.data, task=config.task_name)
     for data in (split.train, split.held_out):
         for question in data.questions:

@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import sys
-import traceback
 import warnings
 from pathlib import Path
 from threading import RLock
@@ -27,7 +26,6 @@ from rlavr_hpc.cluster.topology import (
     apply_threads,
     below_torchrun,
     read_topology,
-    start_name,
 )
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import (
@@ -35,16 +33,16 @@ from rlavr_hpc.errors import (
     ExitCode,
     FencedError,
     NewProcessError,
-    OtherRunError,
     RlavrError,
     RunStoppedError,
     UserError,
 )
 from rlavr_hpc.runs.done import DONE_FILE
-from rlavr_hpc.runs.failures import Failure, write_failure
 from rlavr_hpc.runs.first_start import first_start
-from rlavr_hpc.runs.folder import CONFIG, StartKind, check_start, check_writable
+from rlavr_hpc.runs.folder import StartKind, check_start, check_writable
 from rlavr_hpc.trainer.inputs import load_inputs
+from rlavr_hpc.trainer.leave_record import leave_record
+from rlavr_hpc.trainer.memory_check import check_memory
 
 if TYPE_CHECKING:
     from rlavr_hpc.trainer.loop import TrainingRun
@@ -75,33 +73,15 @@ def run_job(config: RunConfig, run_dir: Path) -> ExitCode:
     except RlavrError as error:
         say(str(error), mistake=isinstance(error, UserError))
         if error.exit_code in (ExitCode.FAILED, ExitCode.MISTAKE):
-            _leave_record(run_dir, error)
+            leave_record(run_dir, error)
         return error.exit_code
     except OSError as error:
         say(f"{error}; free disk space or correct the path, then start the same command again")
-        _leave_record(run_dir, error)
+        leave_record(run_dir, error)
         return ExitCode.FAILED
     except Exception as error:
-        _leave_record(run_dir, error)
+        leave_record(run_dir, error)
         raise
-
-
-def _leave_record(run_dir: Path, error: Exception) -> None:
-    """Write what `rlavr why` shows of this rank; nothing in a folder that is not this run's."""
-    if isinstance(error, OtherRunError) or not (run_dir / CONFIG).exists():
-        return
-    expected = isinstance(error, RlavrError)
-    failure = Failure(
-        start=start_name(os.environ),
-        rank=int(os.environ.get("RANK", "0")),
-        exit_code=error.exit_code if isinstance(error, RlavrError) else ExitCode.FAILED,
-        error=str(error) if expected else f"{type(error).__name__}: {error}",
-        traceback="" if expected else "".join(traceback.format_exception(error)),
-        host=socket.gethostname(),
-        pid=os.getpid(),
-    )
-    with contextlib.suppress(OSError):  # the error has been printed already
-        write_failure(run_dir, failure)
 
 
 def say(text: str, *, mistake: bool = False) -> None:
@@ -157,7 +137,8 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
 
 
 def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -> Process:
-    """Read the inputs and join the other ranks; imports torch."""
+    """Ask the plan, read the inputs and join the other ranks; imports torch."""
+    passes = check_memory(config, run_dir, topology, os.environ)
     split = load_inputs(config)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
@@ -165,6 +146,7 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     torch.set_num_threads(topology.threads)
     quiet_vendors(on_cpu=not torch.cuda.is_available())
     from rlavr_hpc.trainer import build, distributed  # noqa: PLC0415
+    from rlavr_hpc.trainer.agree_passes import agree  # noqa: PLC0415
     from rlavr_hpc.trainer.build_engine import pick_device  # noqa: PLC0415
     from rlavr_hpc.trainer.inspected_prompts import prepare_inspected, with_date  # noqa: PLC0415
     from rlavr_hpc.trainer.policy import build_ops  # noqa: PLC0415
@@ -181,7 +163,13 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     init_ranks(device=pick_device(topology), rank=topology.rank, world_size=topology.world_size)
     agreed = distributed.on_main(lambda: bundle.moment)
     prompts = with_date(prompts, config, split, bundle, agreed=agreed)
-    inputs = build.Inputs(plugins=plugins, split=split, bundle=prompts.bundle, prompts=prompts)
+    inputs = build.Inputs(
+        plugins=plugins,
+        split=split,
+        bundle=prompts.bundle,
+        prompts=prompts,
+        passes=agree(passes),
+    )
     return Process(config=config, run_dir=run_dir, topology=topology, inputs=inputs, stop=stop)
 
 

@@ -65,6 +65,7 @@ class Process:
             prompts=prompts.identity,
             facts=prompts.facts,
             device=device_name(self.topology),
+            passes=self.inputs.passes,
         )
         started = resume.begin_attempt(request)
         if started.checkpoint is None and self._models is not None:

@@ -57,7 +57,7 @@ def run_step(components: Components, step_key: StepKey, *, quota: int) -> StepRe
     batches = make_mini_batches(
         rewarded,
         advantages_BG,
-        mini_batch=algorithm.mini_batch,
+        mini_batch=algorithm.prompts_per_update,
         keep_all=components.policy.trains_zero_advantage,
         shaping=shaping,
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import TINY, run
+from tests.support.commands import TINY, TINY_FILE, run
 
-FAST = (*TINY, "rollout=hf", "steps=1")
+FAST = ("rollout=hf", "steps=1")
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,9 @@ FAST = (*TINY, "rollout=hf", "steps=1")
         (["rollout.max_response_tokens=5000"], "context of 4096 tokens"),
         (["rollout.stop_token_ids=[9999]"], "stop token 9999"),
         (["-m", "root=EMPTY/below"], "EMPTY/below"),
+        (["model.path=DATA"], "say model=pretrained model.path=FOLDER_OR_HUB_NAME"),
+        (["-m", "seed=1,2", "lora.alpha=4"], "lora.alpha=4 has no effect"),
+        (["hydra.launcher.ranks=2"], "hydra.launcher.ranks=2 has no effect"),
     ],
 )
 def test_a_mistake_is_one_message(tmp_path: Path, overrides: list[str], message: str) -> None:
@@ -47,11 +50,18 @@ def test_a_mistake_is_one_message(tmp_path: Path, overrides: list[str], message:
     folder = (
         [] if any(o.startswith("run_dir") for o in overrides) else [f"root={tmp_path / 'runs'}"]
     )
-    done = run(*FAST, *folder, *given)
+    done = run(*sizes(overrides), *FAST, *folder, *given)
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("config.yaml"))
+
+
+def sizes(overrides: list[str]) -> list[str]:
+    """As small as may be, without what does nothing with these."""
+    tiny = TINY_FILE if "data=jsonl" in overrides else TINY
+    testbed = "model=pretrained" not in overrides
+    return [key for key in tiny if testbed or not key.startswith("model.")]
 
 
 def prepare(folder: Path) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from tests.support.commands import (
     REPOSITORY,
     SIX_STEPS,
     TINY,
+    TINY_FILE,
     command,
     learnt_hash,
     metrics,
@@ -241,7 +242,7 @@ def test_other_prompts_in_the_same_file_are_refused_even_without_a_checkpoint(
     data, folder = tmp_path / "data.jsonl", tmp_path / "run"
     rows = [json.dumps({"prompt": f"what is {i}", "answer": str(i)}) for i in range(20)]
     data.write_text("\n".join(rows))
-    arguments = [*TINY, "data=jsonl", f"data.path={data}", "acquisition=random", "rollout=hf"]
+    arguments = [*TINY_FILE, "data=jsonl", f"data.path={data}", "acquisition=random", "rollout=hf"]
     arguments += ["eval_every=0", f"run_dir={folder}"]
     first = run(*arguments, "steps=1")
     assert first.returncode == 0, first.stderr

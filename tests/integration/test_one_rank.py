@@ -19,6 +19,7 @@ from tests.support.commands import (
     REPOSITORY,
     SIX_STEPS,
     TINY,
+    TINY_FILE,
     learnt_hash,
     metrics,
     purchases,
@@ -214,7 +215,7 @@ def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
         for b in range(6)
     ]
     write_rows(everything, rows)
-    settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY, *CARE, "audit=false"]
+    settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY_FILE, *CARE, "audit=false"]
     first = run(*settings, f"data.path={everything}", f"run_dir={tmp_path / 'a'}")
     assert first.returncode == 0, first.stderr
     kept = {prompt for _, prompt, _, _ in purchases(tmp_path / "a")}

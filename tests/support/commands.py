@@ -24,6 +24,10 @@ TINY = (
     "model.pretrain_steps=400",
 )
 """A testbed run small enough for a test; the base model is good enough to answer in boxes."""
+NOT_OF_FILES = ("data.eval_limit", "eval.samples")
+"""Of these, what does nothing where no prompts are held out."""
+TINY_FILE = tuple(key for key in TINY if not key.startswith(NOT_OF_FILES))
+"""For the testbed's model on prompts of a file without a hold-out."""
 CARE = ("acquisition=care", "acquisition.settings.warmup_steps=2")
 SIX_STEPS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=2")
 """What the fixture `finished` has run."""

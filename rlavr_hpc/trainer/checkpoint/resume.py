@@ -15,6 +15,7 @@ from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
+from rlavr_hpc.planning.derive import PassSettings
 from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import (
@@ -33,6 +34,7 @@ from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.telemetry.wandb.identity import dashboard_id
 from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.memory_check import as_record
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class AttemptRequest:
     """The accelerator's name, or `cpu`; for the record."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Fingerprints of what the model reads, and the date that its template writes."""
+    passes: PassSettings | None = None
+    """How much a forward pass holds; for the record, and for later starts."""
 
     @property
     def setup(self) -> ProcessSetup:
@@ -159,6 +163,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
         "data": dict(request.facts),
         "slurm": asdict(job) if job else None,
         "plugins": plugins,
+        **({} if request.passes is None else as_record(request.passes)),
     }
     _warn_of_changed_plugins(run_dir, last, plugins)
     write_provenance(run_dir, attempt.number, facts)

@@ -34,10 +34,10 @@ class MicroBatches:
 
     def split(self, samples: Sequence[Sample]) -> list[list[MicroBatch]]:
         """`[rank][micro-batch]`; every rank gets the same number of micro-batches."""
-        budget = self.algorithm.micro_tokens
+        budget, size = self.algorithm.micro_tokens, self.algorithm.micro_batch
         if budget is None:
             return split_micro_batches(
-                samples, ranks=self.ranks, micro_batch=self.algorithm.micro_batch
+                samples, ranks=self.ranks, micro_batch=size or len(samples) or 1
             )
         return pack_micro_batches(
             samples, ranks=self.ranks, micro_tokens=budget, packed=self.packed

@@ -1,0 +1,98 @@
+"""What decides whether a key has an effect: conditions on a run's config, and words for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rlavr_hpc.config.acquisition import Unlabelled
+from rlavr_hpc.config.data import ChatTemplate, DataKind
+from rlavr_hpc.config.model import ModelSource
+
+if TYPE_CHECKING:
+    from rlavr_hpc.config.run import RunConfig
+
+MADE = (DataKind.testbed, DataKind.knights)
+"""Prompts that the program makes itself."""
+
+
+def pretrained(config: RunConfig) -> bool:
+    """Whether the model is the user's."""
+    return config.model.source is ModelSource.pretrained
+
+
+def from_file(config: RunConfig) -> bool:
+    """Whether the prompts are."""
+    return config.data.kind not in MADE
+
+
+def buys(config: RunConfig) -> bool:
+    """Whether a label may be bought."""
+    return config.quota > 0
+
+
+def held_out(config: RunConfig) -> bool:
+    """Whether there are prompts to evaluate on."""
+    data = config.data
+    if data.kind is DataKind.knights:
+        return data.eval_count > 0
+    return data.holdout > 0 or bool(data.eval_path and from_file(config))
+
+
+def trains_votes(config: RunConfig) -> bool:
+    """Whether a prompt without a label may be trained on."""
+    trusts = config.unlabelled is Unlabelled.trusted and config.acquisition.has_trust
+    return trusts or config.unlabelled in (Unlabelled.pseudo, Unlabelled.soft)
+
+
+def weighs_votes(config: RunConfig) -> bool:
+    """Whether scores weigh them."""
+    return trains_votes(config) and config.unlabelled is not Unlabelled.pseudo
+
+
+def testbed_questions(config: RunConfig) -> bool:
+    """Whether the testbed's questions are asked, or its model has read about them."""
+    return config.data.kind is DataKind.testbed or not pretrained(config)
+
+
+def draws_data(config: RunConfig) -> bool:
+    """Whether the data set is made or divided at random."""
+    drawn = bool(config.data.holdout) and not config.data.eval_path
+    return drawn if from_file(config) and pretrained(config) else True
+
+
+def templates(config: RunConfig) -> bool:
+    """Whether a chat template may be applied."""
+    return pretrained(config) and config.data.chat_template is not ChatTemplate.none
+
+
+def unlabelled_remain(config: RunConfig) -> bool:
+    """Whether some prompt may stay without a label."""
+    capped = config.budget_total is not None
+    return capped or from_file(config) or config.quota < config.algorithm.batch
+
+
+def data_words(config: RunConfig) -> str:
+    """Where the prompts come from."""
+    made = {DataKind.testbed: "asks the testbed's questions", DataKind.knights: "makes puzzles"}
+    return f"data={config.data.kind} {made.get(config.data.kind, 'reads its prompts from a file')}"
+
+
+def unlabelled_words(config: RunConfig) -> str:
+    """What happens to prompts without a label."""
+    trust = config.unlabelled is Unlabelled.trusted and not config.acquisition.has_trust
+    policy = f" and acquisition={config.acquisition.name} trusts no vote" if trust else ""
+    return f"unlabelled={config.unlabelled}{policy}"
+
+
+def template_words(config: RunConfig) -> str:
+    """Why no chat template is applied."""
+    if pretrained(config):
+        return "data.chat_template=none leaves the template out"
+    return "the testbed's model has no chat template"
+
+
+def task_words(config: RunConfig) -> str:
+    """Whose answers are not math."""
+    if config.data.kind is DataKind.knights:
+        return "data=knights asks for who is what"
+    return f"data.task={config.data.task}"

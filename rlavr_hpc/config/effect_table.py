@@ -1,0 +1,72 @@
+"""The table: every key of a run's config has a rule, or always has an effect."""
+
+from __future__ import annotations
+
+from rlavr_hpc.config import effect_rules_input, effect_rules_training
+
+RULES = (*effect_rules_input.RULES, *effect_rules_training.RULES)
+ALWAYS = (
+    "name",
+    "seed",
+    "steps",
+    "budget",  # of a policy with a fixed one another value is refused, and its own is no mistake
+    "save_every",
+    "run_dir",
+    "allow_change",
+    "retry_failed",  # but only with the Slurm launcher, which a config does not know
+    "audit",
+    "profile",
+    "model.source",
+    "model.dtype",
+    "model.attention",
+    "data.kind",
+    "data.system_prompt",
+    "data.overlong",
+    "rollout.engine",
+    "rollout.temperature",
+    "rollout.max_prompt_tokens",
+    "rollout.max_response_tokens",
+    "rollout.stop_token_ids",
+    "rollout.max_sequences",
+    "rollout.sync_bucket_mib",
+    "acquisition",
+    "algorithm.batch",
+    "algorithm.group_size",
+    "algorithm.mini_batch",
+    "algorithm.micro_tokens",
+    "algorithm.packing",
+    "algorithm.advantage",
+    "algorithm.oversample",
+    "algorithm.leave_out",
+    "algorithm.overlong.mask",
+    "algorithm.overlong.buffer",
+    "algorithm.loss.name",
+    "algorithm.loss.target",
+    "algorithm.loss.settings",
+    "algorithm.lr",
+    "algorithm.weight_decay",
+    "algorithm.beta1",
+    "algorithm.beta2",
+    "algorithm.warmup_steps",
+    "algorithm.clip_grad",
+    "algorithm.logit_chunk",
+    "grading.cpu_seconds",
+    "grading.memory_mib",
+    "warning.action",
+    "warning.threshold",
+    "warning.healthy",
+    "checkpoint.keep_last",
+    "checkpoint.keep_every",
+    "checkpoint.background",
+    "deepspeed",
+    "lora.rank",
+    "tracking.kind",
+    "tracking.examples_every",
+    "cluster.threads",
+    "cluster.runs_per_node",  # threads, where they are not given, and what memory a run has
+    "cluster.graders",
+    "cluster.grace_seconds",
+    "cluster.warning_seconds",
+    "cluster.check_memory",
+)
+"""Keys, with all below them, that do something in every run."""
