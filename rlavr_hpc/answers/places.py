@@ -98,7 +98,7 @@ def line(text: str) -> Stated | None:
     """What the last line that begins with `Answer:` says, or the line after it."""
     for start, content in _lines(text):
         found = ANSWER_LINE.match(content[: HEAD_CHARS + 20])
-        if found is None and not HEADING.fullmatch(content):
+        if found is None and not (len(content) <= HEAD_CHARS and HEADING.fullmatch(content)):
             continue
         rest = text[start + (found.end() if found else len(content)) :]
         said = _value_of(rest)
@@ -156,7 +156,7 @@ def _value_of(rest: str) -> str | None:
 
 def _of_line(said: str) -> str:
     """A line's value: its formulas where only these and joins stand there, else its sentence."""
-    said = BOLD.sub("", said)
+    said = BOLD.sub("", said.strip()[: 2 * MAX_ANSWER_CHARS])
     formulas = [next(filter(None, mark.groups())).strip() for mark in FORMULA.finditer(said)]
     if formulas:
         first, *between = FORMULA.split(said)[0 :: FORMULA.groups + 1]
