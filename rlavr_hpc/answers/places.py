@@ -17,20 +17,25 @@ MAX_LINES = 400
 HEAD_CHARS = 100
 """Of a line, where the word "answer" and its colon stand."""
 NAMES = (
-    r"(?:(?:so|thus|hence|therefore|and),?\s+)?(?:the|my|our|your)?\s*"
-    r"(?:final|correct|right|numerical|exact)?\s*"
-    r"(?:answers?(?:\s+(?:to|for)\s[^:\n]{0,40})?|ans|solution|result|r\u00e9ponse|respuesta|resposta|antwort"
+    r"(?:(?:so|thus|hence|therefore|and),?\s{1,3})?(?:the|my|our|your)?\s{0,3}"
+    r"(?:final|correct|right|numerical|exact)?\s{0,3}"
+    r"(?:answers?(?:\s{1,3}(?:to|for)\s[^:\n]{0,40})?|ans|solution|result|r\u00e9ponse|respuesta|resposta|antwort"
     r"|risposta|\u043e\u0442\u0432\u0435\u0442|\u7b54\u6848|\u7b54|\u6700\u7ec8\u7b54\u6848|\u6700\u7d42\u7b54\u6848|\ub2f5|\uc815\ub2f5|\u7b54\u3048)"
 )
 NAMED = ("answer", "ans", "solution", "result", "respuesta", "resposta", "antwort", "risposta")
 """Without one of these in it, an ASCII text has no `Answer:` line."""
-MARKUP = r"[\s>*_#`~(\[$-]*(?:\\(?:text|textbf|mathbf|mathrm|textit)\s*\{\s*)?"
+MARKUP = r"[>*_#`~(\[$ -]{0,6}(?:\\(?:text|textbf|mathbf|mathrm|textit)\s{0,3}\{\s{0,3})?"
 ANSWER_LINE = re.compile(
-    rf"{MARKUP}(?:[0-9]{{1,2}}[.)]\s*)?{MARKUP}{NAMES}\s*(?:\([^()\n]{{0,30}}\)\s*)?"
-    r"([*_`}\]]*)\s*(?:\s(?:is|ist|est|es)\s*)?\s*(?:\\?[:\uff1a]|=|\u662f|\u4e3a)\s*(?:\}\s*)?",
+    rf"{MARKUP}(?:[0-9]{{1,2}}[.)]\s{{0,3}})?{MARKUP}{NAMES}\s{{0,3}}(?:\([^()\n]{{0,30}}\)\s{{0,3}})?"
+    r"([*_`}\]]*)\s{0,3}(?:\s(?:is|ist|est|es)\s{0,3})?\s{0,3}(?:\\?[:\uff1a]|=|\u662f|\u4e3a)\s{0,3}(?:\}\s{0,3})?",
     re.IGNORECASE,
 )
-HEADING = re.compile(rf"{MARKUP}(?:the\s+)?(?:final\s+)?answer[\s*_`#}}:.]*$", re.IGNORECASE)
+LEAD = " \t>*_#`~([$-"
+"""Signs before the word."""
+HEADINGS = frozenset({"answer", "final answer", "the answer", "the final answer"})
+    rf"{MARKUP}(?:the\s{1, 3})?(?:final\s{1, 3})?answer[\s{0, 3}_`#}}:.]*$", re.IGNORECASE
+)
+AROUND = " \t\r>*_#`:.}"
 WEAK = re.compile(r"solution|result", re.IGNORECASE)
 """Words that name an answer, and a section of prose as well."""
 HASHES = re.compile(r"\s*(?:>\s*)?#{4}(?!#)\s*(.+)")
@@ -103,8 +108,9 @@ def block(text: str) -> Stated | None:
 def line(text: str) -> Stated | None:
     """What the last line that begins with `Answer:` says, or the line after it."""
     for start, content in _lines(text):
-        found = ANSWER_LINE.match(content[: HEAD_CHARS + 20])
-        if found is None and not HEADING.fullmatch(content):
+        lead = len(content) - len(content.lstrip(LEAD))
+        found = ANSWER_LINE.match(content[: lead + HEAD_CHARS], lead)
+        if found is None and content.strip(AROUND)[:HEAD_CHARS].lower() not in HEADINGS:
             continue
         rest = text[start + (found.end() if found else len(content)) :]
         said = _value_of(rest)
@@ -162,7 +168,7 @@ def _value_of(rest: str) -> str | None:
 
 def _of_line(said: str) -> str:
     """A line's value: its formulas where only these and joins stand there, else its sentence."""
-    said = BOLD.sub("", said)
+    said = BOLD.sub("", said.strip()[: 2 * MAX_ANSWER_CHARS])
     formulas = [next(filter(None, mark.groups())).strip() for mark in FORMULA.finditer(said)]
     if formulas:
         first, *between = FORMULA.split(said)[0 :: FORMULA.groups + 1]

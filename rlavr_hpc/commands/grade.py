@@ -261,7 +261,9 @@ def _answer(value: object, where: str) -> str:
     try:
         label = label_text(value)
     except ValueError as error:
-        raise UserError(f"{where}: 'answer' is no answer: {error}") from error
+        raise UserError(
+            f"{where}: 'answer' must be a text, a number, or a list of these: {error}"
+        ) from error
     if not label or (isinstance(value, list) and not all(map(label_text, value))):
         raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
     return label

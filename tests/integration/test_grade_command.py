@@ -100,7 +100,7 @@ def test_an_output_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         ('{"id": 1, "answer": [], "rollouts": ["x"]}\n', "'answer' must be"),
         ('{"id": 1, "answer": {}, "rollouts": ["x"]}\n', "'answer' must be"),
         ('{"id": 1, "answer": NaN, "rollouts": ["x"]}\n', "'answer' must be"),
-        ('{"id": 1, "answer": true, "rollouts": ["x"]}\n', "'answer' must be"),
+        ('{"id": 1, "answer": [[1]], "rollouts": ["x"]}\n', "'answer' must be"),
         ("[" * 100_000 + "\n", "not a JSON line"),
     ],
 )
