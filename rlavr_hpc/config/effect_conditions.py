@@ -71,6 +71,16 @@ def unlabelled_remain(config: RunConfig) -> bool:
     return capped or from_file(config) or config.quota < config.algorithm.batch
 
 
+def chooses_task(config: RunConfig) -> bool:
+    """Whether the prompts leave open what an answer is."""
+    return config.data.kind is not DataKind.knights
+
+
+def reads_mathematics(config: RunConfig) -> bool:
+    """Whether some prompts may be mathematics."""
+    return chooses_task(config) and config.task_name in (None, "math")
+
+
 def data_words(config: RunConfig) -> str:
     """Where the prompts come from."""
     made = {DataKind.testbed: "asks the testbed's questions", DataKind.knights: "makes puzzles"}
@@ -95,4 +105,4 @@ def task_words(config: RunConfig) -> str:
     """Whose answers are not math."""
     if config.data.kind is DataKind.knights:
         return "data=knights asks for who is what"
-    return f"data.task={config.data.task}"
+    return f"the task of all prompts is {config.task_name}"

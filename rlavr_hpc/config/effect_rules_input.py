@@ -34,11 +34,20 @@ RULES = (
         by=("data",),
     ),
     Rule(
-        keys=("data.task",),
+        keys=("data.columns", "data.choices", "data.conflicts"),
         works=when.from_file,
-        because=lambda c: f"{when.data_words(c)}, whose task is known",
-        instead="say data=jsonl or data=parquet with data.path=FILE",
+        because=when.data_words,
+        instead="say data=file data.path=FILE",
         by=("data",),
+        idle=(None,),
+    ),
+    Rule(
+        keys=("task", "data.task"),
+        works=when.chooses_task,
+        because=lambda c: f"{when.data_words(c)}, whose task is known",
+        instead="say data=file with data.path=FILE",
+        by=("data",),
+        idle=("auto",),
     ),
     Rule(
         keys=("data.holdout",),
@@ -110,7 +119,7 @@ RULES = (
         idle=(0, False),
     ),
     Rule(
-        keys=("budget_total", "reuse_labels"),
+        keys=("budget_total", "reuse_labels", "acquisition.candidates"),
         works=when.buys,
         because=lambda c: f"acquisition={c.acquisition.name} buys no label",
         instead="choose an acquisition that buys",
@@ -142,10 +151,10 @@ RULES = (
         idle=("vote",),
     ),
     Rule(
-        keys=("grading.extract",),
-        works=lambda c: c.data.kind is not DataKind.knights and c.data.task in (None, "math"),
+        keys=("grading.extract", "grading.evaluate_expressions"),
+        works=when.reads_mathematics,
         because=lambda c: f"it is about math answers, and {when.task_words(c)}",
-        instead="say data.task=math",
-        by=("data",),
+        instead="say task=math",
+        by=("data", "task"),
     ),
 )
