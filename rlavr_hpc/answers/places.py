@@ -33,8 +33,6 @@ ANSWER_LINE = re.compile(
 LEAD = " \t>*_#`~([$-"
 """Signs before the word."""
 HEADINGS = frozenset({"answer", "final answer", "the answer", "the final answer"})
-    rf"{MARKUP}(?:the\s{1, 3})?(?:final\s{1, 3})?answer[\s{0, 3}_`#}}:.]*$", re.IGNORECASE
-)
 AROUND = " \t\r>*_#`:.}"
 WEAK = re.compile(r"solution|result", re.IGNORECASE)
 """Words that name an answer, and a section of prose as well."""
