@@ -116,7 +116,7 @@ def line(text: str) -> Stated | None:
 def hashes(text: str) -> Stated | None:
     """What stands behind the last `####`, where it is no heading."""
     for start, content in _lines(text):
-        found = HASHES.match(content)
+        found = HASHES.match(content, max(0, content.rfind("####")))
         if found is None or STEP.match(found[1]):
             continue
         said = _of_line(found[1].strip().strip("*# "))
