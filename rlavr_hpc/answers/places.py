@@ -33,8 +33,6 @@ ANSWER_LINE = re.compile(
 LEAD = " \t>*_#`~([$-"
 """Signs before the word."""
 HEADINGS = frozenset({"answer", "final answer", "the answer", "the final answer"})
-    rf"{MARKUP}(?:the\s{1, 3})?(?:final\s{1, 3})?answer[\s{0, 3}_`#}}:.]*$", re.IGNORECASE
-)
 AROUND = " \t\r>*_#`:.}"
 WEAK = re.compile(r"solution|result", re.IGNORECASE)
 """Words that name an answer, and a section of prose as well."""
@@ -124,7 +122,7 @@ def line(text: str) -> Stated | None:
 def hashes(text: str) -> Stated | None:
     """What stands behind the last `####`, where it is no heading."""
     for start, content in _lines(text):
-        found = HASHES.match(content)
+        found = HASHES.match(content, max(0, content.rfind("####")))
         if found is None or STEP.match(found[1]):
             continue
         said = _of_line(found[1].strip().strip("*# "))
