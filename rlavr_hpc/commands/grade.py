@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -19,18 +18,17 @@ from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.tasks.registry import TASKS, load_task
 from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
+from rlavr_hpc.commands.grade_input import GradeRequest, read_requests
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.grading import Extract, GradingConfig, Thoughts
 from rlavr_hpc.config.task import AUTO, TaskConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.io import replacing
-from rlavr_hpc.labels.text import json_integer, label_text
 from rlavr_hpc.plugins import shipped_targets
-from rlavr_hpc.types import Group, Prompt, Rollout
+from rlavr_hpc.types import Group
 
 BATCH = 32
 """Lines graded at once."""
-QUESTION_KEYS = ("prompt", "problem", "question", "puzzle")
 DESCRIPTION = """\
 Extract the answers of responses, take the majority vote and compare with the label, as training
 does.
@@ -55,16 +53,6 @@ Exit codes: 0 done, 1 failed, 2 your mistake.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GradeRequest:
-    """One line of the input."""
-
-    id: Any
-    prompt: Prompt
-    answer: str
-    rollouts: tuple[Rollout, ...]
-
-
 def run(given: argparse.Namespace) -> int:
     """Grade a file; returns the exit code."""
     at_least("--workers", given.workers, 0)
@@ -80,7 +68,7 @@ def run(given: argparse.Namespace) -> int:
         raise UserError(f"--extract {settings.extract} is for --task math")
     if not given.file.is_file():
         raise UserError(f"{given.file} is not a file; name a file of JSON lines")
-    count = sum(1 for _ in _lines(given.file, task.name))  # all of it, before any work
+    count = sum(1 for _ in read_requests(given.file, task.name))  # all of it, before any work
     workers = given.workers or available_cores(os.environ)
     limits = Limits(cpu_seconds=settings.cpu_seconds, memory_mib=settings.memory_mib)
     verifier = Verifier(
@@ -93,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
     )
     try:
         with _output(given.out, source=given.file) as out:
-            _grade(_lines(given.file, task.name), count, verifier, out)
+            _grade(read_requests(given.file, task.name), count, verifier, out)
     finally:
         verifier.close()
     return ExitCode.DONE
@@ -216,54 +204,3 @@ def as_row(group: Group, grade: Grade) -> dict[str, Any]:
         "correct": list(grade.correct),
         "ungradable": [i in lost for i in range(len(group.rollouts))],
     }
-
-
-def _lines(path: Path, task: str) -> Iterator[GradeRequest]:
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, text in enumerate(file, start=1):
-                if text.strip():
-                    yield _line(_parse(text, path, number), f"{path}:{number}", number, task)
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 text: {error}") from error
-
-
-def _parse(text: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(text, parse_int=json_integer)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:{number}: not a JSON line: {error}") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{path}:{number}: a JSON object was expected")
-    return row
-
-
-def _line(row: dict[str, Any], where: str, number: int, task: str) -> GradeRequest:
-    rollouts = row.get("rollouts")
-    if not isinstance(rollouts, list) or not all(isinstance(text, str) for text in rollouts):
-        raise UserError(f"{where}: 'rollouts' must be a list of texts")
-    question = next((row[key] for key in QUESTION_KEYS if isinstance(row.get(key), str)), "")
-    unique = str(number)  # two lines may have the same id, or none
-    return GradeRequest(
-        id=row.get("id"),
-        prompt=Prompt(id=unique, text=question, token_ids=(), task=task),
-        answer=_answer(row.get("answer"), where),
-        rollouts=tuple(
-            Rollout(
-                prompt_id=unique, sample=i, token_ids=(), logprobs=(), text=text, truncated=False
-            )
-            for i, text in enumerate(rollouts)
-        ),
-    )
-
-
-def _answer(value: object, where: str) -> str:
-    try:
-        label = label_text(value)
-    except ValueError as error:
-        raise UserError(
-            f"{where}: 'answer' must be a text, a number, or a list of these: {error}"
-        ) from error
-    if not label or (isinstance(value, list) and not all(map(label_text, value))):
-        raise UserError(f"{where}: 'answer' must be a text, a number, or a list of these")
-    return label

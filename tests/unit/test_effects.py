@@ -60,7 +60,7 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         ([*OWN, *JSONL, "model.tied_embeddings=true"], "model.tied_embeddings"),
         (["data.path=f.jsonl"], "data.path"),
         (["data.eval_path=f.jsonl"], "data.eval_path"),
-        (["data.task=math"], "data.task"),
+        (["data=knights", "task=math"], "task"),
         ([*JSONL, "data.eval_path=g", "data.holdout=0.1"], "data.holdout"),
         ([*OWN, *JSONL, "data.kinds=HH"], "data.kinds"),
         ([*OWN, *JSONL, "data.wrong_rule=1"], "data.wrong_rule"),

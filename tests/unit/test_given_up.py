@@ -117,6 +117,10 @@ def test_verdicts_given_up_once_are_given_up_again_without_asking(tmp_path: Path
     ]
 
 
+BOMB = r"\int_0^1 bomb dx"
+"""A text that needs a grader."""
+
+
 class FakePool(GraderPool):
     """Gives up on every comparison with a text that holds "bomb"; counts what it is asked."""
 
@@ -142,7 +146,7 @@ def pairs_of(texts: Sequence[str]) -> list[Pair]:
 
 def test_one_bomb_among_many_numbers_is_tried_once() -> None:
     pool = FakePool()
-    told = Equality(lambda: pool).same(pairs_of(["bomb x y z", *map(str, range(20))]))
+    told = Equality(lambda: pool).same(pairs_of([BOMB, *map(str, range(20))]))
     bombs = [pair for pair in told if "bomb" in str(pair)]
     assert len(bombs) == 20
     assert all(told[pair] is None for pair in bombs)
@@ -153,7 +157,7 @@ def test_one_bomb_among_many_numbers_is_tried_once() -> None:
 def test_bombs_among_texts_that_need_a_grader_are_tried_a_few_times() -> None:
     pool = FakePool()
     others = [rf"\sin {n}" for n in range(20)]
-    told = Equality(lambda: pool).same(pairs_of(["bomb x y z", *others]))
+    told = Equality(lambda: pool).same(pairs_of([BOMB, *others]))
     assert 3 <= sum("bomb" in str(request) for request in pool.asked) <= 7
     is_exact = [pair for pair in told if "bomb" not in str(pair)]
     assert all(told[pair] is False for pair in is_exact)
@@ -171,7 +175,10 @@ def test_answers_that_are_costly_to_compare_run_out_of_their_budget() -> None:
 
 def test_what_is_remembered_changes_no_outcome() -> None:
     equality = Equality(FakePool)
-    few, all_pairs = pairs_of(["bomb x y z", "1", "2"]), pairs_of(["bomb x y z", *"123456"])
+    few, all_pairs = (
+        pairs_of([BOMB, "1", "2"]),
+        pairs_of([BOMB, *"123456"]),
+    )
     equality.same(few)
     assert equality.same(all_pairs) == Equality(FakePool).same(all_pairs)
     assert equality.same(all_pairs) == Equality(FakePool).same(all_pairs)

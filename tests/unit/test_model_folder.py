@@ -121,12 +121,14 @@ def check(folder: Path) -> int | None:
 
 def settings_for(folder: Path) -> Settings:
     from rlavr_hpc.config.grading import GradingConfig
+    from rlavr_hpc.config.task import TaskConfig
 
     return Settings(
         model=ModelConfig(path=str(folder)),
         data=DataConfig(path="unused"),
         rollout=RolloutConfig(max_prompt_tokens=8, max_response_tokens=8),
         grading=GradingConfig(),
+        task=TaskConfig(),
     )
 
 

@@ -61,6 +61,7 @@ def components_of(worker: Worker) -> Components:
             rules=budget_rules(config),
             oracle=None,
             labels=DatasetLabels(answers=answers),
+            buyable=None,
             acquisition=RandomPolicy(),
             verifier=RecordedVerifier(Verifier(), worker.timed_out),
         ),

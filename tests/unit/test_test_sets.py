@@ -20,6 +20,7 @@ from rlavr_hpc.evaluation.test_sets import (
     shipped_names,
 )
 from tests.support.configs import composed
+from tests.support.tiny_tokenizers import byte_model
 
 MODEL = ModelSubject(path="some/model")
 
@@ -158,8 +159,7 @@ def test_an_impossible_option_is_refused(given: dict[str, Any], message: str) ->
 
 
 def test_a_folder_is_recognized_by_what_is_in_it(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model/config.json").write_text("{}")
+    byte_model(tmp_path / "model", None)
     (tmp_path / "neither").mkdir()
     found = find_subject(str(tmp_path / "model"), step=None)
     assert found == ModelSubject(path=tmp_path / "model")

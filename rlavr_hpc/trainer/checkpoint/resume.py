@@ -18,12 +18,7 @@ from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
 from rlavr_hpc.planning.derive import PassSettings
 from rlavr_hpc.plugins import changed_sources, plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, publish_attempt, read_attempts
-from rlavr_hpc.runs.checkpoints import (
-    Checkpoint,
-    TrainingState,
-    candidates,
-    restore_replaced,
-)
+from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState, candidates, restore_replaced
 from rlavr_hpc.runs.done import remove_done
 from rlavr_hpc.runs.evidence import other_live_process, read_facts
 from rlavr_hpc.runs.folder import open_run_folder
