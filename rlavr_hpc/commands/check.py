@@ -134,7 +134,7 @@ def _table(rows: Sequence[Sequence[object]]) -> Iterator[str]:
 
 def _finding(finding: Mapping[str, Any]) -> Iterator[str]:
     yield f"{finding['level']:8s} {printable(finding['text'])}"
-    if finding["rows"]:
+    if finding["rows"] and finding["rows"][0].rpartition(", ")[2] not in finding["text"]:
         more = " ..." if finding["count"] > len(finding["rows"]) else ""
         yield f"         {printable(', '.join(finding['rows']))}{more}"
 
