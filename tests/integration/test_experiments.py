@@ -18,8 +18,8 @@ SMALL = (
     "rollout=hf",
     "rollout.max_prompt_tokens=600",
     "rollout.max_response_tokens=64",
-    "algorithm.batch=8",
-    "algorithm.mini_batch=8",
+    "algorithm.batch=4",
+    "algorithm.mini_batch=4",
     "algorithm.group_size=4",
     "eval.samples=2",
     "eval_every=0",
@@ -72,10 +72,10 @@ def content(row: dict[str, object]) -> str:
     return str(prompt[0]["content"])
 
 
-PROBLEMS = [dapo_row(i, f"What is {i} times 7?", str(7 * i)) for i in range(10)]
+PROBLEMS = [dapo_row(i, f"What is {i} times 7?", str(7 * i)) for i in range(8)]
 TEST_PROBLEMS = [dapo_row(i, f"What is {i} plus 50?", str(50 + i)) for i in range(2)]
-PUZZLES = make_dataset([2], count=8, seed=0, held_out=False)
-TEST_PUZZLES = make_dataset([2], count=2, seed=0, held_out=True)
+PUZZLES = make_dataset([2], count=4, seed=0, held_out=False)
+TEST_PUZZLES = make_dataset([2], count=1, seed=0, held_out=True)
 
 
 @pytest.fixture(scope="module")

@@ -216,6 +216,7 @@ def test_labels_are_read_only_where_they_are_bought(tmp_path: Path) -> None:
     ]
     write_rows(everything, rows)
     settings = ["data=jsonl", "rollout=hf", "steps=3", *TINY_FILE, *CARE, "audit=false"]
+    settings += ["acquisition.candidates=all"]  # else which rows have a label is known beforehand
     first = run(*settings, f"data.path={everything}", f"run_dir={tmp_path / 'a'}")
     assert first.returncode == 0, first.stderr
     kept = {prompt for _, prompt, _, _ in purchases(tmp_path / "a")}

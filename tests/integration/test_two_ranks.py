@@ -19,14 +19,14 @@ SAME = (
     "eval_every=0",
     "acquisition=entropy",
     "budget=0.25",
-    "algorithm.micro_batch=7",
 )
+SMALL_PASSES = "algorithm.micro_batch=7"
 
 
 @pytest.mark.ranks
 def test_one_rank_and_two_make_the_same_purchases_and_losses(tmp_path: Path) -> None:
     for ranks in (1, 2):
-        done = run(*SAME, "steps=5", f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
+        done = run(*SAME, SMALL_PASSES, "steps=5", f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
         assert done.returncode == 0, done.stderr
     one, two = tmp_path / "1", tmp_path / "2"
     assert [p for p in purchases(one) if p[0] == 1] == [p for p in purchases(two) if p[0] == 1]
@@ -54,7 +54,7 @@ def test_the_policys_own_view_of_its_responses_is_the_same_on_one_rank_and_two(
     tmp_path: Path,
 ) -> None:
     """Micro-batches of seven: ranks score other responses than they generated, some as padding."""
-    arguments = [*SAME, "steps=2", "acquisition=avg_prob", "reward=self_certainty"]
+    arguments = [*SAME, SMALL_PASSES, "steps=2", "acquisition=avg_prob", "reward=self_certainty"]
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
         done = run(*arguments, "unlabelled=soft", f"run_dir={folder}", ranks=ranks)
@@ -77,7 +77,7 @@ def test_care_sees_the_same_features_on_one_rank_and_two(tmp_path: Path) -> None
     arguments = [*SAME, "steps=2", "acquisition=care", "algorithm=gspo", "algorithm.mini_batch=8"]
     packed = ["algorithm.micro_tokens=100", "algorithm.packing=on"]
     for ranks in (1, 2):
-        more = packed if ranks == 2 else []
+        more = packed if ranks == 2 else [SMALL_PASSES]
         done = run(*arguments, *more, f"run_dir={tmp_path / str(ranks)}", ranks=ranks)
         assert done.returncode == 0, done.stderr
     one, two = tmp_path / "1", tmp_path / "2"
@@ -107,7 +107,7 @@ def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: 
     kl = {}
     for weight in (1e-9, 30.0):
         folder = tmp_path / str(weight)
-        arguments = [*SAME, "steps=6", f"algorithm.loss.settings.kl_coef={weight}"]
+        arguments = [*SAME, SMALL_PASSES, "steps=6", f"algorithm.loss.settings.kl_coef={weight}"]
         done = run(*arguments, "algorithm.mini_batch=8", f"run_dir={folder}", ranks=2)
         assert done.returncode == 0, done.stderr
         rows = metrics(folder)[1:]

@@ -18,7 +18,8 @@ CHATML = (
 )
 SPECIAL = (END, "<|im_start|>", "<|im_end|>", "<pad>")
 STEPS = 400
-GOOD_LOSS = 0.003
+LEARNING_RATE = 5e-3
+GOOD_LOSS = 0.005
 """Mean nats a token at which a response is given almost surely."""
 
 
@@ -37,7 +38,7 @@ def teach(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=1500,
+        vocab_size=700,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -75,10 +76,13 @@ def teach(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
         ids_row[:end] = torch.tensor(asked + told)
         mask_row[:end] = 1
         labels_row[len(asked) : end] = torch.tensor(told)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    told = labels[:, 1:] != -100
+    targets = labels[:, 1:][told]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     value = math.inf
     for _ in range(STEPS):
-        loss = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        hidden = model.model(input_ids=ids, attention_mask=mask).last_hidden_state[:, :-1][told]
+        loss = torch.nn.functional.cross_entropy(model.lm_head(hidden), targets)
         value = loss.item()
         if value < GOOD_LOSS:
             break

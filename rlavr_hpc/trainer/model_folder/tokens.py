@@ -52,6 +52,10 @@ def check_special_tokens(
             f"{path}: {listed(unknown)} has no row in the model's embedding, which has {rows:,}; "
             f"{WAY_OUT}"
         )
+
+
+def warn_of_unused_tokens(path: Path | str, tokenizer: Any, *, rows: int) -> None:  # noqa: ANN401
+    """Log a warning of tokens that the tokenizer added and the embedding has no row for."""
     beyond = sorted(i for i in tokenizer.get_added_vocab().values() if i >= rows)
     if beyond:
         log.warning(

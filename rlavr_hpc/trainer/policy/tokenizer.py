@@ -19,7 +19,11 @@ from rlavr_hpc.runs.first_start import FirstStart
 from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
 from rlavr_hpc.trainer.model_folder.architecture import check_architecture, first_line
 from rlavr_hpc.trainer.model_folder.folder import check_model_folder
-from rlavr_hpc.trainer.model_folder.tokens import check_prompt_tokens, check_special_tokens
+from rlavr_hpc.trainer.model_folder.tokens import (
+    check_prompt_tokens,
+    check_special_tokens,
+    warn_of_unused_tokens,
+)
 from rlavr_hpc.types import Prompt
 
 
@@ -102,6 +106,8 @@ def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle
     pad, end = tokenizer.pad_token_id, turn_end(tokenizer)
     if rows is not None:
         check_special_tokens(path, tokenizer, rows=rows, stop_ids=stop_ids, pad_id=pad)
+        if config.model.source is ModelSource.pretrained:
+            warn_of_unused_tokens(path, tokenizer, rows=rows)
     inside = end is not None and end < (rows or architecture.vocab_size)
     known = config.data.stop_at_turn_end and inside
     return TokenizerBundle(
