@@ -156,7 +156,7 @@ def test_quoted_messages_stand_in_the_code() -> None:
     sources = [path for folder in folders for path in folder.rglob("*.py")]
     code = "\n".join(path.read_text() for path in sources)
     plain = re.sub(r"""["']\s*\n\s*f?["']""", "", code)
-    plain = re.sub(r"\{[^{}]*\}", "...", plain)
+    plain = re.sub(r"\{[^{}\n]*\}", "...", plain)
     wanted = []
     for line in (ROOT / "docs/troubleshooting.md").read_text().splitlines():
         cell = re.match(r"\| `(.+?)`(?:, `(.+?)`)? ?(?:\(exit \d+\))? \|", line)
