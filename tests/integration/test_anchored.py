@@ -34,6 +34,7 @@ def test_a_survey_leaves_the_model_and_a_stop_changes_nothing(tmp_path: Path) ->
     assert last == [row for row in results(metrics(whole)) if row["step"] == 5]
 
 
+@pytest.mark.slow
 @pytest.mark.ranks
 @pytest.mark.vllm
 def test_anchors_with_vllm_on_two_ranks(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def test_more_steps_continue_a_finished_run_and_no_audit_changes_nothing(
     assert not any(key.startswith("oracle/") for row in rows for key in row)
 
 
+@pytest.mark.slow
 def test_bfloat16_updates_do_not_depend_on_the_micro_batches(tmp_path: Path) -> None:
     arguments = [*TINY, "rollout=hf", "steps=2", "model.dtype=bfloat16", "acquisition=full"]
     norms = []

@@ -87,6 +87,7 @@ def test_care_sees_the_same_features_on_one_rank_and_two(tmp_path: Path) -> None
         assert rows[0][name] == pytest.approx(rows[1][name], abs=1e-3), name
 
 
+@pytest.mark.slow
 @pytest.mark.ranks
 def test_several_updates_a_step_work_on_two_ranks_also_when_nothing_was_bought(
     tmp_path: Path,
@@ -102,6 +103,7 @@ def test_several_updates_a_step_work_on_two_ranks_also_when_nothing_was_bought(
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.ranks
 def test_a_kl_weight_keeps_the_policy_near_the_reference_on_two_ranks(tmp_path: Path) -> None:
     kl = {}

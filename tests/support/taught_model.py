@@ -20,7 +20,7 @@ CHATML = (
 SPECIAL = (END, "<|im_start|>", "<|im_end|>", "<pad>")
 STEPS = 400
 LEARNING_RATE = 5e-3
-GOOD_LOSS = 0.0005
+GOOD_LOSS = 0.0015
 """Mean nats a token at which a response is given almost surely."""
 
 
