@@ -21,7 +21,6 @@ SMALL = (
     "algorithm.batch=4",
     "algorithm.mini_batch=4",
     "algorithm.group_size=4",
-    "eval.samples=2",
     "eval_every=0",
     "save_every=0",
     "steps=1",
@@ -102,6 +101,7 @@ def test_the_mathematics_experiment_reads_the_line_that_its_prompts_ask_for(
     pq.write_table(pa.Table.from_pylist(TEST_PROBLEMS), tmp_path / "aime24.parquet")
     done = run(
         "experiment=math",
+        "eval.samples=2",
         f"model.path={right_model}",
         *SMALL,
         f"run_dir={tmp_path / 'r'}",
@@ -121,9 +121,9 @@ def test_the_puzzles_experiment_pays_a_right_model_in_full(
     """With puzzles made here, and with a file in the schema of the public data set."""
     data: tuple[str, ...] = (
         "data.people=[2]",
-        "data.count=8",
+        "data.count=4",
         "data.eval_people=[2]",
-        "data.eval_count=2",
+        "data.eval_count=1",
     )
     if own_file:
         rows = [knights_row(i, q, PUZZLES.answers[q.id]) for i, q in enumerate(PUZZLES.questions)]
@@ -139,4 +139,4 @@ def test_the_puzzles_experiment_pays_a_right_model_in_full(
     assert done.returncode == 0, done.stderr
     row = metrics(tmp_path / "r")[1]
     assert row["oracle/vote_accuracy"] > 0.9
-    assert row["oracle/true_reward"] > 0.9 * 3
+    assert row["oracle/true_reward"] > 0.9
