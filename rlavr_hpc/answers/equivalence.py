@@ -121,13 +121,13 @@ class Equality:
         if not pending:
             return found
         limit, is_exact = self.pool.limits.cpu_seconds, self._rules.is_exact
-        strikes = TimeoutScheduler(cpu_seconds=limit, is_exact=is_exact)
+        scheduler = TimeoutScheduler(cpu_seconds=limit, is_exact=is_exact)
         while pending:
-            wave, pending = strikes.next_wave(pending)
+            wave, pending = scheduler.next_wave(pending)
             for pair, (equal, seconds) in self._ask(wave).items():
                 found[pair] = equal
-                strikes.count(pair, failed=equal is None, seconds=seconds)
-            found |= dict.fromkeys(strikes.out(pending), None)
+                scheduler.count(pair, failed=equal is None, seconds=seconds)
+            found |= dict.fromkeys(scheduler.out(pending), None)
             pending = [pair for pair in pending if pair not in found]
         return found
 

@@ -73,7 +73,7 @@ def carry_out(
                 plan.settings.grading, plan.settings.task, workers=topology.threads
             )
             held.callback(verifier.close)
-            bench = SetMeasurement(
+            measurement = SetMeasurement(
                 engine=_engine(plan, topology, device),
                 seed=options.seed,
                 verifier=verifier,
@@ -85,7 +85,7 @@ def carry_out(
                 for index, job in enumerate(plan.jobs):
                     record = records[index] if records else None
                     texts_of_set = texts[index] if texts else None
-                    bench.measure(job, done=done[index], record=record, texts=texts_of_set)
+                    measurement.measure(job, done=done[index], record=record, texts=texts_of_set)
             except RunStoppedError:
                 distributed.leave()
                 raise

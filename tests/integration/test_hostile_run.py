@@ -42,6 +42,7 @@ SETTINGS = (
     "steps=4",
     "eval_every=0",
     "save_every=2",
+    "grading.extract=boxed",  # the last of several boxes in a row
     "grading.cpu_seconds=0.1",
 )
 
