@@ -14,11 +14,11 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from rlavr_hpc.answers.grade_requests import GradeRequest, read_requests
 from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.tasks.registry import TASKS, load_task
 from rlavr_hpc.answers.verifier import Grade, Verifier
 from rlavr_hpc.cluster.topology import available_cores
-from rlavr_hpc.commands.grade_input import GradeRequest, read_requests
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.grading import Extract, GradingConfig, Thoughts
 from rlavr_hpc.config.task import AUTO, TaskConfig
