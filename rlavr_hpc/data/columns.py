@@ -5,20 +5,16 @@ A name may lead into a column: `reward_model.ground_truth`, `extra_info.answer`.
 
 from __future__ import annotations
 
-import ast
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.config.data import COLUMN_ROLES
 from rlavr_hpc.data.messages import MEDIA_COLUMN
+from rlavr_hpc.data.written_values import parse_written
 from rlavr_hpc.errors import UserError
-from rlavr_hpc.labels.text import json_integer
 
 PAIRS = (("{", "}"), ("[", "]"))
 KNOWN: Mapping[str, tuple[str, ...]] = {
@@ -193,10 +189,10 @@ def unwritten(value: object) -> object:
     """What a text holds that is a list or an object written as JSON, or as Python prints it."""
     if not isinstance(value, str) or (value.lstrip()[:1], value.rstrip()[-1:]) not in PAIRS:
         return value
-    for read in (partial(json.loads, parse_int=json_integer), ast.literal_eval):
-        with suppress(ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            return read(value.strip())
-    return value
+    try:
+        return parse_written(value)
+    except ValueError:
+        return value
 
 
 def _is_empty(value: object) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Mapping
 
+from rlavr_hpc.data.written_values import UNREADABLE, parse_written
 from rlavr_hpc.errors import UserError
 
 BEGINNING = re.compile(
@@ -14,7 +14,6 @@ BEGINNING = re.compile(
 )
 """How a text begins that holds messages."""
 SENDER = re.compile(r"""["'](?:role|from)\\?["']""")
-READ_ERRORS = (ValueError, SyntaxError, RecursionError, MemoryError, TypeError)
 
 
 def written_messages(text: str, where: str) -> list[object] | None:
@@ -31,12 +30,8 @@ def written_messages(text: str, where: str) -> list[object] | None:
     if not BEGINNING.match(text):
         return None
     try:
-        return _as_messages(json.loads(text))
-    except READ_ERRORS:
-        pass
-    try:
-        return _as_messages(ast.literal_eval(text.strip()))
-    except READ_ERRORS as error:
+        return _as_messages(parse_written(text))
+    except ValueError as error:
         if _is_followed(text) or not SENDER.search(text):
             return None
         raise UserError(
@@ -51,7 +46,7 @@ def _unquoted(text: str) -> str:
         return text
     try:
         inner = json.loads(text)
-    except READ_ERRORS:
+    except UNREADABLE:
         return text
     return inner if isinstance(inner, str) and BEGINNING.match(inner) else text
 
@@ -60,7 +55,7 @@ def _is_followed(text: str) -> bool:
     """Whether JSON at the beginning is complete and words follow: messages quoted in a question."""
     try:
         _, end = json.JSONDecoder().raw_decode(text.lstrip())
-    except READ_ERRORS:
+    except UNREADABLE:
         return False
     return bool(text.lstrip()[end:].strip())
 

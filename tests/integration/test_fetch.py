@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -89,14 +90,12 @@ class Hub:
             return
         self.sent[name] += 1
         half = len(data) // 2 if name == self.slow else len(data)
-        try:
+        with suppress(OSError):  # the reader may have been killed
             request.wfile.write(data[:half])
             request.wfile.flush()
             if half < len(data):
                 self.go_on.wait(60)
             request.wfile.write(data[half:])
-        except OSError:
-            pass  # the reader was killed
 
 
 def _entry(name: str, data: bytes) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def whole_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
 
 
-def check(trial: Trial, reference: Trial) -> None:
+def assert_as_undisturbed(trial: Trial, reference: Trial) -> None:
+    """The run was killed where it should be, and ended as the other one."""
     wanted = [(phase, step) for phase, step, _ in KILLS[trial.kind.name]]
     assert [start.step_key for start in trial.kills] == [phase for phase, _ in wanted]
     for (phase, step), start in zip(wanted, trial.kills, strict=True):
@@ -79,7 +80,7 @@ def test_one_rank_killed_in_every_cheap_phase_and_with_vllm_ends_as_if_it_was_no
         folders = [tmp_path / "hf", tmp_path / "vllm"]
         pairs = list(pool.map(killed_and_continued, (HF, VLLM), folders))
     for trial, reference in pairs:
-        check(trial, reference)
+        assert_as_undisturbed(trial, reference)
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,4 @@ def test_one_rank_killed_in_every_cheap_phase_and_with_vllm_ends_as_if_it_was_no
 def test_two_ranks_killed_together_or_one_alone_end_as_if_they_were_not(
     kind: Kind, tmp_path: Path
 ) -> None:
-    check(*killed_and_continued(kind, tmp_path))
+    assert_as_undisturbed(*killed_and_continued(kind, tmp_path))

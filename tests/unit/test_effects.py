@@ -170,6 +170,8 @@ def test_a_sweep_may_give_a_key_that_some_of_its_runs_do_not_feel() -> None:
 
 
 def test_a_run_that_is_there_already_goes_on() -> None:
+    with pytest.raises(UserError, match=r"lora\.alpha=4 has no effect"):
+        refuse_idle([asked("lora.alpha=4")])
     refuse_idle([asked("lora.alpha=4", exists=True)])
 
 

@@ -187,6 +187,8 @@ def test_columns_with_pictures_are_refused_with_the_row(row: dict[str, Any]) -> 
 )
 def test_empty_columns_for_pictures_do_no_harm(row: dict[str, Any]) -> None:
     refuse_media({"prompt": "x", "imagery": "seen", **row}, WHERE)
+    with pytest.raises(UserError, match="column 'images' is not empty"):
+        refuse_media({"prompt": "x", **row, "images": ["a.png"]}, WHERE)
 
 
 def test_a_file_gives_messages_and_the_place_of_each(tmp_path: Path) -> None:
