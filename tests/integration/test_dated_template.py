@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.support.commands import metrics, purchases, results, run, weights_hash
-from tests.support.tiny_tokenizers import DATED, byte_model
+from tests.support.tiny_models import DATED, byte_model
 
 TODAY, YESTERDAY = {"TZ": "EAST-14"}, {"TZ": "WEST+12"}
 """Two clocks 26 hours apart: their dates always differ."""

@@ -27,6 +27,7 @@ from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.offline.missing_inputs import missing_inputs
 from tests.support.commands import REPOSITORY, TINY
 from tests.support.configs import composed
+from tests.support.tiny_models import qwen2
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "tiny/model"
@@ -441,23 +442,11 @@ def test_a_run_without_network_trains_a_model_that_was_fetched(
 
 def tiny_qwen2(folder: Path) -> dict[str, bytes]:
     """The files of a model that was made on the spot, in several shards."""
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
     from rlavr_hpc.testbed.base_model import build_tokenizer
 
     tokenizer = build_tokenizer()
-    shape = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    Qwen2ForCausalLM(shape).save_pretrained(folder, max_shard_size="100KB")
+    model = qwen2(tokenizer, hidden_size=64, intermediate_size=64)
+    model.save_pretrained(folder, max_shard_size="100KB")
     tokenizer.save_pretrained(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert sum(name.endswith(".safetensors") for name in files) > 1

@@ -15,7 +15,7 @@ from tests.support.commands import command, rlavr, run, summary
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that was taught nothing."""
     folder = tmp_path_factory.mktemp("untaught")
-    done = command("tests.support.untaught_model", str(folder))
+    done = command("tests.support.tiny_models", str(folder))
     assert done.returncode == 0, done.stderr
     return folder
 

@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+from tests.support.tiny_models import qwen2
+
 SLOW = tuple(rf"\frac{{3^{{{n}}}}}{{3^{{{n - 1}}}}}" for n in (3000000, 3000001, 3000002))
 """Take a fraction of a second to read: past a tight limit, within a generous one."""
 BOMBS = ("9^{9^{9^9}}", "9!!!!!!", r"\binom{9^{9^9}}{2}")
@@ -31,9 +33,8 @@ PAD, END = "<pad>", "<end>"
 
 def build(folder: Path) -> None:
     """Write tokenizer, random weights and prompts, each labelled 7."""
-    import torch
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import PreTrainedTokenizerFast
 
     inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate("q0123456789")}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -42,22 +43,7 @@ def build(folder: Path) -> None:
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
-    torch.manual_seed(0)
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    model = qwen2(tokenizer, hidden_size=64, intermediate_size=128, num_hidden_layers=2)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     rows = [json.dumps({"id": f"q{i}", "prompt": f"q{i}", "answer": "7"}) for i in range(PROMPTS)]

@@ -12,12 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-END = "<|endoftext|>"
-CHATML = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-SPECIAL = (END, "<|im_start|>", "<|im_end|>", "<pad>")
+from tests.support.tiny_models import CHATML, END, SPECIAL, qwen2
+
 STEPS = 400
 LEARNING_RATE = 5e-3
 GOOD_LOSS = 0.0015
@@ -32,24 +28,17 @@ def teach(folder: Path, pairs: Sequence[tuple[str, str]]) -> None:
         pairs: (user's message, response without the end of turn).
     """
     import torch
-    from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoTokenizer
 
     tokenizer = _tokenizer(text for pair in pairs for text in pair)
-    torch.manual_seed(0)
-    model = Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=4,
-            max_position_embeddings=2048,
-            tie_word_embeddings=False,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    model = qwen2(
+        tokenizer,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=2048,
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

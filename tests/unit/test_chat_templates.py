@@ -13,7 +13,7 @@ from rlavr_hpc.data.chat_template import is_dated, template_fingerprint, turn_en
 from rlavr_hpc.data.templates import Prepared, prepare, turns_of
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.types import Message, Question
-from tests.support.tiny_tokenizers import ALTERNATING, CHATML, DATED, NO_SYSTEM, byte_tokenizer
+from tests.support.tiny_models import ALTERNATING, CHATML, DATED, NO_SYSTEM, byte_tokenizer
 
 EARLY = datetime(2024, 2, 29, 23, 59, 58, tzinfo=UTC)
 

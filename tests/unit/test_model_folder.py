@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 from rlavr_hpc.config.data import DataConfig
 from rlavr_hpc.config.model import ModelConfig
@@ -27,6 +26,7 @@ from rlavr_hpc.trainer.model_folder.safetensors_header import read_header
 from rlavr_hpc.trainer.model_folder.weight_files import read_weight_files
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 from rlavr_hpc.types import Prompt
+from tests.support.tiny_models import byte_tokenizer, qwen2
 
 POINTER = """version https://git-lfs.github.com/spec/v1
 oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393
@@ -36,39 +36,23 @@ Q = "model.layers.1.self_attn.q_proj.weight"
 WEIGHTS = "model.safetensors"
 
 
-def write_tokenizer(folder: Path) -> int:
-    """A tokenizer of bytes with four special tokens; returns its length, 260."""
-    vocab = {c: i for i, c in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    raw = Tokenizer(models.BPE(vocab=vocab, merges=[]))
-    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    raw.decoder = decoders.ByteLevel()
-    special = ["<|endoftext|>", "<turn>", "<over>", "<pad>"]
-    raw.add_special_tokens([AddedToken(text, special=True) for text in special])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=raw, eos_token="<|endoftext|>", pad_token="<pad>"
-    )
-    tokenizer.save_pretrained(folder)
-    return len(tokenizer)
-
-
 def make(folder: Path, *, tied: bool = False, rows: int | None = None) -> Path:
-    """A whole model of two layers."""
-    tokens = write_tokenizer(folder)
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=rows or tokens,
+    """A whole model of two layers; its tokenizer has 260 tokens."""
+    tokenizer = byte_tokenizer(None, special=("<|endoftext|>", "<turn>", "<over>", "<pad>"))
+    tokenizer.save_pretrained(folder)
+    model = qwen2(
+        tokenizer,
+        vocab_size=rows or len(tokenizer),
         hidden_size=16,
         intermediate_size=16,
         num_hidden_layers=2,
-        num_attention_heads=2,
         num_key_value_heads=1,
         max_position_embeddings=64,
         tie_word_embeddings=tied,
-        eos_token_id=None if rows else 256,
-        bos_token_id=None,
+        eos_token_id=None if rows else tokenizer.eos_token_id,
         pad_token_id=None,
     )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
+    model.save_pretrained(folder)
     return folder
 
 

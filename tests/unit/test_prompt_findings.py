@@ -11,7 +11,7 @@ from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find
 from rlavr_hpc.data.template_findings import find_stops, find_templates, visible
 from rlavr_hpc.data.templates import is_to_be_templated, write_prompt
 from rlavr_hpc.types import Message, Question
-from tests.support.tiny_tokenizers import CHATML, byte_tokenizer
+from tests.support.tiny_models import CHATML, byte_tokenizer
 
 CHATML_TEXT = "<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n"
 DEEPSEEK_TEXT = "<｜begin▁of▁sentence｜><｜User｜>1+1?<｜Assistant｜><think>\n"

@@ -21,7 +21,7 @@ from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts, prepare_prompts, tokens_fingerprint
 from rlavr_hpc.types import Prompt
 from tests.support.configs import composed
-from tests.support.tiny_tokenizers import CHATML, DATED, NO_SYSTEM, byte_model
+from tests.support.tiny_models import CHATML, DATED, NO_SYSTEM, byte_model
 
 END, TURN_END = 256, 258
 MOMENT = datetime(2024, 2, 29, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ from rlavr_hpc.evaluation.test_sets import (
     shipped_names,
 )
 from tests.support.configs import composed
-from tests.support.tiny_tokenizers import byte_model
+from tests.support.tiny_models import byte_model
 
 MODEL = ModelSubject(path="some/model")
 
