@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from rlavr_hpc.config.data import ConflictRule, DataKind
@@ -193,19 +192,14 @@ class _Reading:
         )
 
     def _refuse_conflicts(self, conflicts: dict[str, _Labelled]) -> None:
+        """Note them by their rows; a label that nobody bought stands in no message."""
         for one in conflicts.values():
-            other, where = next(iter(one.others.items()))
-            where = where.removeprefix(f"{self.path}, ")
-            told = f"{_short(one.text)} in {one.where}, but {_short(other)} in {where}"
+            places = [one.where, *one.others.values()]
+            other = places[1].removeprefix(f"{self.path}, ")
             if self.rules.conflicts is ConflictRule.error:
                 raise UserError(
-                    f"labels of one prompt differ in {len(conflicts)} prompts of {self.path}: "
-                    f"{told}; correct the file, or data.conflicts=drop drops both labels"
+                    f"labels of one prompt differ in {len(conflicts)} prompts, first in {one.where} "
+                    f"and {other}; correct the file, or data.conflicts=drop drops both labels"
                 )
-            places = list(chain([one.where], one.others.values()))
-            told = told.replace(f"{self.path}, ", "")
-            self.counts.conflict(places, one.count, example=told)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 40 else f"{text[:37]}...")
+            first = one.where.removeprefix(f"{self.path}, ")
+            self.counts.conflict(places, one.count, example=f"{first} and {other}, for one")
