@@ -198,8 +198,9 @@ class _Reading:
             other = places[1].removeprefix(f"{self.path}, ")
             if self.rules.conflicts is ConflictRule.error:
                 raise UserError(
-                    f"labels of one prompt differ in {len(conflicts)} prompts, first in {one.where} "
-                    f"and {other}; correct the file, or data.conflicts=drop drops both labels"
+                    f"labels of one prompt differ in {len(conflicts)} prompts, first in "
+                    f"{one.where} and {other}; "
+                    "correct the file, or data.conflicts=drop drops both labels"
                 )
             first = one.where.removeprefix(f"{self.path}, ")
             self.counts.conflict(places, one.count, example=f"{first} and {other}, for one")
