@@ -1,17 +1,76 @@
-"""Where labels come from. Only `buy.buy_labels` asks."""
+"""What a label source is: who gives true answers for money, now or later."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.sent import CallLog
+
+
+class SourceError(RlavrError):
+    """The source could not be asked, or what it said cannot be used; its orders stay open."""
+
+
+class SourceStoppedError(SourceError):
+    """Asking again is useless: no key, an empty purse, no such program."""
 
 
 class LabelSource(Protocol):
-    """Answers for money."""
+    """Gives answers for money. Derive a dataclass from `Source`; its fields are its settings.
 
-    @property
-    def cost(self) -> float:
-        """Of one label."""
+    A run makes one for `quote` alone; the bridge makes another one, where there is a network.
+    """
 
-    def reveal(self, prompt_ids: Iterable[str]) -> Mapping[str, str]:
-        """The true answers of these prompts; a prompt without a label is left out."""
+    try_seconds: float
+    """A call is over after so long."""
+    complaints: list[str]
+    """What was wrong with single answers; whoever asks takes them away and tells them."""
+
+    def quote(self, order: Order) -> float:
+        """The most that an answer may cost; must not need a network."""
+
+    def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
+        """Ask, and yield what is answered at once.
+
+        The bridge offers every open order at every look, so an order that was passed on before
+        must be recognized by its key. What costs is claimed with `log.claim` right before it is
+        sent, and ended with `log.ended`.
+
+        Raises:
+            SourceError: the source failed.
+            SourceStoppedError: it must not be asked any more.
+        """
+
+    def collect(self, orders: Sequence[Order]) -> Iterable[Answer]:
+        """Answers that have come since, to any of the open orders."""
+
+    def withdraw(self, keys: Sequence[str]) -> None:
+        """These are not wanted any more."""
+
+
+@dataclass(kw_only=True)
+class Source:
+    """A source that answers at once or not at all; derive your own from it."""
+
+    try_seconds: float = field(default=600.0, init=False)
+    complaints: list[str] = field(default_factory=list, init=False)
+    """What was wrong with single answers; whoever asks takes them away and tells them."""
+
+    def quote(self, order: Order) -> float:
+        """The order's price."""
+        return order.price
+
+    def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
+        """Ask."""
+        raise NotImplementedError
+
+    def collect(self, orders: Sequence[Order]) -> Iterable[Answer]:
+        """Nothing comes later."""
+        return ()
+
+    def withdraw(self, keys: Sequence[str]) -> None:
+        """Nothing to do."""

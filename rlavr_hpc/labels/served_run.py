@@ -1,0 +1,169 @@
+"""One run as a bridge serves it: its open orders go to the source, the answers into its mailbox."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.labels.bank import Bank
+from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, LinesOut, OrdersIn
+from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.sent import CallLog
+from rlavr_hpc.labels.source import LabelSource, SourceError, SourceStoppedError
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class ServedRun:
+    """A run, its source, and what this start of the bridge has written for it."""
+
+    run_dir: Path
+    config: LabelsConfig
+    source: LabelSource
+    say: Say
+    """Takes a line for the log."""
+    start: str
+    """Name of this start of the bridge."""
+    stopped: str = ""
+    """Why the source is not asked any more; "" = it is."""
+    orders: OrdersIn = field(init=False)
+    answers: AnswersIn = field(init=False)
+    bank: Bank | None = field(init=False, default=None)
+    _log: CallLog = field(init=False)
+    _out: LinesOut = field(init=False)
+    _failures: int = 0
+    """In a row."""
+    _told: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Open the mailbox; calls are claimed in the bank where there is one."""
+        self.orders, self.answers = OrdersIn(self.run_dir), AnswersIn(self.run_dir)
+        if self.config.bank is not None:
+            self.bank = Bank(Path(self.config.bank), start=self.start)
+        self._out = LinesOut(self.run_dir / ANSWERS, self.start)
+        self._log = CallLog(
+            self.run_dir if self.bank is None else self.bank.folder,
+            self.start,
+            try_seconds=self.source.try_seconds,
+        )
+
+    @property
+    def open(self) -> list[Order]:
+        """Orders without an answer that are still wanted."""
+        return [
+            order
+            for key, order in self.orders.orders.items()
+            if key not in self.answers.first and key not in self.orders.withdrawn
+        ]
+
+    def look(self) -> int:
+        """Read the mailbox, ask what is open, write what is answered; how many answers came.
+
+        Raises:
+            OSError: an answer could not be written; it stays in the source's hands.
+        """
+        self.orders.look()
+        self.answers.look()
+        self._tell_refused()
+        came = self._from_bank()
+        if self.open and not self.stopped:
+            self._log.known.look()
+            came += self._ask()
+            came += self._give_up()
+        self._tell_complaints()
+        return came
+
+    def put(self, answer: Answer) -> None:
+        """Write one answer, on disk on return, also into the bank."""
+        if self.bank is not None:
+            self.bank.put(answer)
+        self._out.append([answer.to_row()])
+        self.answers.look()
+        order = self.orders.orders.get(answer.key)
+        what = "void" if answer.void is not None else "answered"
+        who = f" by {printable(answer.annotator)}" if answer.annotator else ""
+        why = f": {printable(answer.void)}" if answer.void is not None else ""
+        seconds = "" if answer.seconds is None else f", {answer.seconds:.1f} s"
+        cost = "" if answer.cost is None else f", cost {answer.cost:g}"
+        name = printable(order.prompt_id) if order is not None else "?"
+        self.say(f"{self.run_dir.name}: {answer.key[:8]} ({name}) {what}{who}{seconds}{cost}{why}")
+
+    def _from_bank(self) -> int:
+        """Answers that another run has paid for."""
+        if self.bank is None:
+            return 0
+        self.bank.look()
+        known = [a for order in self.open if (a := self.bank.answers.get(order.key)) is not None]
+        for answer in known:
+            self._out.append([answer.to_row()])
+            self.say(f"{self.run_dir.name}: {answer.key[:8]} from the bank")
+        if known:
+            self.answers.look()
+        return len(known)
+
+    def _ask(self) -> int:
+        came = 0
+        try:
+            for answer in self._said():
+                if answer.key in self.answers.first:
+                    continue
+                self.put(answer)
+                came += 1
+                self._failures = 0
+        except SourceStoppedError as error:
+            self.stopped = str(error)
+            self.say(
+                f"{self.run_dir.name}: {error}; nothing more is asked until the bridge "
+                "is started again"
+            )
+        except SourceError as error:
+            self._failures += 1
+            self.say(f"{self.run_dir.name}: {error} ({self._failures} in a row)")
+            if self._failures >= self.config.max_failures:
+                self.stopped = f"{self._failures} failures in a row, the last: {error}"
+                self.say(
+                    f"{self.run_dir.name}: labels.max_failures={self.config.max_failures} "
+                    "reached; nothing more is asked until the bridge is started again"
+                )
+        return came
+
+    def _said(self) -> Iterable[Answer]:
+        if withdrawn := [key for key in self.orders.withdrawn if key not in self.answers.first]:
+            self.source.withdraw(withdrawn)
+        yield from self.source.order(self.open, self._log)
+        yield from self.source.collect(self.open)
+
+    def _give_up(self) -> int:
+        """Orders whose calls have failed for too long are void."""
+        late = []
+        for order in self.open:
+            calls = self._log.known.calls.get(order.key)
+            if calls is None or calls.first is None or not calls.failure:
+                continue
+            if time.time() - calls.first >= self.config.deadline:
+                why = f"no answer in labels.deadline={self.config.deadline:g} s: {calls.failure}"
+                late.append(Answer(key=order.key, void=why, cost=calls.cost))
+        for answer in late:
+            self.put(answer)
+        return len(late)
+
+    def _tell_refused(self) -> None:
+        for refused in (*self.orders.refused, *self.answers.refused):
+            if refused.where not in self._told:
+                self._told.add(refused.where)
+                self.say(f"{self.run_dir.name}: {refused.where} does not count: {refused.why}")
+
+    def _tell_complaints(self) -> None:
+        for complaint in self.source.complaints:
+            self.say(f"{self.run_dir.name}: {complaint}; it does not count")
+        self.source.complaints.clear()
+
+
+def printable(text: str, width: int = 80) -> str:
+    """A stranger's text on one line of a terminal."""
+    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
+    return flat if len(flat) <= width else f"{flat[: width - 3]}..."

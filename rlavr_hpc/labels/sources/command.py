@@ -1,0 +1,141 @@
+"""`labels=command`: any program that reads orders and writes answers, a JSON line each.
+
+A call gets up to `batch` orders on its standard input and ends when it has said what it can. What
+it leaves out is offered again at the next look, so a program that needs time may answer later.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from rlavr_hpc.io import canonical_json
+from rlavr_hpc.labels.mailbox import read_row
+from rlavr_hpc.labels.orders import Answer, Order, read_answer
+from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
+from rlavr_hpc.labels.source import Source, SourceError, SourceStoppedError
+
+MAX_OUTPUT = 64 << 20
+"""Bytes that a call may write."""
+TAIL = 300
+"""Characters of a failed program's last words that are quoted."""
+
+
+@dataclass(kw_only=True)
+class CommandSource(Source):
+    """Asks a program."""
+
+    command: str | None = None
+    """The program and its arguments, split as a shell would; no shell runs it."""
+    batch: int = 64
+    timeout: float = 600.0
+    """Seconds of one call."""
+    memory_mib: int = 4096
+
+    def __post_init__(self) -> None:
+        """Refuse to ask nobody."""
+        if not self.command or not shlex.split(self.command):
+            raise ValueError("labels.command is missing: the program that answers")
+        self.try_seconds = self.timeout + 30.0
+
+    def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
+        """Call the program for each batch, and yield its answers.
+
+        Raises:
+            SourceError: it failed, was too slow, or wrote too much.
+            SourceStoppedError: there is no such program.
+        """
+        for start in range(0, len(orders), self.batch):
+            claimed = log.claim(orders[start : start + self.batch])
+            if claimed:
+                yield from self._ask([order for order, _ in claimed], log, dict(_numbers(claimed)))
+
+    def _ask(
+        self, orders: Sequence[Order], log: CallLog, numbers: Mapping[str, int]
+    ) -> Iterable[Answer]:
+        try:
+            output = self._call(orders)
+        except SourceError as error:
+            for key, number in numbers.items():
+                log.ended(key, number, f"{FAILED}{error}", cost=0.0)
+            raise
+        answers = self._read(output, {order.key for order in orders})
+        for order in orders:
+            answer, number = answers.get(order.key), numbers[order.key]
+            if answer is None:
+                log.ended(order.key, number, LATER, cost=0.0)
+            else:
+                cost = order.price if answer.cost is None else answer.cost
+                log.ended(order.key, number, ANSWERED, cost=cost)
+        return answers.values()
+
+    def _read(self, output: bytes, asked: Set[str]) -> dict[str, Answer]:
+        """Those of its lines that answer one of these orders; the others are complained about."""
+        answers: dict[str, Answer] = {}
+        for number, raw in enumerate(output.splitlines(), start=1):
+            try:
+                answer = read_answer(read_row(raw))
+                if answer.key not in asked:
+                    raise ValueError("a key that was not asked")
+                if answer.key in answers:
+                    raise ValueError("a second answer to its key")
+            except ValueError as error:
+                self.complaints.append(f"line {number} of what labels.command wrote: {error}")
+                continue
+            answers[answer.key] = answer
+        return answers
+
+    def _call(self, orders: Sequence[Order]) -> bytes:
+        """What the program writes for these orders."""
+        lines = "".join(canonical_json(order.to_row()) + "\n" for order in orders)
+        with (
+            tempfile.TemporaryFile() as asked,
+            tempfile.TemporaryFile() as said,
+            tempfile.TemporaryFile() as complained,
+        ):
+            asked.write(lines.encode())
+            asked.seek(0)
+            code = self._run(stdin=asked, stdout=said, stderr=complained)
+            if code:
+                complained.seek(0)
+                last = complained.read()[-TAIL:].decode(errors="replace")
+                words = " ".join("".join(c if c.isprintable() else " " for c in last).split())
+                raise SourceError(f"labels.command ended with code {code}: {words}")
+            said.seek(0)
+            return said.read(MAX_OUTPUT)
+
+    def _run(self, **files: IO[bytes]) -> int:
+        """Run it within its limits; its exit code."""
+        assert self.command is not None
+        try:
+            process = subprocess.Popen(shlex.split(self.command), start_new_session=True, **files)
+        except OSError as error:
+            raise SourceStoppedError(
+                f"labels.command={self.command!r} cannot be started: {error.strerror}"
+            ) from error
+        with suppress(OSError):  # it has ended already
+            memory = self.memory_mib << 20
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (MAX_OUTPUT, MAX_OUTPUT))
+        try:
+            return process.wait(timeout=self.timeout)
+        except subprocess.TimeoutExpired:
+            raise SourceError(
+                f"labels.command was stopped after labels.timeout={self.timeout:g} s"
+            ) from None
+        finally:
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _numbers(claimed: Iterable[tuple[Order, int]]) -> Iterator[tuple[str, int]]:
+    return ((order.key, number) for order, number in claimed)
