@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rlavr_hpc.io import canonical_json, make_folder, publish_once
-from rlavr_hpc.labels.mailbox import CLAIMS, SENT, LineFollower, LinesOut
+from rlavr_hpc.labels.line_files import LineFollower, LinesOut
+from rlavr_hpc.labels.mailbox import CLAIMS, SENT
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 

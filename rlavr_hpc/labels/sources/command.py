@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.labels.mailbox import read_row
+from rlavr_hpc.labels.line_files import read_row
 from rlavr_hpc.labels.orders import Answer, Order, read_answer
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.source import Source, SourceError, SourceStoppedError
