@@ -59,8 +59,7 @@ class TrainingRun:
         """Run until `steps`, or until rolled back.
 
         Raises:
-            RunStoppedError, LabelsPendingError, EarlyWarningError: the run ends here; a checkpoint
-                of the last finished step is on disk.
+            RunStoppedError, LabelsPendingError, EarlyWarningError: a checkpoint is on disk.
         """
         try:
             rolled_back = self.catch_up() or self._take_steps()
