@@ -103,7 +103,7 @@ class CommandSource(Source):
         ):
             asked.write(lines.encode())
             asked.seek(0)
-            code = self._run(stdin=asked, stdout=said, stderr=complained)
+            code = self._run(asked, said, complained)
             if code:
                 complained.seek(0)
                 last = complained.read()[-TAIL:].decode(errors="replace")
@@ -112,11 +112,17 @@ class CommandSource(Source):
             said.seek(0)
             return said.read(MAX_OUTPUT)
 
-    def _run(self, **files: IO[bytes]) -> int:
+    def _run(self, asked: IO[bytes], said: IO[bytes], complained: IO[bytes]) -> int:
         """Run it within its limits; its exit code."""
         assert self.command is not None
         try:
-            process = subprocess.Popen(shlex.split(self.command), start_new_session=True, **files)
+            process = subprocess.Popen(
+                shlex.split(self.command),
+                start_new_session=True,
+                stdin=asked,
+                stdout=said,
+                stderr=complained,
+            )
         except OSError as error:
             raise SourceStoppedError(
                 f"labels.command={self.command!r} cannot be started: {error.strerror}"
