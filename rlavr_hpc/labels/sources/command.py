@@ -2,6 +2,7 @@
 
 A call gets up to `batch` orders on its standard input and ends when it has said what it can. What
 it leaves out is offered again at the next look, so a program that needs time may answer later.
+Only answers cost: a call that was killed is made again, with the same keys.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class CommandSource(Source):
             SourceStoppedError: there is no such program.
         """
         for start in range(0, len(orders), self.batch):
-            claimed = log.claim(orders[start : start + self.batch])
+            claimed = log.claim(orders[start : start + self.batch], at_risk=0.0)
             if claimed:
                 yield from self._ask([order for order, _ in claimed], log, dict(_numbers(claimed)))
 
