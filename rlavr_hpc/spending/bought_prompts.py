@@ -49,11 +49,17 @@ def bought_prompts(
         UserError: the run's data cannot be read.
     """
     questions = _questions(run_dir, config)
+    late = {
+        (one.decided, prompt): one
+        for seen in ledger_state.purchases.values()
+        for prompt, one in seen.items()
+        if one.decided is not None
+    }
     rows = []
     for (branch, step), prompts in sorted(ledger_state.decisions.items()):
         outcomes = ledger_state.purchases[branch, step]
         for prompt in prompts:
-            found = outcomes.get(prompt)
+            found = late.get(((branch, step), prompt), outcomes.get(prompt))
             rows.append(
                 BoughtPrompt(
                     branch=branch,
