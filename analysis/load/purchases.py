@@ -17,7 +17,7 @@ ABOUT_ORDERS = ("ordered", "sent", "received", "superseded", "seen")
 
 
 def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> pd.DataFrame:
-    """One row per step that decided or saw something. The chain of hashes is `rlavr ledger verify`'s to check."""
+    """One row per step with a decision or an outcome. The chain of hashes is `rlavr ledger verify`'s."""
     decisions: dict[tuple[int, int], list[float]] = {}
     stray = 0
     for _, lines in segments(folder, "ledger", attempts, notes):
