@@ -17,7 +17,7 @@ ABOUT_ORDERS = ("ordered", "sent", "received", "superseded", "seen")
 
 
 def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> pd.DataFrame:
-    """One row per step with a decision or an outcome. The chain of hashes is `rlavr ledger verify`'s."""
+    """One row per step with a decision or an outcome. `rlavr ledger verify` checks the chain."""
     decisions: dict[tuple[int, int], list[float]] = {}
     stray = 0
     for _, lines in segments(folder, "ledger", attempts, notes):
@@ -30,7 +30,7 @@ def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> p
                 continue
             elif kind == "settled" or (kind in ("commit", "void") and key in decisions):
                 entry = decisions.setdefault(key, [0, 0, 0, 0.0])  # also of an earlier decision
-                entry[1 if row.get("label") is not None else 2] += 1
+                entry[1 if kind == "commit" or row.get("label") is not None else 2] += 1
                 cost = row.get("cost", 0.0)
                 entry[3] += cost if isinstance(cost, int | float) else 0.0
             else:
