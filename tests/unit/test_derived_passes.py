@@ -20,7 +20,7 @@ from rlavr_hpc.planning.devices import FoundGpu, find_gpus, machine_gib, read_gp
 from rlavr_hpc.planning.fit import shortages
 from rlavr_hpc.planning.verdict import verdict
 from rlavr_hpc.runs.attempts import publish_attempt
-from rlavr_hpc.runs.folder import open_run_folder
+from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.runs.identity import changed_keys, hash8, to_dict
 from rlavr_hpc.runs.provenance import write_provenance
 from rlavr_hpc.trainer import memory_check
@@ -260,6 +260,23 @@ def test_a_run_of_a_version_that_chose_nothing_keeps_its_settings(
 def test_a_run_that_was_submitted_and_never_started_is_new(model: Path, tmp_path: Path) -> None:
     open_run_folder(tmp_path / "run", own(model))
     assert recorded(own(model), tmp_path / "run") is None
+
+def test_a_folder_that_is_opened_again_keeps_what_its_run_began_with(
+    model: Path, tmp_path: Path
+) -> None:
+    older = own(model, "algorithm.micro_batch=64", "deepspeed.gradient_checkpointing=false")
+    started(tmp_path / "run", older)
+    for _ in range(2):  # a launcher's, then the attempt's own
+        open_run_folder(tmp_path / "run", own(model))
+        assert recorded(read_config(tmp_path / "run"), tmp_path / "run") == named(older)
+    open_run_folder(tmp_path / "run", own(model, "algorithm.micro_batch=2"))
+    assert read_config(tmp_path / "run").algorithm.micro_batch == 2
+
+
+def test_a_run_that_never_began_holds_to_nothing(model: Path, tmp_path: Path) -> None:
+    open_run_folder(tmp_path / "run", own(model, "algorithm.micro_batch=64"))
+    open_run_folder(tmp_path / "run", own(model))
+    assert leaves_open(read_config(tmp_path / "run"))
 
 
 # --- what a machine has ----------------------------------------------------------------------
