@@ -10,6 +10,7 @@ it stood, its checkpoints are in line again, and one that was finished is finish
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,23 +48,21 @@ class RollBackUndone:
     """Whether the run is finished again."""
 
 
-def target_step(run_dir: Path, *, healthy_below: float) -> int:
-    """The step that a roll-back goes to by itself: of the newest healthy checkpoint, else 0.
-
-    Args:
-        run_dir: the run's folder.
-        healthy_below: risk of a healthy checkpoint.
-    """
-    return _newest_healthy(list(candidates(run_dir)), healthy_below)
-
-
-def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> RolledBack:
+def roll_back(
+    run_dir: Path,
+    *,
+    healthy_below: float,
+    to: int | None = None,
+    before_start: Callable[[], None] | None = None,
+) -> RolledBack:
     """Have the run go on from a checkpoint on a new branch.
 
     Args:
         run_dir: the run's folder.
         healthy_below: risk of a healthy checkpoint.
         to: step of the checkpoint; None = the newest healthy one, or the start without any.
+        before_start: called before the run goes back to its start for want of a healthy checkpoint;
+            may raise.
 
     Raises:
         UserError: there is no such checkpoint, or the run has not begun.
@@ -74,6 +73,8 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
         raise UserError(f"{run_dir} has not started; there is nothing to roll back")
     usable = list(candidates(run_dir))
     step = _newest_healthy(usable, healthy_below) if to is None else _checked_step(usable, to)
+    if to is None and step == 0 and before_start is not None:
+        before_start()
     finished = _finished_steps(run_dir)
     remove_done(run_dir)  # killed after this, the run just ends again
     branch = max(attempt.branch for attempt in standing(attempts)) + 1

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from rlavr_hpc.cli import call
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.attempts import forks, read_attempts
 from rlavr_hpc.runs.branches import roll_back, undo_roll_back
@@ -27,12 +28,14 @@ from rlavr_hpc.runs.checkpoints import (
     stored_state,
 )
 from rlavr_hpc.runs.done import read_done, remove_done, write_done
+from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line, steps_left_behind
 from rlavr_hpc.trainer.checkpoint.shards import on_host, write_file
 from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
+from tests.support.configs import composed
 
 STATE = TrainingState(
     step=10, branch=0, attempt=1, world_size=1, threads=2, prompts_fingerprint="p", config_hash="c"
@@ -315,6 +318,23 @@ def test_an_undone_roll_back_does_not_make_a_stopped_run_finished(tmp_path: Path
     undone = undo_roll_back(tmp_path)
     assert (undone.step, undone.finished) == (3, False)
     assert read_done(tmp_path) is None
+
+
+def test_a_roll_back_reads_the_checkpoint_that_it_takes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    checkpoint(tmp_path, step=10)
+    open_run_folder(tmp_path, composed())
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr("rlavr_hpc.runs.checkpoints.sha256_of", counted)
+    assert call(["rollback", str(tmp_path), "--force"]) == 0, capsys.readouterr()
+    assert sorted(path.name for path in read) == ["a.pt", "b.pt"]
 
 
 def test_an_undone_roll_back_counts_as_none(tmp_path: Path) -> None:
