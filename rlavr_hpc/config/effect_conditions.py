@@ -66,14 +66,24 @@ def templates(config: RunConfig) -> bool:
 
 
 def unlabelled_remain(config: RunConfig) -> bool:
-    """Whether some prompt may stay without a label."""
+    """Whether some prompt may stay without a label.
+
+    A policy that trusts votes does not buy what it trusts; of one's own nothing is known.
+    """
     capped = config.budget_total is not None
-    return capped or from_file(config) or config.quota < config.algorithm.batch
+    picky = config.acquisition.has_trust or not config.acquisition.comes_with_the_program
+    return capped or picky or from_file(config) or config.quota < config.algorithm.batch
 
 
 def chooses_task(config: RunConfig) -> bool:
     """Whether the prompts leave open what an answer is."""
     return config.data.kind is not DataKind.knights
+
+
+def takes_task(config: RunConfig) -> bool:
+    """Whether a task can be named: of a user's own class, for any prompts."""
+    own = bool(config.task.target) and not config.task.comes_with_the_program
+    return own or chooses_task(config)
 
 
 def reads_mathematics(config: RunConfig) -> bool:

@@ -78,7 +78,7 @@ def _questions(run_dir: Path, config: RunConfig) -> dict[str, str]:
     from rlavr_hpc.data.load_split import load_split  # noqa: PLC0415  slow, and rarely needed
 
     try:
-        split = load_split(config.data)
+        split = load_split(config.data, task=config.task_name)
     except UserError as error:
         raise UserError(
             f"{run_dir}: the questions are in the run's data, which cannot be read ({error}); "

@@ -83,7 +83,7 @@ def inspect_data(
         *train.findings,
         *also,
         *_bad_labels(config, train, good),
-        *(found for task in tasks for found in _asked_and_read(config, train, task, asked)),
+        *_asked_and_read(config, train, asked),
     ]
     return DataInspection(
         tasks=tuple(_rows_of(config, train, task, good) for task in tasks),
@@ -143,17 +143,16 @@ def _bad_labels(config: RunConfig, train: Dataset, good: set[str]) -> Iterable[D
 
 
 def _asked_and_read(
-    config: RunConfig, train: Dataset, task: str, asked: dict[str, frozenset[AskedForm]]
+    config: RunConfig, train: Dataset, asked: dict[str, frozenset[AskedForm]]
 ) -> Iterable[DataFinding]:
-    """Prompts of a task that ask for a form its grader does not read."""
-    read = forms_read(task, config.grading.extract)
-    unread: dict[AskedForm, list[Question]] = {}
+    """Prompts that ask for a form that their task's grader does not read."""
+    unread: dict[tuple[str, AskedForm], list[Question]] = {}
     for question in train.questions:
         forms = asked[question.id] - {AskedForm.nothing}
-        if question.task == task and forms and not forms & read:
-            unread.setdefault(min(forms), []).append(question)
-    for form, those in unread.items():
-        every = len(those) == len(train.questions)
+        if forms and not forms & forms_read(question.task, config.grading.extract):
+            unread.setdefault((question.task, min(forms)), []).append(question)
+    every = sum(map(len, unread.values())) == len(train.questions)
+    for (task, form), those in unread.items():
         yield DataFinding(
             kind="asked_form_not_read",
             level=FindingLevel.error if every else FindingLevel.warning,

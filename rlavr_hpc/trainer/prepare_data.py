@@ -18,6 +18,7 @@ from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find_too_long
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.template_findings import find_stops, find_templates
+from rlavr_hpc.io import canonical_json
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -152,10 +153,19 @@ def _identity(
         "template": template_fingerprint(bundle.tokenizer),
         "tokens": tokens_fingerprint(train.prompts),
         "held_out": tokens_fingerprint(held_out.prompts),
+        "tasks": tasks_fingerprint(split.train.questions),
     }
     if bundle.moment is not None and is_dated(bundle.tokenizer):
         identity["date"] = bundle.moment.isoformat()
     return identity
+
+
+def tasks_fingerprint(questions: Iterable[Question]) -> str:
+    """Hash of ids and tasks."""
+    digest = hashlib.sha256()
+    for question in questions:
+        digest.update(canonical_json([question.id, question.task]).encode())
+    return digest.hexdigest()[:16]
 
 
 def tokens_fingerprint(prompts: Iterable[Prompt]) -> str:

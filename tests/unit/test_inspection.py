@@ -138,6 +138,13 @@ def test_a_form_that_some_prompts_ask_for_is_a_warning_with_five_rows_at_most() 
     assert found.asked == {"boxed": 1, "line": 7}
 
 
+def test_two_forms_that_are_both_not_read_end_the_run_too() -> None:
+    found = inspected(f"{LINE}.", "Find x. End with #### and x.", given=BOXED)
+    assert [finding.count for finding in found.errors] == [1, 1]
+    more = inspected(f"{LINE}.", "Find x. End with #### and x.", "Find x.", given=BOXED)
+    assert (more.errors, len(more.findings)) == ((), 2)
+
+
 def test_a_form_that_is_read_and_one_that_is_not_named_are_no_finding() -> None:
     assert inspected(f"{LINE}.", "Find x.", given=("grading.extract=stated",)).findings == ()
 
@@ -186,6 +193,13 @@ def test_the_command_shows_the_testbed_and_exits_with_0(
     assert shown["prompts"] == 979
     assert shown["tasks"][0]["answers"] == 979
     assert "Rule" in shown["example"]["text"]
+
+
+def test_the_command_refuses_keys_without_an_effect_as_a_run_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(["check", "rollout=hf", "model.path=some/model"]) == 2
+    assert "model.path=some/model has no effect" in capsys.readouterr().err
 
 
 def test_the_command_exits_with_2_and_still_shows_everything(
