@@ -37,6 +37,7 @@ class Show(StrEnum):
     """What a label source sees besides the question."""
 
     nothing = "nothing"
+    """The question alone."""
     votes = "votes"
     """The answers that the model gave, without their counts: this biases people and judges."""
 
@@ -45,7 +46,9 @@ class Resolve(StrEnum):
     """Which of several answers to one question becomes the label."""
 
     first = "first"
+    """The first that can be a label."""
     majority = "majority"
+    """The one that more than half of `redundancy` gave; none where they disagree."""
 
 
 class JudgeMode(StrEnum):
