@@ -159,7 +159,7 @@ class ServedRun:
 
     def _tell_complaints(self) -> None:
         for complaint in self.source.complaints:
-            self.say(f"{self.run_dir.name}: {complaint}; it does not count")
+            self.say(f"{self.run_dir.name}: {complaint}")
         self.source.complaints.clear()
 
 
