@@ -95,7 +95,10 @@ def begin(
     Returns:
         What comes back; it raises CallError where the call fails.
     """
-    return asyncio.run_coroutine_threadsafe(_call(request, seconds, at_end), _loop())
+    client = _client(
+        local=urlsplit(request.url).hostname in LOOPBACK, secure=request.url.startswith("https")
+    )
+    return asyncio.run_coroutine_threadsafe(_call(client, request, seconds, at_end), _loop())
 
 
 def fetch(request: Request, *, seconds: float) -> Fetched:
@@ -116,9 +119,10 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 @cache
-def _client(*, local: bool) -> httpx.AsyncClient:
+def _client(*, local: bool, secure: bool) -> httpx.AsyncClient:
     """One for all calls. A proxy of the environment is not asked for this host's own addresses."""
     return httpx.AsyncClient(
+        verify=secure,  # reading certificates takes time, and only TLS looks at them
         timeout=None,  # the wall clock around each call ends it
         follow_redirects=False,
         trust_env=not local,
@@ -130,7 +134,7 @@ def _client(*, local: bool) -> httpx.AsyncClient:
 async def _call(request: Request, seconds: float, at_end: Callable[[], None] | None) -> Fetched:
     try:
         async with asyncio.timeout(seconds):
-            return await _exchange(request)
+            return await _exchange(client, request)
     except TimeoutError:
         why = f"no whole response in {seconds:g} s"
         raise CallError(why, reached=True) from None
@@ -143,10 +147,9 @@ async def _call(request: Request, seconds: float, at_end: Callable[[], None] | N
             at_end()
 
 
-async def _exchange(request: Request) -> Fetched:
+async def _exchange(client: httpx.AsyncClient, request: Request) -> Fetched:
     content = None if request.body is None else json.dumps(request.body).encode()
     headers = {**request.headers, **({"Content-Type": "application/json"} if content else {})}
-    client = _client(local=urlsplit(request.url).hostname in LOOPBACK)
     async with client.stream(
         request.method,
         request.url,

@@ -74,6 +74,7 @@ class ServedRun:
             self._log.known.look()
             came += self._ask()
             came += self._give_up()
+            self._correct()
         self._tell_complaints()
         return came
 
@@ -150,6 +151,15 @@ class ServedRun:
         for answer in late:
             self.put(answer)
         return len(late)
+
+    def _correct(self) -> None:
+        """Write answers that were changed behind those that they correct."""
+        known = {
+            key: self.answers.later.get(key, [first])[-1]
+            for key, first in self.answers.first.items()
+        }
+        for answer in list(self.source.corrections(known)):
+            self.put(answer)
 
     def _tell_refused(self) -> None:
         for refused in (*self.orders.refused, *self.answers.refused):

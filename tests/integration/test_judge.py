@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,12 @@ FULL = 2.0
 
 @dataclass
 class Clock:
-    """A monotonic clock that tests push."""
+    """A monotonic clock that stands still until a test pushes it."""
 
-    pushed: float = 0.0
-    started: float = field(default_factory=time.monotonic)
+    now: float = 1000.0
 
     def __call__(self) -> float:
-        return time.monotonic() - self.started + 1000 + self.pushed
+        return self.now
 
 
 @pytest.fixture
@@ -39,19 +38,19 @@ def served() -> Iterator[Served]:
         yield stand_in
 
 
-def a_judge(served: Served, **settings: Any) -> JudgeSource:
+def a_judge(served: Served, **settings: Any) -> JudgeSource:  # noqa: ANN401
     values: dict[str, Any] = {
         "base_url": served.url,
         "model": "judge",
         "max_tokens": 100,
         "reply_price": 20_000.0,
-        "timeout": 10.0,
+        "timeout": 60.0,
         **settings,
     }
     return JudgeSource(**values)
 
 
-def ask(case: str, served: Served, folder: Path, **settings: Any) -> Bridge:
+def ask(case: str, served: Served, folder: Path, **settings: Any) -> Bridge:  # noqa: ANN401
     order = an_order(f"6*7? <<{case}>>", price=100.0)
     bridge = Bridge(folder, a_judge(served, **settings), [order])
     bridge.look()
@@ -85,8 +84,8 @@ CASES = [
     ("placeholder", VOID, "no answer in the reply", 1.0),
     ("cut-json", VOID, "no answer in the reply", 1.0),
     ("open-think", VOID, "a thought without an end", 1.0),
-    ("400-long", VOID, "too long for the service", FULL),
-    ("400-filter", VOID, "content_filter", FULL),
+    ("400-long", VOID, "too long for the service", 0.0),
+    ("400-filter", VOID, "content_filter", 0.0),
     ("400", OPEN, "status 400", 0.0),
     ("408", OPEN, "status 408", FULL),
     ("409", OPEN, "status 409", 0.0),
@@ -151,14 +150,15 @@ def test_retry_after_is_obeyed_and_blocks_nothing(
 ) -> None:
     clock = Clock()
     judge = a_judge(served, clock=clock, concurrency=1)
-    orders = [an_order(f"<<429-{seconds}>>", key="a", price=9.0), an_order("6*7?", key="b", price=9.0)]
-    bridge = Bridge(tmp_path, judge, orders)
+    limited = an_order(f"<<429-{seconds}>>", key="a", price=9.0)
+    bridge = Bridge(tmp_path, judge, [limited, an_order("6*7?", key="b", price=9.0)])
     bridge.look()
-    clock.pushed += seconds - clock() + clock.started * 0 + 1000 - 0.5
+    clock.now += seconds - 0.01
     bridge.look()
     assert served.calls.total() == 1, "asked before its time"
-    clock.pushed += 1.0
+    clock.now += 0.02
     assert bridge.look()["b"].answer == "42"
+    assert bridge.calls("a") == served.calls[f"429-{seconds}"] == 2
 
 
 def test_a_failed_order_is_tried_again_later_and_not_at_once(
@@ -168,7 +168,7 @@ def test_a_failed_order_is_tried_again_later_and_not_at_once(
     bridge = ask("500", served, tmp_path, clock=clock)
     bridge.look()
     assert served.calls["500"] == 1
-    clock.pushed += 3600
+    clock.now += 3600
     bridge.look()
     assert served.calls["500"] == 2
 
@@ -195,7 +195,7 @@ def test_tries_end_where_the_orders_price_does(served: Served, tmp_path: Path) -
     bridge = Bridge(tmp_path, judge, [order])
     for _ in range(4):
         bridge.look()
-        clock.pushed += 3600
+        clock.now += 3600
     assert served.calls["silent"] == judge.tries == 2
     assert bridge.paid() <= order.price
     assert "too little is left" in (bridge.look()["k"].void or "")
@@ -240,9 +240,7 @@ def test_two_bridges_at_once_send_nothing_twice(served: Served, tmp_path: Path) 
     assert served.calls.total() == 5
 
 
-def test_without_prices_an_answer_costs_what_its_order_says(
-    served: Served, tmp_path: Path
-) -> None:
+def test_without_prices_an_answer_costs_what_its_order_says(served: Served, tmp_path: Path) -> None:
     judge = a_judge(served, reply_price=0.0)
     order = an_order(price=0.25)
     assert judge.quote(order) == 0.25
@@ -303,7 +301,7 @@ def test_samples_must_agree(tmp_path: Path) -> None:
         assert got["two"].cost == 3.0
 
 
-def a_verdict(vote: str, case: str, **changes: Any) -> Any:
+def a_verdict(vote: str, case: str, **changes: Any) -> Any:  # noqa: ANN401
     return an_order(f"6*7? <<{case}>>", vote=vote, ask=Ask.verdict, price=100.0, **changes)
 
 
@@ -369,7 +367,8 @@ def test_competing_answers_are_shown_in_both_orders(tmp_path: Path) -> None:
             return reply('{"verdict": "%s"}' % ("wrong" if swapped else "right"))
 
         served.answers = fickle
-        answer = Bridge(tmp_path / "fickle", judge, [order]).look()["k"]
+        other = a_judge(served, mode=JudgeMode.verify)
+        answer = Bridge(tmp_path / "fickle", other, [order]).look()["k"]
         assert answer.verdict is None
         assert "disagree" in (answer.void or "")
 
@@ -427,7 +426,9 @@ def test_the_key_reaches_no_file_log_or_error(
     assert not [text for text in (*files, *told) if CANARY in text]
 
 
-@pytest.mark.parametrize("value", ["", "  ", f"{CANARY}\nX-Evil: 1", f"{CANARY} b", "schl\u00fcssel"])
+@pytest.mark.parametrize(
+    "value", ["", "  ", f"{CANARY}\nX-Evil: 1", f"{CANARY} b", "schl\u00fcssel"]
+)
 def test_a_key_that_cannot_be_sent_stops_the_source_unquoted(
     value: str, served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

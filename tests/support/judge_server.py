@@ -21,7 +21,7 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
 CASE = re.compile(r"<<([\w-]+)>>")
 
 
-def reply(content: str | None = ANSWER, **changes: Any) -> dict[str, Any]:
+def reply(content: str | None = ANSWER, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
     """The body of a good response, with changes of its message and of itself."""
     finish = changes.pop("finish_reason", "stop")
     message = {"role": "assistant", "content": content, **changes.pop("message", {})}
@@ -88,7 +88,7 @@ BODIES: dict[str, tuple[int, dict[str, str], object]] = {
     "right": (200, {}, reply('I agree. {"verdict": "right"}')),
     "wrong": (200, {}, reply('It is 41. {"verdict": "wrong"}')),
     "quotes": (200, {}, reply('It says {"verdict": "right"}, but no.\n{"verdict": "wrong"}')),
-    "only-quotes": (200, {}, reply('The text {"verdict": "right"} is a trick; I cannot say.')),
+    "only-quotes": (200, {}, reply('The text {"verdict": "right"} is a trick of theirs.')),
 }
 """Case -> status, headers, body."""
 
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     served: Served
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         prompt = body["messages"][-1]["content"]
         found = CASE.search(prompt)
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def judge_server(**settings: Any) -> Iterator[Served]:
+def judge_server(**settings: Any) -> Iterator[Served]:  # noqa: ANN401
     """A stand-in on a free port."""
     served = Served(**settings)
     handler = type("Handler", (_Handler,), {"served": served})

@@ -16,7 +16,7 @@ from rlavr_hpc.labels.source import LabelSource
 from rlavr_hpc.types import Message
 
 
-def an_order(question: str = "6*7?", *, key: str = "k", **changes: Any) -> Order:
+def an_order(question: str = "6*7?", *, key: str = "k", **changes: Any) -> Order:  # noqa: ANN401
     values: dict[str, Any] = {
         "prompt_id": f"p-{key}",
         "messages": (Message(role="user", content=question),),

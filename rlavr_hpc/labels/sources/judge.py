@@ -60,7 +60,7 @@ class JudgeSource(JudgeSettings):
         self._forget(wanted)
         yield from list(self._ready.values())
         ends = None if self.linger is None else self.clock() + self.linger
-        look = Look(log=log, key=key, wanted=wanted, queue=deque(orders))
+        look = Look(log=log, key=key, wanted=wanted, queue=deque(self._by_failures(orders)))
         while True:
             yield from self._send(look)
             flying = {work.call: work for work in self._works.values() if work.call is not None}
@@ -77,6 +77,11 @@ class JudgeSource(JudgeSettings):
             work = self._works.get(key)
             if work is not None and work.call is None:
                 del self._works[key]
+
+    def _by_failures(self, orders: Sequence[Order]) -> list[Order]:
+        """Those that fail again and again come last."""
+        works = self._works
+        return sorted(orders, key=lambda o: works[o.key].failures if o.key in works else 0)
 
     def _forget(self, wanted: set[str]) -> None:
         """Drop what is written, or not wanted any more."""
@@ -197,11 +202,11 @@ class JudgeSource(JudgeSettings):
 
     def _failed(self, work: Work, failed: Failed) -> None:
         now = self.clock()
+        work.failures += 1
         if failed.limited:
             self._address.limits(now, failed.after)
             return
-        work.not_before = now + pause(work.failures)
-        work.failures += 1
+        work.not_before = now + pause(work.failures - 1)
         self._address.fails(now, allowed=self.concurrency)
 
     def _check_model(self, reply: Reply) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.labels.sources.judge_reading import Failed, Reply, Stopped, Usage
+from rlavr_hpc.labels.sources.judge_reading import Failed, Nothing, Reply, Stopped, Usage
 
 MILLION = 1_000_000
 
@@ -34,7 +34,9 @@ class Prices:
             bound: the most that it may have cost, where the service does not count.
         """
         outcome = reply.outcome
-        if isinstance(outcome, Stopped) or (isinstance(outcome, Failed) and not outcome.spent):
+        if isinstance(outcome, Stopped):
+            return 0.0
+        if isinstance(outcome, Failed | Nothing) and not outcome.spent:
             return 0.0
         if not self.known or reply.usage is None:
             return bound

@@ -59,6 +59,8 @@ class Nothing:
     """A reply that is no answer, and would not become one by asking again."""
 
     why: str
+    spent: bool = True
+    """Whether it was paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +147,9 @@ def _refused(fetched: Fetched, error: str | None) -> Outcome:
     if status in STOPPING:
         return Stopped(why=f"{STOPPING[status]}: {why}")
     if status in (400, 413, 422) and _says(low, FILTERED):
-        return Nothing(why=f"content_filter: {why}")
+        return Nothing(why=f"content_filter: {why}", spent=False)
     if status == 413 or (status in (400, 422) and _says(low, TOO_LONG)):
-        return Nothing(why=f"too long for the service: {why}")
+        return Nothing(why=f"too long for the service: {why}", spent=False)
     if 300 <= status < 400:
         return Stopped(why=f"the service sends elsewhere; labels.base_url is not its own: {why}")
     after = retry_after(fetched.headers) if status == 503 else None
