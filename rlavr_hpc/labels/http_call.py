@@ -131,7 +131,12 @@ def _client(*, local: bool, secure: bool) -> httpx.AsyncClient:
     )
 
 
-async def _call(request: Request, seconds: float, at_end: Callable[[], None] | None) -> Fetched:
+async def _call(
+    client: httpx.AsyncClient,
+    request: Request,
+    seconds: float,
+    at_end: Callable[[], None] | None,
+) -> Fetched:
     try:
         async with asyncio.timeout(seconds):
             return await _exchange(client, request)
