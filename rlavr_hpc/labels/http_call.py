@@ -72,13 +72,13 @@ def check_address(name: str, url: str | None) -> str:
         ValueError: it is none, or holds a password.
     """
     parts = urlsplit(url or "")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{name}={url!r} is no address: http://HOST:PORT/... is wanted")
     if parts.username is not None or parts.password is not None or parts.query:
         raise ValueError(
             f"{name} holds a password or a query, which would be on record: the key belongs in "
             "the environment variable that labels.key_variable names"
         )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{name}={url!r} is no address: http://HOST:PORT/... is wanted")
     return (url or "").rstrip("/")
 
 
