@@ -99,9 +99,9 @@ CASES = [
     ("no-choices", OPEN, "without choices", 1.0),
     ("empty-choices", OPEN, "without choices", 1.0),
     ("hangs-up", OPEN, "broken off", FULL),
-    ("silent", OPEN, "no whole response in 0.5 s", FULL),
-    ("drip", OPEN, "no whole response in 0.5 s", FULL),
-    ("drip-head", OPEN, "no whole response in 0.5 s", FULL),
+    ("silent", OPEN, "no whole response in 2 s", FULL),
+    ("drip", OPEN, "no whole response in 2 s", FULL),
+    ("drip-head", OPEN, "no whole response in 2 s", FULL),
     ("purse", STOP, "purse is empty", 0.0),
     ("401", STOP, "refuses the key", 0.0),
     ("403", STOP, "refuses the key", 0.0),
@@ -115,7 +115,7 @@ def test_what_each_gives(
     case: str, outcome: str, why: str, paid: float, served: Served, tmp_path: Path
 ) -> None:
     hangs = case in ("silent", "drip", "drip-head")
-    settings = {"timeout": 0.5} if hangs else {}
+    settings = {"timeout": 2.0} if hangs else {}
     bridge = ask(case, served, tmp_path, prompt_price=1e-9, **settings)
     answer = bridge.run.answers.first.get("k")
     assert served.calls[case] == bridge.calls() == 1
@@ -183,13 +183,13 @@ def test_failures_become_void_at_the_deadline(served: Served, tmp_path: Path) ->
 
 def test_a_failing_address_is_left_alone(served: Served, tmp_path: Path) -> None:
     orders = [an_order("<<503>>", key=str(n), price=9.0) for n in range(20)]
-    Bridge(tmp_path, a_judge(served, concurrency=2), orders).look()
+    Bridge(tmp_path, a_judge(served, concurrency=2, clock=Clock()), orders).look()
     assert served.calls["503"] <= 4
 
 
 def test_tries_end_where_the_orders_price_does(served: Served, tmp_path: Path) -> None:
     clock = Clock()
-    judge = a_judge(served, clock=clock, timeout=0.2)
+    judge = a_judge(served, clock=clock, timeout=2.0)
     order = an_order("<<silent>>")
     order = an_order("<<silent>>", price=judge.quote(order))
     bridge = Bridge(tmp_path, judge, [order])
@@ -208,7 +208,7 @@ def test_calls_at_a_time_are_limited_over_all_runs_of_an_address(tmp_path: Path)
             Bridge(tmp_path / name, a_judge(served, concurrency=3, linger=0.0), orders)
             for name in ("a", "b")
         ]
-        for _ in range(60):
+        for _ in range(2000):
             for bridge in bridges:
                 bridge.look()
             time.sleep(0.02)
@@ -415,7 +415,7 @@ def test_the_key_reaches_no_file_log_or_error(
     monkeypatch.setenv(VARIABLE, CANARY)
     echo = {"echo": reply(rf"\boxed{{{CANARY}}}", model=CANARY)}
     served.answers = lambda _: echo.get(case, {"error": {"code": CANARY, "message": CANARY}})
-    judge = a_judge(served, key_variable=VARIABLE, timeout=0.5)
+    judge = a_judge(served, key_variable=VARIABLE, timeout=2.0)
     bridge = Bridge(tmp_path, judge, [an_order(f"6*7? <<{case}>>", price=9.0)])
     bridge.look()
     assert served.authorizations == [f"Bearer {CANARY}"]
