@@ -27,7 +27,9 @@ PACE = "seconds_per_step"
 REMEMBERED = ("labels_bought", "accuracy", "risk", PACE)
 SMOOTHING = 0.1
 """Weight of the newest step in the seconds per step."""
-GOING_ON = ("starting", "running")
+GOING_ON = ("starting", "running", "waiting")
+WAITING = ("waiting", "parked")
+"""For labels: with a process, and without one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +182,8 @@ class Heartbeat:
     _note: str = ""
     _last_write: float = 0.0
     _remembered: dict[str, float] = field(init=False)
+    _pending: Mapping[str, float | str] = field(default_factory=dict)
+    """Labels that the run waits for: how many, since when, from whom."""
     _last_step: tuple[int, float] | None = None
     """Step and time of the last beat while running."""
     _steps_timed: int = 0
@@ -205,6 +209,8 @@ class Heartbeat:
         }
         self._note = str(known.pop("note", self._note))
         self._remembered |= {name: float(known.pop(name)) for name in REMEMBERED if name in known}
+        if state not in WAITING:
+            self._pending = {}
         if state == "running":
             self._measure_pace(step)
             if now - self._last_write < HEARTBEAT_SECONDS:
@@ -228,10 +234,18 @@ class Heartbeat:
             "labels_allowed": self.labels_allowed,
             **self.job,
             **self._remembered,
+            **(self._pending if state in WAITING else {}),
             **({"note": self._note} if self._note else {}),
             **known,
         }
         write_atomic(self.run_dir / STATUS_FILE, canonical_json(status) + "\n")
+
+    def wait(self, *, step: int, pending: int, source: str) -> None:
+        """Say that the run waits for labels, at most every two seconds."""
+        since = self._pending.get("pending_since", time.time())
+        self._pending = {"pending": pending, "pending_since": since, "source": source}
+        if time.time() - self._last_write >= HEARTBEAT_SECONDS:
+            self.beat("waiting", step=step)
 
     def _measure_pace(self, step: int) -> None:
         """Smooth the seconds per step: the mean of the first few, then a moving average."""
