@@ -155,10 +155,8 @@ class ServedRun:
 
     def _correct(self) -> None:
         """Write answers that were changed behind those that they correct."""
-        known = {
-            key: self.answers.later.get(key, [first])[-1]
-            for key, first in self.answers.first.items()
-        }
+        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
+        known = {**self.answers.first, **corrected}
         for answer in list(self.source.corrections(known)):
             self.put(answer)
 

@@ -381,10 +381,11 @@ def test_a_solving_judge_sees_no_vote(served: Served, tmp_path: Path) -> None:
     assert "other-one" not in str(sent)
 
 
-def test_verify_without_a_vote_stops(served: Served, tmp_path: Path) -> None:
-    bridge = Bridge(tmp_path, a_judge(served, mode=JudgeMode.verify), [an_order()])
-    assert bridge.look() == {}
-    assert "labels.ask=verdict" in bridge.run.stopped
+def test_what_has_no_vote_is_solved_by_a_judge_that_verifies(
+    served: Served, tmp_path: Path
+) -> None:
+    bridge = Bridge(tmp_path, a_judge(served, mode=JudgeMode.verify), [an_order(price=9.0)])
+    assert bridge.look()["k"].answer == "42"
 
 
 def test_a_judge_that_never_answers_is_not_asked_for_ever(served: Served, tmp_path: Path) -> None:

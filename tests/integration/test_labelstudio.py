@@ -192,7 +192,7 @@ def test_a_later_edit_is_a_later_line_also_after_a_restart(studio: Studio, tmp_p
     again.look()
     (later,) = again.run.answers.later["a"]
     assert again.run.answers.first["a"].answer == "42"
-    assert (later.answer, later.cost) == ("43", 0.0)
+    assert (later.answer, later.cost, later.corrects) == ("43", 0.0, True)
 
 
 def test_a_short_token_is_bought_once_and_again_when_it_has_ended(

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.config.labels import Ask, LabelsConfig
-from rlavr_hpc.labels.mailbox import OrdersOut, start_name
+from rlavr_hpc.labels.line_files import start_name
+from rlavr_hpc.labels.mailbox import OrdersOut
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import CallsIn
 from rlavr_hpc.labels.served_run import ServedRun

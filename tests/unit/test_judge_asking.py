@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rlavr_hpc.config.labels import OF_SOURCES, JudgeMode, LabelsConfig, source_settings
+from rlavr_hpc.config.labels import OF_SOURCES, Ask, JudgeMode, LabelsConfig, source_settings
 from rlavr_hpc.labels.source import SourceStoppedError
 from rlavr_hpc.labels.sources.judge import JudgeSource
 from rlavr_hpc.labels.sources.judge_address import Address, address_of
@@ -85,7 +85,7 @@ def test_a_vote_is_shown_with_all_its_marks_escaped() -> None:
     assert shown.isprintable()
     assert not set("<>[]`|\u202e\n") & set(shown)
     assert '{"' not in shown
-    order = an_order(vote=vote)
+    order = an_order(vote=vote, ask=Ask.verdict)
     assert shown in a_judge(mode=JudgeMode.verify).asker.text(order)
     assert escaped(r"\frac{1}{2}") == r'"\\frac{1}{2}"'
 
@@ -122,7 +122,7 @@ def test_the_quote_covers_samples_tries_and_both_orders() -> None:
     several = a_judge(prompt_price=1.0, reply_price=2.0, tries=2, samples=3, temperature=1.0)
     assert several.quote(order) == pytest.approx(6 * one.quote(order))
     both = a_judge(prompt_price=1.0, tries=1, mode=JudgeMode.verify)
-    shown = an_order(vote="1", clusters=("1", "2"))
+    shown = an_order(vote="1", clusters=("1", "2"), ask=Ask.verdict)
     assert both.quote(shown) == pytest.approx(2 * both.bound(shown))
     assert a_judge().quote(an_order(price=0.3)) == 0.3
 

@@ -10,9 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from rlavr_hpc.config.labels import JudgeMode
 from rlavr_hpc.labels.http_call import Request, begin
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.secret import read_key
@@ -107,12 +106,8 @@ class JudgeSource(JudgeSettings):
 
     def _unasked(self, order: Order, look: Look) -> Answer | None:
         """A void answer for an order that no call is spent on."""
-        if self.mode is JudgeMode.verify:
-            if order.vote is None:
-                look.stop = "labels.mode=verify wants orders with a vote: set labels.ask=verdict"
-                return None
-            if why := not_to_be_judged(order.vote):
-                return self._put(Answer(key=order.key, void=f"not asked: {why}", cost=0.0))
+        if self.verifies(order) and (why := not_to_be_judged(order.vote or "")):
+            return self._put(Answer(key=order.key, void=f"not asked: {why}", cost=0.0))
         calls = look.log.known.calls.get(order.key)
         spent, bound = 0.0 if calls is None else calls.cost, self.bound(order)
         if not self.prices.known or spent + bound <= order.price * (1 + 1e-9):
@@ -132,8 +127,9 @@ class JudgeSource(JudgeSettings):
 
     def _call(self, work: Work, look: Look, now: float) -> None:
         bound = self.bound(work.order)
-        body = self.asker.request(work.order, reverse=len(work.draws) % 2 == 1)
-        claimed = look.log.claim([replace(work.order, price=bound)])
+        reverse = len(work.draws) % 2 == 1
+        body = self.asker.request(work.order, reverse=reverse)
+        claimed = look.log.claim([work.order], at_risk=bound)
         if not claimed:
             return  # another bridge is asking
         work.number, work.begun = claimed[0][1], now
@@ -176,7 +172,7 @@ class JudgeSource(JudgeSettings):
         self._address.answers()
         work.failures = 0
         self._check_model(reply)
-        verdict = self.mode is JudgeMode.verify
+        verdict = self.verifies(work.order)
         text, why = read_draw(reply, work.order, self.reader, verdict=verdict)
         model = " ".join(part for part in (reply.model, reply.fingerprint) if part)
         work.draws.append(

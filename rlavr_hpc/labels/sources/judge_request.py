@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from rlavr_hpc.config.labels import JudgeMode
+from rlavr_hpc.config.labels import Ask, JudgeMode
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.source import SourceStoppedError
 
@@ -76,16 +76,23 @@ class Asker:
             "question": order.question,
             "task": order.task,
         }
-        if self.mode is JudgeMode.verify:
+        verifies = self.verifies(order)
+        if verifies:
             clusters = others(order)
             values["vote"] = escaped(order.vote or "")
             values["others"] = [escaped(c) for c in (clusters[::-1] if reverse else clusters)]
+        mode = JudgeMode.verify if verifies else JudgeMode.solve
         try:
-            return load_template(self.mode, self.template).render(values).strip()
+            found = load_template(mode, self.template if mode is self.mode else None)
+            return found.render(values).strip()
         except (jinja2.TemplateError, ArithmeticError, TypeError, ValueError) as error:
             raise SourceStoppedError(
                 f"labels.template={self.template}: it cannot be rendered: {error}"
             ) from None
+
+    def verifies(self, order: Order) -> bool:
+        """Whether the order is judged; a judge that verifies solves what has no vote."""
+        return self.mode is JudgeMode.verify and order.ask is Ask.verdict and order.vote is not None
 
     def most_tokens(self, order: Order) -> int:
         """Tokens of a request, at most: a token is a byte at least."""

@@ -89,9 +89,13 @@ class JudgeSettings(Source):
         """Of its tokens."""
         return Prices(prompt=self.prompt_price, reply=self.reply_price)
 
+    def verifies(self, order: Order) -> bool:
+        """Whether the judge sees the vote and says a verdict; otherwise it solves."""
+        return self.asker.verifies(order)
+
     def plan(self, order: Order) -> Plan:
         """How many replies an order takes."""
-        compares = self.mode is JudgeMode.verify and bool(others(order))
+        compares = self.verifies(order) and bool(others(order))
         draws = max(2, self.samples + self.samples % 2) if compares else self.samples
         return Plan(draws=draws, agreement=self.agreement, compares=compares)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rlavr_hpc.labels.http_call import check_address
 from rlavr_hpc.labels.orders import Answer, Order
@@ -90,7 +90,7 @@ class LabelStudioSource(Source):
             now = answer_of(key, annotation, cost=0.0)
             same = (before.answer, before.verdict, before.void)
             if (now.answer, now.verdict, now.void) != same and now.annotator == before.annotator:
-                yield now
+                yield replace(now, corrects=True)
 
     def _answered(self, order: Order, log: CallLog) -> Iterator[Answer]:
         if order.key not in self._asked:
