@@ -32,6 +32,10 @@ from tests.support.label_runs import an_order
 ORDER = an_order()
 
 
+NO_CHOICES: list[object] = [[None], [{}], [{"message": "x"}], {}]
+CHOICES = [json.dumps(reply(choices=choices)).encode() for choices in NO_CHOICES]
+
+
 def fetched(body: object, status: int = 200, **headers: str) -> Fetched:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Fetched(status=status, headers=headers, body=data)
@@ -54,7 +58,7 @@ def test_a_good_response() -> None:
         b'{"choices":',
         b"[" * 100_000,
         b'{"choices": "no"}',
-        *(json.dumps(reply(choices=c)).encode() for c in ([None], [{}], [{"message": "x"}], {})),
+        *CHOICES,
     ],
 )
 def test_what_is_no_response_has_failed_and_may_have_been_paid(body: bytes) -> None:

@@ -101,7 +101,7 @@ def _annotation(raw: object) -> Annotation | None:
         person=f"label-studio:{person}",
         created=str(raw.get("created_at") or ""),
         updated=str(raw.get("updated_at") or ""),
-        seconds=float(seconds) if type(seconds) in (int, float) and seconds >= 0 else None,
+        seconds=float(seconds) if isinstance(seconds, int | float) and seconds >= 0 else None,
         cancelled=raw.get("was_cancelled") is True,
         result=tuple(r for r in result if isinstance(r, Mapping))
         if isinstance(result, list)
