@@ -75,6 +75,7 @@ class ServedRun:
             self._log.known.look()
             came += self._ask()
             came += self._give_up()
+            self._correct()
         self._tell_complaints()
         return came
 
@@ -152,6 +153,13 @@ class ServedRun:
             self.put(answer)
         return len(late)
 
+    def _correct(self) -> None:
+        """Write answers that were changed behind those that they correct."""
+        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
+        known = {**self.answers.first, **corrected}
+        for answer in list(self.source.corrections(known)):
+            self.put(answer)
+
     def _tell_refused(self) -> None:
         for refused in (*self.orders.refused, *self.answers.refused):
             if refused.where not in self._told:
@@ -160,7 +168,7 @@ class ServedRun:
 
     def _tell_complaints(self) -> None:
         for complaint in self.source.complaints:
-            self.say(f"{self.run_dir.name}: {complaint}; it does not count")
+            self.say(f"{self.run_dir.name}: {complaint}")
         self.source.complaints.clear()
 
 

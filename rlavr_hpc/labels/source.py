@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -48,6 +48,13 @@ class LabelSource(Protocol):
     def collect(self, orders: Sequence[Order]) -> Iterable[Answer]:
         """Answers that have come since, to any of the open orders."""
 
+    def corrections(self, known: Mapping[str, Answer]) -> Iterable[Answer]:
+        """Answers that have been changed since, by whoever gave them.
+
+        Args:
+            known: by key, the latest answers.
+        """
+
     def withdraw(self, keys: Sequence[str]) -> None:
         """These are not wanted any more."""
 
@@ -70,6 +77,10 @@ class Source:
 
     def collect(self, orders: Sequence[Order]) -> Iterable[Answer]:
         """Nothing comes later."""
+        return ()
+
+    def corrections(self, known: Mapping[str, Answer]) -> Iterable[Answer]:
+        """What is said is said."""
         return ()
 
     def withdraw(self, keys: Sequence[str]) -> None:
