@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.answers.readable_forms import is_answer
+from rlavr_hpc.answers.tasks.protocol import find_answer
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.text import is_void
 from rlavr_hpc.types import Question
+
+
+def read_reply(text: str, order: Order) -> str | None:
+    """The answer in what a judge wrote, where the grader would look for it; None = none."""
+    return find_answer(text, order.question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

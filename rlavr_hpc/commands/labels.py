@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from rlavr_hpc.answers.label_rules import read_reply
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
@@ -71,7 +73,11 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
     Raises:
         UserError: no run there has a live source.
     """
-    bridge = Bridge(find=lambda: live_runs(folder), make_source=_source, say=say)
+    bridge = Bridge(
+        find=lambda: live_runs(folder),
+        make_source=partial(_source, linger=None if once else poll),
+        say=say,
+    )
     bridge.look()
     if not bridge.runs:
         raise UserError(
@@ -108,10 +114,10 @@ def live_runs(folder: Path) -> Iterator[LiveRun]:
         yield LiveRun(run_dir=found.folder, config=config.labels)
 
 
-def _source(run: LiveRun) -> LabelSource:
+def _source(run: LiveRun, *, linger: float | None) -> LabelSource:
     if run.config.name == PEOPLE:
         say(f"{run.run_dir}: people answer at their page: rlavr labels desk {run.run_dir}")
-    return load_source(run.config)
+    return load_source(run.config, reader=read_reply, linger=linger)
 
 
 def say(text: str) -> None:

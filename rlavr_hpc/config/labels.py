@@ -168,7 +168,18 @@ class LabelsConfig(PluginConfig):
         for key in ("enough", "gold", "agreement"):
             if not 0 <= getattr(self, key) <= 1:
                 raise UserError(f"labels.{key}={getattr(self, key)} is outside [0, 1]")
+        self._check_judge()
         self._check_waiting()
+
+    def _check_judge(self) -> None:
+        if self.name != "judge":
+            return
+        if self.mode is JudgeMode.verify:
+            self.ask = Ask.verdict
+        elif self.ask is Ask.verdict:
+            raise UserError(
+                "labels.ask=verdict asks a judge about the vote: that is labels.mode=verify"
+            )
 
     def _check_waiting(self) -> None:
         if self.then is Pending.wait:

@@ -67,8 +67,11 @@ class ServedRun:
         Raises:
             OSError: an answer could not be written; it stays in the source's hands.
         """
+        first = not self.orders.orders
         self.orders.look()
         self.answers.look()
+        if first:
+            self.source.remember(self.answers.first.values())
         self._tell_refused()
         came = self._from_bank()
         if self.open and not self.stopped:

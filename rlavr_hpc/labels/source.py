@@ -58,6 +58,9 @@ class LabelSource(Protocol):
     def withdraw(self, keys: Sequence[str]) -> None:
         """These are not wanted any more."""
 
+    def remember(self, answers: Iterable[Answer]) -> None:
+        """What it has said before, told once at the start."""
+
 
 @dataclass(kw_only=True)
 class Source:
@@ -84,4 +87,7 @@ class Source:
         return ()
 
     def withdraw(self, keys: Sequence[str]) -> None:
+        """Nothing to do."""
+
+    def remember(self, answers: Iterable[Answer]) -> None:
         """Nothing to do."""
