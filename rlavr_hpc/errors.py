@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     MISTAKE = 2
     EARLY_WARNING = 3
     STOPPED = 75
+    WAITING_FOR_LABELS = 76
     FENCED = 77
     SECOND_SIGNAL = 130
 
@@ -63,6 +64,12 @@ class RunStoppedError(RlavrError):
     """A signal asked the run to stop; a checkpoint was written."""
 
     exit_code = ExitCode.STOPPED
+
+
+class LabelsPendingError(RlavrError):
+    """The run is parked: labels that it ordered are not there yet; a checkpoint was written."""
+
+    exit_code = ExitCode.WAITING_FOR_LABELS
 
 
 class NewProcessError(RlavrError):

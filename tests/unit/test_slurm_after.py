@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.job_end import EndedJob, classify, decide, failures_in_a_row
+from rlavr_hpc.cluster.slurm.end_cause import EndedJob, classify, failures_in_a_row
+from rlavr_hpc.cluster.slurm.job_end import decide
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.runs.failures import Failure
 from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, read_stops, write_stop
