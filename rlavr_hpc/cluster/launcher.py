@@ -29,7 +29,7 @@ from rlavr_hpc.runs.folder import (
     open_run_folder,
     sweep_run_dir,
 )
-from rlavr_hpc.runs.heartbeat import PARKED, read_heartbeat
+from rlavr_hpc.runs.heartbeat import read_heartbeat
 from rlavr_hpc.runs.states import RunState, run_state
 from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 
@@ -114,7 +114,7 @@ def launch_local(
 
 def _tell_parked(folders: Sequence[Path]) -> None:
     """How runs go on whose labels are not there."""
-    parked = [f for f in folders if (last := read_heartbeat(f).heartbeat) and last.state == PARKED]
+    parked = [f for f in folders if (last := read_heartbeat(f).heartbeat) and last.parked]
     if parked:
         print(
             f"{len(parked)} of {len(folders)} runs wait for labels (exit code "

@@ -14,14 +14,15 @@ from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.cluster.slurm.commands import SlurmError, ask_queue
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.io import make_folder, write_record
+from rlavr_hpc.labels.mailbox import LABELS
 from rlavr_hpc.runs.done import is_done
-from rlavr_hpc.runs.heartbeat import PARKED, LastHeartbeat, read_heartbeat
+from rlavr_hpc.runs.heartbeat import LastHeartbeat, read_heartbeat
 from rlavr_hpc.runs.queue_reasons import is_held
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import KILL_SECONDS
 from rlavr_hpc.runs.stops import CANCELLATION, stop_path
 
-FOLDER = "labels/enough"
+FOLDER = f"{LABELS}/enough"
 VERSION = 1
 EPSILON = 1e-9
 
@@ -48,7 +49,7 @@ def release_enough(
         OSError: the run's folder cannot be written.
     """
     beat = read_heartbeat(run_dir).heartbeat
-    if beat is None or beat.state != PARKED or not _has_enough(beat, open_orders, labels):
+    if beat is None or not beat.parked or not _has_enough(beat, open_orders, labels):
         return False
     mark = run_dir / FOLDER / f"{beat.attempt}.json"
     if mark.exists():

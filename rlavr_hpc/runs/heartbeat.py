@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.io import canonical_json, write_atomic
 from rlavr_hpc.runs.attempts import token_path
 from rlavr_hpc.runs.heartbeat_fault import HeartbeatFault
@@ -29,7 +30,7 @@ REMEMBERED = ("labels_bought", "accuracy", "risk", PACE)
 WAITING = "waiting"
 """The state of a run that waits for labels and keeps its node."""
 PARKED = "parked"
-"""The state of a run that waits for labels and has ended meanwhile, with exit code 76."""
+"""The state of a run that has ended until labels are there, with exit code 76."""
 GOING_ON = ("starting", "running", WAITING)
 PENDING = ("pending", "pending_since", "source")
 
@@ -76,6 +77,11 @@ class LastHeartbeat:
     def alive(self) -> bool:
         """Whether it says that the run goes on."""
         return self.state in GOING_ON
+
+    @property
+    def parked(self) -> bool:
+        """Whether the run has ended until its labels are there."""
+        return self.state == PARKED or self.exit_code == ExitCode.WAITING_FOR_LABELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,8 +173,7 @@ class Heartbeat:
     """The writer of status.json.
 
     Values named in REMEMBERED and the note are repeated until there are newer ones, also by the
-    next attempt. What a run waits for is repeated until it runs again, so that its last words tell
-    that it waited.
+    next attempt. What a run waits for is repeated until it runs again: its last words tell of it.
     """
 
     run_dir: Path

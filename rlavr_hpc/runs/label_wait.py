@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlavr_hpc.runs.heartbeat import PARKED, WAITING
+from rlavr_hpc.runs.heartbeat import WAITING
 from rlavr_hpc.runs.queue_reasons import is_held, why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import (
@@ -46,7 +46,7 @@ def judge_parked_job(case: RunEvidence, stop: Stop) -> JudgedState:
 def judge_parked(case: RunEvidence) -> JudgedState | None:
     """By the last words of a run; None unless it parked."""
     beat = case.facts.heartbeat
-    if beat is None or beat.state != PARKED:
+    if beat is None or not beat.parked:
         return None
     if beat.job is None:
         return _waits(case, WaitsIn.folder, "no process holds a node")

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from rlavr_hpc.runs.end_rules import is_newer, judge_ended, last_stop
 from rlavr_hpc.runs.evidence import process_lives
-from rlavr_hpc.runs.heartbeat import PARKED, LastHeartbeat
+from rlavr_hpc.runs.heartbeat import LastHeartbeat
 from rlavr_hpc.runs.label_wait import judge_held, judge_in_memory
 from rlavr_hpc.runs.queue_reasons import why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
@@ -112,7 +112,7 @@ def _judge_waiting(case: RunEvidence) -> JudgedState:
     stop = last_stop(case, job.name)
     beat = case.facts.heartbeat
     if stop is None or (beat is not None and is_newer(beat, stop, case.facts)):
-        if beat is not None and beat.state == PARKED:
+        if beat is not None and beat.parked:
             return judge_held(case, job)
         cause = "killed with its batch script: preempted without grace, or its node was lost"
         return JudgedState(state=State.requeued, reason=f"{cause}; {waits}")

@@ -90,7 +90,11 @@ def test_a_parked_run_has_ended_and_tells_its_exit_code(tmp_path: Path) -> None:
     Heartbeat(tmp_path, 1, 150).beat("parked", step=4, exit_code=76, pending=3, source="judge")
     told = read_heartbeat(tmp_path).heartbeat
     assert told is not None
-    assert (told.alive, told.exit_code, told.pending) == (False, 76, 3)
+    assert (told.alive, told.parked, told.exit_code, told.pending) == (False, True, 76, 3)
+    Heartbeat(tmp_path, 1, 150).beat("stopped", step=4, exit_code=76)
+    left = read_heartbeat(tmp_path).heartbeat
+    assert left is not None
+    assert left.parked, "by its exit code"
     assert LabelsPendingError("no").exit_code == 76
 
 

@@ -23,7 +23,7 @@ from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.runs.failures import Failure, read_failure
-from rlavr_hpc.runs.heartbeat import PARKED, LastHeartbeat, read_heartbeat
+from rlavr_hpc.runs.heartbeat import LastHeartbeat, read_heartbeat
 from rlavr_hpc.runs.stops import (
     CANCELLATION,
     WAIT_TO_BE_KILLED,
@@ -147,7 +147,7 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     beat = _last_words(run_dir, start)
     if failure is not None:
         code = failure.exit_code
-    elif code and beat is not None and beat.state == PARKED:
+    elif code and beat is not None and beat.parked:
         code = ExitCode.WAITING_FOR_LABELS  # srun may have ended the other ranks by a signal
     ended = EndedJob(
         exit_code=code,
