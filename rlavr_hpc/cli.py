@@ -53,6 +53,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "label": {
         "ledger": "show or verify the labels that were bought",
+        "labels": "get labels from programs, services and people",
         "grade": "vote on and grade responses from a file",
     },
     "cluster": {

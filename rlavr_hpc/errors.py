@@ -67,7 +67,7 @@ class RunStoppedError(RlavrError):
 
 
 class LabelsPendingError(RlavrError):
-    """The run is parked: labels that it ordered are not there yet; a checkpoint was written."""
+    """The run gives its node back until labels that it ordered are there; nothing is lost."""
 
     exit_code = ExitCode.WAITING_FOR_LABELS
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # graders load plug-ins, too, and start again whenever one is
 GROUPS = {
     "acquisition": "acquisition",
     "reward": "reward",
+    "labels": "labels",
     "algorithm.loss": "algorithm/loss",
     "task": "task",
 }
@@ -97,6 +98,7 @@ def plugins_of(config: RunConfig) -> dict[str, Any]:
     return {
         "acquisition": config.acquisition,
         "reward": config.reward,
+        "labels": config.labels,
         "algorithm.loss": config.algorithm.loss,
         **own,
     }

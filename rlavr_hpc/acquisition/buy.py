@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 from rlavr_hpc.acquisition.ledger import Ledger, as_label
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
-from rlavr_hpc.acquisition.purchase_history import Purchase
+from rlavr_hpc.acquisition.market import LabelMarket
 from rlavr_hpc.errors import LedgerError
-from rlavr_hpc.labels.source import LabelSource
 from rlavr_hpc.types import Group, Label, Selection, StepKey
 
 
@@ -32,6 +31,7 @@ def find_candidates(
     ledger: Ledger,
     rules: BudgetRules,
     quota: int,
+    market: LabelMarket,
     buyable: Set[str] | None = None,
 ) -> Candidates:
     """Split a step's groups into owned labels and candidates, and set the step's quota.
@@ -44,28 +44,59 @@ def find_candidates(
         ledger: what was bought before.
         rules: of the budget.
         quota: of the step.
+        market: where labels are bought; what came of earlier orders is put on record first.
         buyable: prompts that may be candidates at all; None = all.
     """
-    past = ledger.state.before(step_key)
-    ids = [group.prompt.id for group in groups] if rules.reuse else []
-    known = {prompt: past.labels[prompt] for prompt in ids if prompt in past.labels}
+    market.see_earlier(step_key, ledger)
+    past, late = ledger.state.before(step_key), ledger.state.seen_late(step_key)
+    ids = [group.prompt.id for group in groups]
+    remembered = {**past.labels, **late} if rules.reuse else late
+    known = {prompt: remembered[prompt] for prompt in ids if prompt in remembered}
     owned = {
         prompt: label
         for prompt, purchase in known.items()
         if (label := as_label(prompt, purchase, reused=True))
     }
-    left = quota if rules.total is None else min(quota, rules.total - past.asked)
-    return Candidates(
-        candidates=tuple(
-            g
-            for g in groups
-            if g.prompt.id not in owned
-            and g.prompt.id not in past.void
-            and (buyable is None or g.prompt.id in buyable)
-        ),
-        quota=max(0, left),
-        owned=owned,
+    void = past.void | {prompt for prompt, purchase in late.items() if purchase.answer is None}
+    candidates = tuple(
+        g
+        for g in groups
+        if g.prompt.id not in owned
+        and g.prompt.id not in void
+        and (g.prompt.id not in past.pending or g.prompt.id in late)
+        and (buyable is None or g.prompt.id in buyable)
     )
+    left = quota if rules.total is None else min(quota, rules.total - past.asked)
+    if rules.cost is not None:
+        left = min(left, _affordable(candidates, step_key, ledger, rules.cost, market))
+    return Candidates(candidates=candidates, quota=max(0, left), owned=owned)
+
+
+def _affordable(
+    candidates: Sequence[Group],
+    step_key: StepKey,
+    ledger: Ledger,
+    cap: float,
+    market: LabelMarket,
+) -> int:
+    """How many labels the money allows; what a step was allowed before, it is allowed again."""
+    key = (step_key.branch, step_key.step)
+    if (allowed := ledger.state.allowed.get(key)) is not None:
+        return allowed
+    price = market.quote(candidates)
+    return int((cap - ledger.state.committed) / price + 1e-9) if price else len(candidates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bought:
+    """What a step has after its purchase."""
+
+    labels: dict[str, Label]
+    """By prompt id, every label that this step may be trained on."""
+    pending: tuple[str, ...] = ()
+    """Prompts that were asked about, and nobody has answered yet."""
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    """Prompt id -> answer that is known to be wrong, where no label is known."""
 
 
 def buy_labels(
@@ -74,38 +105,31 @@ def buy_labels(
     offer: Candidates,
     step_key: StepKey,
     ledger: Ledger,
-    source: LabelSource,
-) -> dict[str, Label]:
-    """Buy what the policy chose and return every label this step may be trained on.
+    market: LabelMarket,
+) -> Bought:
+    """Buy what the policy chose; called again while labels are pending.
 
-    Order: the decision goes to disk, then the source is asked, then the labels go to disk, then
-    they are returned. A step that was decided in an earlier attempt keeps that decision, and
+    Order: the decision goes to disk, then the market is asked, then what it gives goes to disk,
+    then it is returned. A step that was decided in an earlier attempt keeps that decision, and
     labels on disk are not asked for again.
 
     Raises:
         LedgerError: the record cannot be written, or the policy chose what was not on offer; no
             label of this step was used.
     """
-    unknown = set(selection.selected) - {group.prompt.id for group in offer.candidates}
-    if unknown:
+    on_offer = {group.prompt.id: group for group in offer.candidates}
+    if unknown := set(selection.selected) - on_offer.keys():
         raise LedgerError(f"the policy chose {sorted(unknown)[0]!r}, which is not on offer")
     decided = ledger.decide(step_key, selection.selected, quota=offer.quota)
-    missing = [prompt for prompt in decided if ledger.outcome(step_key, prompt) is None]
-    if missing:
-        answers = source.reveal(missing)
-        ledger.commit(
-            step_key,
-            {
-                prompt: Purchase(
-                    answer=answers.get(prompt), cost=source.cost if prompt in answers else 0.0
-                )
-                for prompt in missing
-            },
-        )
-    bought = dict(offer.owned)
-    for prompt in decided:
-        purchase = ledger.outcome(step_key, prompt)
-        assert purchase is not None
-        if label := as_label(prompt, purchase):
-            bought[prompt] = label
-    return bought
+    if missing := [p for p in decided if ledger.outcome(step_key, p) is None]:
+        market.buy(step_key, [on_offer[prompt] for prompt in missing], ledger)
+    outcomes = {prompt: ledger.outcome(step_key, prompt) for prompt in decided}
+    labels = dict(offer.owned)
+    for prompt, purchase in outcomes.items():
+        if purchase is not None and (label := as_label(prompt, purchase)):
+            labels[prompt] = label
+    return Bought(
+        labels=labels,
+        pending=tuple(prompt for prompt, purchase in outcomes.items() if purchase is None),
+        wrong={p: one.wrong for p, one in outcomes.items() if one is not None and one.wrong},
+    )

@@ -115,6 +115,11 @@ class Ledger:
             rows.append(row)
         self._append(step_key, rows)
 
+    def record(self, step_key: StepKey, rows: list[dict[str, Any]]) -> None:
+        """Record lines about a live source's orders, all in one durable write."""
+        if rows:
+            self._append(step_key, rows)
+
     def _append(self, step_key: StepKey, rows: list[dict[str, Any]]) -> None:
         self._fence()
         chained = chain_line(rows, step_key, head=self.state.head, number=self.state.lines)

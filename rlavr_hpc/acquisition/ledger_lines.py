@@ -11,7 +11,8 @@ from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.io import ReadLine, canonical_json
 from rlavr_hpc.types import StepKey
 
-VERSION = 1
+VERSION, LIVE_VERSION = 1, 2
+"""2 marks the kinds of lines that programs which know labels of data sets alone do not have."""
 GENESIS = "0" * 32
 """What the first line is chained to."""
 INTEGERS = 2**53
@@ -34,14 +35,81 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_cost_or_none(value: object) -> bool:
+    return value is None or _is_cost(value)
+
+
+def _is_step(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
+def _is_flag(value: object) -> bool:
+    return type(value) is bool
+
+
+def _is_part(value: object) -> bool:
+    return value in ("earlier", "step")
+
+
+def _is_shown(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
 Check = Callable[[object], bool]
 COMMON: dict[str, Check] = {"branch": _is_count, "step": _is_count}
 FIELDS: dict[str, dict[str, Check]] = {
     "intent": {**COMMON, "prompts": _is_texts, "quota": _is_count},
     "commit": {**COMMON, "prompt": _is_text, "label": _is_text, "cost": _is_cost},
     "void": {**COMMON, "prompt": _is_text, "cost": _is_cost},
+    "ordered": {
+        **COMMON,
+        "prompt": _is_text,
+        "decided": _is_step,
+        "key": _is_text,
+        "price": _is_cost,
+        "copy": _is_count,
+        "gold": _is_flag,
+        "shown": _is_shown,
+    },
+    "sent": {**COMMON, "key": _is_text, "calls": _is_count, "cost": _is_cost},
+    "received": {
+        **COMMON,
+        "key": _is_text,
+        "answer": _is_text_or_none,
+        "verdict": _is_text_or_none,
+        "void": _is_text_or_none,
+        "annotator": _is_text,
+        "model": _is_text,
+        "cost": _is_cost,
+        "seconds": _is_cost_or_none,
+    },
+    "settled": {
+        **COMMON,
+        "prompt": _is_text,
+        "decided": _is_step,
+        "label": _is_text_or_none,
+        "wrong": _is_text_or_none,
+        "void": _is_text_or_none,
+        "cost": _is_cost,
+    },
+    "superseded": {**COMMON, "prompt": _is_text, "key": _is_text, "label": _is_text},
+    "seen": {**COMMON, "of": _is_part},
 }
-"""Per kind of line, what else stands in it besides `v`, `seq`, `kind` and `hash`."""
+"""Per kind of line, what else stands in it besides `v`, `seq`, `kind` and `hash`.
+
+    ordered     a question to a source that is asked, in a step after its intent
+    sent        what was paid for its calls, known when its answer was seen
+    received    an answer, in the step at which it became visible
+    settled     what the answers to one intent come to: a label, a wrong vote, or nothing
+    superseded  a label corrected by its source
+    seen        all that a step sees of earlier orders, or of its own, stands before this line
+"""
+LIVE = frozenset({"ordered", "sent", "received", "settled", "superseded", "seen"})
+"""Lines of version 2."""
 
 
 def chain_line(
@@ -50,7 +118,8 @@ def chain_line(
     """The rows as lines of the ledger, behind line `number - 1`, whose hash is `head`."""
     chained = []
     for seq, row in enumerate(rows, start=number):
-        full = {"v": VERSION, "seq": seq, "branch": step_key.branch, "step": step_key.step, **row}
+        version = LIVE_VERSION if row["kind"] in LIVE else VERSION
+        full = {"v": version, "seq": seq, "branch": step_key.branch, "step": step_key.step, **row}
         head = _hash(full, head)
         chained.append({**full, "hash": head})
     return chained
@@ -59,8 +128,9 @@ def chain_line(
 def check_hash_chain(row: Mapping[str, Any], *, head: str, number: int, where: str) -> None:
     """Raise LedgerError unless `row` is line `number` behind the one whose hash is `head`."""
     version, seq = row.get("v"), row.get("seq")
-    if version != VERSION:
-        raise LedgerError(f"{where}: version {version!r} is not {VERSION}, the one known here")
+    if version not in (VERSION, LIVE_VERSION):
+        known = f"{VERSION} and {LIVE_VERSION}, the ones known here"
+        raise LedgerError(f"{where}: version {version!r} is none of {known}")
     if not isinstance(row.get("kind"), str) or row["kind"] not in FIELDS:
         raise LedgerError(f"{where}: unknown kind {row.get('kind')!r}")
     if type(seq) is not int or seq > number:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 Step = tuple[int, int]
@@ -15,8 +15,17 @@ class Purchase:
     """What became of one prompt's intent."""
 
     answer: str | None
-    """None = void: the data has no label for it."""
+    """None = void: there is no label for it."""
     cost: float
+    wrong: str | None = None
+    """The answer that is known not to be right, where that is all that is known."""
+    why: str = ""
+    """Of a void one, where the source says it."""
+    decided: Step | None = None
+    """The step of the intent, where the label came in a later one."""
+
+
+NOTHING: Mapping[str, Purchase] = {}
 
 
 @dataclass(slots=True)
@@ -30,12 +39,30 @@ class PurchaseHistory:
     bought: int = 0
     """Labels paid for."""
     asked: int = 0
-    """The same, and the void ones."""
+    """The same, the void and the pending ones."""
+    pending: set[str] = field(default_factory=set)
+    """Prompts that were asked about, and nothing was seen yet."""
 
-    def add(self, purchases: Mapping[str, Purchase]) -> None:
-        """Put one more step behind."""
-        self.asked += len(purchases)
+    def add(
+        self,
+        purchases: Mapping[str, Purchase],
+        *,
+        ordered: Collection[str] = (),
+        corrected: Mapping[str, Purchase] = NOTHING,
+    ) -> None:
+        """Put one more step behind.
+
+        Args:
+            purchases: what was seen in it, of its own intent and of earlier ones.
+            ordered: prompts of its intent that a live source was asked about.
+            corrected: labels that were corrected in it.
+        """
+        own = {prompt for prompt, purchase in purchases.items() if purchase.decided is None}
+        self.asked += len(own.union(ordered))
+        self.pending.update(ordered)
+        self.labels.update(corrected)
         for prompt, purchase in purchases.items():
+            self.pending.discard(prompt)
             if purchase.answer is None:
                 self.void.add(prompt)
             else:
@@ -48,27 +75,29 @@ class BranchHistory:
     """A place in a growing record, with the past before it."""
 
     _order: list[Step] = field(default_factory=list)
-    """Of all steps with a decision."""
+    """Of all steps that something is on record of."""
     _passed: int = 0
     """How many of them are in the past."""
     _past: PurchaseHistory = field(default_factory=PurchaseHistory)
 
-    def decided(self, key: Step) -> None:
-        """One more step has a decision."""
-        self.changed(key)
-        insort(self._order, key)
-
-    def changed(self, key: Step) -> None:
-        """Something was bought for a step; begin anew if it is in the past already."""
+    def note(self, key: Step) -> None:
+        """Something stands on record of this step; begin anew if it is in the past already."""
         if self._passed and key <= self._order[self._passed - 1]:
             self._passed, self._past = 0, PurchaseHistory()
+        place = bisect_left(self._order, key)
+        if place == len(self._order) or self._order[place] != key:
+            self._order.insert(place, key)
 
-    def before(
-        self, here: Step, purchases: Mapping[Step, Mapping[str, Purchase]]
-    ) -> PurchaseHistory:
-        """The past of `here`; not to be kept beyond the next call."""
-        self.changed(here)  # the walk may have been further than this
+    def before(self, here: Step, add: Callable[[PurchaseHistory, Step], None]) -> PurchaseHistory:
+        """The past of `here`; not to be kept beyond the next call.
+
+        Args:
+            here: the step.
+            add: puts what is on record of one step into a history.
+        """
+        if self._passed and here <= self._order[self._passed - 1]:  # it was further than this
+            self._passed, self._past = 0, PurchaseHistory()
         while self._passed < len(self._order) and self._order[self._passed] < here:
-            self._past.add(purchases[self._order[self._passed]])
+            add(self._past, self._order[self._passed])
             self._passed += 1
         return self._past

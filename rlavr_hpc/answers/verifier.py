@@ -167,6 +167,16 @@ class Verifier:
             )
         return grades
 
+    def cluster_texts(self, task: str, texts: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Indices of texts that say the same as answers of a task; the larger cluster first.
+
+        A text that cannot be compared within the limits is in no cluster.
+        """
+        mode = self.tasks[task].mode
+        known = self._read((mode, text) for text in texts)
+        parsed = [known[mode, text] for text in texts]
+        return cluster(parsed, self._same(open_pairs(parsed))).clusters
+
     def _read(self, raw_answers: Iterable[RawAnswer]) -> dict[RawAnswer, ParsedAnswer | None]:
         """`Equality.read` of whoever reads answers of each mode."""
         found: dict[RawAnswer, ParsedAnswer | None] = {}

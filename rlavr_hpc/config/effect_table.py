@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rlavr_hpc.config import effect_rules_input, effect_rules_training
+from rlavr_hpc.config import effect_rules_input, effect_rules_labels, effect_rules_training
 
-RULES = (*effect_rules_input.RULES, *effect_rules_training.RULES)
+RULES = (*effect_rules_input.RULES, *effect_rules_labels.RULES, *effect_rules_training.RULES)
 ALWAYS = (
     "name",
     "seed",
@@ -14,6 +14,8 @@ ALWAYS = (
     "run_dir",
     "allow_change",
     "retry_failed",  # but only with the Slurm launcher, which a config does not know
+    "labels.name",
+    "labels.target",
     "audit",
     "profile",
     "model.source",

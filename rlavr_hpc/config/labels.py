@@ -46,16 +46,6 @@ class Resolve(StrEnum):
 
     first = "first"
     majority = "majority"
-    one_coin = "one_coin"
-    """Weighted by how often each annotator agrees with the others."""
-
-
-class OnWrong(StrEnum):
-    """What a prompt whose vote is known to be wrong is trained on."""
-
-    drop = "drop"
-    negative = "negative"
-    """Its voters are made less likely."""
 
 
 class JudgeMode(StrEnum):
@@ -124,8 +114,6 @@ class LabelsConfig(PluginConfig):
     gold: float = 0.0
     """Orders of known answers mixed in, as a share of all orders, 0 to 1; they need labelled
     rows."""
-    on_wrong: OnWrong = OnWrong.drop
-    """What a prompt whose vote is known to be wrong is trained on."""
     bank: str | None = None
     """Folder of the study's label bank: what one run bought, no other run pays for again."""
     command: str | None = None

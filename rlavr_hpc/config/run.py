@@ -21,6 +21,7 @@ from rlavr_hpc.config.data import DataConfig, DataKind
 from rlavr_hpc.config.deepspeed import DeepspeedConfig
 from rlavr_hpc.config.eval import EvalConfig
 from rlavr_hpc.config.grading import GradingConfig
+from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.config.lora import LoraConfig
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.config.plugin import PluginConfig
@@ -60,6 +61,9 @@ class RunConfig:
     budget_total: int | None = None
     """Most labels that may be bought over the run; then it continues without buying; null = no
     cap."""
+    budget_cost: float | None = None
+    """Most money that labels may cost over the run, all that is ordered and not yet answered
+    included; null = no cap."""
     reuse_labels: bool = True
     """Whether a label that was bought is remembered, and free when its prompt returns."""
     unlabelled: Unlabelled | None = None
@@ -90,6 +94,7 @@ class RunConfig:
     rollout: RolloutConfig = MISSING
     reward: PluginConfig = MISSING
     acquisition: AcquisitionConfig = MISSING
+    labels: LabelsConfig = field(default_factory=LabelsConfig)
     algorithm: AlgorithmConfig = MISSING
     grading: GradingConfig = field(default_factory=GradingConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
@@ -111,6 +116,8 @@ class RunConfig:
         self.unlabelled = self.unlabelled or self.acquisition.default_unlabelled
         if self.budget_total is not None:
             at_least("budget_total", self.budget_total, 0)
+        if self.budget_cost is not None:
+            at_least("budget_cost", self.budget_cost, 0)
         if self._drops and (self.quota == 0 or self.budget_total == 0):
             raise UserError(
                 f"acquisition={self.acquisition.name} may buy no label here and unlabelled="

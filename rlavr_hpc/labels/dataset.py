@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class DatasetLabels:
     """Labels that the data set holds back."""
 
-    answers: Mapping[str, str] = field(repr=False)
+    answers: Mapping[str, str] = field(default_factory=dict, repr=False)
     cost: float = 1.0
 
     def reveal(self, prompt_ids: Iterable[str]) -> Mapping[str, str]:

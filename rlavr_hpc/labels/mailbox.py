@@ -220,7 +220,7 @@ class AnswersIn:
     first: dict[str, Answer] = field(default_factory=dict)
     """By key, the one that counts."""
     later: dict[str, list[Answer]] = field(default_factory=dict)
-    """By key, those that came after it: a later edit, or a second bridge's."""
+    """By key, those that came after it: a correction, or a second bridge's."""
     refused: list[Refused] = field(default_factory=list)
     """Lines that are no answers, of all looks."""
     _lines: LineFollower = field(init=False)
@@ -228,6 +228,15 @@ class AnswersIn:
     def __post_init__(self) -> None:
         """Nothing is read yet."""
         self._lines = LineFollower(self.run_dir / ANSWERS)
+
+    @property
+    def corrected(self) -> set[str]:
+        """Keys whose source has said that its first answer was a mistake."""
+        return {key for key, later in self.later.items() if any(one.corrects for one in later)}
+
+    def latest(self, key: str) -> Answer:
+        """The last correction of an answer."""
+        return [one for one in self.later[key] if one.corrects][-1]
 
     def look(self) -> list[Answer]:
         """Answers that are new since the last look, in the order of files and lines."""

@@ -122,6 +122,8 @@ class Answer:
     note: str = ""
     model: str = ""
     """As the service calls what answered."""
+    corrects: bool = False
+    """Whether it takes the place of an earlier answer to this key by the same source."""
 
     def to_row(self) -> dict[str, Any]:
         """As a line."""
@@ -132,6 +134,8 @@ class Answer:
         for name in ("annotator", "note", "model"):
             if value := getattr(self, name):
                 row[name] = value
+        if self.corrects:
+            row["corrects"] = True
         return row
 
 
@@ -163,6 +167,7 @@ def read_answer(row: Mapping[str, Any]) -> Answer:
         cost=_number(row, "cost"),
         note=_text(row, "note"),
         model=_text(row, "model"),
+        corrects=row.get("corrects") is True,
     )
 
 

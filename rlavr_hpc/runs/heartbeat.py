@@ -20,6 +20,7 @@ from rlavr_hpc.io import canonical_json, write_atomic
 from rlavr_hpc.runs.attempts import token_path
 from rlavr_hpc.runs.heartbeat_fault import HeartbeatFault
 from rlavr_hpc.runs.pace import StepPace
+from rlavr_hpc.runs.pending_labels import PendingLabels
 from rlavr_hpc.runs.process import ProcessIdentity, this_process
 
 STATUS_FILE = "status.json"
@@ -185,8 +186,8 @@ class Heartbeat:
     """Slurm's names for what runs here: job, restart, node."""
     _note: str = ""
     _last_write: float = 0.0
-    _pending: dict[str, float | str] = field(default_factory=dict)
     _remembered: dict[str, float] = field(init=False)
+    _pending: PendingLabels = field(init=False)
     _pace: StepPace = field(default_factory=StepPace)
     _process: ProcessIdentity = field(default_factory=this_process)
 
@@ -196,6 +197,7 @@ class Heartbeat:
         values = {name: getattr(last, name, None) for name in REMEMBERED}
         self._remembered = {name: float(v) for name, v in values.items() if v is not None}
         self._note = last.note if last else ""
+        self._pending = PendingLabels(last.pending_since if last else None)
 
     def beat(self, state: str, *, step: int, **values: float | str | None) -> None:
         """Rewrite the file.
@@ -210,7 +212,6 @@ class Heartbeat:
         }
         self._note = str(known.pop("note", self._note))
         self._remembered |= {name: float(known.pop(name)) for name in REMEMBERED if name in known}
-        self._keep_pending(state, known)
         if state == "running":
             if (pace := self._pace.after(step, self._remembered.get(PACE))) is not None:
                 self._remembered[PACE] = pace
@@ -236,15 +237,14 @@ class Heartbeat:
             **self.job,
             **self._remembered,
             **({"note": self._note} if self._note else {}),
-            **self._pending,
+            **self._pending.told(state),
             **known,
         }
         write_atomic(self.run_dir / STATUS_FILE, canonical_json(status) + "\n")
 
-    def _keep_pending(self, state: str, known: dict[str, float | str]) -> None:
-        """Take what is waited for out of `known`; time that passes meanwhile is no pace."""
-        if state in ("starting", "running"):
-            self._pending = {}
-        self._pending |= {name: known.pop(name) for name in PENDING if name in known}
-        if state == WAITING:
-            self._pace.skip()
+    def wait(self, *, step: int, pending: int, source: str) -> None:
+        """Say that the run waits for labels, at most every two seconds; that time is no pace."""
+        self._pending.wait(pending, source)
+        self._pace.skip()
+        if time.time() - self._last_write >= HEARTBEAT_SECONDS:
+            self.beat(WAITING, step=step)

@@ -61,6 +61,7 @@ ADDED: Mapping[str, Any] = {
     "data.columns.choices": None,
     "data.choices": "render",
     "data.conflicts": "drop",
+    "budget_cost": None,
     "lora.rank": 0,
     "lora.alpha": 32.0,
     "lora.targets": ["all-linear"],
@@ -75,6 +76,14 @@ READ_VERSIONS = (1, 2)
 """Of config.yaml: 1 was written by version 0.1, whose hash counted import paths."""
 OF_A_PLUGIN = ("name", "settings", "candidates")
 """What of a plug-in decides results; its defaults are resolved into the run's own keys."""
+OF_LABELS = (
+    *("name", "settings", "version", "price", "ask", "show", "pending", "redundancy"),
+    *("max_redundancy", "resolve", "gold"),
+    *("model", "mode", "template", "samples", "agreement", "temperature", "max_tokens"),
+)
+"""What of a label source decides results; how labels are fetched does not."""
+SAME_PENDING = {"park": "wait"}
+"""A run that parks gives the same results as one that waits."""
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
@@ -155,14 +164,19 @@ def changed_keys(old: RunConfig, new: RunConfig) -> dict[str, tuple[Any, Any]]:
 def _deciding(config: RunConfig) -> dict[str, Any]:
     """Flat keys and values without those that change no results or came later, at their default."""
     nested = {k: v for k, v in to_dict(config).items() if k not in (*NOT_IDENTITY, "version")}
+    if not config.labels.live:
+        del nested["labels"]  # as before there were other sources
     flat = {k: UNSET[k] if k in UNSET and v is None else v for k, v in _flatten(nested)}
+    if config.labels.live:
+        flat["labels.pending"] = SAME_PENDING.get(flat["labels.pending"], flat["labels.pending"])
     return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
 
 def _counts(key: str) -> bool:
     """Whether a key names or sets something; what else is known of a plug-in does not count."""
     group = next((group for group in GROUPS if key.startswith(f"{group}.")), None)
-    return group is None or key[len(group) + 1 :].partition(".")[0] in OF_A_PLUGIN
+    deciding = OF_LABELS if group == "labels" else OF_A_PLUGIN
+    return group is None or key[len(group) + 1 :].partition(".")[0] in deciding
 
 
 def _hash(values: Mapping[str, Any]) -> str:

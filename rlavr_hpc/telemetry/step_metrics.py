@@ -38,6 +38,10 @@ class StepSpend:
 
     quota: int
     """New labels the step might have bought."""
+    bought: int
+    """Labels that became visible in it."""
+    cost: float
+    """Of these, and of answers that came to nothing."""
     void: int
     """Of those it asked for, how many do not exist."""
     total: int
@@ -46,6 +50,8 @@ class StepSpend:
     """Labels asked for so far, void ones included: what a cap counts."""
     cap: int | None
     """`budget_total`."""
+    pending: int | None = None
+    """Labels asked for that nobody has seen; None with a source that answers at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +92,13 @@ def label_metrics(
         spend: of the step and of the run.
     """
     reused = sum(label.reused for label in labels.values())
+    pending = {} if spend.pending is None else {names.LABELS_PENDING: Mean(spend.pending)}
     return {
+        **pending,
         names.LABELS_QUOTA: Mean(spend.quota),
-        names.LABELS_BOUGHT: Mean(len(labels) - reused),
+        names.LABELS_BOUGHT: Mean(spend.bought),
         names.LABELS_VOID: Mean(spend.void),
-        names.LABELS_COST: Mean(sum(label.cost for label in labels.values())),
+        names.LABELS_COST: Mean(spend.cost),
         names.LABELS_TOTAL: Mean(spend.total),
         names.LABELS_BUDGET_USED: Mean(spend.asked, spend.cap or 0),
         names.LABELS_REUSED: Mean(reused),

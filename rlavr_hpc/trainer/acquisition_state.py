@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy, LearningPolicy
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.trainer.checkpoint.shards import on_host
+from rlavr_hpc.trainer.late_labels import LateLabels
 
 VERSION = 1
 FILE = "acquisition.pt"
@@ -27,12 +28,16 @@ class AcquisitionState:
 
     name: str
     policy: AcquisitionPolicy
+    late: LateLabels = field(default_factory=LateLabels)
+    """Groups whose label is pending."""
 
     def snapshot(self, folder: Path) -> dict[Path, Any]:
         """A copy of the state, by file; empty for a policy that does not learn."""
         if not isinstance(self.policy, LearningPolicy):
             return {}
         content = {"version": VERSION, "name": self.name, "state": self.policy.state()}
+        if self.late.groups:
+            content["late"] = self.late.state()
         return {folder / FILE: on_host(content)}
 
     def load(self, folder: Path, *, seed: int, allowed: Collection[str]) -> None:
@@ -54,6 +59,7 @@ class AcquisitionState:
         if path.exists():
             content = _read(path)
             name = content["name"]
+            self.late.load(content.get("late", ()))
             if name == self.name and not self._refused(content["state"], seed, may_change):
                 return
         if not may_change:

@@ -25,7 +25,6 @@ from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.load_split import Split
-from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.learning.loss import PolicyLoss
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
@@ -36,6 +35,7 @@ from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.build_engine import build_engine, pick_device
 from rlavr_hpc.trainer.components import HELD_OUT, Components, HeldOutSet, Records
+from rlavr_hpc.trainer.label_market import build_market
 from rlavr_hpc.trainer.policy.deepspeed_policy import DeepspeedPolicy
 from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.policy.settings import settings_of
@@ -131,7 +131,15 @@ def build_components(
         ),
         rules=budget_rules(config),
         ledger=records.ledger,
-        labels=DatasetLabels(answers=split.train.answers),
+        market=None
+        if records.ledger is None
+        else build_market(
+            config,
+            split.train,
+            models.verifier,
+            run_dir=records.run_dir,
+            attempt=records.attempt,
+        ),
         buyable=_buyable(config, split.train),
         pseudo=plugins.pseudo,
         self_verifier=models.self_verifier,
@@ -142,6 +150,7 @@ def build_components(
         oracle=_oracle(split.train, verifier, stage="oracle")
         if config.acquisition.research_only
         else None,
+        heartbeat=records.heartbeat,
         deadline=deadline,
     )
 
@@ -174,6 +183,8 @@ def _self_verifier(
 
 def _buyable(config: RunConfig, train: Dataset) -> frozenset[str] | None:
     """The prompts that the acquisition policy may choose from; None = all."""
+    if config.labels.live:
+        return None
     found = buyable_prompts(
         config.acquisition.candidates, prompts=train.questions, labelled=train.answers.keys()
     )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
+from rlavr_hpc.acquisition.market import LabelMarket
 from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers
 from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.stream import PromptStream
-from rlavr_hpc.labels.source import LabelSource
 from rlavr_hpc.learning.reward_shaping import Shaping
 from rlavr_hpc.learning.rewards import PseudoReward
 from rlavr_hpc.rollout.engine import RolloutEngine
+from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.policy.protocol import Policy
@@ -44,6 +46,11 @@ class Records:
     """On rank 0 only: there is one writer."""
     timed_out: TimedOutAnswers
     """On every rank; only rank 0 writes."""
+    attempt: int
+    """Its number."""
+    run_dir: Path
+    heartbeat: Heartbeat | None
+    """On rank 0 only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +67,8 @@ class Components:
     rules: BudgetRules
     ledger: Ledger | None
     """On rank 0 only: there is one writer."""
-    labels: LabelSource
+    market: LabelMarket | None
+    """Where labels are bought; on rank 0 only."""
     buyable: frozenset[str] | None
     """Prompts that the acquisition policy may choose from; None = all."""
     pseudo: PseudoReward
@@ -70,6 +78,8 @@ class Components:
     audit: Audit | None
     oracle: Judge | None
     """For policies marked as research only."""
+    heartbeat: Heartbeat | None
+    """Says for what the run waits; on rank 0 only."""
     deadline: Deadline
     """Decides when work in progress is aborted after a stop signal."""
 

@@ -6,6 +6,8 @@ from rlavr_hpc.answers.tasks.registry import check_task, make_tasks
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.labels.identity import source_identity
+from rlavr_hpc.labels.load import load_source
 from rlavr_hpc.trainer.model_folder.folder import check_model
 
 AGAINST_LABELS = ("void_labels", "unreadable_labels", "conflicting_labels", "no_answer_column")
@@ -29,7 +31,15 @@ def load_inputs(config: RunConfig) -> Split:
                 check_task(question.task, config.task)
             if question.id in data.answers and question.task == config.task.named:
                 tasks[question.task].accepted(data.answers[question.id], question.text)
-    if config.quota and not split.train.answers:
+    if config.labels.live:
+        load_source(config.labels)
+        source_identity(config.labels)
+        if config.labels.gold and not split.train.answers:
+            raise UserError(
+                f"labels.gold={config.labels.gold} mixes in questions with known answers, and no "
+                f"training row of {config.data.path} has one; add some, or leave labels.gold out"
+            )
+    elif config.quota and not split.train.answers:
         raise UserError(_no_labels(config, split))
     return split
 

@@ -32,6 +32,7 @@ from rlavr_hpc.errors import (
     EarlyWarningError,
     ExitCode,
     FencedError,
+    LabelsPendingError,
     NewProcessError,
     RlavrError,
     RunStoppedError,
@@ -123,7 +124,7 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
     try:
         while run.fit() == "rolled_back":
             run = process.start()
-    except (RunStoppedError, EarlyWarningError) as stopped:
+    except (RunStoppedError, EarlyWarningError, LabelsPendingError) as stopped:
         _conclude(run, "stopped", code=stopped.exit_code)
         _leave()
         raise

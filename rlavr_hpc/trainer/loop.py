@@ -12,7 +12,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from rlavr_hpc.config.warning import OnRisk
-from rlavr_hpc.errors import OutOfTimeError, RunStoppedError
+from rlavr_hpc.errors import LabelsPendingError, OutOfTimeError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.telemetry import names
@@ -60,6 +60,7 @@ class TrainingRun:
 
         Raises:
             RunStoppedError: a signal came; a checkpoint of the last finished step is on disk.
+            LabelsPendingError: labels are pending, and the run gives its node back; the same.
             EarlyWarningError: the risk of collapse is high and `warning.action` says stop;
                 a checkpoint is on disk too.
         """
@@ -67,6 +68,10 @@ class TrainingRun:
             rolled_back = self.catch_up() or self._take_steps()
         except OutOfTimeError:
             raise self._stopped() from None
+        except LabelsPendingError:
+            if self.state.step:
+                self.checkpoints.secure(self.state)
+            raise
         self.checkpoints.finish()
         return LoopEnd.rolled_back if rolled_back else LoopEnd.done
 
@@ -100,7 +105,7 @@ class TrainingRun:
             with components.deadline.work("step"), self.profiled(step):
                 quota = components.config.quota_at(self.state.risk)
                 result = run_step(components, step_key, quota=quota)
-        except OutOfTimeError:
+        except (OutOfTimeError, LabelsPendingError):
             global_random.set_states(before)
             raise
         recorder, records, attempt = self.record.recorder, result.records, self.state.attempt

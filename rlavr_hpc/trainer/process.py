@@ -93,6 +93,9 @@ class Process:
     def _components(self, started: resume.StartedAttempt, files: AttemptFiles | None) -> Components:
         """Everything built, and brought to the state of the checkpoint."""
         records = Records(
+            attempt=started.attempt.number,
+            run_dir=self.run_dir,
+            heartbeat=files.recorder.heartbeat if files else None,
             ledger=files.ledger if files else None,
             timed_out=TimedOutAnswers(
                 self.run_dir,

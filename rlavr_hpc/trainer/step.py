@@ -64,7 +64,7 @@ def run_step(components: Components, step_key: StepKey, *, quota: int) -> StepRe
     skip_update = purchase.selection.skip_update
     updates = update_policy(step, batches, scores, skip_update=skip_update)
     labelled = newly_labelled(groups, purchase, grades)
-    probe_losses = update_probes(step, labelled, scores)
+    probe_losses = update_probes(step, groups, labelled, scores, purchase=purchase)
     records = StepRecords(
         drawn=drawn,
         groups=groups,

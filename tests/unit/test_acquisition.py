@@ -11,6 +11,7 @@ from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
 from rlavr_hpc.acquisition.buyable import buyable_prompts
 from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
+from rlavr_hpc.acquisition.market import DatasetMarket
 from rlavr_hpc.acquisition.policies.avg_prob import AvgProbPolicy
 from rlavr_hpc.acquisition.policies.entropy import EntropyPolicy
 from rlavr_hpc.acquisition.policies.full import FullPolicy
@@ -29,6 +30,7 @@ GROUPS = [group(["1", "2"], name=f"p{i}") for i in range(6)]
 ANSWERS = {f"p{i}": str(i) for i in range(6)}
 RULES = BudgetRules(total=None, reuse=True)
 STEP_2 = StepKey(seed=1, step=2)
+MARKET = DatasetMarket(labels=DatasetLabels(answers=ANSWERS))
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,15 @@ def test_labelled_prompts_are_offered_where_most_have_no_label(
 
 def test_only_what_may_be_bought_is_a_candidate(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
+    market = DatasetMarket(labels=CountingLabels(ANSWERS))
     offer = find_candidates(
-        GROUPS, step_key=PLACE, ledger=ledger, rules=RULES, quota=2, buyable={"p3", "p5"}
+        GROUPS,
+        step_key=PLACE,
+        ledger=ledger,
+        rules=RULES,
+        quota=2,
+        market=market,
+        buyable={"p3", "p5"},
     )
     assert [group.prompt.id for group in offer.candidates] == ["p3", "p5"]
     assert offer.quota == 2
@@ -82,10 +91,14 @@ def buy(
     rules: BudgetRules = RULES,
     source: CountingLabels | None = None,
 ) -> dict[str, Label]:
-    offer = find_candidates(GROUPS, step_key=step_key, ledger=ledger, rules=rules, quota=2)
+    market = DatasetMarket(labels=source or CountingLabels(ANSWERS))
+    offer = find_candidates(
+        GROUPS, step_key=step_key, ledger=ledger, rules=rules, quota=2, market=market
+    )
     selection = Selection(selected=tuple(selected))
-    labels = source or CountingLabels(ANSWERS)
-    return buy_labels(selection, offer=offer, step_key=step_key, ledger=ledger, source=labels)
+    return buy_labels(
+        selection, offer=offer, step_key=step_key, ledger=ledger, market=market
+    ).labels
 
 
 def test_ties_keep_the_order_of_the_batch() -> None:
@@ -133,7 +146,9 @@ def test_a_label_is_on_disk_before_it_is_used(tmp_path: Path) -> None:
 def test_a_remembered_label_is_free_and_no_candidate(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     buy(ledger, "p0")
-    offer = find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2)
+    offer = find_candidates(
+        GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2, market=MARKET
+    )
     assert [g.prompt.id for g in offer.candidates] == ["p1", "p2", "p3", "p4", "p5"]
     labels = buy(ledger, "p1", step_key=STEP_2)
     assert {n: (x.cost, x.reused) for n, x in labels.items()} == {
@@ -158,16 +173,28 @@ def test_a_prompt_without_label_is_void_spends_quota_and_is_not_asked_again(tmp_
     labels = buy(ledger, "p0", "p1", source=CountingLabels({"p0": "0"}))
     assert set(labels) == {"p0"}
     assert (ledger.state.bought, ledger.state.void, ledger.state.cost) == (1, 1, 1.0)
-    offer = find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2)
+    offer = find_candidates(
+        GROUPS, step_key=STEP_2, ledger=ledger, rules=RULES, quota=2, market=MARKET
+    )
     assert "p1" not in {g.prompt.id for g in offer.candidates}
     capped = BudgetRules(total=3, reuse=True)
-    assert find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=capped, quota=2).quota == 1
+    assert (
+        find_candidates(
+            GROUPS, step_key=STEP_2, ledger=ledger, rules=capped, quota=2, market=MARKET
+        ).quota
+        == 1
+    )
 
 
 def test_at_the_cap_the_run_goes_on_without_buying(tmp_path: Path) -> None:
     ledger, rules = open_ledger(tmp_path), BudgetRules(total=2, reuse=True)
     buy(ledger, "p0", "p1", rules=rules)
-    assert find_candidates(GROUPS, step_key=STEP_2, ledger=ledger, rules=rules, quota=2).quota == 0
+    assert (
+        find_candidates(
+            GROUPS, step_key=STEP_2, ledger=ledger, rules=rules, quota=2, market=MARKET
+        ).quota
+        == 0
+    )
     assert set(buy(ledger, step_key=STEP_2, rules=rules)) == {"p0", "p1"}
 
 
@@ -200,7 +227,7 @@ def test_steps_ahead_are_not_known_when_a_step_is_done_again(tmp_path: Path) -> 
     buy(first, "p0")
     buy(first, "p1", step_key=STEP_2)
     offer = find_candidates(
-        GROUPS, step_key=STEP_2, ledger=open_ledger(tmp_path), rules=RULES, quota=2
+        GROUPS, step_key=STEP_2, ledger=open_ledger(tmp_path), rules=RULES, quota=2, market=MARKET
     )
     assert set(offer.owned) == {"p0"}
 
@@ -250,7 +277,7 @@ def tampered(path: Path, number: int, old: str, new: str) -> None:
     [
         (2, '"label":"0"', '"label":"9"', r"1\.jsonl:2: the hash does not match"),
         (1, '"p1"', '"p2"', r"1\.jsonl:1: the hash does not match"),
-        (3, '"v":1', '"v":2', r"1\.jsonl:3: version 2"),
+        (3, '"v":1', '"v":3', r"1\.jsonl:3: version 3"),
         (2, "{", "", r"1\.jsonl:2: not a JSON line"),
     ],
 )

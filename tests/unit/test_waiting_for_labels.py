@@ -71,19 +71,33 @@ def test_what_a_run_waits_for_stays_told_when_it_ends_and_not_when_it_runs_again
     tmp_path: Path,
 ) -> None:
     heart = Heartbeat(tmp_path, 1, 150)
-    heart.beat("waiting", step=4, pending=24, pending_since=5.0, source="people", note="slow")
+    begun = time.time()
+    heart.wait(step=4, pending=24, source="people")
     told = read_heartbeat(tmp_path).heartbeat
     assert told is not None
     assert told.alive
-    assert (told.pending, told.pending_since, told.source) == (24, 5.0, "people")
+    assert (told.state, told.pending, told.source) == ("waiting", 24, "people")
+    assert told.pending_since is not None
+    assert told.pending_since >= begun
     heart.beat("stopped", step=4, exit_code=75)
     stopped = read_heartbeat(tmp_path).heartbeat
     assert stopped is not None
     assert (stopped.alive, stopped.pending) == (False, 24)
-    Heartbeat(tmp_path, 2, 150).beat("starting", step=4)
+    heart = Heartbeat(tmp_path, 2, 150)
+    heart.beat("starting", step=4)
     again = read_heartbeat(tmp_path).heartbeat
     assert again is not None
     assert (again.pending, again.pending_since, again.source) == (None, None, None)
+    heart._last_write = 0.0
+    heart.wait(step=4, pending=7, source="people")
+    still = read_heartbeat(tmp_path).heartbeat
+    assert still is not None
+    assert (still.pending, still.pending_since) == (7, told.pending_since), "since the first wait"
+    heart._last_write = 0.0
+    heart.beat("running", step=5)
+    after = read_heartbeat(tmp_path).heartbeat
+    assert after is not None
+    assert (after.pending, after.pending_since) == (None, None)
 
 
 def test_a_parked_run_has_ended_and_tells_its_exit_code(tmp_path: Path) -> None:
@@ -106,7 +120,7 @@ def test_the_hours_of_waiting_are_no_pace(tmp_path: Path, monkeypatch: pytest.Mo
         heart._last_write = 0.0
         heart.beat("running", step=step)
         if step == 2:
-            heart.beat("waiting", step=2, pending=1)
+            heart.wait(step=2, pending=1, source="people")
     told = read_heartbeat(tmp_path).heartbeat
     assert told is not None
     assert told.seconds_per_step == 2.0

@@ -31,7 +31,8 @@ def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     summary = summarize(
         run.run_dir, run.components.config, status=status, ledger_state=ledger.state
     )
-    recorder.heartbeat.beat(status, step=run.state.step, exit_code=int(code))
+    state = "parked" if code is ExitCode.WAITING_FOR_LABELS else status
+    recorder.heartbeat.beat(state, step=run.state.step, exit_code=int(code))
     if status == "done":
         write_done(run.run_dir, run.state.step)
     if code is not ExitCode.DONE:

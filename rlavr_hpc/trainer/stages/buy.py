@@ -6,14 +6,15 @@ Rank 0 alone has the ledger: it chooses and buys, and tells the other ranks.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
-from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
+from rlavr_hpc.acquisition.buy import Candidates, buy_labels, find_candidates
 from rlavr_hpc.telemetry.step_metrics import StepSpend
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.stages.context import TRAIN, StepContext
 from rlavr_hpc.trainer.stages.score import ScoringResult
+from rlavr_hpc.trainer.stages.wait_for_labels import wait_for_labels
 from rlavr_hpc.types import Group, Label, Selection, View
 
 
@@ -25,6 +26,12 @@ class StepPurchase:
     """By prompt id; labels bought in earlier steps and reused are included."""
     selection: Selection
     spend: StepSpend
+    pending: tuple[str, ...] = ()
+    """Prompts that were asked about, and nobody has answered yet."""
+    late: Mapping[str, str] = field(default_factory=dict)
+    """Prompt id -> label that became visible in this step, of an order of an earlier one."""
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    """Prompt id -> vote that is known to be wrong, where no label is known."""
 
     @property
     def answers(self) -> dict[str, str]:
@@ -32,10 +39,18 @@ class StepPurchase:
         return {**self.selection.pseudo, **{p: label.answer for p, label in self.labels.items()}}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """What the policy chose, and from what."""
+
+    offer: Candidates
+    selection: Selection
+
+
 def acquire_labels(
     step: StepContext, groups: Sequence[Group], scores: ScoringResult, *, drawn: Sequence[Group]
 ) -> StepPurchase:
-    """Choose, and buy through the ledger.
+    """Choose, and buy through the ledger; wait for labels that are pending.
 
     Args:
         step: the step.
@@ -46,15 +61,21 @@ def acquire_labels(
 
     Raises:
         LedgerError: on all ranks; no label of the step was used.
+        LabelsPendingError: on all ranks: the run ends here until the labels are there.
+        OutOfTimeError: on all ranks, when a stop signal comes while the step waits.
     """
-    return distributed.on_main(partial(_acquire, step, groups, scores, drawn))
+    choice = distributed.on_main_only(partial(_choose, step, groups, scores, drawn))
+    buy = partial(_buy, step, choice)
+    purchase = distributed.on_main(buy)
+    return wait_for_labels(step, purchase, buy) if purchase.pending else purchase
 
 
-def _acquire(
+def _choose(
     step: StepContext, groups: Sequence[Group], scores: ScoringResult, drawn: Sequence[Group]
-) -> StepPurchase:
+) -> _Choice:
     components, ledger = step.components, step.components.ledger
     assert ledger is not None
+    assert components.market is not None
     with step.clock.phase("buy"):
         components.verifier.record_timeouts(drawn, step_key=step.key, stage=TRAIN)
         offer = find_candidates(
@@ -63,18 +84,37 @@ def _acquire(
             ledger=ledger,
             rules=components.rules,
             quota=step.quota,
+            market=components.market,
             buyable=components.buyable,
         )
         oracle = {} if components.oracle is None else components.oracle(offer.candidates, step.key)
     with step.clock.phase("select"):
         view = policy_view(step, scores, quota=offer.quota, oracle=oracle)
         selection = components.acquisition.choose(offer.candidates, view)
+    return _Choice(offer=offer, selection=selection)
+
+
+def _buy(step: StepContext, choice: _Choice | None) -> StepPurchase:
+    """Buy what was chosen, as far as it is answered; on rank 0."""
+    ledger, market = step.components.ledger, step.components.market
+    assert ledger is not None
+    assert market is not None
+    assert choice is not None
     with step.clock.phase("buy"):
-        labels = buy_labels(
-            selection, offer=offer, step_key=step.key, ledger=ledger, source=components.labels
+        bought = buy_labels(
+            choice.selection, offer=choice.offer, step_key=step.key, ledger=ledger, market=market
         )
     return StepPurchase(
-        labels=labels, selection=selection, spend=_spend_of(step, quota=offer.quota)
+        labels=bought.labels,
+        selection=choice.selection,
+        spend=_spend_of(step, quota=choice.offer.quota),
+        pending=bought.pending,
+        late={
+            prompt: purchase.answer
+            for prompt, purchase in ledger.state.seen_late(step.key).items()
+            if purchase.answer is not None
+        },
+        wrong=bought.wrong,
     )
 
 
@@ -82,13 +122,16 @@ def _spend_of(step: StepContext, *, quota: int) -> StepSpend:
     """What the ledger says of the step, and of the run until now."""
     ledger = step.components.ledger
     assert ledger is not None
-    bought = ledger.state.purchases.get((step.key.branch, step.key.step), {})
+    seen = ledger.state.purchases.get((step.key.branch, step.key.step), {})
     return StepSpend(
         quota=quota,
-        void=sum(purchase.answer is None for purchase in bought.values()),
+        bought=sum(purchase.answer is not None for purchase in seen.values()),
+        cost=sum(purchase.cost for purchase in seen.values()),
+        void=sum(purchase.answer is None for purchase in seen.values()),
         total=ledger.state.bought_until(step.key),
         asked=ledger.state.asked_until(step.key),
         cap=step.components.rules.total,
+        pending=len(ledger.state.orders.unsettled) if step.components.config.labels.live else None,
     )
 
 

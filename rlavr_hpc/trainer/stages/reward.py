@@ -25,6 +25,12 @@ def reward_groups(
 ) -> list[TrainingGroup]:
     """Rewards and the weight of every group in training (method, sections 1 and 4)."""
     components = step.components
+    weights = pseudo_label_weights(
+        [group.prompt.id for group in groups],
+        unlabelled=str(components.config.unlabelled),
+        selection=purchase.selection,
+        soft_adv=components.config.soft_adv,
+    )
     with step.clock.phase("grade"):
         return assign_rewards(
             groups,
@@ -32,12 +38,7 @@ def reward_groups(
             by_vote=_pseudo_label_rewards(components, groups, grades),
             pseudo=components.pseudo,
             own=self_inputs,
-            trust=pseudo_label_weights(
-                [group.prompt.id for group in groups],
-                unlabelled=str(components.config.unlabelled),
-                selection=purchase.selection,
-                soft_adv=components.config.soft_adv,
-            ),
+            trust={**weights, **dict.fromkeys(purchase.wrong, 0.0)},  # a wrong vote teaches nothing
         )
 
 

@@ -1,0 +1,35 @@
+"""What the run's grader makes of an answer from outside that is to become a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rlavr_hpc.answers.readable_forms import is_answer
+from rlavr_hpc.answers.verifier import Verifier
+from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.labels.text import is_void
+from rlavr_hpc.types import Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelRules:
+    """Judges answers by the tasks that will grade by them."""
+
+    verifier: Verifier
+
+    def fault(self, question: Question, text: str) -> str:
+        """Why a text can be no label of the question; "" where it can."""
+        if is_void(text):
+            return "it says that there is no answer"
+        try:
+            self.verifier.tasks[question.task].accepted(text, question.text)
+        except (RlavrError, ValueError):
+            return f"it is no answer of task {question.task}"
+        if not is_answer(question.task, text, question.text):
+            return f"it is no answer of task {question.task}"
+        return ""
+
+    def clusters(self, question: Question, texts: Sequence[str]) -> Sequence[Sequence[int]]:
+        """Indices of equal texts, the larger cluster first."""
+        return self.verifier.cluster_texts(question.task, texts)

@@ -1,0 +1,128 @@
+"""`rlavr labels serve DIR`: ask the label sources of runs, where there is a network."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from rlavr_hpc.errors import ExitCode, RlavrError, UserError
+from rlavr_hpc.labels.bridge import Bridge, LiveRun
+from rlavr_hpc.labels.load import load_source
+from rlavr_hpc.labels.served_run import ServedRun
+from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.overview.release_parked import release_enough, wants_labels
+from rlavr_hpc.runs.find import find_runs
+from rlavr_hpc.runs.folder import read_config
+
+PEOPLE = "people"
+DESCRIPTION = """\
+Give the runs in DIR the labels that they have ordered.
+"""
+SERVE = (
+    "Ask the label sources of the runs in DIR, and write their answers into the runs' folders. It "
+    "may be killed and started again at any time."
+)
+SERVE_EPILOG = """\
+Examples:
+  rlavr labels serve runs/study
+  rlavr labels serve runs --once
+
+Exit codes: 0 nothing more to do, 1 a source could not be asked, 2 no run with a live source, 130
+interrupted.
+"""
+EPILOG = """\
+Examples:
+  rlavr labels serve runs/study
+
+Exit codes: 0 done, 1 a source could not be asked, 2 no run with a live source, 130 interrupted.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rlavr labels`."""
+    verbs = parser.add_subparsers(dest="action", metavar="serve", required=True)
+    serve = verbs.add_parser(
+        "serve",
+        help="ask the label sources of runs",
+        description=SERVE,
+        epilog=SERVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve.add_argument(
+        "folder", type=Path, metavar="DIR", help="a run, a sweep, or a folder with runs below"
+    )
+    serve.add_argument("--once", action="store_true", help="look once and end, for cron")
+    serve.add_argument(
+        "--poll", type=float, metavar="SECONDS", help="between two looks; default: labels.poll"
+    )
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve; returns the exit code."""
+    return serve(given.folder, once=given.once, poll=given.poll)
+
+
+def serve(folder: Path, *, once: bool, poll: float | None) -> int:
+    """Serve the runs at or below a folder until interrupted, or once.
+
+    Raises:
+        UserError: no run there has a live source.
+    """
+    bridge = Bridge(
+        find=lambda: live_runs(folder), make_source=_source, say=say, after=_release_if_enough
+    )
+    bridge.look()
+    if not bridge.runs:
+        raise UserError(
+            f"{folder}: no run here takes labels from outside; start one with labels=command, "
+            "labels=judge or labels=people"
+        )
+    if once:
+        say(f"{bridge.open} orders are open")
+        return ExitCode.FAILED if bridge.stopped else ExitCode.DONE
+    say(f"serving {len(bridge.runs)} runs, {bridge.open} orders are open; Ctrl-C ends it")
+    while True:
+        time.sleep(bridge.poll if poll is None else poll)
+        bridge.look()
+
+
+def live_runs(folder: Path) -> Iterator[LiveRun]:
+    """Runs of one's own with a live source, at or below a folder.
+
+    What a run asks is in its config, and a command is executed: a stranger's run is left alone.
+    """
+    for found in find_runs(folder) if folder.is_dir() else []:
+        if found.foreign or found.problem or not found.started:
+            continue
+        try:
+            config = read_config(found.folder)
+        except RlavrError as error:
+            say(str(error))
+            continue
+        if not config.labels.live or not wants_labels(found.folder):
+            continue
+        if found.folder.stat().st_uid != os.getuid():
+            say(f"{found.folder} belongs to somebody else and is not served")
+            continue
+        yield LiveRun(run_dir=found.folder, config=config.labels)
+
+
+def _release_if_enough(run: ServedRun) -> None:
+    """Let a parked run go on when its labels are there."""
+    release_enough(run.run_dir, len(run.open), run.config, run.say)
+
+
+def _source(run: LiveRun) -> LabelSource:
+    if run.config.name == PEOPLE:
+        say(f"{run.run_dir}: people answer at their page: rlavr labels desk {run.run_dir}")
+    return load_source(run.config)
+
+
+def say(text: str) -> None:
+    """A line of the log."""
+    print(f"{datetime.now().astimezone():%H:%M:%S} {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,88 @@
+"""The bridge between runs and their label sources: reads orders, asks, writes answers.
+
+It runs where there is a network, and may be killed and started again at will: what it knows is in
+the mailboxes. Two at once are no harm, because each call is claimed before it is made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.labels.mailbox import start_name
+from rlavr_hpc.labels.served_run import Say, ServedRun
+from rlavr_hpc.labels.source import LabelSource
+
+SEARCH_SECONDS = 60.0
+"""Between two searches for runs, at least."""
+SEARCH_SHARE = 0.005
+"""Of the bridge's time that it may spend on searching."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRun:
+    """A run whose labels come from a live source."""
+
+    run_dir: Path
+    config: LabelsConfig
+
+
+@dataclass(slots=True, kw_only=True)
+class Bridge:
+    """Serves all live runs that it finds."""
+
+    find: Callable[[], Iterable[LiveRun]]
+    """Searches for runs; may be slow."""
+    make_source: Callable[[LiveRun], LabelSource]
+    say: Say
+    after: Callable[[ServedRun], None] = lambda run: None
+    """Called after each look at a run."""
+    runs: dict[Path, ServedRun] = field(default_factory=dict)
+    start: str = field(default_factory=start_name)
+    _search_at: float = 0.0
+
+    def look(self) -> int:
+        """Serve every run once; how many answers came."""
+        self._search()
+        came = 0
+        for run in self.runs.values():
+            came += run.look()
+            self.after(run)
+        return came
+
+    @property
+    def open(self) -> int:
+        """Orders without an answer."""
+        return sum(len(run.open) for run in self.runs.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a source is not asked any more."""
+        return any(run.stopped for run in self.runs.values())
+
+    @property
+    def poll(self) -> float:
+        """Seconds until the next look."""
+        return min((run.config.poll for run in self.runs.values()), default=SEARCH_SECONDS)
+
+    def _search(self) -> None:
+        begun = time.monotonic()
+        if begun < self._search_at:
+            return
+        for found in self.find():
+            if found.run_dir not in self.runs:
+                self.runs[found.run_dir] = self._served(found)
+        took = time.monotonic() - begun
+        self._search_at = time.monotonic() + max(SEARCH_SECONDS, took / SEARCH_SHARE)
+
+    def _served(self, found: LiveRun) -> ServedRun:
+        return ServedRun(
+            run_dir=found.run_dir,
+            config=found.config,
+            source=self.make_source(found),
+            say=self.say,
+            start=self.start,
+        )

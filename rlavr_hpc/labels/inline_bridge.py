@@ -1,0 +1,47 @@
+"""A bridge inside the run's own first process (`labels.inline`), on a thread beside the steps."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.labels.mailbox import start_name
+from rlavr_hpc.labels.served_run import ServedRun
+from rlavr_hpc.labels.source import LabelSource
+
+log = logging.getLogger(__name__)
+FIRST_PAUSE = 0.05
+"""Seconds before an open order is looked at again; then twice as many, up to `labels.poll`."""
+
+
+class InlineBridge:
+    """Asks the source whenever orders were placed, and now and then while some are open."""
+
+    def __init__(self, run_dir: Path, config: LabelsConfig, source: LabelSource) -> None:
+        """Start it; orders of earlier attempts are served at once."""
+        self._run = ServedRun(
+            run_dir=run_dir, config=config, source=source, say=log.info, start=start_name()
+        )
+        self._poll = config.poll
+        self._placed = threading.Event()
+        self._placed.set()
+        threading.Thread(target=self._serve, name="labels", daemon=True).start()
+
+    def placed(self) -> None:
+        """There are new orders."""
+        self._placed.set()
+
+    def _serve(self) -> None:
+        pause = FIRST_PAUSE
+        while not self._run.stopped:
+            if self._placed.wait(timeout=pause if self._run.open else None):
+                pause = FIRST_PAUSE
+            self._placed.clear()
+            try:
+                self._run.look()
+            except OSError as error:
+                log.warning("labels: %s; looked at again in %.0f s", error, self._poll)
+                pause = self._poll
+            pause = min(2 * pause, self._poll)

@@ -1,0 +1,86 @@
+"""Wait: what a step does while labels that it ordered are not there.
+
+Nothing of the run has changed yet, so a step that is given up here is done again from its start,
+with the same orders, and finds their answers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rlavr_hpc.config.labels import LabelsConfig, Pending
+from rlavr_hpc.errors import LabelsPendingError
+from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.stages.context import StepContext
+
+if TYPE_CHECKING:
+    from rlavr_hpc.trainer.stages.buy import StepPurchase
+
+FIRST_PAUSE = 0.05
+"""Seconds before the second look; each pause is twice the last, up to `labels.poll`."""
+
+
+def wait_for_labels(
+    step: StepContext, purchase: StepPurchase, buy: Callable[[], StepPurchase]
+) -> StepPurchase:
+    """The step's purchase once its labels are there, or once it goes on without the rest.
+
+    Args:
+        step: the step.
+        purchase: what is known at first.
+        buy: looks again, on rank 0.
+
+    Raises:
+        LabelsPendingError: on all ranks, by `labels.pending`.
+        OutOfTimeError: on all ranks, when a stop signal has come.
+    """
+    labels, begun, pause = step.components.config.labels, time.monotonic(), FIRST_PAUSE
+    while purchase.pending:
+        waited = time.monotonic() - begun
+        rule = distributed.on_main(partial(_rule, labels, waited=waited))
+        if rule is Pending.go_on:
+            distributed.on_main(partial(_close, step))
+            break
+        if rule is Pending.park:
+            raise LabelsPendingError(_parked(step, purchase))
+        distributed.on_main(partial(_tell, step, purchase))
+        distributed.abort_together(lambda: step.components.deadline.stop.received is not None)
+        time.sleep(pause)
+        pause = min(2 * pause, labels.poll)
+        purchase = distributed.on_main(buy)
+    return purchase
+
+
+def _rule(labels: LabelsConfig, *, waited: float) -> Pending:
+    """What to do now, by rank 0's clock."""
+    if labels.pending is Pending.park:
+        return Pending.park if waited >= labels.poll else Pending.wait
+    if labels.pending is Pending.wait and waited >= labels.patience:
+        return labels.then
+    return labels.pending
+
+
+def _close(step: StepContext) -> None:
+    market, ledger = step.components.market, step.components.ledger
+    assert market is not None
+    assert ledger is not None
+    market.close(step.key, ledger)
+
+
+def _tell(step: StepContext, purchase: StepPurchase) -> None:
+    """The heartbeat says for what the run waits."""
+    heartbeat, name = step.components.heartbeat, step.components.config.labels.name
+    if heartbeat is not None:
+        heartbeat.wait(step=step.key.step - 1, pending=len(purchase.pending), source=name)
+
+
+def _parked(step: StepContext, purchase: StepPurchase) -> str:
+    labels = step.components.config.labels
+    return (
+        f"{len(purchase.pending)} labels of step {step.key.step} are pending from {labels.name}; a "
+        "checkpoint is written and the node is free. Start the same command again when they are "
+        "there (on Slurm the bridge releases the job)"
+    )
