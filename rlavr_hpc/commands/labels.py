@@ -74,7 +74,11 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         UserError: no run there has a live source.
     """
     bridge = Bridge(
-        find=lambda: live_runs(folder), make_source=_source, say=say, after=_release_if_enough
+        find=lambda: live_runs(folder),
+        make_source=_source,
+        say=say,
+        after=_release_if_enough,
+        wanted=wants_labels,
     )
     bridge.look()
     if not bridge.runs:
@@ -104,7 +108,7 @@ def live_runs(folder: Path) -> Iterator[LiveRun]:
         except RlavrError as error:
             say(str(error))
             continue
-        if not config.labels.live or not wants_labels(found.folder):
+        if not config.labels.live:
             continue
         if found.folder.stat().st_uid != os.getuid():
             say(f"{found.folder} belongs to somebody else and is not served")

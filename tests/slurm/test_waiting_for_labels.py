@@ -153,8 +153,9 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
     limits = (SHORT_LEAD, "hydra.launcher.time=10", "hydra.launcher.max_failures=1")
-    launch(tmp_path, *FEW, *asked, *limits, "labels.pending=wait,park")
-    waiting, parking = runs_of(tmp_path)
+    for pending in ("wait", "park"):
+        launch(tmp_path / pending, *FEW, *asked, *limits, f"labels.pending={pending}")
+    [waiting], [parking] = (runs_of(tmp_path / pending) for pending in ("wait", "park"))
     wait_for("a waiting run", lambda: waits_in_memory(waiting, attempt=1))
     assert state(waiting).waits_in is WaitsIn.memory
     assert scenes.node_of(waiting), "it keeps its node"
@@ -171,7 +172,7 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
     assert scenes.causes(waiting) == ["preempted", "time_limit"]
     assert scenes.stops(waiting)[-1].again, "a limit while it waits is no failure"
 
-    while not all(is_over_or_waits(run, tmp_path / "run") for run in (waiting, parking)):
+    while not all(is_over_or_waits(run) for run in (waiting, parking)):
         time.sleep(1.0)
     for run in (waiting, parking):
         scenes.wait_until_over(run)
@@ -179,11 +180,11 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
     assert first_difference(waiting, parking, step=STEPS) is None
 
 
-def is_over_or_waits(folder: Path, sweep: Path) -> bool:
+def is_over_or_waits(folder: Path) -> bool:
     """Whether the run has ended; one that waits, anywhere, is answered."""
     if not (folder / "DONE.json").exists():
         scenes.started_now(folder)
-        serve(sweep)
+        serve(folder)
     return (folder / "DONE.json").exists()
 
 
@@ -191,9 +192,9 @@ def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked
     cluster: Cluster, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
-    both = ("labels.pending=wait,park", "seed=1,2")
-    launch(tmp_path, *FEW, *asked, *both)
-    first, second, parked, other = runs_of(tmp_path)
+    for pending in ("wait", "park"):
+        launch(tmp_path / pending, *FEW, *asked, f"labels.pending={pending}", "seed=1,2")
+    [first, second], [parked, other] = (runs_of(tmp_path / name) for name in ("wait", "park"))
     wait_for("two waiting runs", lambda: waits_in_memory(first, attempt=1))
     cluster.slurm("scancel", scenes.job_of(first))
     wait_for("the end of a job", lambda: scenes.causes(first) == ["cancelled"])
@@ -203,7 +204,8 @@ def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked
     cluster.slurm("scancel", scenes.job_of(parked))
     told = rlavr("cancel", str(other))
     assert "cancelled (was waiting for labels, step" in told.stdout
-    wait_for("no job of them", lambda: not scenes.queued(tmp_path))
+    for pending in ("wait", "park"):
+        wait_for("no job of them", lambda root=tmp_path / pending: not scenes.queued(root))
     assert [state(run).state for run in (first, second, other)] == [State.cancelled] * 3
     wait_for("a word on what was taken away", lambda: state(parked).state is State.stopped)
     assert "its job is gone" in state(parked).reason
