@@ -162,7 +162,7 @@ def test_what_a_new_start_cannot_mend_is_not_requeued(tmp_path: Path, code: int)
 
 def test_a_run_that_parks_is_no_failure_however_often_and_its_job_goes_back(tmp_path: Path) -> None:
     write_stop(tmp_path, replace(stop(Cause.crashed, checkpoint=-1, failures=1), time=1.0))
-    for restart in range(5):
+    for restart in range(1, 6):
         told = replace(ended(76, now=2.0 + restart), start=replace(START, restart=restart))
         told = replace(told, job={**told.job, "Restarts": str(restart)})
         parked = decide(tmp_path, told, None, max_failures=1)
