@@ -27,10 +27,12 @@ from rlavr_hpc.acquisition.buy import find_candidates
 from rlavr_hpc.acquisition.ledger import FOLDER, Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_lines import GENESIS, chain_line
 from rlavr_hpc.acquisition.ledger_state import budget_rules
+from rlavr_hpc.acquisition.market import DatasetMarket
 from rlavr_hpc.acquisition.purchase_history import Purchase
 from rlavr_hpc.config.run import RunConfig, resolve
 from rlavr_hpc.config.shipped import CONF
 from rlavr_hpc.io import canonical_json, make_folder
+from rlavr_hpc.labels.dataset import DatasetLabels
 from rlavr_hpc.runs.attempts import Attempt, check_fence, publish_attempt, read_attempts, segment
 from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.telemetry import names
@@ -38,6 +40,7 @@ from rlavr_hpc.telemetry.sinks import FOLDER as METRICS
 from rlavr_hpc.telemetry.sinks import VERSION
 from rlavr_hpc.types import StepKey
 
+MARKET = DatasetMarket(labels=DatasetLabels())
 BATCH, LABELS = 64, 13
 """Prompts and labels of a step: a fifth is bought."""
 LINES = 1 + LABELS
@@ -133,7 +136,9 @@ def one_step(run_dir: Path, records: int) -> dict[str, Any]:
     took = []
     for step in range(_steps(records) + 1, _steps(records) + 1 + STEPS):
         step_key, begun = StepKey(seed=1, step=step), time.perf_counter()
-        find_candidates((), step_key=step_key, ledger=ledger, rules=rules, quota=LABELS)
+        find_candidates(
+            (), step_key=step_key, ledger=ledger, rules=rules, quota=LABELS, market=MARKET
+        )
         prompts = ledger.decide(step_key, _prompts(step), quota=LABELS)
         ledger.commit(step_key, {p: Purchase(answer=_answer(p), cost=1.0) for p in prompts})
         _ = ledger.state.bought_until(step_key), ledger.state.asked_until(step_key)

@@ -119,7 +119,7 @@ RULES = (
         idle=(0, False),
     ),
     Rule(
-        keys=("budget_total", "reuse_labels"),
+        keys=("budget_total", "budget_cost", "reuse_labels"),
         works=when.buys,
         because=lambda c: f"acquisition={c.acquisition.name} buys no label",
         instead="choose an acquisition that buys",

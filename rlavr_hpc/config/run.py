@@ -59,11 +59,9 @@ class RunConfig:
     """p, the share of a step's prompts, 0 to 1, whose label may be bought; null = the policy's
     default."""
     budget_total: int | None = None
-    """Most labels that may be bought over the run; then it continues without buying; null = no
-    cap."""
+    """Most labels that may be bought over the run; then it goes on without; null = no cap."""
     budget_cost: float | None = None
-    """Most money that labels may cost over the run, all that is ordered and not yet answered
-    included; null = no cap."""
+    """Most money that labels may cost, with all that is ordered and not answered; null = no cap."""
     reuse_labels: bool = True
     """Whether a label that was bought is remembered, and free when its prompt returns."""
     unlabelled: Unlabelled | None = None
@@ -114,10 +112,8 @@ class RunConfig:
         at_least("save_every", self.save_every, 0)
         self.budget = _checked_budget(self.budget, self.acquisition)
         self.unlabelled = self.unlabelled or self.acquisition.default_unlabelled
-        if self.budget_total is not None:
-            at_least("budget_total", self.budget_total, 0)
-        if self.budget_cost is not None:
-            at_least("budget_cost", self.budget_cost, 0)
+        for key in ("budget_total", "budget_cost"):
+            at_least(key, getattr(self, key) or 0, 0)
         if self._drops and (self.quota == 0 or self.budget_total == 0):
             raise UserError(
                 f"acquisition={self.acquisition.name} may buy no label here and unlabelled="

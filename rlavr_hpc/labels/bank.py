@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, LinesOut
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn
 from rlavr_hpc.labels.orders import Answer
 from rlavr_hpc.labels.sent import CallsIn
 

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
-from rlavr_hpc.labels.mailbox import start_name
+from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.source import LabelSource
 

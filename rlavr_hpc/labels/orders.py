@@ -161,7 +161,7 @@ def read_answer(row: Mapping[str, Any]) -> Answer:
         values = {"void": f"an answer of {len(text)} characters"}
     return Answer(
         key=key,
-        **values,  # type: ignore[arg-type]
+        **values,
         annotator=_text(row, "annotator"),
         seconds=_number(row, "seconds"),
         cost=_number(row, "cost"),

@@ -97,3 +97,11 @@ def _why(opinions: Sequence[Opinion], texts: Sequence[str]) -> str:
     if not texts:
         return reasons[0] if reasons else "no answer"
     return f"{len(texts)} answers disagree"
+
+
+def by_text(texts: Sequence[str]) -> list[list[int]]:
+    """Clusters of equal texts, the larger first."""
+    found: dict[str, list[int]] = {}
+    for index, text in enumerate(texts):
+        found.setdefault(text, []).append(index)
+    return sorted(found.values(), key=lambda members: (-len(members), members[0]))

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rlavr_hpc.io import canonical_json, make_folder, publish_once
-from rlavr_hpc.labels.mailbox import CLAIMS, SENT, LineFollower, LinesOut
+from rlavr_hpc.labels.line_files import LineFollower, LinesOut
+from rlavr_hpc.labels.mailbox import CLAIMS, SENT
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 
@@ -94,11 +95,17 @@ class CallLog:
         self._out = LinesOut(self.folder / SENT, self.name)
         self.known.look()
 
-    def claim(self, orders: Iterable[Order]) -> list[tuple[Order, int]]:
+    def claim(
+        self, orders: Iterable[Order], *, at_risk: float | None = None
+    ) -> list[tuple[Order, int]]:
         """The orders that this process may send now, each with the number of its call.
 
         They are claimed and logged as sent. An order whose call is another process's, or is not
         known to be over, is left out.
+
+        Args:
+            orders: the orders.
+            at_risk: what a call costs whose end is never known; None = the order's price.
 
         Raises:
             OSError: the claim cannot be written; nothing may be sent.
@@ -111,7 +118,12 @@ class CallLog:
                 claimed.append((order, number))
         now = time.time()
         self._out.append(
-            {"key": order.key, "try": number, "price": order.price, "at": now}
+            {
+                "key": order.key,
+                "try": number,
+                "price": order.price if at_risk is None else at_risk,
+                "at": now,
+            }
             for order, number in claimed
         )
         self.known.look()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.labels.bank import Bank
-from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, LinesOut, OrdersIn
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersIn
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import CallLog
 from rlavr_hpc.labels.source import LabelSource, SourceError, SourceStoppedError

@@ -168,7 +168,8 @@ def _deciding(config: RunConfig) -> dict[str, Any]:
         del nested["labels"]  # as before there were other sources
     flat = {k: UNSET[k] if k in UNSET and v is None else v for k, v in _flatten(nested)}
     if config.labels.live:
-        flat["labels.pending"] = SAME_PENDING.get(flat["labels.pending"], flat["labels.pending"])
+        pending = str(flat["labels.pending"])
+        flat["labels.pending"] = SAME_PENDING.get(pending, pending)
     return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
 

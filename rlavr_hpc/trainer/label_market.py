@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rlavr_hpc.acquisition.market import DatasetMarket, LabelMarket
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
+from rlavr_hpc.acquisition.order_maker import OrderMaker
 from rlavr_hpc.answers.label_rules import LabelRules
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.config.run import RunConfig
@@ -41,10 +42,13 @@ def build_market(
     calls = CallsIn(run_dir if labels.bank is None else Path(labels.bank))
     return OrderBook(
         config=labels,
-        source=load_source(labels),
-        identity=source_identity(labels),
+        maker=OrderMaker(
+            config=labels,
+            source=load_source(labels),
+            identity=source_identity(labels),
+            questions={question.id: question for question in train.questions},
+        ),
         mailbox=Mailbox(out=OrdersOut(run_dir, attempt), answers=AnswersIn(run_dir), calls=calls),
-        questions={question.id: question for question in train.questions},
         rules=LabelRules(verifier=verifier),
         cap=config.budget_cost,
         placed=inline.placed if inline else do_nothing,

@@ -56,21 +56,17 @@ class TrainingRun:
     """Entered around every step with its number."""
 
     def fit(self) -> LoopEnd:
-        """Run until `steps`, until asked to stop, or until rolled back.
+        """Run until `steps`, or until rolled back.
 
         Raises:
-            RunStoppedError: a signal came; a checkpoint of the last finished step is on disk.
-            LabelsPendingError: labels are pending, and the run gives its node back; the same.
-            EarlyWarningError: the risk of collapse is high and `warning.action` says stop;
-                a checkpoint is on disk too.
+            RunStoppedError, LabelsPendingError, EarlyWarningError: a checkpoint is on disk.
         """
         try:
             rolled_back = self.catch_up() or self._take_steps()
         except OutOfTimeError:
             raise self._stopped() from None
         except LabelsPendingError:
-            if self.state.step:
-                self.checkpoints.secure(self.state)
+            self._secure()
             raise
         self.checkpoints.finish()
         return LoopEnd.rolled_back if rolled_back else LoopEnd.done
@@ -139,15 +135,16 @@ class TrainingRun:
     def _stopped(self) -> RunStoppedError:
         """Have the finished steps on disk; the error that ends the attempt."""
         step, steps = self.state.step, self.components.config.steps
-        if step == 0:
-            return RunStoppedError(
-                f"stopped before step 1 of {steps} was finished; start the same command again"
-            )
-        self.checkpoints.secure(self.state)
-        return RunStoppedError(
-            f"stopped after step {step} of {steps}, checkpoint written; start the same command "
-            "again to continue"
-        )
+        where = f"after step {step} of {steps}, checkpoint written"
+        if not self._secure():
+            where = f"before step 1 of {steps} was finished"
+        return RunStoppedError(f"stopped {where}; start the same command again to continue")
+
+    def _secure(self) -> bool:
+        """Have the finished steps on disk; False where there are none."""
+        if self.state.step:
+            self.checkpoints.secure(self.state)
+        return self.state.step > 0
 
     def _step_key(self, step: int) -> StepKey:
         return StepKey(seed=self.components.config.seed, step=step, branch=self.state.branch)

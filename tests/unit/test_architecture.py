@@ -49,6 +49,7 @@ ROOMS = {
         "trainer",
     },
     "rlavr_hpc/acquisition": {"policies", "probes"},
+    "rlavr_hpc/labels": {"sources"},
     "rlavr_hpc/answers": {"exact", "sandbox", "tasks"},
     "rlavr_hpc/cluster": {"slurm"},
     "rlavr_hpc/learning": {"losses"},

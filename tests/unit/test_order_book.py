@@ -11,10 +11,13 @@ import pytest
 from rlavr_hpc.acquisition.buy import Bought, Candidates, buy_labels, find_candidates
 from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
-from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook, by_text
+from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
+from rlavr_hpc.acquisition.order_maker import OrderMaker
 from rlavr_hpc.config.labels import Ask, LabelsConfig, Show
-from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, AnswersIn, LinesOut, OrdersIn, OrdersOut
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, AnswersIn, OrdersIn, OrdersOut
 from rlavr_hpc.labels.orders import Order, SourceIdentity
+from rlavr_hpc.labels.resolve import by_text
 from rlavr_hpc.labels.sent import CallsIn
 from rlavr_hpc.labels.source import Source
 from rlavr_hpc.runs.attempts import segment
@@ -64,14 +67,17 @@ class Run:
         self.ledger = Ledger(self.run_dir, attempt.number, fence=lambda: None)
         self.book = OrderBook(
             config=self.config,
-            source=Nobody(),
-            identity=SourceIdentity(name="people", version="1"),
+            maker=OrderMaker(
+                config=self.config,
+                source=Nobody(),
+                identity=SourceIdentity(name="people", version="1"),
+                questions=QUESTIONS,
+            ),
             mailbox=Mailbox(
                 out=OrdersOut(self.run_dir, attempt.number),
                 answers=AnswersIn(self.run_dir),
                 calls=CallsIn(self.run_dir),
             ),
-            questions=QUESTIONS,
             rules=NoWords(),
             cap=self.rules.cost,
             gold=self.gold,

@@ -156,7 +156,7 @@ def test_labels_are_told_as_shares_of_the_newly_bought() -> None:
     ]
     labels = {n: Label(prompt_id=n, answer="x", cost=1.0) for n in "abc"}
     labels["old"] = Label(prompt_id="old", answer="x", cost=0.0, reused=True)
-    spend = StepSpend(quota=5, void=1, total=7, asked=9, cap=12)
+    spend = StepSpend(quota=5, bought=3, cost=3.0, void=1, total=7, asked=9, cap=12)
     row = as_row(label_metrics(labels, lessons, spend))
     assert (row[names.LABELS_BOUGHT], row[names.LABELS_REUSED], row[names.LABELS_TOTAL]) == (
         3,

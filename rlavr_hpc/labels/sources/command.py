@@ -2,6 +2,7 @@
 
 A call gets up to `batch` orders on its standard input and ends when it has said what it can. What
 it leaves out is offered again at the next look, so a program that needs time may answer later.
+Only answers cost: a call that was killed is made again, with the same keys.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from rlavr_hpc.io import canonical_json
-from rlavr_hpc.labels.mailbox import read_row
+from rlavr_hpc.labels.line_files import read_row
 from rlavr_hpc.labels.orders import Answer, Order, read_answer
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.source import Source, SourceError, SourceStoppedError
@@ -54,7 +55,7 @@ class CommandSource(Source):
             SourceStoppedError: there is no such program.
         """
         for start in range(0, len(orders), self.batch):
-            claimed = log.claim(orders[start : start + self.batch])
+            claimed = log.claim(orders[start : start + self.batch], at_risk=0.0)
             if claimed:
                 yield from self._ask([order for order, _ in claimed], log, dict(_numbers(claimed)))
 
@@ -103,7 +104,7 @@ class CommandSource(Source):
         ):
             asked.write(lines.encode())
             asked.seek(0)
-            code = self._run(stdin=asked, stdout=said, stderr=complained)
+            code = self._run(asked, said, complained)
             if code:
                 complained.seek(0)
                 last = complained.read()[-TAIL:].decode(errors="replace")
@@ -112,11 +113,17 @@ class CommandSource(Source):
             said.seek(0)
             return said.read(MAX_OUTPUT)
 
-    def _run(self, **files: IO[bytes]) -> int:
+    def _run(self, asked: IO[bytes], said: IO[bytes], complained: IO[bytes]) -> int:
         """Run it within its limits; its exit code."""
         assert self.command is not None
         try:
-            process = subprocess.Popen(shlex.split(self.command), start_new_session=True, **files)
+            process = subprocess.Popen(
+                shlex.split(self.command),
+                start_new_session=True,
+                stdin=asked,
+                stdout=said,
+                stderr=complained,
+            )
         except OSError as error:
             raise SourceStoppedError(
                 f"labels.command={self.command!r} cannot be started: {error.strerror}"

@@ -1,0 +1,71 @@
+"""From a prompt to the order that is placed for it: what is asked, shown, and paid."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rlavr_hpc.config.labels import Ask, LabelsConfig, Show
+from rlavr_hpc.labels.orders import Order, SourceIdentity, order_key
+from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.types import Group, Message, Question
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMaker:
+    """Makes a run's orders; the same prompt and the same things shown give the same key."""
+
+    config: LabelsConfig
+    source: LabelSource
+    """For quotes alone."""
+    identity: SourceIdentity
+    questions: Mapping[str, Question]
+    """By prompt id."""
+
+    def make(self, prompt_id: str, shown: Mapping[str, Any], *, copy: int) -> Order:
+        """The order for a prompt.
+
+        Args:
+            prompt_id: the prompt.
+            shown: what the source sees besides the question.
+            copy: how many were asked for the same label before it.
+        """
+        question = self.questions[prompt_id]
+        messages = question.messages or (Message(role="user", content=question.text),)
+        ask = Ask.verdict if self.asks_verdict(shown) else Ask.answer
+        clusters = shown.get("clusters")
+        key = order_key(
+            messages, task=question.task, ask=ask, source=self.identity, shown=shown, copy=copy
+        )
+        order = Order(
+            key=key,
+            prompt_id=prompt_id,
+            messages=messages,
+            ask=ask,
+            task=question.task,
+            price=self.config.price,
+            vote=shown.get("vote"),
+            clusters=None if clusters is None else tuple(clusters),
+        )
+        return replace(order, price=self.source.quote(order))
+
+    def asks_verdict(self, shown: Mapping[str, Any]) -> bool:
+        """Whether a verdict is asked for; without a vote there is nothing to judge."""
+        return self.config.ask is Ask.verdict and "vote" in shown
+
+    def shown(self, group: Group) -> dict[str, Any]:
+        """What the source sees besides the question."""
+        vote, votes = group.vote.winner, self.config.show is Show.votes
+        if vote is None or not (votes or self.config.ask is Ask.verdict):
+            return {}
+        if not votes:
+            return {"vote": vote}
+        texts = [group.vote.answers[members[0]] or "" for members in group.vote.clusters]
+        return {"vote": vote, "clusters": sorted(texts, key=shuffled)}
+
+
+def shuffled(text: str) -> str:
+    """Sorts in an order that says nothing of the sizes of clusters."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
