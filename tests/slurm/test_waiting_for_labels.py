@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ from rlavr_hpc.runs.states import RunState, run_state
 from rlavr_hpc.runs.submissions import submissions
 from tests.slurm import scenes
 from tests.slurm.conftest import Cluster
-from tests.slurm.scenes import SHORT_LEAD, launch, wait_for
+from tests.slurm.scenes import SHORT_LEAD, launch
 from tests.support.commands import CARE, TINY, rlavr
 
+wait_for = partial(scenes.wait_for, seconds=900.0)
+"""Four runs start on two nodes that share one machine."""
 STEPS = 2
 FEW = (
     *TINY,
@@ -133,7 +136,7 @@ def test_a_sweep_parks_holds_no_node_is_answered_in_batches_and_ends(
     while not all(is_over_or_served(run, tmp_path / "run") for run in runs):
         time.sleep(1.0)
     for run in runs:
-        scenes.wait_until_over(run)
+        scenes.wait_until_over(run, seconds=900.0)
         causes = scenes.causes(run)
         assert set(causes) == {"waiting_for_labels", "done"}
         assert causes[-1] == "done"
@@ -175,7 +178,7 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
     while not all(is_over_or_waits(run) for run in (waiting, parking)):
         time.sleep(1.0)
     for run in (waiting, parking):
-        scenes.wait_until_over(run)
+        scenes.wait_until_over(run, seconds=900.0)
         assert scenes.causes(run)[-1] == "done"
     assert first_difference(waiting, parking, step=STEPS) is None
 
