@@ -90,6 +90,10 @@ def waits_in_memory(folder: Path, *, attempt: int) -> bool:
     return said is not None and (said.state, said.attempt) == ("waiting", attempt)
 
 
+def none_queued(root: Path) -> bool:
+    return not scenes.queued(root)
+
+
 def serve(root: Path) -> str:
     """One look of the bridge at a sweep."""
     done = rlavr("labels", "serve", str(root), "--once")
@@ -208,7 +212,7 @@ def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked
     told = rlavr("cancel", str(other))
     assert "cancelled (was waiting for labels, step" in told.stdout
     for pending in ("wait", "park"):
-        wait_for("no job of them", lambda root=tmp_path / pending: not scenes.queued(root))
+        wait_for("no job of them", partial(none_queued, tmp_path / pending))
     assert [state(run).state for run in (first, second, other)] == [State.cancelled] * 3
     wait_for("a word on what was taken away", lambda: state(parked).state is State.stopped)
     assert "its job is gone" in state(parked).reason

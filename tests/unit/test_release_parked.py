@@ -84,7 +84,8 @@ def test_a_slurm_that_refuses_is_told_and_asked_again_at_the_next_look(
 def test_without_slurm_it_is_said_once_that_the_command_goes_on(
     tmp_path: Path, slurm: FakeSlurm
 ) -> None:
-    run, said = tmp_path / "r", []
+    said: list[str] = []
+    run = tmp_path / "r"
     beat(run, "parked", time=time.time(), pending=10, job=None, restart=None)
     assert release_enough(run, 0, LabelsConfig(), said.append)
     assert not release_enough(run, 0, LabelsConfig(), said.append)

@@ -26,7 +26,7 @@ from tests.support.fake_slurm import FakeSlurm, without_slurm
 from tests.support.run_folders import NODE, NOW, beat, make_plan, queued, stop, submit
 
 HELD = "job requeued in held state"
-PENDING = {"pending": 24, "source": "people"}
+PENDING: dict[str, Any] = {"pending": 24, "source": "people"}
 WORDS = "24 labels pending for 3 h, from people"
 
 
@@ -54,14 +54,15 @@ def waiting(run: Path, **facts: Any) -> None:  # noqa: ANN401
 
 def parked(run: Path, *, now: float = NOW, **facts: Any) -> None:  # noqa: ANN401
     """As a run and its batch script leave it."""
-    told = {"time": now - 100, "exit_code": 76, "pending_since": now - 3 * 3600}
+    told: dict[str, Any] = {"time": now - 100, "exit_code": 76, "pending_since": now - 3 * 3600}
     beat(run, "parked", **{**PENDING, **told, **facts})
     stop(run, Cause.waiting_for_labels, time=now - 90, again=True, exit_code=76)
 
 
-def parked_locally(run: Path, *, now: float = NOW, **facts: Any) -> None:  # noqa: ANN401
-    told = {"time": now - 100, "exit_code": 76, "pending_since": now - 3 * 3600, "job": None}
-    beat(run, "parked", **{**PENDING, **told, "restart": None, "node": None, **facts})
+def parked_locally(run: Path, *, now: float = NOW) -> None:
+    nowhere: dict[str, Any] = {"job": None, "restart": None, "node": None}
+    since = now - 3 * 3600
+    beat(run, "parked", time=now - 100, exit_code=76, pending_since=since, **PENDING, **nowhere)
 
 
 # --- the heartbeat -------------------------------------------------------------------------------
