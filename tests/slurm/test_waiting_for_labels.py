@@ -56,9 +56,14 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
         "labels=command",
         f"labels.command='{command}'",
         "labels.inline=false",
-        "labels.patience=3000",
         "labels.poll=1",
     )
+
+
+PENDING = {
+    "wait": ("labels.pending=wait", "labels.patience=3000"),
+    "park": ("labels.pending=park",),
+}
 
 
 def runs_of(root: Path) -> list[Path]:
@@ -115,7 +120,7 @@ def test_a_sweep_parks_holds_no_node_is_answered_in_batches_and_ends(
     cluster: Cluster, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
-    launch(tmp_path, *FEW, *asked, "labels.pending=park", "seed=1,2,3,4")
+    launch(tmp_path, *FEW, *asked, *PENDING["park"], "seed=1,2,3,4")
     runs = runs_of(tmp_path)
     wait_for("four parked runs", lambda: all(map(is_parked, runs)))
     assert_no_node_is_held(cluster)
@@ -160,9 +165,9 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
     limits = (SHORT_LEAD, "hydra.launcher.time=10", "hydra.launcher.max_failures=1")
-    for pending in ("wait", "park"):
-        launch(tmp_path / pending, *FEW, *asked, *limits, f"labels.pending={pending}")
-    [waiting], [parking] = (runs_of(tmp_path / pending) for pending in ("wait", "park"))
+    for name, pending in PENDING.items():
+        launch(tmp_path / name, *FEW, *asked, *limits, *pending)
+    [waiting], [parking] = (runs_of(tmp_path / name) for name in PENDING)
     wait_for("a waiting run", lambda: waits_in_memory(waiting, attempt=1))
     assert state(waiting).waits_in is WaitsIn.memory
     assert scenes.node_of(waiting), "it keeps its node"
@@ -172,10 +177,10 @@ def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_pa
         "waiting again",
         lambda: scenes.started_now(waiting) and waits_in_memory(waiting, attempt=2),
     )
-    name = scenes.job_of(waiting)
-    cluster.slurm("scontrol", "update", f"JobId={name}", "TimeLimit=1")
+    job = scenes.job_of(waiting)
+    cluster.slurm("scontrol", "update", f"JobId={job}", "TimeLimit=1")
     wait_for("the limit", lambda: len(scenes.causes(waiting)) == 2)
-    cluster.slurm("scontrol", "update", f"JobId={name}", "TimeLimit=10")
+    cluster.slurm("scontrol", "update", f"JobId={job}", "TimeLimit=10")
     assert scenes.causes(waiting) == ["preempted", "time_limit"]
     assert scenes.stops(waiting)[-1].again, "a limit while it waits is no failure"
 
@@ -199,9 +204,9 @@ def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked
     cluster: Cluster, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
-    for pending in ("wait", "park"):
-        launch(tmp_path / pending, *FEW, *asked, f"labels.pending={pending}", "seed=1,2")
-    [first, second], [parked, other] = (runs_of(tmp_path / name) for name in ("wait", "park"))
+    for name, pending in PENDING.items():
+        launch(tmp_path / name, *FEW, *asked, *pending, "seed=1,2")
+    [first, second], [parked, other] = (runs_of(tmp_path / name) for name in PENDING)
     wait_for("two waiting runs", lambda: waits_in_memory(first, attempt=1))
     cluster.slurm("scancel", scenes.job_of(first))
     wait_for("the end of a job", lambda: scenes.causes(first) == ["cancelled"])
@@ -211,8 +216,8 @@ def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked
     cluster.slurm("scancel", scenes.job_of(parked))
     told = rlavr("cancel", str(other))
     assert "cancelled (was waiting for labels, step" in told.stdout
-    for pending in ("wait", "park"):
-        wait_for("no job of them", partial(none_queued, tmp_path / pending))
+    for name in PENDING:
+        wait_for("no job of them", partial(none_queued, tmp_path / name))
     assert [state(run).state for run in (first, second, other)] == [State.cancelled] * 3
     wait_for("a word on what was taken away", lambda: state(parked).state is State.stopped)
     assert "its job is gone" in state(parked).reason
