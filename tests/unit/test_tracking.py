@@ -131,7 +131,9 @@ def test_what_was_rolled_back_stays_on_the_dashboard_and_what_follows_is_not_dro
 
 def test_a_parked_run_does_not_look_finished(tmp_path: Path) -> None:
     server = Server()
-    begin(tmp_path, server).sink.close(ExitCode.WAITING_FOR_LABELS)
+    attempt = begin(tmp_path, server)
+    attempt.step(0, value=0)
+    attempt.sink.close(ExitCode.WAITING_FOR_LABELS)
     assert server.ends == ["preempting", "finish 76"]
 
 
