@@ -30,7 +30,6 @@ from rlavr_hpc.runs.folder import (
     sweep_run_dir,
 )
 from rlavr_hpc.runs.heartbeat import read_heartbeat
-from rlavr_hpc.runs.state_types import ACTIVE_STATES
 from rlavr_hpc.runs.states import RunState, run_state
 from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 
@@ -102,12 +101,27 @@ def launch_local(
         code = _run_one(job, ranks)
         if code is not None:
             OUTCOMES.append(code)
-        if code not in (None, ExitCode.DONE, *STOPPED):
+        if code is ExitCode.WAITING_FOR_LABELS:
+            print("  parked: it waits for labels", file=sys.stderr)
+        elif code not in (None, ExitCode.DONE, *STOPPED):
             print(f"  failed with exit code {code:d}: rlavr why {job.folder}", file=sys.stderr)
         if code in STOPPED:
             print("the sweep stops here; the same command goes on with it", file=sys.stderr)
             break
+    _tell_parked([job.folder for job in jobs])
     return []
+
+
+def _tell_parked(folders: Sequence[Path]) -> None:
+    """How runs go on whose labels are not there."""
+    parked = [f for f in folders if (last := read_heartbeat(f).heartbeat) and last.parked]
+    if parked:
+        print(
+            f"{len(parked)} of {len(folders)} runs wait for labels (exit code "
+            f"{ExitCode.WAITING_FOR_LABELS:d}): rlavr labels serve {parked[0].parent} fetches "
+            "them; then the same command goes on with these runs",
+            file=sys.stderr,
+        )
 
 
 def _run_one(job: PlannedRun, ranks: int) -> ExitCode | None:
@@ -137,7 +151,7 @@ def _running_here(folder: Path) -> RunState | None:
     is not, the newer attempt shuts its process out.
     """
     state = run_state(folder, queue=None)
-    if state.state not in ACTIVE_STATES or not process_lives(read_facts(folder)):
+    if not state.is_active or not process_lives(read_facts(folder)):
         return None
     return state
 

@@ -12,7 +12,7 @@ from rlavr_hpc.cluster.slurm.commands import SlurmError
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.overview.status_query import query_status
 from rlavr_hpc.runs.queued_job import QueuedJob
-from rlavr_hpc.runs.state_types import State
+from rlavr_hpc.runs.state_types import WaitsIn
 from rlavr_hpc.runs.states import RunState
 from rlavr_hpc.runs.sweep_jobs import read_jobs
 
@@ -27,7 +27,6 @@ Examples:
 
 Exit codes: 0 every job is cancelled or had ended, 1 something still runs, 2 no run found.
 """
-GOING = (State.running, State.stalled, State.zombie)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,19 +65,23 @@ def _tell(
 ) -> int:
     for name, (folder, job) in jobs.items():
         run = runs[folder]
+        was = job.state.lower() if run.waits_in is None else str(run.state)
         said = "NOT cancelled: Slurm still has it" if name in left else "cancelled"
-        print(f"{run.name}: job {name} {said} (was {job.state.lower()}, step {run.step})")
+        print(f"{run.name}: job {name} {said} (was {was}, step {run.step})")
     had = {folder for folder, _ in jobs.values()}
     others = [run for run in runs.values() if run.run not in had]
-    going = [run for run in others if run.state in GOING]
+    going = [run for run in others if run.is_active]
     for run in going:
         where = f" on {run.node}" if run.node else ""
         print(
             f"{run.name}: NOT cancelled: {run.state}{where} without a job in Slurm's queue; "
             "end its process there"
         )
-    counted = Counter(run.state for run in others if run.state not in GOING)
+    counted = Counter(run.state for run in others if not run.is_active)
     if counted:
         text = ", ".join(f"{number} {state}" for state, number in counted.items())
         print(f"no job to cancel: {text}")
+    for run in others:
+        if run.waits_in is WaitsIn.folder:
+            print(f"{run.name}: parked without a job: it holds nothing, and nothing starts it")
     return ExitCode.FAILED if left or going else ExitCode.DONE

@@ -15,7 +15,9 @@ from rlavr_hpc.answers.label_rules import read_reply
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
+from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.overview.release_parked import release_enough, wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
 
@@ -77,6 +79,8 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         find=lambda: live_runs(folder),
         make_source=partial(_source, linger=None if once else poll),
         say=say,
+        after=_release_if_enough,
+        wanted=wants_labels,
     )
     bridge.look()
     if not bridge.runs:
@@ -112,6 +116,11 @@ def live_runs(folder: Path) -> Iterator[LiveRun]:
             say(f"{found.folder} belongs to somebody else and is not served")
             continue
         yield LiveRun(run_dir=found.folder, config=config.labels)
+
+
+def _release_if_enough(run: ServedRun) -> None:
+    """Let a parked run go on when its labels are there."""
+    release_enough(run.run_dir, len(run.open), run.config, run.say)
 
 
 def _source(run: LiveRun, *, linger: float | None) -> LabelSource:

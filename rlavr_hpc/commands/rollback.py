@@ -15,7 +15,7 @@ from rlavr_hpc.runs.branches import roll_back, undo_roll_back
 from rlavr_hpc.runs.checkpoints import candidates
 from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
-from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
+from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import run_state
 from rlavr_hpc.telemetry.sinks import read_line
 
@@ -87,7 +87,7 @@ def _config_of_idle(run_dir: Path, *, force: bool) -> RunConfig:
         raise UserError(f"{run_dir} holds {len(below)} runs; name one, e.g. {run_dir / below[0]}")
     config = read_config(run_dir)
     now = run_state(run_dir, queue=ask_queue()[0])
-    if not force and now.state in (*ACTIVE_STATES, State.unknown):
+    if not force and (now.is_active or now.state is State.unknown):
         where = f" on {now.node}" if now.node else ""
         detail = f" ({now.reason})" if now.reason else ""
         raise UserError(

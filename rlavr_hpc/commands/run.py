@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from rlavr_hpc.cluster.effects import Asked, idle_of, refuse_idle, refuse_outside_sweep
-from rlavr_hpc.cluster.outcomes import OUTCOMES
+from rlavr_hpc.cluster.outcomes import OUTCOMES, outcome
 from rlavr_hpc.cluster.overrides import config_of
 from rlavr_hpc.commands.command_reference import as_text, config_groups
 from rlavr_hpc.config.hydra_argparse import lazy_help_allowed
@@ -47,7 +47,8 @@ Examples:
   rlavr run -m hydra/launcher=slurm cluster=template budget=0.05,0.1
 
 Exit codes: 0 done, or already done, 1 failed, 2 your mistake, 3 stopped by the early warning, 75
-stopped with a checkpoint, 77 superseded by a newer attempt, 130 second signal.
+stopped with a checkpoint, 76 the same until labels are there (the same command goes on), 77
+superseded by a newer attempt, 130 second signal.
 """
 
 
@@ -99,7 +100,7 @@ def pass_on(arguments: Sequence[str], parser: argparse.ArgumentParser) -> int:
         raise UserError(f"{error}; choose another root") from error
     if REFUSED:
         raise REFUSED.pop()
-    return max(OUTCOMES, default=ExitCode.DONE)
+    return outcome()
 
 
 def options_first(arguments: Sequence[str]) -> list[str]:

@@ -21,7 +21,8 @@ Show the state and progress of every run in DIR, from the run folders and one qu
 queue; without Slurm, from the folders alone.
 """
 EPILOG = """\
-States: planned (not submitted), queued, running, preempted and requeued (will continue), stalled
+States: planned (not submitted), queued, running, preempted and requeued (will continue), waiting
+for labels (in memory, or parked: its job is held, or nothing but its folder is left), stalled
 (its job runs, but has written nothing for too long), zombie (still runs although Slurm says that
 its job does not), failed, cancelled, stopped (by a signal or the early warning), done,
 unknown (its folder or its heartbeat cannot be read).
@@ -30,7 +31,9 @@ unknown (its folder or its heartbeat cannot be read).
 that differ within the sweep), state, step, steps, eta_seconds, labels_bought, labels_allowed (over
 the whole run), accuracy (held-out mean@n of the last evaluation), risk (of collapse), attempts,
 node, job (A_T), reason (in words), heartbeat_age (seconds), note (what is wrong with its steps, and
-what mends it; "" = nothing). What is not known is null.
+what mends it; "" = nothing), and of a run that waits for labels: pending (how many; as of its
+parking), pending_since (unix time), source (whom it asked), waits_in (memory, queue: its job is
+held, folder: its command goes on). What is not known is null.
 
 Examples:
   rlavr status runs

@@ -16,7 +16,7 @@ from rlavr_hpc.overview.failure_causes import FailureCause, explain
 from rlavr_hpc.overview.status_query import StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
 from rlavr_hpc.runs.find import name_one
-from rlavr_hpc.runs.state_types import State
+from rlavr_hpc.runs.state_types import State, WaitsIn
 from rlavr_hpc.runs.stops import Cause
 
 DESCRIPTION = """\
@@ -25,10 +25,11 @@ which error, the likely cause (memory, network, disk ...), what it waits for, an
 """
 EPILOG = """\
 --json prints one object: run (as `status --json` has it), cause (of the last stop: done, preempted,
-time_limit, requeued, signalled, cancelled, crashed, mistake, early_warning or null), exit_code,
-signal (in words, "" = none), crashes (in a row without progress), failure (start, rank, exit_code,
-error, traceback, host, pid, time, of the rank that failed first; null = no rank left a message),
-killed ([rank, how], as srun reports it), clues (name, words), log, last_lines, next (commands).
+time_limit, requeued, signalled, cancelled, crashed, mistake, early_warning, waiting_for_labels or
+null), exit_code, signal (in words, "" = none), crashes (in a row without progress), failure (start,
+rank, exit_code, error, traceback, host, pid, time, of the rank that failed first; null = no rank
+left a message), killed ([rank, how], as srun reports it), clues (name, words), log, last_lines,
+next (commands).
 
 Examples:
   rlavr why runs/study/0a1b2c3d
@@ -43,6 +44,17 @@ NEXT = {
     State.unknown: ("", "make readable what the reason names; then look again"),
     State.failed: ("retry {run}", "continue it from its last checkpoint"),
     State.cancelled: ("retry {run}", "continue it from its last checkpoint"),
+}
+NEXT_FOR_LABELS = {
+    WaitsIn.memory: [("labels serve {run}", "fetch its labels; it goes on by itself")],
+    WaitsIn.queue: [
+        ("labels serve {run}", "fetch its labels; it is released when enough are there"),
+        ("start-now {run}", "release it at once, with the labels that are there"),
+    ],
+    WaitsIn.folder: [
+        ("labels serve {run}", "fetch its labels"),
+        ("", "then start the same command again; it continues from what is on disk"),
+    ],
 }
 
 
@@ -138,6 +150,11 @@ def _evidence(why: FailureCause) -> Iterator[str]:
 
 
 def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
+    if why.run.waits_in is not None:
+        return [
+            (f"rlavr {verb.format(run=folder)}" if verb else "", words)
+            for verb, words in NEXT_FOR_LABELS[why.run.waits_in]
+        ]
     verb, words = NEXT.get(why.run.state, ("", ""))
     if verb == "retry {run}" and why.run.job is None:  # `retry` submits Slurm jobs
         verb, words = "", "start the same command again; it continues from what is on disk"

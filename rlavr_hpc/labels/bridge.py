@@ -40,6 +40,8 @@ class Bridge:
     say: Say
     after: Callable[[ServedRun], None] = lambda run: None
     """Called after each look at a run."""
+    wanted: Callable[[Path], bool] = lambda run: True
+    """Whether a run may still use labels; nothing is asked for any other."""
     runs: dict[Path, ServedRun] = field(default_factory=dict)
     start: str = field(default_factory=start_name)
     _search_at: float = 0.0
@@ -49,8 +51,9 @@ class Bridge:
         self._search()
         came = 0
         for run in self.runs.values():
-            came += run.look()
-            self.after(run)
+            if self.wanted(run.run_dir):
+                came += run.look()
+                self.after(run)
         return came
 
     @property

@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rlavr_hpc.runs.state_types import State, format_duration
+from rlavr_hpc.runs.state_types import State, WaitsIn, format_duration
 from rlavr_hpc.runs.states import RunState
 
 ORDER = (
     State.running,
+    State.waiting_for_labels,
     State.stalled,
     State.zombie,
     State.preempted,
@@ -29,6 +30,7 @@ COLOURS = {
     State.running: "32",
     State.done: "32;1",
     State.queued: "36",
+    State.waiting_for_labels: "34",
     State.preempted: "33",
     State.requeued: "33",
     State.stalled: "31",
@@ -53,8 +55,14 @@ HINTS = (
     (State.stalled, "cancel {run}", "end it"),
     (State.zombie, "why {run}", "where it runs; its next start ends it"),
     (State.unknown, "why {run}", "what cannot be read"),
+    (
+        State.waiting_for_labels,
+        "labels serve {folder}",
+        "fetch the labels; it releases parked jobs when enough are there",
+    ),
     (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
+PARKED_AGAIN = "  give a parked run's command again when its labels are there; it continues"
 LOCAL_AGAIN = "  start the command of a failed run again; it continues from what is on disk"
 AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
 
@@ -103,7 +111,7 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
         "risk": (lambda run: _number(run.risk, 2), True),
         "tries": (lambda run: str(run.attempts or ""), True),
         "job": (lambda run: run.job or "", False),
-        "node": (lambda run: run.node or "" if run.state in _ON_NODE else "", False),
+        "node": (lambda run: run.node or "" if run.is_active else "", False),
     }
     cells = {name: [show(run) for run in runs] for name, (show, _) in columns.items()}
     shown = [name for name, texts in cells.items() if any(texts)]
@@ -120,9 +128,6 @@ def _rows(runs: Sequence[RunState], width: int | None, *, colour: bool) -> list[
             texts[at] = f"\033[{COLOURS[run.state]}m{texts[at]}\033[0m"
         lines.append("  ".join(texts).rstrip())
     return lines
-
-
-_ON_NODE = (State.running, State.stalled, State.zombie)
 
 
 def _narrow(widths: dict[str, int], width: int | None) -> None:
@@ -186,6 +191,8 @@ def _hints(runs: Sequence[RunState], folder: str) -> list[str]:
     lines = [f"{command.ljust(width)}  # {words}" for command, words in hints]
     if State.failed in first and not first[State.failed].job:  # `retry` submits Slurm jobs
         lines.append(LOCAL_AGAIN)
+    if any(run.waits_in is WaitsIn.folder for run in runs):
+        lines.append(PARKED_AGAIN)
     if State.planned in first or State.stopped in first:
         lines.append(AGAIN)
     return ["", *lines] if lines else []

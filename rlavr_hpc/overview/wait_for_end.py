@@ -10,7 +10,8 @@ from pathlib import Path
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.overview.status_query import query_status
 from rlavr_hpc.overview.status_table import as_table, summary
-from rlavr_hpc.runs.states import RunState, State
+from rlavr_hpc.runs.state_types import State, WaitsIn
+from rlavr_hpc.runs.states import RunState
 
 SECONDS = 3.0
 CLEAR = "\033[H\033[2J\033[3J"
@@ -23,6 +24,17 @@ CODES = {
     State.unknown: ExitCode.FAILED,
 }
 """Of runs that nothing moves any more."""
+
+
+def end_code(run: RunState) -> ExitCode | None:
+    """How a run ended; None while it goes on, or waits for what may still come.
+
+    A run that waits for labels in memory goes on by itself, and one whose job is held when the
+    bridge, or anybody, releases it. Nothing but its command moves one that is parked without a job.
+    """
+    if run.waits_in is WaitsIn.folder:
+        return ExitCode.WAITING_FOR_LABELS
+    return CODES.get(run.state)
 
 
 def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
@@ -42,8 +54,9 @@ def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
             runs = [run for seen in looks for run in seen.runs]
             shown = _show(sweeps, runs, shown)
             unsure = any(seen.note for seen in looks)  # Slurm did not answer this time
-            if not unsure and all(run.state in CODES for run in runs):
-                return [CODES[run.state] for run in runs]
+            codes = [code for run in runs if (code := end_code(run)) is not None]
+            if not unsure and len(codes) == len(runs):
+                return codes
             time.sleep(seconds)
     except KeyboardInterrupt:
         print("\nthe jobs continue; `rlavr status` shows them", file=sys.stderr)

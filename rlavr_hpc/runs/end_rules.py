@@ -7,6 +7,7 @@ from datetime import datetime
 from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.runs.evidence import RunFacts, process_lives
 from rlavr_hpc.runs.heartbeat import LastHeartbeat
+from rlavr_hpc.runs.label_wait import judge_parked, judge_parked_job
 from rlavr_hpc.runs.state_types import (
     KILL_SECONDS,
     SKEW_SECONDS,
@@ -45,7 +46,7 @@ def _judge_unfinished(case: RunEvidence) -> JudgedState:
         return JudgedState(state=State.stalled, reason=silence)
     if beat.alive:
         return _judge_vanished(case, beat)
-    return _judge_by_last_words(case, beat)
+    return judge_parked(case) or _judge_by_last_words(case, beat)
 
 
 def _judge_rolled_back(facts: RunFacts) -> JudgedState | None:
@@ -85,6 +86,8 @@ def _judge_stopped(case: RunEvidence, stop: Stop) -> JudgedState:
     words = describe_stop(stop)
     if stop.cause is Cause.cancelled:
         return JudgedState(state=State.cancelled, reason=words)
+    if stop.cause is Cause.waiting_for_labels:
+        return judge_parked_job(case, stop)
     if stop.again:
         state = State.preempted if stop.cause is Cause.preempted else State.requeued
         if not case.has_slurm:

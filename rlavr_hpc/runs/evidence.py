@@ -19,11 +19,11 @@ from rlavr_hpc.runs.done import DONE_FILE, read_done
 from rlavr_hpc.runs.failures import Failure, read_failure
 from rlavr_hpc.runs.heartbeat import (
     STATUS_FILE,
-    HeartbeatFault,
     HeartbeatReading,
     LastHeartbeat,
     read_heartbeat,
 )
+from rlavr_hpc.runs.heartbeat_fault import HeartbeatFault
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive
 from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, read_stop, stop_path
 

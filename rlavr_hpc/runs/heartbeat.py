@@ -12,12 +12,15 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.io import canonical_json, write_atomic
 from rlavr_hpc.runs.attempts import token_path
+from rlavr_hpc.runs.heartbeat_fault import HeartbeatFault
+from rlavr_hpc.runs.pace import StepPace
+from rlavr_hpc.runs.pending_labels import PendingLabels
 from rlavr_hpc.runs.process import ProcessIdentity, this_process
 
 STATUS_FILE = "status.json"
@@ -25,11 +28,12 @@ VERSION = 1
 HEARTBEAT_SECONDS = 2.0
 PACE = "seconds_per_step"
 REMEMBERED = ("labels_bought", "accuracy", "risk", PACE)
-SMOOTHING = 0.1
-"""Weight of the newest step in the seconds per step."""
-GOING_ON = ("starting", "running", "waiting")
-WAITING = ("waiting", "parked")
-"""For labels: with a process, and without one."""
+WAITING = "waiting"
+"""The state of a run that waits for labels and keeps its node."""
+PARKED = "parked"
+"""The state of a run that has ended until labels are there, with exit code 76."""
+GOING_ON = ("starting", "running", WAITING)
+PENDING = ("pending", "pending_since", "source")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class LastHeartbeat:
     """What rank 0 said last. Fields that older files lack are None."""
 
     state: str
-    """starting, running, done, stopped or failed."""
+    """starting, running, waiting, done, stopped, parked or failed."""
     step: int
     steps: int
     attempt: int
@@ -63,24 +67,22 @@ class LastHeartbeat:
     """The run's folder as its writer called it, absolute."""
     inode: int | None = None
     """Of that folder."""
+    pending: int | None = None
+    """Labels that it waits for, or waited for when it ended; None = none."""
+    pending_since: float | None = None
+    """Unix time since when it has waited for them."""
+    source: str | None = None
+    """Whom it has asked for them."""
 
     @property
     def alive(self) -> bool:
         """Whether it says that the run goes on."""
         return self.state in GOING_ON
 
-
-class HeartbeatFault(StrEnum):
-    """Why a heartbeat that is there cannot be used."""
-
-    unreadable = "unreadable"
-    """The file cannot be opened."""
-    torn = "torn"
-    """It is not JSON: cut off, or overwritten."""
-    foreign = "foreign"
-    """It is JSON, but not a heartbeat of this program."""
-    newer = "newer"
-    """A newer version of this program wrote it."""
+    @property
+    def parked(self) -> bool:
+        """Whether the run has ended until its labels are there."""
+        return self.state == PARKED or self.exit_code == ExitCode.WAITING_FOR_LABELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,9 @@ def _parse(values: Mapping[str, Any]) -> LastHeartbeat:
         node=text("node"),
         folder=text("folder"),
         inode=whole("inode"),
+        pending=whole("pending"),
+        pending_since=number("pending_since"),
+        source=text("source"),
     )
 
 
@@ -169,7 +174,7 @@ class Heartbeat:
     """The writer of status.json.
 
     Values named in REMEMBERED and the note are repeated until there are newer ones, also by the
-    next attempt.
+    next attempt. What a run waits for is repeated until it runs again: its last words tell of it.
     """
 
     run_dir: Path
@@ -182,11 +187,8 @@ class Heartbeat:
     _note: str = ""
     _last_write: float = 0.0
     _remembered: dict[str, float] = field(init=False)
-    _pending: Mapping[str, float | str] = field(default_factory=dict)
-    """Labels that the run waits for: how many, since when, from whom."""
-    _last_step: tuple[int, float] | None = None
-    """Step and time of the last beat while running."""
-    _steps_timed: int = 0
+    _pending: PendingLabels = field(init=False)
+    _pace: StepPace = field(default_factory=StepPace)
     _process: ProcessIdentity = field(default_factory=this_process)
 
     def __post_init__(self) -> None:
@@ -195,6 +197,7 @@ class Heartbeat:
         values = {name: getattr(last, name, None) for name in REMEMBERED}
         self._remembered = {name: float(v) for name, v in values.items() if v is not None}
         self._note = last.note if last else ""
+        self._pending = PendingLabels(last.pending_since if last else None)
 
     def beat(self, state: str, *, step: int, **values: float | str | None) -> None:
         """Rewrite the file.
@@ -209,10 +212,9 @@ class Heartbeat:
         }
         self._note = str(known.pop("note", self._note))
         self._remembered |= {name: float(known.pop(name)) for name in REMEMBERED if name in known}
-        if state not in WAITING:
-            self._pending = {}
         if state == "running":
-            self._measure_pace(step)
+            if (pace := self._pace.after(step, self._remembered.get(PACE))) is not None:
+                self._remembered[PACE] = pace
             if now - self._last_write < HEARTBEAT_SECONDS:
                 return
         self._last_write = now
@@ -234,27 +236,15 @@ class Heartbeat:
             "labels_allowed": self.labels_allowed,
             **self.job,
             **self._remembered,
-            **(self._pending if state in WAITING else {}),
             **({"note": self._note} if self._note else {}),
+            **self._pending.told(state),
             **known,
         }
         write_atomic(self.run_dir / STATUS_FILE, canonical_json(status) + "\n")
 
     def wait(self, *, step: int, pending: int, source: str) -> None:
-        """Say that the run waits for labels, at most every two seconds."""
-        since = self._pending.get("pending_since", time.time())
-        self._pending = {"pending": pending, "pending_since": since, "source": source}
+        """Say that the run waits for labels, at most every two seconds; that time is no pace."""
+        self._pending.wait(pending, source)
+        self._pace.skip()
         if time.time() - self._last_write >= HEARTBEAT_SECONDS:
-            self.beat("waiting", step=step)
-
-    def _measure_pace(self, step: int) -> None:
-        """Smooth the seconds per step: the mean of the first few, then a moving average."""
-        now, before = time.monotonic(), self._last_step
-        self._last_step = (step, now)
-        if before is None or step <= before[0]:
-            return
-        seconds = (now - before[1]) / (step - before[0])
-        self._steps_timed += 1
-        old = self._remembered.get(PACE, seconds)
-        weight = max(SMOOTHING, 1 / self._steps_timed)
-        self._remembered[PACE] = round(old + weight * (seconds - old), 4)
+            self.beat(WAITING, step=step)

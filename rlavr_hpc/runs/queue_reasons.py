@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from rlavr_hpc.runs.queued_job import QueuedJob
 
+REQUEUED_HELD = "job requeued in held state"
+"""After `scontrol requeuehold`."""
+HELD = frozenset({REQUEUED_HELD, REQUEUED_HELD.replace(" ", "_"), "JobHeldUser"})
+"""Reasons that the job's owner can remove with `scontrol release`."""
 FOREVER = frozenset(
     {
         "DependencyNeverSatisfied",
@@ -11,7 +15,7 @@ FOREVER = frozenset(
         "PartitionNodeLimit",
         "PartitionConfig",
         "BadConstraints",
-        "JobHeldUser",
+        *HELD,
         "JobHeldAdmin",
         "JobHoldMaxRequeue",
         "PartitionDown",
@@ -45,6 +49,7 @@ WORDS = {
     "PartitionInactive": "its partition is closed",
     "BadConstraints": "no node is as it asks for; cancel it and submit with other constraints",
     "JobHeldUser": "held; `scontrol release` lets it go",
+    REQUEUED_HELD: "held; `rlavr start-now` lets it go",
     "JobHeldAdmin": "held by an administrator",
     "JobHoldMaxRequeue": "held: requeued too often; `scontrol release` lets it go",
     "launch_failed_requeued_held": "held: its node could not start it; `scontrol release` lets it "
@@ -84,6 +89,11 @@ def why_waiting(job: QueuedJob) -> str:
     word = job.reason.strip("() ").partition(",")[0] or "None"
     words = WORDS.get(word) or _limit(word)
     return f"{word}: {words}" if words else f"Slurm says {job.reason}"
+
+
+def is_held(job: QueuedJob) -> bool:
+    """Whether it waits, and its owner can release it."""
+    return not job.is_active and job.reason.strip("() ") in HELD
 
 
 def waits_forever(job: QueuedJob) -> bool:

@@ -14,6 +14,7 @@ from datetime import datetime
 from rlavr_hpc.runs.end_rules import is_newer, judge_ended, last_stop
 from rlavr_hpc.runs.evidence import process_lives
 from rlavr_hpc.runs.heartbeat import LastHeartbeat
+from rlavr_hpc.runs.label_wait import judge_held, judge_in_memory
 from rlavr_hpc.runs.queue_reasons import why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import (
@@ -111,8 +112,12 @@ def _judge_waiting(case: RunEvidence) -> JudgedState:
     stop = last_stop(case, job.name)
     beat = case.facts.heartbeat
     if stop is None or (beat is not None and is_newer(beat, stop, case.facts)):
+        if beat is not None and beat.parked:
+            return judge_held(case, job)
         cause = "killed with its batch script: preempted without grace, or its node was lost"
         return JudgedState(state=State.requeued, reason=f"{cause}; {waits}")
+    if stop.cause is Cause.waiting_for_labels:
+        return judge_held(case, job)
     state = State.preempted if stop.cause is Cause.preempted else State.requeued
     return JudgedState(state=state, reason=f"{describe_stop(stop)}; {waits}")
 
@@ -147,7 +152,7 @@ def _judge_active(case: RunEvidence, job: QueuedJob) -> JudgedState:
         silence = f"no heartbeat for {format_duration(case.age)}; the last one says {beat.state}"
         return JudgedState(state=State.stalled, reason=silence)
     reason = "starting" if beat.state == "starting" else "" if beat.alive else "its job is ending"
-    return JudgedState(state=State.running, reason=reason)
+    return judge_in_memory(case) or JudgedState(state=State.running, reason=reason)
 
 
 def _is_older(beat: LastHeartbeat, job: QueuedJob, started: float | None) -> bool:
@@ -193,4 +198,5 @@ def _judge_by_process(case: RunEvidence) -> JudgedState:
         return JudgedState(state=State.stalled, reason=silence)
     if not lives:
         return judge_ended(case)
-    return JudgedState(state=State.running, reason="starting" if beat.state == "starting" else "")
+    reason = "starting" if beat.state == "starting" else ""
+    return judge_in_memory(case) or JudgedState(state=State.running, reason=reason)

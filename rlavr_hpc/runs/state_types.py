@@ -33,6 +33,8 @@ class State(StrEnum):
     """Waits after a preemption."""
     requeued = "requeued"
     """Waits after anything else: a time limit, a crash, a lost node, somebody's requeue."""
+    waiting_for_labels = "waiting for labels"
+    """Labels that it ordered are not there; `WaitsIn` says whether it holds a node meanwhile."""
     stalled = "stalled"
     """Its job runs, and it has been silent for far too long."""
     zombie = "zombie"
@@ -46,8 +48,19 @@ class State(StrEnum):
     """Its folder or its heartbeat cannot be read, and nothing else tells."""
 
 
+class WaitsIn(StrEnum):
+    """Where a run is that waits for labels."""
+
+    memory = "memory"
+    """Its process lives and holds its node; it goes on by itself."""
+    queue = "queue"
+    """Its job is held in Slurm's queue; it goes on when the job is released."""
+    folder = "folder"
+    """Nothing but its folder is left; the command that started it goes on."""
+
+
 ACTIVE_STATES = (State.running, State.stalled, State.zombie)
-"""A process of it may still write."""
+"""A process of it may still write; also of a run that waits for labels in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +71,8 @@ class JudgedState:
     reason: str = ""
     step: int | None = None
     """The last one that counts, where the heartbeat says another."""
+    waits_in: WaitsIn | None = None
+    """Of a run that waits for labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

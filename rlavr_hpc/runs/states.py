@@ -11,12 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rlavr_hpc.runs.evidence import RunFacts, read_facts
 from rlavr_hpc.runs.find import FoundFolder, find_runs, found_run
+from rlavr_hpc.runs.heartbeat import PENDING, LastHeartbeat
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_rules import judge_state
-from rlavr_hpc.runs.state_types import JudgedState, RunEvidence, State
+from rlavr_hpc.runs.state_types import ACTIVE_STATES, JudgedState, RunEvidence, State, WaitsIn
 from rlavr_hpc.runs.sweep_jobs import SweepJobs, read_jobs
 
 __all__ = ["RunState", "State", "StateReader", "run_state", "states"]
@@ -56,6 +58,19 @@ class RunState:
     """Seconds since the last heartbeat."""
     note: str = ""
     """What is wrong with its steps, whatever its state, and what mends it; "" = nothing."""
+    pending: int | None = None
+    """Labels that it waits for; of a parked run, as many as were pending when it parked."""
+    pending_since: float | None = None
+    """Unix time since when it has waited for them."""
+    source: str | None = None
+    """Whom it has asked for them."""
+    waits_in: WaitsIn | None = None
+    """Where a run that waits for labels is: in memory, in the queue, or in its folder alone."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a process of it may still write."""
+        return self.state in ACTIVE_STATES or self.waits_in is WaitsIn.memory
 
 
 def states(
@@ -129,7 +144,16 @@ def _state(found: FoundFolder, jobs: SweepJobs, now: float) -> RunState:
         reason="; ".join(filter(None, reasons)),
         heartbeat_age=max(0.0, now - beat.time) if beat else None,
         note=beat.note if beat else "",
+        waits_in=judged.waits_in,
+        **_pending(beat, judged.state),
     )
+
+
+def _pending(beat: LastHeartbeat | None, state: State) -> dict[str, Any]:
+    """What a run waits for that waits for labels; nothing of any other."""
+    if beat is None or state is not State.waiting_for_labels:
+        return {}
+    return {name: getattr(beat, name) for name in PENDING}
 
 
 def _evidence(

@@ -37,6 +37,8 @@ class Cause(StrEnum):
     mistake = "mistake"
     """The config or its inputs cannot work: exit code 2."""
     early_warning = "early_warning"
+    waiting_for_labels = "waiting_for_labels"
+    """Labels that it ordered are not there: the run wrote a checkpoint and gave its node back."""
     fenced = "fenced"
     """A newer start owns the run: this one came back from a node that had been given up."""
 
@@ -51,7 +53,7 @@ class Stop:
     """0 for its first start; CANCELLATION = a cancellation, whenever that was."""
     cause: Cause
     again: bool
-    """Whether the job goes back into the queue."""
+    """Whether the job goes back into the queue; held there where it waits for labels."""
     exit_code: int
     """srun's: the highest of the ranks'; 128 + n after signal n."""
     checkpoint: int
@@ -120,6 +122,7 @@ def describe_stop(stop: Stop) -> str:
         Cause.crashed: f"crashed with exit code {stop.exit_code}",
         Cause.mistake: "the config or its inputs cannot work (exit code 2)",
         Cause.early_warning: "stopped by the early warning",
+        Cause.waiting_for_labels: "waits for labels",
         Cause.fenced: "superseded by a newer start",
         Cause.done: "finished",
     }

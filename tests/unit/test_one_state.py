@@ -24,7 +24,8 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.evidence import other_live_process, read_facts
-from rlavr_hpc.runs.heartbeat import STATUS_FILE, Heartbeat, HeartbeatFault, read_heartbeat
+from rlavr_hpc.runs.heartbeat import STATUS_FILE, Heartbeat, read_heartbeat
+from rlavr_hpc.runs.heartbeat_fault import HeartbeatFault
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
 from rlavr_hpc.runs.states import run_state

@@ -7,10 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.job_end import EndedJob, classify, decide, failures_in_a_row
+from rlavr_hpc.cluster.slurm.end_cause import EndedJob, classify, failures_in_a_row
+from rlavr_hpc.cluster.slurm.job_end import conclude, decide
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.runs.failures import Failure
-from rlavr_hpc.runs.stops import CANCELLATION, Cause, Stop, read_stops, write_stop
+from rlavr_hpc.runs.stops import (
+    CANCELLATION,
+    WAIT_TO_BE_KILLED,
+    Cause,
+    Stop,
+    read_stops,
+    write_stop,
+)
+from tests.support.fake_slurm import FakeSlurm
+from tests.support.run_folders import beat
 
 START = SlurmStart(job="7_3", restart=1, node="n1")
 RUNNING = {"JobState": "RUNNING", "Reason": "None", "Restarts": "1", "PreemptTime": "None"}
@@ -48,6 +58,11 @@ def ended(code: int, *, finished: bool = False, now: float = 0.0, **job: str) ->
         (ended(2), Cause.mistake),
         (ended(3), Cause.early_warning),
         (ended(3, PreemptTime=LATER), Cause.early_warning),
+        (ended(76), Cause.waiting_for_labels),
+        (ended(76, PreemptTime=LATER, EndTime=LATER), Cause.waiting_for_labels),
+        (ended(76, JobState="COMPLETING", Reason="TimeLimit"), Cause.waiting_for_labels),
+        (ended(76, JobState="COMPLETING"), Cause.cancelled),
+        (ended(76, JobState="COMPLETING", Restarts="2"), Cause.requeued),
         (ended(77, Restarts="2"), Cause.fenced),
         (ended(77), Cause.fenced),
     ],
@@ -143,6 +158,47 @@ def test_a_preemption_is_requeued_however_often(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [2, 3, 77])
 def test_what_a_new_start_cannot_mend_is_not_requeued(tmp_path: Path, code: int) -> None:
     assert not decide(tmp_path, ended(code), None, max_failures=9).again
+
+
+def test_a_run_that_parks_is_no_failure_however_often_and_its_job_goes_back(tmp_path: Path) -> None:
+    write_stop(tmp_path, replace(stop(Cause.crashed, checkpoint=-1, failures=1), time=1.0))
+    for restart in range(1, 6):
+        told = replace(ended(76, now=2.0 + restart), start=replace(START, restart=restart))
+        told = replace(told, job={**told.job, "Restarts": str(restart)})
+        parked = decide(tmp_path, told, None, max_failures=1)
+        assert (parked.cause, parked.again) == (Cause.waiting_for_labels, True)
+        assert parked.failures == 1, "the crash before, and nothing more"
+        write_stop(tmp_path, parked)
+
+
+def test_time_limits_while_a_run_waits_for_labels_are_no_failures(tmp_path: Path) -> None:
+    write_stop(tmp_path, replace(stop(Cause.time_limit, checkpoint=-1), failures=0))
+    told = ended(75, JobState="COMPLETING", Reason="TimeLimit")
+    assert not decide(tmp_path, told, None, max_failures=1).again
+    waited = decide(tmp_path, replace(told, waited=True), None, max_failures=1)
+    assert (waited.cause, waited.again, waited.failures) == (Cause.time_limit, True, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "asked"),
+    [
+        (76, "parked", "scontrol requeuehold 7_3"),
+        (143, "parked", "scontrol requeuehold 7_3"),
+        (75, "stopped", "scontrol requeue 7_3"),
+    ],
+)
+def test_a_parked_run_is_requeued_held_whatever_its_other_ranks_died_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, state: str, asked: str
+) -> None:
+    slurm = FakeSlurm(tmp_path / "bin")
+    slurm.says("scontrol", "JobId=8 JobState=RUNNING Reason=None Restarts=1 PreemptTime=None\n")
+    values = {"ARRAY_JOB_ID": "7", "ARRAY_TASK_ID": "3", "RESTART_COUNT": "1"}
+    for name, value in values.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    monkeypatch.setenv("PATH", slurm.environment["PATH"])
+    beat(tmp_path / "r", state, job="7_3", restart=1, pending=24)
+    told = conclude(tmp_path / "r", code, max_failures=1, signal_seconds=20)
+    assert (told, slurm.asked[-1]) == (WAIT_TO_BE_KILLED, asked)
 
 
 def test_a_damaged_record_does_not_keep_a_job_from_being_requeued(

@@ -22,6 +22,7 @@ from rlavr_hpc.errors import ExitCode, RlavrError
 from rlavr_hpc.io import write_record
 from rlavr_hpc.overview import wait_for_end
 from rlavr_hpc.runs.folder import open_run_folder, read_config
+from rlavr_hpc.runs.state_types import WaitsIn
 from rlavr_hpc.runs.states import RunState, State
 from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 from tests.support.configs import composed
@@ -82,6 +83,23 @@ def test_what_waits_or_runs_is_left_and_what_stopped_is_submitted(
 ) -> None:
     folder = tmp_path / "a"
     choice = choose(job(folder, config), seen(folder, state))
+    assert (choice.submit, choice.message) == (submit, words)
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "submit", "words"),
+    [
+        (WaitsIn.queue, "7_0", False, "waiting for labels as 7_0: left alone"),
+        (WaitsIn.memory, "7_0", False, "waiting for labels as 7_0: left alone"),
+        (WaitsIn.memory, None, False, "waiting for labels outside of Slurm: left alone"),
+        (WaitsIn.folder, None, True, "submitted to continue"),
+    ],
+)
+def test_what_waits_for_labels_is_left_unless_nothing_but_its_folder_is_there(
+    tmp_path: Path, config: RunConfig, where: WaitsIn, name: str | None, submit: bool, words: str
+) -> None:
+    parked = replace(seen(tmp_path / "a", State.waiting_for_labels, name), waits_in=where)
+    choice = choose(job(tmp_path / "a", config), parked)
     assert (choice.submit, choice.message) == (submit, words)
 
 

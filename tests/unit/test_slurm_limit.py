@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.cluster.slurm.job_end import EndedJob, decide
+from rlavr_hpc.cluster.slurm.end_cause import EndedJob
+from rlavr_hpc.cluster.slurm.job_end import decide
 from rlavr_hpc.cluster.slurm.time_limit import BEFORE_SECONDS, seconds_left
 from rlavr_hpc.cluster.topology import SlurmStart
 from rlavr_hpc.runs.stops import Cause, Stop, read_stops, write_stop

@@ -129,6 +129,14 @@ def test_what_was_rolled_back_stays_on_the_dashboard_and_what_follows_is_not_dro
     assert sorted(server.rows) == [0, 1, 2, 3, 4, 8, 9]
 
 
+def test_a_parked_run_does_not_look_finished(tmp_path: Path) -> None:
+    server = Server()
+    attempt = begin(tmp_path, server)
+    attempt.step(0, value=0)
+    attempt.sink.close(ExitCode.WAITING_FOR_LABELS)
+    assert server.ends == ["preempting", "finish 76"]
+
+
 def example(step: int, *, attempt: int, answer: str = "3") -> Example:
     """Of a prompt without a label."""
     given = TrainingGroup(group=group([answer, "4"]), rewards=(1.0, 0.0), weight=1.0, bought=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.folder import StartKind, check_start
+from rlavr_hpc.runs.state_types import WaitsIn
 from rlavr_hpc.runs.states import RunState, State, states
 from rlavr_hpc.runs.submissions import submissions
 from rlavr_hpc.runs.sweep_plan import PlannedRun
@@ -48,7 +49,7 @@ def choose(job: PlannedRun, state: RunState | None) -> SubmitChoice:
         return SubmitChoice(job=job, submit=False, refused=True, message=f"left: {error}")
     if start is StartKind.finished:
         return SubmitChoice(job=job, submit=False, message="finished: skipped")
-    if state is None or state.state in CONTINUED or state.state is State.done:
+    if state is None or state.state in (*CONTINUED, State.done) or _is_parked_alone(state):
         first = start is StartKind.fresh or state is None
         return SubmitChoice(
             job=job, submit=True, message="submitted" if first else "submitted to continue"
@@ -56,6 +57,11 @@ def choose(job: PlannedRun, state: RunState | None) -> SubmitChoice:
     if state.state in ENDED and job.config.retry_failed:
         return SubmitChoice(job=job, submit=True, message=f"{state.state}: submitted again")
     return SubmitChoice(job=job, submit=False, message=_why_left(job, state))
+
+
+def _is_parked_alone(state: RunState) -> bool:
+    """Whether it waits for labels and has no job that could be released."""
+    return state.waits_in is WaitsIn.folder
 
 
 def _why_left(job: PlannedRun, state: RunState) -> str:

@@ -10,9 +10,10 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from rlavr_hpc.cluster.slurm.environment import environment_for
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.runs.queued_job import QueuedJob
 
@@ -35,42 +36,12 @@ FIELDS = {
     "comment": "%k",
 }
 """squeue's format letters; the comment comes last, since it may hold anything."""
-NOT_PASSED_ON = (
-    "SLURM_",
-    "SLURMD_",
-    "SRUN_",
-    "SBATCH_",
-    "SQUEUE_",
-    "SCANCEL_",
-    "SCONTROL_",
-    "SINFO_",
-    "TORCHELASTIC_",
-)
-OF_A_RANK = (
-    "RANK",
-    "WORLD_SIZE",
-    "LOCAL_RANK",
-    "LOCAL_WORLD_SIZE",
-    "MASTER_ADDR",
-    "MASTER_PORT",
-)
+NOT_WAITING = "no longer pending|already finished"
+"""What scontrol says of a job that has started or ended meanwhile."""
 
 
 class SlurmError(RlavrError):
     """Slurm refused, did not answer, or is not here."""
-
-
-def environment_for(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what changes what Slurm's programs answer or submit.
-
-    That is the user's own defaults for them, and what tells a process of the allocation or the
-    launch it is in: both would be handed on to the jobs.
-    """
-    return {
-        key: value
-        for key, value in environment.items()
-        if key == "SLURM_CONF" or not (key.startswith(NOT_PASSED_ON) or key in OF_A_RANK)
-    }
 
 
 def call(*command: str) -> str:
@@ -221,8 +192,34 @@ def requeue(name: str) -> None:
     Raises:
         SlurmError: Slurm refuses; a job that waits already is no error.
     """
+    _put_back("requeue", name)
+
+
+def requeue_held(name: str) -> None:
+    """The same, and hold it there until it is released; the job's owner may.
+
+    Raises:
+        SlurmError: Slurm refuses; a job that waits already is no error, and is not held.
+    """
+    _put_back("requeuehold", name)
+
+
+def release(name: str) -> None:
+    """Let a held array task start again; other tasks of its array stay held.
+
+    Raises:
+        SlurmError: Slurm refuses; a job that has started or ended meanwhile is no error.
+    """
     try:
-        call("scontrol", "requeue", name)
+        call("scontrol", "release", name)
+    except SlurmError as error:
+        if not re.search(NOT_WAITING, str(error), re.IGNORECASE):
+            raise
+
+
+def _put_back(how: str, name: str) -> None:
+    try:
+        call("scontrol", how, name)
     except SlurmError as error:
         if "pending" not in str(error).lower():
             raise
@@ -237,7 +234,7 @@ def start_now(name: str) -> None:
     try:
         call("scontrol", "update", f"JobId={name}", "StartTime=now")
     except SlurmError as error:
-        if not re.search("no longer pending|already finished", str(error), re.IGNORECASE):
+        if not re.search(NOT_WAITING, str(error), re.IGNORECASE):
             raise
 
 

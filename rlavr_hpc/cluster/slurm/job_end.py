@@ -12,19 +12,18 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
-from signal import SIGTERM, SIGUSR2
 from typing import TypeVar
 
 from rlavr_hpc.cluster.slurm.cancel import newest_step
-from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, show_job
+from rlavr_hpc.cluster.slurm.commands import SlurmError, requeue, requeue_held, show_job
+from rlavr_hpc.cluster.slurm.end_cause import EndedJob, classify, failures_in_a_row
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.runs.failures import Failure, read_failure
+from rlavr_hpc.runs.heartbeat import LastHeartbeat, read_heartbeat
 from rlavr_hpc.runs.stops import (
     CANCELLATION,
     WAIT_TO_BE_KILLED,
@@ -36,86 +35,14 @@ from rlavr_hpc.runs.stops import (
 )
 
 Record = TypeVar("Record")
-REQUEUED_CAUSES = (Cause.preempted, Cause.time_limit, Cause.signalled, Cause.crashed)
+REQUEUED_CAUSES = (
+    Cause.preempted,
+    Cause.time_limit,
+    Cause.signalled,
+    Cause.crashed,
+    Cause.waiting_for_labels,
+)
 """Causes after which a job goes back into the queue."""
-STOPPING = (Cause.time_limit, Cause.signalled)
-"""Causes that are no failure where they left a newer checkpoint behind. A signal may be srun's own,
-which ends the other ranks when one is gone and whose exit code hides that one's."""
-FINAL = {
-    ExitCode.MISTAKE: Cause.mistake,
-    ExitCode.EARLY_WARNING: Cause.early_warning,
-    ExitCode.FENCED: Cause.fenced,
-}
-STOPPED = (ExitCode.STOPPED, ExitCode.SECOND_SIGNAL, 128 + SIGTERM, 128 + SIGUSR2)
-"""Stopped with a checkpoint, at the second signal, or before there was a handler."""
-NEAR_LIMIT_SECONDS = 90
-"""Slurm sends the signal up to a minute early, and looks every half minute."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndedJob:
-    """A start of a job whose ranks are gone."""
-
-    exit_code: int
-    """The one that explains it: of the first rank that failed with words, else srun's."""
-    finished: bool
-    start: SlurmStart
-    job: Mapping[str, str]
-    """What Slurm says of the job now; empty when it does not answer."""
-    signal_seconds: int
-    now: float
-
-
-def classify(ended: EndedJob) -> Cause:
-    """Why it ended.
-
-    What Slurm says counts more than the exit code: a run that gets the signal while it loads its
-    models dies of it.
-    """
-    job, code = ended.job, ended.exit_code
-    if code == ExitCode.FENCED or int(job.get("Restarts", "0")) > ended.start.restart:
-        return Cause.fenced if code == ExitCode.FENCED else Cause.requeued
-    if code == 0 and ended.finished:
-        return Cause.done
-    if code in FINAL:
-        return FINAL[ExitCode(code)]
-    if job.get("Reason") == "TimeLimit" or job.get("JobState") == "TIMEOUT":
-        return Cause.time_limit
-    if job.get("JobState") in ("COMPLETING", "CANCELLED"):
-        return Cause.cancelled
-    if parse_time(job.get("PreemptTime")) is not None:
-        return Cause.preempted
-    if code in STOPPED:
-        return Cause.time_limit if _near_limit(ended) else Cause.signalled
-    return Cause.crashed
-
-
-def _near_limit(ended: EndedJob) -> bool:
-    end = parse_time(ended.job.get("EndTime"))
-    return end is not None and end - ended.now < ended.signal_seconds + NEAR_LIMIT_SECONDS
-
-
-def parse_time(text: str | None) -> float | None:
-    """Unix time of Slurm's local time; None for None, N/A and Unknown."""
-    try:
-        return datetime.fromisoformat(text or "").astimezone().timestamp()
-    except ValueError:
-        return None
-
-
-def failures_in_a_row(stops: Sequence[Stop], cause: Cause, *, job: str, checkpoint: int) -> int:
-    """How often this job has now crashed, or run out of time, without a newer checkpoint.
-
-    Args:
-        stops: the run's earlier ones; a preemption between two failures does not part them.
-        cause: of the present stop.
-        job: A_T; a run that is submitted again starts from zero.
-        checkpoint: the newest one's step now.
-    """
-    last = stops[-1] if stops else None
-    progress = checkpoint != (last.checkpoint if last is not None else -1)
-    before = last.failures if last is not None and last.job == job and not progress else 0
-    return before + (cause is Cause.crashed or (cause in STOPPING and not progress))
 
 
 def decide(run_dir: Path, ended: EndedJob, failure: Failure | None, *, max_failures: int) -> Stop:
@@ -131,8 +58,10 @@ def decide(run_dir: Path, ended: EndedJob, failure: Failure | None, *, max_failu
     before = sorted(
         (s for s in stops.values() if s.restart != CANCELLATION), key=lambda stop: stop.time
     )
-    row = failures_in_a_row(before, cause, job=start.job, checkpoint=checkpoint)
-    given_up = row >= max_failures
+    row = failures_in_a_row(
+        before, cause, job=start.job, checkpoint=checkpoint, waited=ended.waited
+    )
+    given_up = row >= max_failures and cause is not Cause.waiting_for_labels
     again = cause in REQUEUED_CAUSES and not given_up
     return Stop(
         job=start.job,
@@ -169,6 +98,19 @@ def _first_failure(run_dir: Path, start: SlurmStart) -> Failure | None:
     return min(found, key=lambda failure: failure.time, default=None)
 
 
+def _last_words(run_dir: Path, start: SlurmStart) -> LastHeartbeat | None:
+    """The heartbeat of this start; None where the last one is of another."""
+    beat = read_heartbeat(run_dir).heartbeat
+    own = beat is not None and beat.job == start.job and (beat.restart or 0) == start.restart
+    return beat if own else None
+
+
+def waits_for_labels(run_dir: Path, start: SlurmStart) -> bool:
+    """Whether this start waits for labels, or did so when it ended."""
+    beat = _last_words(run_dir, start)
+    return beat is not None and beat.pending is not None
+
+
 def _readable_records(folder: Path, read: Callable[[Path], Record]) -> list[Record]:
     """The records of a folder; a damaged one must not keep a job from being requeued."""
     found = []
@@ -202,21 +144,28 @@ def conclude(run_dir: Path, code: int, *, max_failures: int, signal_seconds: int
     if start is None:
         raise UserError("this is no Slurm job: SLURM_JOB_ID is not set")
     failure = _first_failure(run_dir, start) if code else None
+    beat = _last_words(run_dir, start)
+    if failure is not None:
+        code = failure.exit_code
+    elif code and beat is not None and beat.parked:
+        code = ExitCode.WAITING_FOR_LABELS  # srun may have ended the other ranks by a signal
     ended = EndedJob(
-        exit_code=failure.exit_code if failure is not None else code,
+        exit_code=code,
         start=start,
         finished=is_done(run_dir),
         job=query_job(start.job),
         signal_seconds=signal_seconds,
         now=time.time(),
+        waited=waits_for_labels(run_dir, start),
     )
     stop = decide(run_dir, ended, failure, max_failures=max_failures)
     write_stop(run_dir, stop)
     print(f"rlavr: {stop.cause}{f': {stop.message}' if stop.message else ''}", flush=True)
     if not stop.again:
         return WAIT_TO_BE_KILLED if stop.cause is Cause.requeued else 0
+    put_back = requeue_held if stop.cause is Cause.waiting_for_labels else requeue
     try:
-        requeue(start.job)
+        put_back(start.job)
     except SlurmError as error:
         print(f"rlavr: {start.job} is not requeued: {error}", file=sys.stderr)
         return 0

@@ -45,6 +45,11 @@ def _submit_again(sweep: Path, runs: Sequence[Path]) -> list[Submission]:
         for run in runs:
             state = found[run.name].state if run.name in found else None
             if state not in RESUBMITTED:
+                if state is State.waiting_for_labels:
+                    raise UserError(
+                        f"{run} waits for labels and is not submitted again; "
+                        f"`rlavr start-now {run}` releases its job"
+                    )
                 raise UserError(
                     f"{run} is {state or 'no run of a sweep'}; only a run that failed, was "
                     "cancelled or stopped, or was never queued can be submitted again"

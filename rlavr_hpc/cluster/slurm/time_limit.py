@@ -17,7 +17,8 @@ from pathlib import Path
 from signal import SIGTERM
 
 from rlavr_hpc.cluster.slurm.commands import requeue
-from rlavr_hpc.cluster.slurm.job_end import EndedJob, decide, parse_time, query_job
+from rlavr_hpc.cluster.slurm.end_cause import EndedJob, parse_time
+from rlavr_hpc.cluster.slurm.job_end import decide, query_job, waits_for_labels
 from rlavr_hpc.cluster.topology import SlurmStart, slurm_start
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.runs.stops import stop_path, write_stop
@@ -66,6 +67,7 @@ def watch(run_dir: Path, *, max_failures: int) -> None:
         job={**job, "Reason": "TimeLimit"},
         signal_seconds=0,
         now=time.time(),
+        waited=waits_for_labels(run_dir, start),
     )
     stop = decide(run_dir, ended, None, max_failures=max_failures)
     write_stop(run_dir, stop)

@@ -107,7 +107,7 @@ def end_run(run: DashboardRun, code: int, outcome: RunOutcome) -> None:
         run.attach(attachment)
     if outcome.summary:
         run.summarize(outcome.summary)
-    if code == ExitCode.STOPPED:
+    if code in (ExitCode.STOPPED, ExitCode.WAITING_FOR_LABELS):
         run.mark_preempting()
     run.finish(exit_code=code)
 

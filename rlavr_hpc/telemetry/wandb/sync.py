@@ -21,7 +21,7 @@ from rlavr_hpc.io import read_record, write_record
 from rlavr_hpc.runs import find
 from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.queued_job import QueuedJob
-from rlavr_hpc.runs.state_types import ACTIVE_STATES, State
+from rlavr_hpc.runs.state_types import State
 from rlavr_hpc.runs.states import run_state
 from rlavr_hpc.telemetry.wandb.environment import without_run_variables
 from rlavr_hpc.telemetry.wandb.files import WandbFile, read_wandb_file, wandb_files
@@ -149,7 +149,8 @@ def _is_sent(path: Path) -> bool:
 
 def _may_write(run_dir: Path, queue: Sequence[QueuedJob] | None) -> bool:
     """Whether a process of the run may still write into its files."""
-    return run_state(run_dir, queue=queue).state in (*ACTIVE_STATES, State.unknown)
+    found = run_state(run_dir, queue=queue)
+    return found.is_active or found.state is State.unknown
 
 
 def _whole_folder(file: WandbFile, work: Path) -> Path:
