@@ -108,6 +108,7 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["tracking.examples_every=0", "tracking.examples_prompts=2"], "tracking.examples_prompts"),
         (["run_dir=here", "root=there"], "root"),
         (["data=knights", "grading.extract=any"], "grading.extract"),
+        ([*OWN, *JSONL, "task=text", "grading.thoughts=read"], "grading.thoughts"),
     ],
 )
 def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], key: str) -> None:
