@@ -15,7 +15,7 @@ MAX_DENOMINATOR, NEAR_FRACTION = 1000, 1e-9
 
 
 def _read_unevaluated(raw: RawAnswer) -> ParsedAnswer | None:
-    """The same, but a calculation is equal only to itself."""
+    """Read a text without a grader, where that can be done; a calculation is literal then."""
     parsed = MATH.read_here(raw)
     if parsed is None or parsed.exact is None:
         return parsed
@@ -24,7 +24,7 @@ def _read_unevaluated(raw: RawAnswer) -> ParsedAnswer | None:
 
 
 def _parsed_unevaluated(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
-    r"""The same of what a grader has read: `3! + 41` and `6\cos 0 + 41` are calculations, too."""
+    r"""What a grader has read: `3! + 41` and `6\cos 0 + 41` are calculations, too."""
     parsed = MATH.parsed(raw, reply)
     if parsed is None or parsed.value is None or not is_calculation(parsed.shown):
         return parsed

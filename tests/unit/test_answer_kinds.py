@@ -104,35 +104,39 @@ def test_a_calculation_equals_its_value_unless_expressions_are_not_evaluated() -
 LONG = "+".join(["1"] * 47) + 80 * "+0"
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        LONG,
-        "3!+41",
-        "|41|+6",
-        r"41\cdot 1 + 6\cos 0",
-        r"94 \div 2",
-        "94 \u00f7 2",
-        r"\binom{5}{2}+37",
-        "47(1)",
-        r"\left(41\right)+\left(6\right)",
-    ],
-)
-def test_no_calculation_equals_its_value_where_none_is_evaluated(answer: str) -> None:
-    rollouts = [rollout(rf"\boxed{{{answer}}}", sample=0), rollout(r"\boxed{47}", sample=1)]
-    for verifier, correct in ((Verifier(), True), (Verifier(evaluate=False), False)):
-        [group] = verifier.vote([prompt()], [rollouts])
-        assert verifier.grade([group], {"p1": "47"})["p1"].correct == (correct, True)
-        verifier.close()
+CALCULATIONS = [
+    LONG,
+    "3!+41",
+    "|41|+6",
+    r"41\cdot 1 + 6\cos 0",
+    r"94 \div 2",
+    "94 \u00f7 2",
+    r"\binom{5}{2}+37",
+    "47(1)",
+    r"\left(41\right)+\left(6\right)",
+]
 
 
-def test_what_has_no_shorter_form_is_no_calculation() -> None:
-    answers = [r"1+\sqrt[3]{2}", r"\sqrt[3]{2}+1", r"1+\sqrt{2}", r"\sqrt{2}+1"]
-    rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate(answers)]
-    verifier = Verifier(evaluate=False)
+def test_no_calculation_equals_its_value_where_none_is_evaluated(verifier: Verifier) -> None:
+    answers = [
+        *CALCULATIONS,
+        "47",
+        r"1+\sqrt[3]{2}",
+        r"\sqrt[3]{2}+1",
+        r"1+\sqrt{2}",
+        r"\sqrt{2}+1",
+    ]
+    rollouts = [rollout(rf"\boxed{{{answer}}}", sample=i) for i, answer in enumerate(answers)]
+    of_value = tuple(range(len(CALCULATIONS) + 1))
+    others = (of_value[-1] + 1, of_value[-1] + 2), (of_value[-1] + 3, of_value[-1] + 4)
     [group] = verifier.vote([prompt()], [rollouts])
-    verifier.close()
-    assert group.vote.clusters == ((0, 1), (2, 3))
+    assert group.vote.clusters == (of_value, *others)
+    strict = Verifier(evaluate=False)
+    [group] = strict.vote([prompt()], [rollouts])
+    right = strict.grade([group], {"p1": "47"})["p1"].correct
+    strict.close()
+    assert [i for i, correct in enumerate(right) if correct] == [len(CALCULATIONS)]
+    assert set(others) < set(group.vote.clusters), "these have no shorter form"
 
 
 def test_the_majority_says_true_however_it_is_written() -> None:
