@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rlavr_hpc.config.acquisition import Unlabelled
 from rlavr_hpc.config.data import ChatTemplate, DataKind
 from rlavr_hpc.config.model import ModelSource
+from rlavr_hpc.config.task import BUILT_IN
 
 if TYPE_CHECKING:
     from rlavr_hpc.config.run import RunConfig
@@ -89,6 +90,11 @@ def takes_task(config: RunConfig) -> bool:
 def reads_mathematics(config: RunConfig) -> bool:
     """Whether some prompts may be mathematics."""
     return chooses_task(config) and config.task_name in (None, "math")
+
+
+def may_read_thoughts(config: RunConfig) -> bool:
+    """Whether the task leaves it to the config where an answer may stand."""
+    return not chooses_task(config) or config.task_name in (None, *BUILT_IN)
 
 
 def data_words(config: RunConfig) -> str:

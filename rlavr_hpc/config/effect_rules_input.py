@@ -182,4 +182,11 @@ RULES = (
         instead="say task=math",
         by=("data", "task"),
     ),
+    Rule(
+        keys=("grading.thoughts",),
+        works=when.may_read_thoughts,
+        because=lambda c: f"{when.task_words(c)}, which never finds an answer in a thought",
+        instead="say task=math, task=choice or task=knights",
+        by=("data", "task"),
+    ),
 )

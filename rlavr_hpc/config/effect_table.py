@@ -60,7 +60,6 @@ ALWAYS = (
     "algorithm.warmup_steps",
     "algorithm.clip_grad",
     "algorithm.logit_chunk",
-    "grading.thoughts",
     "grading.cpu_seconds",
     "grading.memory_mib",
     "warning.action",

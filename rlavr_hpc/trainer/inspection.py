@@ -74,15 +74,12 @@ def inspect_data(
     tasks = dict.fromkeys(question.task for question in train.questions)
     asked = {q.id: asked_forms(q, config.data.system_prompt) for q in train.questions}
     counts = Counter(form for forms in asked.values() for form in forms)
-    good = {
-        q.id
-        for q in train.questions
-        if q.id in train.answers and is_answer(q.task, train.answers[q.id], q.text)
-    }
+    good = _with_answers(train)
     findings = [
         *train.findings,
         *also,
         *_bad_labels(config, train, good),
+        *_held_out_findings(config, split.held_out),
         *_asked_and_read(config, train, asked),
     ]
     return DataInspection(
@@ -140,6 +137,40 @@ def _bad_labels(config: RunConfig, train: Dataset, good: set[str]) -> Iterable[D
         count=len(bad),
         rows=tuple(map(name_of, bad[:NAMED])),
     )
+
+
+def _with_answers(data: Dataset) -> set[str]:
+    """Ids of the questions whose label is an answer for their task."""
+    labelled = (q for q in data.questions if q.id in data.answers)
+    return {q.id for q in labelled if is_answer(q.task, data.answers[q.id], q.text)}
+
+
+def _held_out_findings(config: RunConfig, held_out: Dataset) -> Iterable[DataFinding]:
+    """What was found in the held-out prompts; without a label among them nothing is evaluated."""
+    yield from held_out.findings
+    path = config.data.eval_path
+    if path and not held_out.answers and not config.labels.live:
+        yield DataFinding(
+            kind="held_out_without_labels",
+            level=FindingLevel.error,
+            text=f"{path}: none of its {len(held_out.questions)} prompts has a label, so nothing "
+            "can be evaluated; leave data.eval_path out, or name the column with data.columns",
+            count=len(held_out.questions),
+        )
+    labelled = [q for q in held_out.questions if q.id in held_out.answers]
+    good = _with_answers(held_out)
+    bad = [q for q in labelled if q.id not in good]
+    if bad:
+        every = len(bad) == len(labelled) and path
+        named = " and ".join(dict.fromkeys(question.task for question in bad))
+        yield DataFinding(
+            kind="held_out_label_is_no_answer",
+            level=FindingLevel.error if every else FindingLevel.warning,
+            text=f"{len(bad)} of {len(labelled)} held-out labels are no answer for their task "
+            f"({named}): no response can be right",
+            count=len(bad),
+            rows=tuple(map(name_of, bad[:NAMED])),
+        )
 
 
 def _asked_and_read(

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlavr_hpc.config.run import RunConfig
@@ -39,7 +39,7 @@ class PreparedPrompts:
     bundle: TokenizerBundle
     """With the stop tokens that these prompts ask for."""
     findings: tuple[DataFinding, ...] = ()
-    """About the training prompts, and about what ends a response."""
+    """About the prompts, and about what ends a response."""
     facts: dict[str, Any]
 
 
@@ -96,7 +96,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         fingerprint=fingerprint,
         identity=_identity(split, bundle, train, held_out, fingerprint),
         bundle=bundle,
-        findings=findings,
+        findings=(*findings, *find_in_held_out(config, labelled)),
         facts=facts,
     )
 
@@ -121,6 +121,13 @@ def find_in_training(
         *find_too_long(questions, kept, max_tokens=config.rollout.max_prompt_tokens),
         *find_stops(tokenizer, named=bundle.stop_ids, turn_end=bundle.turn_end, chats=train.chats),
     )
+
+
+def find_in_held_out(config: RunConfig, questions: Sequence[Question]) -> tuple[DataFinding, ...]:
+    """What was found in prompts of a held-out file of their own, which it names."""
+    path = config.data.eval_path
+    found = find_in_questions(questions) if path and questions else ()
+    return tuple(replace(one, text=f"{path}: {one.text}") for one in found)
 
 
 def _prepare_held_out(

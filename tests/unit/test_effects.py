@@ -119,6 +119,7 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["data.stop_at_turn_end=false"], "data.stop_at_turn_end"),
         (["acquisition=none", "acquisition.candidates=labelled"], "acquisition.candidates"),
         (["cluster.check_memory=false"], "cluster.check_memory"),
+        ([*OWN, *JSONL, "task=text", "grading.thoughts=read"], "grading.thoughts"),
     ],
 )
 def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], key: str) -> None:
