@@ -37,7 +37,13 @@ class Studio:
         return [task for task in self.tasks if task["data"].get("key") == key][nth]
 
     def annotate(
-        self, key: str, text: str | None, *, person: int = 1, nth: int = 0, **changes: Any  # noqa: ANN401
+        self,
+        key: str,
+        text: str | None,
+        *,
+        person: int = 1,
+        nth: int = 0,
+        **changes: Any,  # noqa: ANN401
     ) -> dict[str, Any]:
         """Someone submits; None = with an empty form."""
         self._next += 1
