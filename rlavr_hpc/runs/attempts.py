@@ -60,7 +60,7 @@ class Attempt:
     setup: dict[str, Any] | None = None
     """What its successors must have in common with it; None where it runs nothing."""
     finished: int | None = None
-    """Of a roll-back: after how many steps the run was finished until then; None = it was not."""
+    """Of a roll-back: steps after which the run was finished until then; None = it was not."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -116,7 +116,7 @@ def _checked(attempt: Attempt, *, number: int) -> Attempt:
         raise TypeError(f"number, resumed_from and branch are {counts}")
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"host, started, nonce and reason are {texts}")
-    if attempt.finished is not None and type(attempt.finished) is not int:
+    if not (attempt.finished is None or type(attempt.finished) is int):
         raise TypeError(f"finished is {attempt.finished!r}")
     if not isinstance(attempt.setup, dict | None):
         raise TypeError(f"setup is {attempt.setup!r}")
@@ -144,10 +144,8 @@ def publish_attempt(
     make_folder(run_dir / FOLDER)
     seals = {name: seal_file(segment(run_dir, name, after)) for name in SEALED} if after else {}
     attempt = Attempt(number=after + 1, resumed_from=resumed_from, seals=seals, **facts)
-    values = asdict(attempt)
-    if attempt.finished is None:  # older versions do not know the field
-        del values["finished"]
-    text = canonical_json(values) + "\n"
+    known = {k: v for k, v in asdict(attempt).items() if k != "finished" or v is not None}
+    text = canonical_json(known) + "\n"  # older versions do not know `finished`
     return attempt if publish_once(token_path(run_dir, attempt.number), text) else None
 
 

@@ -135,9 +135,14 @@ ANALYSIS_READS = {
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},
+    "httpx": {"rlavr_hpc/labels/http_call.py"},
     "peft": {"rlavr_hpc/trainer/policy/lora.py"},
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
-    "jinja2": {"rlavr_hpc/data/chat_template.py", "rlavr_hpc/release/card.py"},
+    "jinja2": {
+        "rlavr_hpc/data/chat_template.py",
+        "rlavr_hpc/labels/sources/judge_request.py",
+        "rlavr_hpc/release/card.py",
+    },
     "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},

@@ -11,7 +11,7 @@ from rlavr_hpc.config.labels import OF_SOURCES, Ask, JudgeMode, LabelsConfig, so
 from rlavr_hpc.labels.source import SourceStoppedError
 from rlavr_hpc.labels.sources.judge import JudgeSource
 from rlavr_hpc.labels.sources.judge_address import Address, address_of
-from rlavr_hpc.labels.sources.judge_draws import Draw, Plan, settle
+from rlavr_hpc.labels.sources.judge_draws import Draw, DrawPlan, settle
 from rlavr_hpc.labels.sources.judge_request import escaped, not_to_be_judged
 from rlavr_hpc.types import Message
 from tests.support.label_runs import an_order
@@ -149,7 +149,7 @@ def draws(*texts: str | None) -> list[Draw]:
 def test_three_samples(
     texts: list[str | None], agreement: float, text: str | None, void: str | None
 ) -> None:
-    settled = settle(draws(*texts), an_order(), Plan(draws=3, agreement=agreement), None)
+    settled = settle(draws(*texts), an_order(), DrawPlan(draws=3, agreement=agreement), None)
     if void is None:
         assert settled is None
     else:
@@ -159,7 +159,7 @@ def test_three_samples(
 
 
 def test_clusters_of_the_grader_decide_what_is_equal() -> None:
-    plan = Plan(draws=2, agreement=1.0)
+    plan = DrawPlan(draws=2, agreement=1.0)
     halves = draws("1/2", "0.5")
     settled = settle(halves, an_order(), plan, lambda texts, _: [list(range(len(texts)))])
     assert settled is not None
@@ -167,7 +167,7 @@ def test_clusters_of_the_grader_decide_what_is_equal() -> None:
 
 
 def test_both_orders_must_say_the_same() -> None:
-    plan = Plan(draws=4, agreement=0.5, compares=True)
+    plan = DrawPlan(draws=4, agreement=0.5, compares=True)
     leaning = settle(draws("right", "wrong", "right", "right"), an_order(), plan, None)
     assert leaning is not None
     assert leaning.void == "the verdict depends on the order of the answers shown"

@@ -18,7 +18,7 @@ from rlavr_hpc.labels.secret import read_key
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.sources.judge_address import Address, address_of, pause
 from rlavr_hpc.labels.sources.judge_draws import Draw, read_draw, settle
-from rlavr_hpc.labels.sources.judge_look import Look, Work, reply_of
+from rlavr_hpc.labels.sources.judge_look import Look, JudgedOrder, reply_of
 from rlavr_hpc.labels.sources.judge_reading import Failed, Reply, Stopped
 from rlavr_hpc.labels.sources.judge_request import not_to_be_judged
 from rlavr_hpc.labels.sources.judge_settings import JudgeSettings
@@ -30,7 +30,7 @@ class JudgeSource(JudgeSettings):
 
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _address: Address = field(init=False, repr=False)
-    _works: dict[str, Work] = field(init=False, repr=False, default_factory=dict)
+    _works: dict[str, JudgedOrder] = field(init=False, repr=False, default_factory=dict)
     _ready: dict[str, Answer] = field(init=False, repr=False, default_factory=dict)
     """Answers that are not known to be written."""
     _voids: int = field(init=False, repr=False, default=0)
@@ -96,7 +96,7 @@ class JudgeSource(JudgeSettings):
             if self._address.in_flight >= self.concurrency or now < self._address.not_before:
                 return
             order = look.queue.popleft()
-            work = self._works.setdefault(order.key, Work(order))
+            work = self._works.setdefault(order.key, JudgedOrder(order))
             if order.key in self._ready or work.call is not None or now < work.not_before:
                 continue
             if (void := self._unasked(order, look)) is not None:
@@ -125,7 +125,7 @@ class JudgeSource(JudgeSettings):
         self._ready[answer.key] = answer
         return answer
 
-    def _call(self, work: Work, look: Look, now: float) -> None:
+    def _call(self, work: JudgedOrder, look: Look, now: float) -> None:
         bound = self.bound(work.order)
         reverse = len(work.draws) % 2 == 1
         body = self.asker.request(work.order, reverse=reverse)
@@ -139,7 +139,7 @@ class JudgeSource(JudgeSettings):
         self._address.begin()
         work.call = begin(request, seconds=self.timeout, at_end=self._address.end)
 
-    def _take(self, work: Work, look: Look) -> Iterator[Answer]:
+    def _take(self, work: JudgedOrder, look: Look) -> Iterator[Answer]:
         """Log the end of a call; yield the answer where it settles the order."""
         assert work.call is not None
         reply = reply_of(work.call, look.key)
@@ -167,7 +167,9 @@ class JudgeSource(JudgeSettings):
         if answer is not None and order.key in look.wanted:
             yield answer
 
-    def _drawn(self, work: Work, reply: Reply, *, seconds: float, cost: float) -> Answer | None:
+    def _drawn(
+        self, work: JudgedOrder, reply: Reply, *, seconds: float, cost: float
+    ) -> Answer | None:
         """Add a reply to the draws; the answer where they settle the order."""
         self._address.answers()
         work.failures = 0
@@ -196,7 +198,7 @@ class JudgeSource(JudgeSettings):
             model=draws[-1].model,
         )
 
-    def _failed(self, work: Work, failed: Failed) -> None:
+    def _failed(self, work: JudgedOrder, failed: Failed) -> None:
         now = self.clock()
         work.failures += 1
         if failed.limited:

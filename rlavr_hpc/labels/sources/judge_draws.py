@@ -31,7 +31,7 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DrawPlan:
     """How many replies are drawn, and how many must agree."""
 
     draws: int
@@ -66,7 +66,7 @@ def read_draw(
 
 
 def settle(
-    draws: Sequence[Draw], order: Order, plan: Plan, clusters: Clusters | None
+    draws: Sequence[Draw], order: Order, plan: DrawPlan, clusters: Clusters | None
 ) -> Settled | None:
     """What the draws come to; None while more are needed."""
     said = [draw.text for draw in draws if draw.text is not None]

@@ -16,7 +16,7 @@ from rlavr_hpc.labels.sources.judge_reading import Failed, Reply, Said, read_rep
 
 
 @dataclass(slots=True)
-class Work:
+class JudgedOrder:
     """An order in the judge's hands."""
 
     order: Order

@@ -9,7 +9,7 @@ from rlavr_hpc.config.labels import JudgeMode
 from rlavr_hpc.labels.http_call import check_address
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.source import Source
-from rlavr_hpc.labels.sources.judge_draws import Clusters, Plan, Reader
+from rlavr_hpc.labels.sources.judge_draws import Clusters, DrawPlan, Reader
 from rlavr_hpc.labels.sources.judge_money import Prices
 from rlavr_hpc.labels.sources.judge_request import Asker, load_template, others
 from rlavr_hpc.labels.sources.judge_text import stated_answer
@@ -93,11 +93,11 @@ class JudgeSettings(Source):
         """Whether the judge sees the vote and says a verdict; otherwise it solves."""
         return self.asker.verifies(order)
 
-    def plan(self, order: Order) -> Plan:
+    def plan(self, order: Order) -> DrawPlan:
         """How many replies an order takes."""
         compares = self.verifies(order) and bool(others(order))
         draws = max(2, self.samples + self.samples % 2) if compares else self.samples
-        return Plan(draws=draws, agreement=self.agreement, compares=compares)
+        return DrawPlan(draws=draws, agreement=self.agreement, compares=compares)
 
     def bound(self, order: Order) -> float:
         """The most that one call may cost."""

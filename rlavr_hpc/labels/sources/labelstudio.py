@@ -15,7 +15,7 @@ from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.source import Source, SourceError
 from rlavr_hpc.labels.sources.labelstudio_api import Project, UnknownEndError
 from rlavr_hpc.labels.sources.labelstudio_reading import (
-    Asked,
+    AskedTask,
     Counted,
     answer_of,
     count,
@@ -41,7 +41,7 @@ class LabelStudioSource(Source):
     """Seconds between two readings of the project."""
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     _project: Project = field(init=False, repr=False)
-    _asked: dict[str, Asked] = field(init=False, repr=False, default_factory=dict)
+    _asked: dict[str, AskedTask] = field(init=False, repr=False, default_factory=dict)
     _counted: Counted = field(init=False, repr=False, default_factory=Counted)
     _next: float = field(init=False, repr=False, default=0.0)
     _not_before: dict[str, float] = field(init=False, repr=False, default_factory=dict)

@@ -35,7 +35,7 @@ class Annotation:
 
 
 @dataclass(slots=True)
-class Asked:
+class AskedTask:
     """One key in the project."""
 
     key: str
@@ -68,9 +68,9 @@ def task_data(order: Order) -> dict[str, Any]:
     return data
 
 
-def read_tasks(rows: Iterable[object]) -> dict[str, Asked]:
+def read_tasks(rows: Iterable[object]) -> dict[str, AskedTask]:
     """The project's tasks by key; those of others are left out."""
-    asked: dict[str, Asked] = {}
+    asked: dict[str, AskedTask] = {}
     for row in rows:
         data = row.get("data") if isinstance(row, Mapping) else None
         key = data.get(KEY) if isinstance(data, Mapping) else None
@@ -80,7 +80,7 @@ def read_tasks(rows: Iterable[object]) -> dict[str, Asked]:
             or not isinstance(key, str)
         ):
             continue
-        one = asked.setdefault(key, Asked(key, str(data.get(CONTENT) or key)))
+        one = asked.setdefault(key, AskedTask(key, str(data.get(CONTENT) or key)))
         one.tasks += 1
         for raw in row.get("annotations") or ():
             if (annotation := _annotation(raw)) is not None:
@@ -109,7 +109,7 @@ def _annotation(raw: object) -> Annotation | None:
     )
 
 
-def count(asked: Mapping[str, Asked]) -> Counted:
+def count(asked: Mapping[str, AskedTask]) -> Counted:
     """Decide by the order in which annotations were made."""
     made = sorted(
         ((one, annotation) for one in asked.values() for annotation in one.annotations),
