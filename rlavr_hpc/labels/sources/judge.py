@@ -18,7 +18,7 @@ from rlavr_hpc.labels.secret import read_key
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.sources.judge_address import Address, address_of, pause
 from rlavr_hpc.labels.sources.judge_draws import Draw, read_draw, settle
-from rlavr_hpc.labels.sources.judge_look import Look, JudgedOrder, reply_of
+from rlavr_hpc.labels.sources.judge_look import JudgedOrder, Look, reply_of
 from rlavr_hpc.labels.sources.judge_reading import Failed, Reply, Stopped
 from rlavr_hpc.labels.sources.judge_request import not_to_be_judged
 from rlavr_hpc.labels.sources.judge_settings import JudgeSettings
