@@ -71,6 +71,8 @@ class JudgeMode(StrEnum):
 class DeskConfig:
     """The annotators' page of `labels=people`."""
 
+    host: str = "127.0.0.1"
+    """Address to listen on; behind a portal of another host it is this host's name, or 0.0.0.0."""
     port: int = 0
     """Of the page; 0 = any free one."""
     socket: str | None = None
