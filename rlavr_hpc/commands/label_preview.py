@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,10 +77,12 @@ class RunGraders:
 
     config_of: Callable[[Path], RunConfig]
     _verifiers: dict[Path, Verifier] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def preview(self, run: ServedRun, order: Order, text: str) -> Reading:
         """What the run's own grader reads."""
-        verifier = self._of(run.run_dir)
+        with self._lock:
+            verifier = self._of(run.run_dir)
         task, question = order.task, order.question
         reading = verifier.beside.submit(read_label, verifier, task, question, text).result()
         if task == "choice" and not reading.problem and not LETTERS.fullmatch(reading.shown):

@@ -78,7 +78,8 @@ class DeskConfig:
     socket: str | None = None
     """Path of a unix socket to serve on instead of a port."""
     origins: list[str] = field(default_factory=list)
-    """Addresses besides this host's under which browsers reach the page, e.g. a portal's."""
+    """Addresses besides this host's under which browsers reach the page, e.g. a portal's; links
+    begin with the first, its path included."""
     prefix: str = ""
     """Path before every address of the page, behind a portal that keeps it."""
     claim_minutes: float | None = None

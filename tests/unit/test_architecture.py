@@ -51,6 +51,7 @@ ROOMS = {
     "rlavr_hpc/acquisition": {"policies", "probes"},
     "rlavr_hpc/answers": {"exact", "sandbox", "tasks"},
     "rlavr_hpc/cluster": {"slurm"},
+    "rlavr_hpc/labels": {"desk", "sources"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
     "rlavr_hpc/trainer": {
@@ -136,13 +137,19 @@ VENDORS = {
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},
     "peft": {"rlavr_hpc/trainer/policy/lora.py"},
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
-    "jinja2": {"rlavr_hpc/data/chat_template.py", "rlavr_hpc/release/card.py"},
+    "jinja2": {
+        "rlavr_hpc/data/chat_template.py",
+        "rlavr_hpc/labels/desk/pages.py",
+        "rlavr_hpc/release/card.py",
+    },
     "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},
     "submitit": {"rlavr_hpc/cluster/slurm/sbatch_script.py"},
     "huggingface_hub": {"rlavr_hpc/offline/hub.py"},
     "pyarrow": {"rlavr_hpc/data/arrow_rows.py"},
+    "starlette": {f"rlavr_hpc/labels/desk/{name}.py" for name in ("answering", "guard", "site")},
+    "uvicorn": {"rlavr_hpc/labels/desk/serve.py"},
 }
 
 

@@ -261,8 +261,11 @@ def test_a_portal_reaches_the_page_whether_it_keeps_its_prefix_or_drops_it(
 
 def test_links_begin_where_browsers_reach_the_page() -> None:
     assert address_of(DeskConfig(), 8123) == f"{ADDRESS}/"
-    portal = DeskConfig(origins=[PORTAL], prefix="node/n12/8123")
-    assert address_of(portal, 8123) == f"{PORTAL}/node/n12/8123/"
+    path = "/node/n12/8123"
+    for origin, prefix in ((PORTAL, path), (PORTAL + path, ""), (PORTAL + path, path)):
+        portal = DeskConfig(origins=[origin], prefix=prefix)
+        assert address_of(portal, 8123) == f"{PORTAL}{path}/"
+    assert read_addresses([PORTAL + path], path).origins == {PORTAL}
     with pytest.raises(ValueError, match="use https://NAME"):
         read_addresses(["portal.example.org"], "")
 

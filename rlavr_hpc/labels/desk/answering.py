@@ -18,8 +18,8 @@ from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.served_run import printable
 
 LATE = (
-    "Your last answer was not counted: somebody else's came first, or the run does not want it "
-    "any more."
+    "Your last answer was not counted: the question had an answer already, or is not asked any "
+    "more."
 )
 NOT_SAVED = "The answer could not be saved. It is still here: try again in a moment."
 

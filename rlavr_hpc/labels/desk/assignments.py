@@ -164,12 +164,14 @@ class Assignments:
     def release_due(self, now: float, *, everything: bool = False) -> None:
         """What was held for long enough is final; raises as `release`."""
         for annotator, held in list(self.held.items()):
-            if everything or now - held.at >= HOLD_SECONDS:
+            known = bool(self.mail.content(held.answer.key))  # its run may not be found yet
+            if known and (everything or now - held.at >= HOLD_SECONDS):
                 self.release(annotator)
 
     def next_due(self, now: float) -> float | None:
         """Seconds until an answer was held for long enough; None = none is held."""
-        return min((one.at + HOLD_SECONDS - now for one in self.held.values()), default=None)
+        ends = (one.at + HOLD_SECONDS for one in self.held.values())
+        return min((end - now for end in ends if end > now), default=None)
 
     @property
     def claim_seconds(self) -> float:

@@ -86,7 +86,8 @@ def desk_progress(desk: Desk, now: float, *, needed: Needed = lacking) -> DeskPr
         runs = tuple(_runs(mail.runs, pace, needed))
         answers = list(mail.answers.values())
         prices = {o.key: o.price for run in mail.runs for o in run.orders.orders.values()}
-        held, waiting = set(at_desk.held), len(mail.open)
+        held = {who for who in left if at_desk.holding(who) is not None}
+        waiting = len(mail.open)
         stuck = sum(
             all(mail.content(key) in mail.seen.get(who, ()) for who in may) for key in mail.open
         )

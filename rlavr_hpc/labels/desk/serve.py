@@ -85,10 +85,10 @@ def addresses_of(config: DeskConfig) -> Addresses:
 
 
 def address_of(config: DeskConfig, port: int) -> str:
-    """How a browser reaches the page: the portal's address where there is one."""
+    """How a browser reaches the page: the portal's address where there is one, with its path."""
     at = config.origins[0].rstrip("/") if config.origins else f"http://127.0.0.1:{port}"
     path = config.prefix.strip("/")
-    return f"{at}/{path}/" if path else f"{at}/"
+    return f"{at}/{path}/" if path and not at.endswith(f"/{path}") else f"{at}/"
 
 
 def link(address: str, token: str) -> str:
