@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +12,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from rlavr_hpc.labels.desk.access import Access, Person, Role
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
-from rlavr_hpc.labels.mailbox import start_name
-from rlavr_hpc.labels.orders import Order
+from rlavr_hpc.labels.desk.access import Role
 from tests.support.desk import answers, place, question
+from tests.support.desk_process import RunningDesk, start_desk
 
-ROOT = Path(__file__).resolve().parents[2]
 SHOTS = os.environ.get("DESK_SCREENSHOTS")
 """Folder for pictures of the pages; unset = none are taken."""
 HOSTILE = (
@@ -54,46 +49,8 @@ class Annotator:
         return int(self.page.locator(".counts strong").first.inner_text())
 
 
-@dataclass
-class Running:
-    """A desk in a process of its own."""
-
-    top: Path
-    process: subprocess.Popen[str]
-    address: str
-
-    def link(self, name: str, role: Role = Role.annotator) -> str:
-        """As the command line makes one."""
-        journal = DeskJournal(self.top / DESK, start_name())
-        access = Access(journal)
-        journal.look()
-        return f"{self.address}in#{access.make_link(Person(name=name, role=role))}"
-
-    def end(self, number: int = signal.SIGTERM) -> None:
-        """By a signal."""
-        self.process.send_signal(number)
-        self.process.wait(60)
-
-
-def start(top: Path, port: int = 0) -> Running:
-    """Start a desk over the runs in a folder."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.desk", str(top), str(port)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert "links begin" in line, line
-    last = last_desk(top / DESK)
-    assert last is not None
-    return Running(top=top, process=process, address=last.address)
-
-
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Running]:
+def desk(tmp_path: Path) -> Iterator[RunningDesk]:
     """A desk with 20 questions, one of them hostile, in its text and in the model's answers."""
     orders = [question(f"{PLAIN} (jar {n})") for n in range(14)]
     orders += [question(f"{PLAIN} (choose {n})", clusters=("6", "\\frac{8}{3}")) for n in range(5)]
@@ -101,17 +58,16 @@ def desk(tmp_path: Path) -> Iterator[Running]:
         3, question(HOSTILE, clusters=("<script>document.title='owned'</script>", HOSTILE))
     )
     place(tmp_path / "run", orders)
-    running = start(tmp_path)
+    running = start_desk(tmp_path)
     yield running
-    if running.process.poll() is None:
-        running.end()
+    running.end()
 
 
 SignIn = Callable[..., Annotator]
 
 
 @pytest.fixture
-def sign_in(browser: Browser, desk: Running) -> Iterator[SignIn]:
+def sign_in(browser: Browser, desk: RunningDesk) -> Iterator[SignIn]:
     """Signs somebody in with the button: `sign_in("ada", width=390)`."""
     contexts = []
 
@@ -145,9 +101,9 @@ def picture(one: Annotator, name: str) -> None:
         one.page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
-def orders_of(desk: Running) -> dict[str, Order]:
+def keys_of(desk: RunningDesk) -> set[str]:
     lines = (desk.top / "run/labels/orders/1.jsonl").read_text().splitlines()
-    return {json.loads(line)["key"]: json.loads(line) for line in lines}
+    return {json.loads(line)["key"] for line in lines}
 
 
 def answer_one(one: Annotator, number: int, *, seen: list[str]) -> bool:
@@ -169,7 +125,7 @@ def answer_one(one: Annotator, number: int, *, seen: list[str]) -> bool:
 
 
 def test_two_annotators_answer_twenty_questions_at_once_and_nothing_hostile_happens(
-    desk: Running, sign_in: SignIn
+    desk: RunningDesk, sign_in: SignIn
 ) -> None:
     people = [sign_in("ada"), sign_in("bob", width=390)]
     seen: dict[str, list[str]] = {one.name: [] for one in people}
@@ -188,7 +144,7 @@ def test_two_annotators_answer_twenty_questions_at_once_and_nothing_hostile_happ
     desk.end()
     given = answers(desk.top / "run")
     assert set(seen["ada"]) & set(seen["bob"]) == set()
-    assert set(given) == set(seen["ada"]) | set(seen["bob"]) == set(orders_of(desk))
+    assert set(given) == set(seen["ada"]) | set(seen["bob"]) == keys_of(desk)
     assert {key: one.annotator for key, one in given.items()} == {
         key: name for name, keys in seen.items() for key in keys
     }
@@ -196,7 +152,7 @@ def test_two_annotators_answer_twenty_questions_at_once_and_nothing_hostile_happ
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "light"), (390, "dark")])
 def test_a_hostile_text_stays_in_its_box(
-    desk: Running, sign_in: SignIn, width: int, scheme: str
+    desk: RunningDesk, sign_in: SignIn, width: int, scheme: str
 ) -> None:
     ada = sign_in("ada", width=width, scheme=scheme)
     page = ada.page
@@ -214,17 +170,17 @@ def test_a_hostile_text_stays_in_its_box(
     )
     assert page.evaluate("document.querySelectorAll('script:not([src])').length") == 0
     assert page.evaluate("document.documentElement.scrollHeight") < 4000
-    box = page.locator(".text").first.bounding_box()
+    box = page.locator(".passage").first.bounding_box()
     form = page.locator("#form").bounding_box()
     assert box is not None
     assert form is not None
     assert box["y"] + box["height"] <= form["y"]
-    question_text = page.locator(".text").first.inner_text()
+    question_text = page.locator(".passage").first.inner_text()
     assert "<script>document.title='owned'" in question_text
-    assert "\u241b[2J" in question_text
+    assert "[U+001B][2J" in question_text
     assert "<b>bold</b>" in question_text
     page.get_by_role("button", name="As written").click()
-    assert r"$\def\a{\a\a}\a$" in page.locator(".text").first.inner_text()
+    assert r"$\def\a{\a\a}\a$" in page.locator(".passage").first.inner_text()
     assert ada.said == []
     while not page.locator("text=choose").count():
         with page.expect_navigation():
@@ -232,16 +188,16 @@ def test_a_hostile_text_stays_in_its_box(
     picture(ada, f"choices-{width}-{scheme}")
 
 
-def test_formulas_are_drawn_and_prices_are_not(desk: Running, sign_in: SignIn) -> None:
+def test_formulas_are_drawn_and_prices_are_not(desk: RunningDesk, sign_in: SignIn) -> None:
     page = sign_in("ada").page
     assert page.locator("#question .katex").count() == 2
     assert page.locator("#question .katex-display").count() == 1
-    assert "costs $5; another costs $6." in page.locator(".text").inner_text()
+    assert "costs $5; another costs $6." in page.locator(".passage").inner_text()
     assert page.locator("#question .katex-mathml math").count() == 2
 
 
 def test_an_answer_that_cannot_be_read_is_told_while_typing_and_when_sent(
-    desk: Running, sign_in: SignIn
+    desk: RunningDesk, sign_in: SignIn
 ) -> None:
     ada = sign_in("ada", width=390)
     page = ada.page
@@ -260,7 +216,7 @@ def test_an_answer_that_cannot_be_read_is_told_while_typing_and_when_sent(
     assert ada.answered() == 1
 
 
-def test_the_last_answer_is_undone_with_the_keyboard(desk: Running, sign_in: SignIn) -> None:
+def test_the_last_answer_is_undone_with_the_keyboard(desk: RunningDesk, sign_in: SignIn) -> None:
     ada = sign_in("ada")
     page = ada.page
     key = page.locator("input[name=key]").get_attribute("value")
@@ -279,7 +235,7 @@ def test_the_last_answer_is_undone_with_the_keyboard(desk: Running, sign_in: Sig
     assert page.locator("#answer").input_value() == "41"
 
 
-def test_every_control_has_a_name_and_can_be_reached(desk: Running, sign_in: SignIn) -> None:
+def test_every_control_has_a_name_and_can_be_reached(desk: RunningDesk, sign_in: SignIn) -> None:
     page = sign_in("ada").page
     assert page.get_by_role("textbox", name="Your answer").count() == 1
     for name in ("Send answer", "I cannot answer", "As written", "Sign out"):
@@ -292,7 +248,7 @@ def test_every_control_has_a_name_and_can_be_reached(desk: Running, sign_in: Sig
 
 
 def test_a_killed_desk_goes_on_where_it_was_in_the_same_tabs(
-    desk: Running, sign_in: SignIn
+    desk: RunningDesk, sign_in: SignIn
 ) -> None:
     ada = sign_in("ada")
     page = ada.page
@@ -303,7 +259,7 @@ def test_a_killed_desk_goes_on_where_it_was_in_the_same_tabs(
     second = page.locator("input[name=key]").get_attribute("value")
     desk.end(signal.SIGKILL)
     assert answers(desk.top / "run") == {}
-    again = start(desk.top)
+    again = start_desk(desk.top)
     assert again.address == desk.address
     page.keyboard.type("7")
     with page.expect_navigation():
@@ -315,7 +271,7 @@ def test_a_killed_desk_goes_on_where_it_was_in_the_same_tabs(
     assert found == {key: "6", second: "7"}
 
 
-def test_the_owner_follows_the_runs(desk: Running, sign_in: SignIn) -> None:
+def test_the_owner_follows_the_runs(desk: RunningDesk, sign_in: SignIn) -> None:
     ada = sign_in("ada")
     for number in range(3):
         answer_one(ada, number, seen=[])
@@ -329,7 +285,7 @@ def test_the_owner_follows_the_runs(desk: Running, sign_in: SignIn) -> None:
 
 
 def test_a_page_without_a_question_finds_a_new_one_by_itself(
-    desk: Running, sign_in: SignIn
+    desk: RunningDesk, sign_in: SignIn
 ) -> None:
     ada = sign_in("ada")
     while answer_one(ada, 6, seen=[]):

@@ -181,12 +181,12 @@ def test_other_kinds_of_forms_and_too_many_fields_are_refused(desk: TriedDesk) -
         "/static/",
         "/.desk/journal",
         "/answer/",
-        "//evil.example/",
+        "/owner/",
         "/owner/../owner",
     ],
 )
 def test_no_path_leads_out_of_the_page(desk: TriedDesk, path: str) -> None:
-    assert desk.browser("ada").get(path).status_code in (401, 404, 405, 307)
+    assert desk.browser("ada").get(path).status_code in (401, 404, 405)
     assert "import" not in desk.browser("bob").get(path).text
 
 
@@ -225,7 +225,7 @@ def test_a_hostile_question_is_text(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)" in page
     assert "<img" not in page
     assert "\x1b" not in page
-    assert "\u241b[2J\u2407 [U+202E]drow [U+D800] {{ 7*7 }}" in page
+    assert "[U+001B][2J[U+0007] [U+202E]drow [U+D800] {{ 7*7 }}" in page
 
 
 def test_joined_signs_and_wide_spaces_stay_readable() -> None:

@@ -72,7 +72,7 @@ def test_links_need_a_desk_that_was_started(tmp_path: Path) -> None:
 def test_a_folder_without_such_runs_is_told(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.yaml").write_text("version: 1\n")
-    with pytest.raises(UserError, match="no run at or below .* has labels=people"):
+    with pytest.raises(UserError, match=r"no run at or below .* has labels=people"):
         labels_desk.serve(given(str(tmp_path)), labels=lambda _: LabelsConfig())
 
 

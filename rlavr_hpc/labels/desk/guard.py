@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -42,10 +43,6 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
-class _TooLargeError(Exception):
-    """A body went past the limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +86,9 @@ class _Sending:
     """Sends a response with the headers that every one has."""
 
     send: Send
-    begun: bool = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
                 headers[name] = value
@@ -115,11 +110,7 @@ class Guard:
         elif scope["type"] == "http":
             sending = _Sending(send)
             refusal = self._refusal(scope) or self._at_prefix(scope)
-            try:
-                await (refusal or self.app)(scope, _bounded(receive), sending)
-            except _TooLargeError:
-                if not sending.begun:
-                    await _refuse(413, TOO_LARGE)(scope, receive, sending)
+            await (refusal or self.app)(scope, _bounded(receive), sending)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -190,7 +181,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         left -= len(message.get("body", b""))
         if left < 0:
-            raise _TooLargeError
+            raise HTTPException(413, TOO_LARGE)
         return message
 
     return receiving

@@ -51,8 +51,4 @@ def visible(text: str) -> str:
 def _visible(char: str) -> str:
     if char.isprintable() or char in "\n\t" or char in JOINERS:
         return char
-    if char < " ":
-        return chr(0x2400 + ord(char))
-    if char == "\x7f":
-        return "\u2421"
     return " " if unicodedata.category(char) == "Zs" else f"[U+{ord(char):04X}]"

@@ -176,7 +176,9 @@ def application(
         async with lifespan():
             yield
 
-    return Guard(Starlette(routes=site.routes(), lifespan=living), addresses)
+    app = Starlette(routes=site.routes(), lifespan=living)
+    app.router.redirect_slashes = False  # it would name a host and forget the prefix
+    return Guard(app, addresses)
 
 
 def _route(path: str, handler: Handler, method: str) -> Route:

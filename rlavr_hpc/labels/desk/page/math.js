@@ -7,7 +7,7 @@ const SAFE = {
   trust: false,
   strict: "ignore",
   maxExpand: 200,
-  maxSize: 20,
+  maxSize: 10,
   globalGroup: false,
 };
 const MARKS = [["$$", "$$", true], ["\\[", "\\]", true], ["\\(", "\\)", false], ["$", "$", false]];
@@ -67,6 +67,22 @@ function pieces(text) {
   return found;
 }
 
+// A displayed formula has lines of its own; breaks beside it would make empty ones.
+function tightened(found) {
+  return found.map((piece, i) => {
+    if (piece.tex !== undefined) return piece;
+    let { text } = piece;
+    if (found[i + 1]?.display) text = text.replace(/\s+$/, "");
+    if (found[i - 1]?.display) text = text.replace(/^[ \t]*\n{0,2}[ \t]*/, "");
+    return { text };
+  });
+}
+
+// A bare value of mathematics, `\frac{1}{2}`, and not words.
+function isValue(text) {
+  return !/[$]|[A-Za-z]{2}/.test(text.replace(/\\[A-Za-z]+|\\./g, " "));
+}
+
 // Draw a formula into an element; false = it is none.
 function drawFormula(tex, into, display) {
   try {
@@ -80,8 +96,11 @@ function drawFormula(tex, into, display) {
 
 function draw(element, text) {
   element.replaceChildren();
+  if ("value" in element.dataset && text.length <= FORMULA_CHARS && isValue(text)) {
+    if (drawFormula(text, element, false)) return;
+  }
   const begun = performance.now();
-  for (const piece of pieces(text)) {
+  for (const piece of tightened(pieces(text))) {
     const span = document.createElement("span");
     const inTime = performance.now() - begun < MILLISECONDS;
     if (piece.tex === undefined || !inTime || !drawFormula(piece.tex, span, piece.display)) {

@@ -54,7 +54,7 @@ if (field) {
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(form.querySelector(".main"));
   });
-  if (field.value) preview();
+  if (field.value && !document.getElementById("problem")) preview();
 }
 // The field that is wanted next; a screen reader reads the question with it.
 (form.querySelector("input[type=radio]:checked, input[type=radio]") || field).focus({ preventScroll: true });
