@@ -86,7 +86,9 @@ class Site:
             if (cookie := request.cookies.get(name)) is not None:
                 with self.desk.lock:
                     self.desk.access.sign_out(cookie)
-                response.delete_cookie(name, path=None, httponly=True, samesite="strict")  # type: ignore[arg-type]
+                response.set_cookie(
+                    name, "", max_age=0, path=None, httponly=True, samesite="strict"
+                )
         return response
 
     def answer(self, request: Request, fields: Fields) -> Response:
