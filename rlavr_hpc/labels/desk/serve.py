@@ -51,9 +51,11 @@ def serve_desk(desk: Desk, *, needed: Needed = lacking) -> None:
             yield
             desk.end()
             place.leave()
+            if config.socket is not None:
+                Path(config.socket).unlink(missing_ok=True)
 
         app = application(Site(desk=desk, needed=needed), addresses, lifespan=living)
-        uvicorn.Server(
+        server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 loop="asyncio",
@@ -68,7 +70,9 @@ def serve_desk(desk: Desk, *, needed: Needed = lacking) -> None:
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=3,
             )
-        ).run(sockets=[listener])
+        )
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+            server.run(sockets=[listener])
 
 
 def addresses_of(config: DeskConfig) -> Addresses:
@@ -100,11 +104,8 @@ def link(address: str, token: str) -> str:
 def _listening(config: DeskConfig, folder: Path) -> Iterator[tuple[socket.socket, int]]:
     """The socket, and the port of the links."""
     if config.socket is not None:
-        path = Path(config.socket)
-        with _unix(path) as listener:
+        with _unix(Path(config.socket)) as listener:
             yield listener, config.port or TUNNEL_PORT
-        with suppress(OSError):
-            path.unlink()
         return
     last = last_desk(folder)
     ports = [config.port] if config.port else [*([last.port] if last else []), 0]
