@@ -22,7 +22,7 @@ from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.guard import Addresses, Guard
 from rlavr_hpc.labels.desk.reading import Reading
 from rlavr_hpc.labels.desk.serve import serve_desk
-from rlavr_hpc.labels.desk.site import Site, application
+from rlavr_hpc.labels.desk.site import DeskSite, application
 from rlavr_hpc.labels.mailbox import AnswersIn, OrdersOut, start_name
 from rlavr_hpc.labels.orders import Answer, Order, SourceIdentity, order_key
 from rlavr_hpc.labels.served_run import ServedRun
@@ -123,7 +123,7 @@ class TriedDesk:
         async def living() -> AsyncIterator[None]:
             yield
 
-        self.app = application(Site(desk=self.desk), self.addresses, lifespan=living)
+        self.app = application(DeskSite(desk=self.desk), self.addresses, lifespan=living)
         self.desk.look()
 
     def stranger(self, address: str = ADDRESS) -> TestClient:

@@ -10,7 +10,15 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 
 from rlavr_hpc.labels.desk.assignments import Kept
 from rlavr_hpc.labels.desk.desk import Desk
-from rlavr_hpc.labels.desk.forms import OTHER, Filled, Form, as_answer, fill, options, read_form
+from rlavr_hpc.labels.desk.forms import (
+    OTHER,
+    AnswerForm,
+    Filled,
+    as_answer,
+    fill,
+    options,
+    read_form,
+)
 from rlavr_hpc.labels.desk.mailboxes import OpenOrder
 from rlavr_hpc.labels.desk.pages import AnnotatorView, Pages, QuestionView
 from rlavr_hpc.labels.desk.reading import Reading
@@ -44,7 +52,7 @@ class Answering:
             back = self.desk.assignments.taken_back.get(name)
         if given is None:
             return HTMLResponse(self.pages.nothing(me))
-        form = _form_again(back, given.order) if back is not None else Form()
+        form = _form_again(back, given.order) if back is not None else AnswerForm()
         return HTMLResponse(self.pages.question(me, QuestionView(given=given, form=form)))
 
     def take(self, name: str, fields: Mapping[str, str]) -> Response:
@@ -93,7 +101,7 @@ class Answering:
     def _read(self, given: OpenOrder, filled: Filled) -> Reading | None:
         return self.desk.preview(given.runs[0], given.order, filled.text) if filled.text else None
 
-    def _keep(self, name: str, given: OpenOrder, filled: Filled, form: Form) -> Response:
+    def _keep(self, name: str, given: OpenOrder, filled: Filled, form: AnswerForm) -> Response:
         with self.desk.lock:
             now, at_desk = time.time(), self.desk.assignments
             seconds = now - at_desk.given[name, form.key]
@@ -127,13 +135,13 @@ class Answering:
         )
 
 
-def _form_again(answer: Answer, order: Order) -> Form:
+def _form_again(answer: Answer, order: Order) -> AnswerForm:
     """The form as it was before an answer to this order was undone."""
     if answer.key != order.key:
-        return Form()
+        return AnswerForm()
     seen, text = options(order), answer.answer or ""
     choice = str(seen.index(text)) if text in seen else OTHER if seen and text else ""
-    return Form(
+    return AnswerForm(
         key=order.key,
         answer="" if text in seen else text,
         choice=choice,

@@ -19,7 +19,7 @@ MAX_ANSWER, MAX_REMARK = 4_000, 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class AnswerForm:
     """What an annotator filled in."""
 
     key: str = ""
@@ -45,10 +45,10 @@ def read_fields(body: bytes) -> Mapping[str, str]:
     )
 
 
-def read_form(fields: Mapping[str, str]) -> Form:
+def read_form(fields: Mapping[str, str]) -> AnswerForm:
     """The answer's form; texts are cut at their limits."""
     action = fields.get("action", "")
-    return Form(
+    return AnswerForm(
         key=fields.get("key", ""),
         answer=fields.get("answer", "").strip()[: MAX_ANSWER + 1],
         choice=fields.get("choice", ""),
@@ -89,7 +89,7 @@ class Filled:
     """Why it says nothing."""
 
 
-def fill(order: Order, form: Form, annotator: str) -> Filled:
+def fill(order: Order, form: AnswerForm, annotator: str) -> Filled:
     """Take a form apart."""
     shown = _shown(order, annotator)
     if form.cannot:

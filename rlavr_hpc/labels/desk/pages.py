@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.labels.desk.assignments import HeldAnswer
-from rlavr_hpc.labels.desk.forms import MAX_ANSWER, MAX_REMARK, Form, options, shuffled
+from rlavr_hpc.labels.desk.forms import MAX_ANSWER, MAX_REMARK, AnswerForm, options, shuffled
 from rlavr_hpc.labels.desk.mailboxes import OpenOrder
 from rlavr_hpc.labels.desk.progress import DeskProgress
 from rlavr_hpc.labels.desk.reading import Reading, visible
@@ -48,7 +48,7 @@ class QuestionView:
     """A question, and what was filled in so far."""
 
     given: OpenOrder
-    form: Form = field(default_factory=Form)
+    form: AnswerForm = field(default_factory=AnswerForm)
     problem: str = ""
     reading: Reading | None = None
 

@@ -18,7 +18,7 @@ from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.guard import Addresses, read_addresses
 from rlavr_hpc.labels.desk.journal import DESK, DeskPlace, last_desk, refuse_second
 from rlavr_hpc.labels.desk.progress import Needed, lacking
-from rlavr_hpc.labels.desk.site import Site, application
+from rlavr_hpc.labels.desk.site import DeskSite, application
 
 TUNNEL_PORT = 8123
 """Of links where the page is on a socket: the near end of the tunnel."""
@@ -54,7 +54,7 @@ def serve_desk(desk: Desk, *, needed: Needed = lacking) -> None:
             if config.socket is not None:
                 Path(config.socket).unlink(missing_ok=True)
 
-        app = application(Site(desk=desk, needed=needed), addresses, lifespan=living)
+        app = application(DeskSite(desk=desk, needed=needed), addresses, lifespan=living)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,

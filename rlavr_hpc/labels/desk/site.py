@@ -31,7 +31,7 @@ Handler = Callable[[Request, Fields], Response]
 
 
 @dataclass(slots=True, kw_only=True)
-class Site:
+class DeskSite:
     """Answers requests; every handler runs in a worker thread."""
 
     desk: Desk
@@ -163,7 +163,10 @@ class Site:
 
 
 def application(
-    site: Site, addresses: Addresses, *, lifespan: Callable[[], AbstractAsyncContextManager[None]]
+    site: DeskSite,
+    addresses: Addresses,
+    *,
+    lifespan: Callable[[], AbstractAsyncContextManager[None]],
 ) -> Guard:
     """The site behind its guard.
 
