@@ -49,9 +49,9 @@ ROOMS = {
         "trainer",
     },
     "rlavr_hpc/acquisition": {"policies", "probes"},
-    "rlavr_hpc/labels": {"sources"},
     "rlavr_hpc/answers": {"exact", "sandbox", "tasks"},
     "rlavr_hpc/cluster": {"slurm"},
+    "rlavr_hpc/labels": {"desk", "sources"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
     "rlavr_hpc/trainer": {
@@ -140,6 +140,7 @@ VENDORS = {
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
     "jinja2": {
         "rlavr_hpc/data/chat_template.py",
+        "rlavr_hpc/labels/desk/pages.py",
         "rlavr_hpc/labels/sources/judge_request.py",
         "rlavr_hpc/release/card.py",
     },
@@ -149,6 +150,8 @@ VENDORS = {
     "submitit": {"rlavr_hpc/cluster/slurm/sbatch_script.py"},
     "huggingface_hub": {"rlavr_hpc/offline/hub.py"},
     "pyarrow": {"rlavr_hpc/data/arrow_rows.py"},
+    "starlette": {f"rlavr_hpc/labels/desk/{name}.py" for name in ("answering", "guard", "site")},
+    "uvicorn": {"rlavr_hpc/labels/desk/serve.py"},
 }
 
 
