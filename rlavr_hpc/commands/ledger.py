@@ -26,7 +26,7 @@ from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
 from rlavr_hpc.spending.bought_prompts import bought_prompts, prompt_lines
-from rlavr_hpc.spending.live_spend import live_spend
+from rlavr_hpc.spending.live_spend import live_spend, live_values
 from rlavr_hpc.spending.totals import SpendEntry, read_entry
 from rlavr_hpc.spending.verify_ledger import prove, readable
 
@@ -135,12 +135,9 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
     ledger_state = read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = {
-            "status": state.state,
-            **totals(run_dir, config, ledger_state),
-            "steps": _steps(ledger_state),
-        }
-        return [json.dumps(values)]
+        values = totals(run_dir, config, ledger_state)
+        steps = _steps(ledger_state)
+        return [json.dumps({"status": state.state, **values, "steps": steps})]
     return [
         _state_line(state),
         *_headline(run_dir, config, ledger_state),
@@ -191,8 +188,8 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
     config = read_config(run_dir)
     proof = prove(run_dir, config)
     if as_json:
-        found = [asdict(uncounted) for uncounted in proof.uncounted_lines]
-        facts = {"uncounted_lines": found, "remarks": proof.remarks}
+        lost = [*map(asdict, proof.uncounted_lines)]
+        facts = {"uncounted_lines": lost, "remarks": proof.remarks}
         return [json.dumps({"valid": True, **totals(run_dir, config, proof.ledger_state), **facts})]
     return [
         *_headline(run_dir, config, proof.ledger_state),
@@ -204,7 +201,6 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
 
 def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[str, Any]:
     """The figures of a whole run; of one with a live label source also its orders."""
-    live = live_spend(run_dir, config.labels, ledger_state)
     return {
         "acquisition": config.acquisition.name,
         "budget": config.budget,
@@ -216,7 +212,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "cost": ledger_state.cost,
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
-        **({} if live is None else live.values()),
+        **live_values(run_dir, config.labels, ledger_state),
     }
 
 
@@ -226,8 +222,7 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
-    live = live_spend(run_dir, config.labels, ledger_state)
-    if live is not None:
+    if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:
         lines.append(

@@ -78,6 +78,12 @@ def live_spend(run_dir: Path, labels: LabelsConfig, ledger_state: LedgerState) -
     )
 
 
+def live_values(run_dir: Path, labels: LabelsConfig, ledger_state: LedgerState) -> dict[str, Any]:
+    """The same for a program; nothing where labels are the data's own."""
+    live = live_spend(run_dir, labels, ledger_state)
+    return {} if live is None else live.values()
+
+
 def all_orders(history: OrderHistory) -> list[PlacedOrder]:
     """Every order of a run, those to questions with a known answer included."""
     return [order for placed in history.of_intent.values() for order in placed] + [
