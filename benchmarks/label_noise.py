@@ -122,16 +122,21 @@ def overrides(setting: Setting, known: Path, *, quick: bool) -> list[str]:
     command = [sys.executable, str(PROGRAM.resolve()), "--answers", str(known.resolve())]
     command += ["--error", str(setting.error), *(["--like-vote"] if setting.like_vote else [])]
     return [
-        "labels=command",
+        *("rollout=hf", "save_every=0", "labels=command"),
         f"labels.command='{shlex.join(command)}'",
         f"labels.version=error-{setting.error:g}",
         "labels.poll=0.1",
-        f"labels.redundancy={setting.redundancy}",
-        f"labels.max_redundancy={setting.redundancy}",
+        *_of_several(setting.redundancy),
         *(["labels.show=votes"] if setting.like_vote else []),
         f"budget={setting.share:.6g}",
         *(QUICK if quick else ()),
     ]
+
+
+def _of_several(annotators: int) -> list[str]:
+    """So many answers a label and never more: a disagreement costs no further money."""
+    keys = ("labels.redundancy", "labels.max_redundancy")
+    return [f"{key}={annotators}" for key in keys] if annotators > 1 else []
 
 
 def _run_all(
@@ -153,7 +158,7 @@ def run_one(
         f"acquisition={arguments.policy}",
         f"steps={arguments.steps}",
         f"seed={seed}",
-        *("rollout=hf", "save_every=0", "cluster.threads=1"),
+        "cluster.threads=1",
         f"cluster.runs_per_node={arguments.side_by_side}",
         *overrides(setting, known, quick=arguments.quick),
     ]

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.label_noise import SHARE, overrides, settings, truths
 from benchmarks.label_noise_report import NoiseRun, NoiseSetting, as_table, cell
+from rlavr_hpc.cluster.effects import Asked, idle_of
 from rlavr_hpc.config.labels import Show
 from tests.support.configs import composed
 
@@ -50,6 +51,13 @@ def test_only_annotators_who_err_like_the_vote_see_it() -> None:
         shown.append(config.labels.show)
         assert ("--like-vote" in str(config.labels.command)) is like_vote
     assert shown == [Show.nothing, Show.votes]
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_no_key_of_a_run_is_idle(quick: bool) -> None:
+    for setting in settings((0.0, 0.3)):
+        given = ("acquisition=care", *overrides(setting, Path("a.json"), quick=quick))
+        assert idle_of(Asked(config=composed(*given), overrides=given, exists=False)) == []
 
 
 def test_the_program_is_told_the_truth_of_every_question() -> None:
