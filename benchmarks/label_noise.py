@@ -143,7 +143,7 @@ def _run_all(
     jobs: Sequence[tuple[Setting, int]], arguments: argparse.Namespace, known: Path
 ) -> list[NoiseRun | Path]:
     with ThreadPoolExecutor(arguments.side_by_side) as pool:
-        ended = pool.map(lambda job: run_one(*job, arguments, known), jobs)
+        ended = pool.map(lambda job: run_one(job[0], job[1], arguments, known), jobs)
         return list(tqdm(ended, total=len(jobs), desc="label noise", unit="run"))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rlavr_hpc.labels.mailbox import ANSWERS, SENT, LineFollower
 from rlavr_hpc.labels.orders import Answer, read_answer
@@ -47,14 +48,14 @@ def payments(folder: Path, prices: Mapping[str, float]) -> Payments:
     return paid
 
 
-def _rows(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+def _rows(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Lines with the name of the start that wrote them."""
     for where, row in LineFollower(folder, nul_seconds=0.0).look():
         name = where.rpartition("/")[2].rpartition(".jsonl:")[0]
         yield name.removesuffix(BANK_SUFFIX), row
 
 
-def _answer(row: Mapping[str, object]) -> Answer | None:
+def _answer(row: Mapping[str, Any]) -> Answer | None:
     try:
         return read_answer(row)
     except ValueError:
