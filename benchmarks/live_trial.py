@@ -64,7 +64,8 @@ class Moment:
 
     target: str
     in_flight: bool
-    """Counted from when orders are open, else from the start of the processes."""
+    """Counted from when orders are open and the job's attempt has begun, else from the start of the
+    processes."""
     delay: float
     """Seconds."""
 
@@ -92,6 +93,8 @@ class LiveTrial:
     wrong: list[str] = field(default_factory=list)
     """What does not hold at the end."""
     facts: dict[str, Any] = field(default_factory=dict)
+    _attempts_before: int = 0
+    """When the job that runs was started."""
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _tag: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -156,8 +159,15 @@ class LiveTrial:
 
     def _ready(self, moment: Moment) -> bool:
         """Whether the moment's seconds begin: there is whom to kill, and what to lose."""
-        there = moment.target == JOB or BRIDGE in self._processes
-        return there and (not moment.in_flight or orders_in_flight(self.folder) > 0)
+        if moment.target != JOB and BRIDGE not in self._processes:
+            return False
+        if not moment.in_flight:
+            return True
+        started = moment.target == BRIDGE or self._attempts() > self._attempts_before
+        return started and orders_in_flight(self.folder) > 0
+
+    def _attempts(self) -> int:
+        return len(list((self.folder / "attempts").glob("[0-9]*.json")))
 
     def _ended(self) -> bool:
         job = self._processes.get(JOB)
@@ -180,6 +190,7 @@ class LiveTrial:
             program = [sys.executable, *map(str, self._program())]
             command = f"labels.command='{shlex.join(program)}'"
             arguments = [*OVERRIDES, *LIVE, command, f"run_dir={self.folder}"]
+            self._attempts_before = self._attempts()
             self._start(JOB, "rlavr_hpc.run", *arguments)
         bridge = self._processes.get(BRIDGE)
         if bridge is not None and bridge.poll() is not None:

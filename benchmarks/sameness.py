@@ -54,9 +54,10 @@ def _labels_bought(run: Path) -> int:
 
 
 def _labels(run: Path) -> dict[Any, list[tuple[str, str | None, float]]]:
+    """By prompt: answers of a live source settle in the order in which they come."""
     ledger_state = read_ledger(run)
     return {
-        key: [(prompt, bought.answer, bought.cost) for prompt, bought in step.items()]
+        key: sorted((prompt, bought.answer, bought.cost) for prompt, bought in step.items())
         for key, step in ledger_state.purchases.items()
     }
 
