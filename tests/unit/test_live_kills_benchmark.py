@@ -19,6 +19,7 @@ from benchmarks.live_trial import (
     PROGRAM,
     KilledAt,
     LiveTrial,
+    Moment,
 )
 from rlavr_hpc.cluster.effects import Asked, idle_of
 from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, LinesOut
@@ -103,3 +104,16 @@ def test_the_report_says_who_was_killed_where_and_what_is_wrong(tmp_path: Path) 
     assert "job at waiting, step 3, 2 in flight" in text
     assert "| 70 | 90 | 91 | 70 |" in text
     assert "hung for 600 s" in text
+
+
+def test_a_kill_in_flight_waits_for_open_orders_and_for_the_jobs_attempt(tmp_path: Path) -> None:
+    trial = LiveTrial(folder=tmp_path, reference=tmp_path)
+    (tmp_path / "attempts").mkdir()
+    now, flying = (Moment(target=JOB, in_flight=f, delay=0.0) for f in (False, True))
+    assert trial._ready(now)
+    assert not trial._ready(flying)
+    LinesOut(tmp_path / ORDERS, "1").append([order("a")])
+    assert not trial._ready(flying), "the job's attempt has not begun"
+    (tmp_path / "attempts/1.json").touch()
+    assert trial._ready(flying)
+    assert not trial._ready(Moment(target=BRIDGE, in_flight=True, delay=0.0)), "there is no bridge"
