@@ -40,3 +40,9 @@ class LabelRules:
     def clusters(self, question: Question, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         """Indices of equal texts, the larger cluster first."""
         return self.verifier.cluster_texts(question.task, texts)
+
+    def equals(self, question: Question, text: str, label: str) -> bool:
+        """Whether an answer says what one of a label's accepted answers says."""
+        accepted = self.verifier.tasks[question.task].accepted(label, question.text)
+        found = self.verifier.cluster_texts(question.task, [text, *accepted])
+        return any(0 in members and len(members) > 1 for members in found)
