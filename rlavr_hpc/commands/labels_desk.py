@@ -15,10 +15,11 @@ from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.desk.access import Access, Person, Role
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
-from rlavr_hpc.labels.desk.progress import Needed, lacking
+from rlavr_hpc.labels.desk.progress import Needed
 from rlavr_hpc.labels.mailbox import start_name
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.sources.people import PeopleSource
+from rlavr_hpc.overview.release_parked import answers_lacking, release_enough
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
 
@@ -156,12 +157,22 @@ def labels_of(run_dir: Path) -> LabelsConfig | None:
     return labels if isinstance(labels, LabelsConfig) else None
 
 
+def answers_needed(run: ServedRun) -> int:
+    """Answers that a waiting run lacks before it goes on."""
+    return answers_lacking(run.run_dir, len(run.open), run.config)
+
+
+def release_if_enough(run: ServedRun) -> None:
+    """Let a parked run go on when its labels are there."""
+    release_enough(run.run_dir, len(run.open), run.config, run.say)
+
+
 def serve(
     given: argparse.Namespace,
     *,
     labels: LabelsOf = labels_of,
     config_of: Callable[[Path], RunConfig] = read_config,
-    needed: Needed = lacking,
+    needed: Needed = answers_needed,
 ) -> int:
     """Serve until a signal.
 
@@ -190,6 +201,7 @@ def serve(
         say=_say,
         config=desk_config(given, runs[0].config.desk),
         start=start,
+        after=release_if_enough,
     )
     try:
         serve_desk(desk, needed=needed)

@@ -36,6 +36,8 @@ class Desk:
     say: Say
     config: DeskConfig
     start: str
+    after: Callable[[ServedRun], None] = lambda run: None
+    """Called for each run after each look."""
     journal: DeskJournal = field(init=False)
     access: Access = field(init=False)
     mail: Mailboxes = field(default_factory=Mailboxes)
@@ -75,6 +77,9 @@ class Desk:
             self.journal.look()
             self.mail.look()
             self.assignments.release_due(time.time())
+            runs = tuple(self.mail.runs)
+        for run in runs:
+            self.after(run)
 
     def run(self, renew: Callable[[], None]) -> None:
         """Look again and again until `end`; for a thread of its own.
