@@ -16,7 +16,7 @@ from rlavr_hpc.labels.desk.access import Access, Person, Role
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
 from rlavr_hpc.labels.desk.progress import Needed
-from rlavr_hpc.labels.mailbox import start_name
+from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.sources.people import PeopleSource
 from rlavr_hpc.overview.release_parked import answers_lacking, release_enough

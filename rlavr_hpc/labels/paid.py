@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rlavr_hpc.labels.mailbox import ANSWERS, SENT, LineFollower
+from rlavr_hpc.labels.line_files import LineFollower
+from rlavr_hpc.labels.mailbox import ANSWERS, SENT
 from rlavr_hpc.labels.orders import Answer, read_answer
 
 Payments = dict[tuple[str, str, int], float]

@@ -23,7 +23,8 @@ from rlavr_hpc.labels.desk.guard import Addresses, Guard
 from rlavr_hpc.labels.desk.reading import Reading
 from rlavr_hpc.labels.desk.serve import serve_desk
 from rlavr_hpc.labels.desk.site import DeskSite, application
-from rlavr_hpc.labels.mailbox import AnswersIn, OrdersOut, start_name
+from rlavr_hpc.labels.line_files import start_name
+from rlavr_hpc.labels.mailbox import AnswersIn, OrdersOut
 from rlavr_hpc.labels.orders import Answer, Order, SourceIdentity, order_key
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.sources.people import PeopleSource

@@ -10,10 +10,12 @@ from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook, by_text
+from rlavr_hpc.acquisition.order_maker import OrderMaker
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.labels.identity import source_identity
-from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, LinesOut, OrdersIn, OrdersOut
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersIn, OrdersOut
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.sent import CallsIn
 from rlavr_hpc.labels.sources.people import PeopleSource
@@ -45,14 +47,17 @@ class LiveFolder:
         bank = config.labels.bank
         self.book = OrderBook(
             config=config.labels,
-            source=PeopleSource(),
-            identity=source_identity(config.labels),
+            maker=OrderMaker(
+                config=config.labels,
+                source=PeopleSource(),
+                identity=source_identity(config.labels),
+                questions={question.id: question for question in self.data.questions},
+            ),
             mailbox=Mailbox(
                 out=OrdersOut(folder, attempt.number),
                 answers=AnswersIn(folder),
                 calls=CallsIn(folder if bank is None else Path(bank)),
             ),
-            questions={question.id: question for question in self.data.questions},
             rules=PlainRules(),
             gold=gold,
         )

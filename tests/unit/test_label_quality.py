@@ -13,7 +13,8 @@ from rlavr_hpc.cli import call
 from rlavr_hpc.commands.labels_quality import read_quality
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.bank import Bank
-from rlavr_hpc.labels.mailbox import SENT, LinesOut
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import SENT
 from rlavr_hpc.labels.orders import Answer
 from rlavr_hpc.labels.paid import payments
 from rlavr_hpc.labels.quality import (

@@ -22,7 +22,8 @@ from benchmarks.live_trial import (
     Moment,
 )
 from rlavr_hpc.cluster.effects import Asked, idle_of
-from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, LinesOut
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS
 from tests.support.configs import composed
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import sync_folder, write_atomic
-from rlavr_hpc.labels.mailbox import LineFollower, LinesOut
+from rlavr_hpc.labels.line_files import LineFollower, LinesOut
 from rlavr_hpc.runs.process import ProcessIdentity, is_alive, this_process
 
 DESK = ".desk"
