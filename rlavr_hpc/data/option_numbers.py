@@ -20,6 +20,8 @@ class NumberRow:
     """What they mean, once it is decided; "" = no option."""
     undecided: tuple[bool, ...] = ()
     """Which of them may as well count from 1."""
+    from_one: bool = False
+    """Whether the places of all rows count from 1."""
 
 
 def decide(rows: Sequence[NumberRow]) -> None:
@@ -27,10 +29,12 @@ def decide(rows: Sequence[NumberRow]) -> None:
     labels = [label for row in rows for label in row.labels]
     letters = decided(labels)
     doubtful = undecided(labels, letters)
+    from_one = _first_place(labels) == 1
     start = 0
     for row in rows:
         end = start + len(row.labels)
         row.letters, row.undecided = tuple(letters[start:end]), tuple(doubtful[start:end])
+        row.from_one = from_one
         start = end
 
 

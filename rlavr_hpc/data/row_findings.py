@@ -16,6 +16,8 @@ EMPTY = "nothing"
 SHOWN_WORDS = 4
 NOTES = {
     "objects_of_one_value": "have an object with one key as answer; the label is its value",
+    "places_from_one": "name an option by its place, counted from 1: one is behind the last, and "
+    "none is 0",
     "worked_solutions": "have a worked solution as answer; the label is what it marks",
     "rendered_choices": "have choices that their prompt does not show; they were put below it "
     "(data.choices=ignore drops them)",
@@ -151,6 +153,7 @@ ORDER = (
     "unreadable_labels",
     "conflicting_labels",
     "undecided_places",
+    "places_from_one",
     "objects_of_one_value",
     "worked_solutions",
     "rendered_choices",

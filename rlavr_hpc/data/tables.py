@@ -211,6 +211,8 @@ class _Reading:
         self._label(row.name, text, row.where, row.count)
         if any(row.undecided):
             self.counts.note_at("undecided_places", row.where, row.count)
+        if row.from_one:
+            self.counts.note_at("places_from_one", row.where, row.count)
 
     def _refuse_conflicts(self, conflicts: dict[str, _Labelled]) -> None:
         """Note them by their rows; a label that nobody bought stands in no message."""

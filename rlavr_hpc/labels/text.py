@@ -36,6 +36,7 @@ VOID = frozenset(
         "not available",
         "no answer",
         "missing",
+        "unknown",
         "proof",
         "see solution",
         "tbd",

@@ -9,7 +9,7 @@ from typing import Any
 from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.ledger_state import budget_rules
-from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook, by_text
+from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
 from rlavr_hpc.acquisition.order_maker import OrderMaker
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.load_split import load_split
@@ -17,6 +17,7 @@ from rlavr_hpc.labels.identity import source_identity
 from rlavr_hpc.labels.line_files import LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersIn, OrdersOut
 from rlavr_hpc.labels.orders import Order
+from rlavr_hpc.labels.resolve import by_text
 from rlavr_hpc.labels.sent import CallsIn
 from rlavr_hpc.labels.sources.people import PeopleSource
 from rlavr_hpc.runs.folder import open_run_folder
