@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from analysis.load.run import Problem
+from analysis.load.run import AnnotatorSpend, Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +118,12 @@ class Spending:
     """Share of bought labels on prompts without any correct response."""
     oracle_recall: float | None = None
     """Share of the bought prompts that are among the largest true gaps; needs the audit."""
+    annotators: tuple[AnnotatorSpend, ...] = ()
+    """Of a live label source; most answers first."""
+    labels_wrong: float | None = None
+    """Share of labels from a live source that the data's own contradict; needs the audit."""
+    seconds_waited: float = 0.0
+    """With all that is loaded, for labels that were ordered."""
     value: Curve | None = None
     """Mean |pseudo - true reward| gap corrected per label bought, over time (10-step means)."""
 

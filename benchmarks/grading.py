@@ -25,9 +25,9 @@ from tqdm import tqdm
 from benchmarks.latex_mix import Problem, make_mix
 from benchmarks.machine import machine
 from rlavr_hpc.answers.exact.read import read_exact
-from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.topology import available_cores
+from rlavr_hpc.labels.extract import last_boxed
 from rlavr_hpc.types import Prompt, Rollout
 
 SEED = 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,23 @@ APART = ("time", "perf/", "sys/", "attempt")
 """Beginnings of what may differ between identical runs."""
 
 
-def first_difference(run: Path, reference: Path, *, step: int) -> str | None:
+def first_difference(
+    run: Path, reference: Path, *, step: int, besides: Sequence[str] = ()
+) -> str | None:
     """The first thing in which `run` is not `reference`, or None.
 
     Args:
         run: folder of a finished run.
         reference: folder of an uninterrupted one.
         step: the last of both, whose checkpoint is compared.
+        besides: metrics that may differ.
     """
     readers: list[tuple[str, Reader]] = [
         ("steps done", lambda folder: json.loads((folder / "DONE.json").read_text())["steps"]),
         ("labels bought", _labels_bought),
         ("decisions", lambda folder: dict(sorted(read_ledger(folder).decisions.items()))),
         ("labels", _labels),
-        ("metrics", _rows),
+        ("metrics", partial(_rows, besides=besides)),
         ("shards", lambda folder: _shards(folder, step)),
         *((name, partial(_load, step=step, name=name)) for name in _shards(reference, step)),
         ("acquisition.pt", partial(_load, step=step, name="acquisition.pt")),
@@ -51,9 +54,10 @@ def _labels_bought(run: Path) -> int:
 
 
 def _labels(run: Path) -> dict[Any, list[tuple[str, str | None, float]]]:
+    """By prompt: answers of a live source settle in the order in which they come."""
     ledger_state = read_ledger(run)
     return {
-        key: [(prompt, bought.answer, bought.cost) for prompt, bought in step.items()]
+        key: sorted((prompt, bought.answer, bought.cost) for prompt, bought in step.items())
         for key, step in ledger_state.purchases.items()
     }
 
@@ -71,9 +75,11 @@ def _shards(run: Path, step: int) -> list[str]:
     return sorted(str(p.relative_to(_at(run, step))) for p in _at(run, step).glob("shards/*.pt"))
 
 
-def _rows(run: Path) -> dict[str, dict[str, Any]]:
+def _rows(run: Path, *, besides: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     return {
-        f"{row['branch']}/{row['step']}": {k: v for k, v in row.items() if not k.startswith(APART)}
+        f"{row['branch']}/{row['step']}": {
+            k: v for k, v in row.items() if not k.startswith(APART) and k not in besides
+        }
         for row in read_metrics(run)
     }
 

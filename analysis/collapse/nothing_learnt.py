@@ -40,9 +40,13 @@ def nothing_learnt(run: RunData) -> LostSignal | None:
 
 def explain_lost(run: RunData, lost: LostSignal) -> str:
     """What happened, what mends it, and how some responses ended, as far as that is on record."""
+    puzzles = _text(run, "data.kind") == "knights"
     keys = GradingKeys(
         extract=_text(run, "grading.extract"),
         max_response_tokens=_whole(run, "rollout.max_response_tokens"),
+        mathematics=not puzzles and _text(run, "data.task") in (None, "math"),
+        chooses_task=not puzzles,
+        reads=("<answer>...</answer>",) if puzzles else (),
     )
     text = f"Nothing was learnt: {describe_lost(lost)}. To change it: {mend(lost.losses, keys)}."
     endings = _endings(run)

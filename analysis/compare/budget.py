@@ -49,6 +49,9 @@ def label_spending(run: RunData, *, target: float | None = None) -> Spending:
         none_correct=_share(_column(run, names.LABELS_NONE_CORRECT), by_step),
         oracle_recall=_share(_column(run, names.ORACLE_SELECTION_PRECISION), by_step),
         value=_value(run, by_step),
+        annotators=run.annotators,
+        labels_wrong=_share(_column(run, names.ORACLE_LABEL_WRONG), by_step),
+        seconds_waited=float(run.series(names.time_name("wait")).sum()),
     )
 
 

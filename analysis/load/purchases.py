@@ -12,9 +12,12 @@ from analysis.load.segments import Notes, segments
 from rlavr_hpc.runs.attempts import Attempt, forks
 from rlavr_hpc.telemetry import names
 
+ABOUT_ORDERS = ("ordered", "sent", "received", "superseded", "seen")
+"""Lines about orders to a live source; what they come to is in the line `settled`."""
+
 
 def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> pd.DataFrame:
-    """One row per decision. The chain of hashes is `rlavr ledger verify`'s to check."""
+    """One row per step with a decision or an outcome. `rlavr ledger verify` checks the chain."""
     decisions: dict[tuple[int, int], list[float]] = {}
     stray = 0
     for _, lines in segments(folder, "ledger", attempts, notes):
@@ -23,9 +26,11 @@ def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> p
             if kind == "intent":
                 wanted = row.get("prompts")
                 decisions[key] = [len(wanted) if isinstance(wanted, list) else 0, 0, 0, 0.0]
-            elif kind in ("commit", "void") and key in decisions:
-                entry = decisions[key]
-                entry[1 if kind == "commit" else 2] += 1
+            elif kind in ABOUT_ORDERS:
+                continue
+            elif kind == "settled" or (kind in ("commit", "void") and key in decisions):
+                entry = decisions.setdefault(key, [0, 0, 0, 0.0])  # also of an earlier decision
+                entry[1 if kind == "commit" or row.get("label") is not None else 2] += 1
                 cost = row.get("cost", 0.0)
                 entry[3] += cost if isinstance(cost, int | float) else 0.0
             else:

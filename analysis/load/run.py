@@ -47,6 +47,18 @@ class JobStop:
     """Seconds since 1970."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatorSpend:
+    """What one annotator, or one model, answered to the run's orders."""
+
+    annotator: str
+    answers: int
+    voids: int
+    """Orders to which it gave none, with a reason."""
+    median_seconds: float | None
+    cost: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunData:
     """One run. Everything that was not on disk, or could not be read, is empty or None."""
@@ -91,6 +103,8 @@ class RunData:
     or left behind by a roll-back: what was paid for in time."""
     purchases: pd.DataFrame = field(default_factory=pd.DataFrame)
     """Per decision: branch, step, wanted, bought, void, cost, on_line (not rolled back)."""
+    annotators: tuple[AnnotatorSpend, ...] = ()
+    """Who answered its orders to a live label source; most answers first."""
     problems: tuple[Problem, ...] = ()
 
     def series(self, metric: str) -> pd.Series:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from analysis.load.annotators import read_annotators
 from analysis.load.purchases import compare_totals, read_purchases
 from analysis.load.rows import WRITTEN, no_rows, read_rows
 from analysis.load.run import PURCHASES, JobStop, Problem, RunData, readable
@@ -69,6 +70,7 @@ def read_run(
         rows=line,
         written=written,
         purchases=purchases,
+        annotators=read_annotators(folder, attempts, notes),
         problems=tuple(notes.problems),
         **_sizes(config),
     )

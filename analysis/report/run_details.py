@@ -8,6 +8,8 @@ from analysis.run_findings import RunFindings
 from analysis.text.numbers import NONE, counted, duration, number, percent, steps_ahead
 from analysis.text.terms import title
 
+NAMED = 12
+"""Annotators that are shown."""
 SPARKLINE_WIDTH, SPARKLINE_HEIGHT = 96, 26
 """Pixels of a run's curve in the table."""
 
@@ -31,6 +33,9 @@ def facts(run: RunFindings) -> list[tuple[str, str]]:
         "Held-out accuracy": f"{number(spent.accuracy_start)} → {number(spent.accuracy_end)}",
         "Labels bought": f"{spent.labels:,}",
         "Cost": number(spent.cost),
+        "Answered by": _annotators(run),
+        "Waited for labels": duration(spent.seconds_waited) if spent.seconds_waited >= 1 else "",
+        "Labels that the data contradicts": percent(spent.labels_wrong),
         "Labels lost by roll-backs": number(spent.labels_left_behind or None),
         "Labels to the target": number(spent.labels_to_target),
         "Confirmed a right vote": percent(spent.vote_right),
@@ -50,6 +55,18 @@ def facts(run: RunFindings) -> list[tuple[str, str]]:
     return [
         (what, value) for what, value in found.items() if value and set(value) - set(f"{NONE} →")
     ]
+
+
+def _annotators(run: RunFindings) -> str:
+    """Who was paid how much, and how long an answer took."""
+    parts = []
+    for one in run.spending.annotators[:NAMED]:
+        pace = "" if one.median_seconds is None else f", {number(one.median_seconds)} s each"
+        void = f", {one.voids} void" if one.voids else ""
+        answers = counted(one.answers, "answer")
+        parts.append(f"{one.annotator}: {answers}{void}{pace}, cost {number(one.cost)}")
+    more = len(run.spending.annotators) - NAMED
+    return "; ".join(parts) + (f"; {more} more" if more > 0 else "")
 
 
 def _starts(run: RunFindings) -> str:

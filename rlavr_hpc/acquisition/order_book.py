@@ -7,7 +7,7 @@ that is done again after a kill sees the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -92,8 +92,9 @@ class OrderBook:
     def _order(self, step_key: StepKey, wanted: Sequence[Group], ledger: Ledger) -> None:
         """Orders for prompts that nobody was asked about in this step; on the ledger first."""
         history, here = ledger.state.orders, (step_key.branch, step_key.step)
+        maker = self.maker.of_model(history.models)
         rows = [
-            ordered_line(self.maker.make(prompt, shown, copy=copy), here, copy=copy, shown=shown)
+            ordered_line(maker.make(prompt, shown, copy=copy), here, copy=copy, shown=shown)
             for prompt, shown in ((g.prompt.id, self.maker.shown(g)) for g in wanted)
             if (here, prompt) not in history.of_intent
             for copy in range(self.config.redundancy)
@@ -200,7 +201,7 @@ class OrderBook:
         history = ledger.state.orders
         placed = [order for intent in intents for order in history.of_intent.get(intent, ())]
         wanted = [
-            self.maker.make(order.prompt, order.shown, copy=order.copy)
+            replace(self.maker.make(order.prompt, order.shown, copy=order.copy), key=order.key)
             for order in (*placed, *history.gold.values())
             if order.key not in history.received and order.key not in self.mailbox.out.placed
         ]

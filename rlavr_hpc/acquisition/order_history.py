@@ -117,6 +117,11 @@ class OrderHistory:
         return len(keys | self.gold.keys())
 
     @property
+    def models(self) -> list[str]:
+        """What the source called itself, answer by answer."""
+        return [one.model.split()[0] for one in self.received.values() if one.model.strip()]
+
+    @property
     def in_flight(self) -> float:
         """The most that answers which nobody has seen may still cost."""
         open_orders = {

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rlavr_hpc.config.labels import Ask, LabelsConfig, Show
+from rlavr_hpc.labels.identity import source_identity
 from rlavr_hpc.labels.orders import Order, SourceIdentity, order_key
 from rlavr_hpc.labels.source import LabelSource
 from rlavr_hpc.types import Group, Message, Question
@@ -23,6 +24,15 @@ class OrderMaker:
     identity: SourceIdentity
     questions: Mapping[str, Question]
     """By prompt id."""
+
+    def of_model(self, models: Sequence[str]) -> OrderMaker:
+        """The same for orders behind answers by these models.
+
+        A model that changed behind its name is another source.
+        """
+        if not models or models[-1] == models[0]:
+            return self
+        return replace(self, identity=source_identity(self.config, model=models[-1]))
 
     def make(self, prompt_id: str, shown: Mapping[str, Any], *, copy: int) -> Order:
         """The order for a prompt.

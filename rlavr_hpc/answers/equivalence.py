@@ -7,7 +7,7 @@ unknown is only ever read in a grader's process.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachetools import LRUCache
@@ -202,15 +202,6 @@ def _read_here(raw: RawAnswer) -> ParsedAnswer | None:
     )
 
 
-def _read_unevaluated(raw: RawAnswer) -> ParsedAnswer | None:
-    """The same, but a calculation is equal only to itself."""
-    parsed = _read_here(raw)
-    if parsed is None or parsed.exact is None or not parsed.exact.calculation:
-        return parsed
-    key = ("calculation", "".join(raw[1].split()))
-    return ParsedAnswer(raw=raw, key=key, shown=parsed.shown, literal=True)
-
-
 def _is_exact(raw: RawAnswer) -> bool:
     return _read_here(raw) is not None
 
@@ -235,5 +226,3 @@ def _parsed(raw: RawAnswer, reply: object) -> ParsedAnswer | None:
 
 
 MATH = AnswerRules(read_here=_read_here, parsed=_parsed, outcome=_outcome, is_exact=_is_exact)
-UNEVALUATED_MATH = replace(MATH, read_here=_read_unevaluated)
-"""`41+6` does not equal 47."""

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.answers.readable_forms import is_answer
+from rlavr_hpc.answers.tasks.protocol import find_answer
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.text import is_void
 from rlavr_hpc.types import Question
+
+
+def read_reply(text: str, order: Order) -> str | None:
+    """The answer in what a judge wrote, where the grader would look for it; None = none."""
+    return find_answer(text, order.question)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,3 +40,9 @@ class LabelRules:
     def clusters(self, question: Question, texts: Sequence[str]) -> Sequence[Sequence[int]]:
         """Indices of equal texts, the larger cluster first."""
         return self.verifier.cluster_texts(question.task, texts)
+
+    def equals(self, question: Question, text: str, label: str) -> bool:
+        """Whether an answer says what one of a label's accepted answers says."""
+        accepted = self.verifier.tasks[question.task].accepted(label, question.text)
+        found = self.verifier.cluster_texts(question.task, [text, *accepted])
+        return any(0 in members and len(members) > 1 for members in found)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.equivalence import MATH, UNEVALUATED_MATH, Equality, ParsedAnswer
+from rlavr_hpc.answers.equivalence import MATH, Equality, ParsedAnswer
 from rlavr_hpc.answers.group_to_grade import GroupToGrade
 from rlavr_hpc.answers.sandbox.pool import GraderPool
 from rlavr_hpc.answers.sandbox.process import Limits
@@ -19,6 +19,7 @@ from rlavr_hpc.answers.task_graders import by_task, task_equality
 from rlavr_hpc.answers.tasks.protocol import label_mode
 from rlavr_hpc.answers.tasks.registry import class_tasks, make_tasks
 from rlavr_hpc.answers.timed_out_answers import answer_id
+from rlavr_hpc.answers.unevaluated import UNEVALUATED_MATH
 from rlavr_hpc.answers.vote_clusters import cluster, open_pairs
 from rlavr_hpc.config.grading import Extract, Thoughts
 from rlavr_hpc.config.task import TaskConfig
@@ -221,10 +222,11 @@ class Verifier:
         lost = {*ungradable, *group.vote.ungradable}
         answers = [None if i in lost else a for i, a in enumerate(group.vote.answers)]
         triples = enumerate(zip(group.rollouts, answers, correct, strict=True))
+        asked = group.prompt.text
         return Grade(
             correct=correct,
             rewards=tuple(
-                earned[i] if i in earned else task.reward(r.text, a, correct=right)
+                earned[i] if i in earned else task.reward(r.text, a, correct=right, question=asked)
                 for i, (r, a, right) in triples
             ),
             ungradable=ungradable,

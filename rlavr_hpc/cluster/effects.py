@@ -41,20 +41,20 @@ class Asked:
 def refuse_idle(runs: Sequence[Asked], hydra: DictConfig | HydraConf | None = None) -> None:
     """Raise UserError for every key that was given and does nothing in any of the runs.
 
-    In a sweep a key counts if it does something in one of its runs: `acquisition=none,care
-    acquisition.settings.gate=0.3`.
+    In a sweep a key counts if it does something in one of its runs, begun or not:
+    `acquisition=none,care acquisition.settings.gate=0.3`.
 
     Args:
         runs: all runs of one command.
         hydra: Hydra's own config.
     """
-    fresh = [run for run in runs if not run.exists]
     sentences: dict[str, str] = {}
     acting: set[str] = set()
-    for run in fresh:
+    for run in runs:
         given = given_of(run.overrides, hydra)
         idle = {one.key: one for one in idle_keys(run.config, given, RULES)}
-        sentences |= {key: one.sentence(run.config) for key, one in idle.items()}
+        if not run.exists:
+            sentences |= {key: one.sentence(run.config) for key, one in idle.items()}
         acting |= (given.typed.keys() | given.experiment.keys()) - idle.keys()
     refused = [text for key, text in sentences.items() if key not in acting]
     if refused:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rlavr_hpc.cluster.effects import Asked, refuse_idle
 from rlavr_hpc.cluster.overrides import config_of
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.asked_form import SHOWN, AskedForm
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Look; returns the exit code."""
     config = config_of(given.overrides)
+    refuse_idle([Asked(config=config, overrides=given.overrides, exists=False)])
     split = load_inputs(config)
     findings, example = _look_at_prompts(config, split)
     inspection = inspect_data(config, split, also=findings)

@@ -1,4 +1,4 @@
-"""`rlavr labels serve DIR`: ask the label sources of runs, where there is a network."""
+"""`rlavr labels serve|desk|quality DIR`: get labels for runs, and tell how good they are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from rlavr_hpc.answers.label_rules import read_reply
+from rlavr_hpc.commands import labels_desk, labels_quality
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
-from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.source import LabelSource
-from rlavr_hpc.overview.release_parked import release_enough, wants_labels
+from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
 
@@ -38,6 +40,8 @@ interrupted.
 EPILOG = """\
 Examples:
   rlavr labels serve runs/study
+  rlavr labels desk runs/study
+  rlavr labels quality runs/study
 
 Exit codes: 0 done, 1 a source could not be asked, 2 no run with a live source, 130 interrupted.
 """
@@ -45,14 +49,27 @@ Exit codes: 0 done, 1 a source could not be asked, 2 no run with a live source, 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `rlavr labels`."""
-    verbs = parser.add_subparsers(dest="action", metavar="serve", required=True)
-    serve = verbs.add_parser(
-        "serve",
-        help="ask the label sources of runs",
-        description=SERVE,
-        epilog=SERVE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    verbs = parser.add_subparsers(dest="action", metavar="serve|desk|quality", required=True)
+
+    def verb(name: str, summary: str, text: str, epilog: str) -> argparse.ArgumentParser:
+        return verbs.add_parser(
+            name,
+            help=summary,
+            description=text,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    serve = verb("serve", "ask the label sources of runs", SERVE, SERVE_EPILOG)
+    desk = verb("desk", "serve the annotators' page", labels_desk.DESCRIPTION, labels_desk.EPILOG)
+    labels_desk.add_arguments(desk)
+    quality = verb(
+        "quality",
+        "tell how good annotators are, and what they cost",
+        labels_quality.QUALITY,
+        labels_quality.QUALITY_EPILOG,
     )
+    labels_quality.add_arguments(quality)
     serve.add_argument(
         "folder", type=Path, metavar="DIR", help="a run, a sweep, or a folder with runs below"
     )
@@ -63,7 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve; returns the exit code."""
+    """Serve, or show; returns the exit code."""
+    if given.action == "desk":
+        return labels_desk.run(given)
+    if given.action == "quality":
+        return labels_quality.run(given)
     return serve(given.folder, once=given.once, poll=given.poll)
 
 
@@ -75,9 +96,9 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
     """
     bridge = Bridge(
         find=lambda: live_runs(folder),
-        make_source=_source,
+        make_source=partial(_source, linger=None if once else poll),
         say=say,
-        after=_release_if_enough,
+        after=labels_desk.release_if_enough,
         wanted=wants_labels,
     )
     bridge.look()
@@ -116,15 +137,10 @@ def live_runs(folder: Path) -> Iterator[LiveRun]:
         yield LiveRun(run_dir=found.folder, config=config.labels)
 
 
-def _release_if_enough(run: ServedRun) -> None:
-    """Let a parked run go on when its labels are there."""
-    release_enough(run.run_dir, len(run.open), run.config, run.say)
-
-
-def _source(run: LiveRun) -> LabelSource:
+def _source(run: LiveRun, *, linger: float | None) -> LabelSource:
     if run.config.name == PEOPLE:
         say(f"{run.run_dir}: people answer at their page: rlavr labels desk {run.run_dir}")
-    return load_source(run.config)
+    return load_source(run.config, reader=read_reply, linger=linger)
 
 
 def say(text: str) -> None:

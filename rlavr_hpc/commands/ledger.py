@@ -26,6 +26,7 @@ from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
 from rlavr_hpc.spending.bought_prompts import bought_prompts, prompt_lines
+from rlavr_hpc.spending.live_spend import live_spend, live_values
 from rlavr_hpc.spending.totals import SpendEntry, read_entry
 from rlavr_hpc.spending.verify_ledger import prove, readable
 
@@ -134,15 +135,12 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
     ledger_state = read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = {
-            "status": state.state,
-            **totals(config, ledger_state),
-            "steps": _steps(ledger_state),
-        }
-        return [json.dumps(values)]
+        values = totals(run_dir, config, ledger_state)
+        steps = _steps(ledger_state)
+        return [json.dumps({"status": state.state, **values, "steps": steps})]
     return [
         _state_line(state),
-        *_headline(config, ledger_state),
+        *_headline(run_dir, config, ledger_state),
         "",
         *_step_lines(_steps(ledger_state)),
     ]
@@ -190,19 +188,19 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
     config = read_config(run_dir)
     proof = prove(run_dir, config)
     if as_json:
-        found = [asdict(uncounted) for uncounted in proof.uncounted_lines]
-        facts = {"uncounted_lines": found, "remarks": proof.remarks}
-        return [json.dumps({"valid": True, **totals(config, proof.ledger_state), **facts})]
+        lost = [*map(asdict, proof.uncounted_lines)]
+        facts = {"uncounted_lines": lost, "remarks": proof.remarks}
+        return [json.dumps({"valid": True, **totals(run_dir, config, proof.ledger_state), **facts})]
     return [
-        *_headline(config, proof.ledger_state),
+        *_headline(run_dir, config, proof.ledger_state),
         *proof.remarks,
         *map(str, proof.uncounted_lines),
         f"valid: {proof.ledger_state.lines} lines, chain ends in {proof.ledger_state.head}",
     ]
 
 
-def totals(config: RunConfig, ledger_state: LedgerState) -> dict[str, Any]:
-    """The figures of a whole run."""
+def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[str, Any]:
+    """The figures of a whole run; of one with a live label source also its orders."""
     return {
         "acquisition": config.acquisition.name,
         "budget": config.budget,
@@ -214,16 +212,19 @@ def totals(config: RunConfig, ledger_state: LedgerState) -> dict[str, Any]:
         "cost": ledger_state.cost,
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
+        **live_values(run_dir, config.labels, ledger_state),
     }
 
 
-def _headline(config: RunConfig, ledger_state: LedgerState) -> list[str]:
+def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> list[str]:
     cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
     lines = [
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
-    if ledger_state.open_intents:
+    if live := live_spend(run_dir, config.labels, ledger_state):
+        lines.append(live.as_text(charged=ledger_state.cost))
+    elif ledger_state.open_intents:
         lines.append(
             f"{ledger_state.open_intents} intents are open: the run died between decision and "
             "label; starting it again completes them"

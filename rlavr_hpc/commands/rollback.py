@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.runs.attempts import read_attempts
-from rlavr_hpc.runs.branches import roll_back, target_step, undo_roll_back
+from rlavr_hpc.runs.branches import roll_back, undo_roll_back
 from rlavr_hpc.runs.checkpoints import candidates
 from rlavr_hpc.runs.find import find_runs, is_run
 from rlavr_hpc.runs.folder import read_config
@@ -70,9 +71,8 @@ def run(given: argparse.Namespace) -> int:
         print(_undo(run_dir))
         return ExitCode.DONE
     healthy = config.warning.healthy
-    if given.to is None and not given.yes and target_step(run_dir, healthy_below=healthy) == 0:
-        _ask(run_dir)
-    back = roll_back(run_dir, healthy_below=healthy, to=given.to)
+    ask = None if given.yes else partial(_ask, run_dir)
+    back = roll_back(run_dir, healthy_below=healthy, to=given.to, before_start=ask)
     where = f"after step {back.step}" if back.step else "from the start"
     print(f"{run_dir}: branch {back.branch} continues {where} when the run is started again")
     if back.step >= config.steps:

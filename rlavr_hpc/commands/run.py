@@ -46,8 +46,8 @@ Examples:
   rlavr run -m budget=0.05,0.1 seed=1,2
   rlavr run -m hydra/launcher=slurm cluster=template budget=0.05,0.1
 
-Exit codes: 0 done, or already done, 1 failed, 2 your mistake, 3 stopped by the early warning, 75
-stopped with a checkpoint, 76 parked for labels, 77 superseded by a newer attempt, 130 signal twice.
+Exit codes: 0 done, or already done, 1 failed, 2 your mistake, 3 early warning, 75 stopped with a
+checkpoint, 76 the same, waiting for labels, 77 superseded by a newer attempt, 130 second signal.
 """
 
 

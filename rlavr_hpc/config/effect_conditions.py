@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rlavr_hpc.config.acquisition import Unlabelled
 from rlavr_hpc.config.data import ChatTemplate, DataKind
 from rlavr_hpc.config.model import ModelSource
+from rlavr_hpc.config.task import BUILT_IN
 
 if TYPE_CHECKING:
     from rlavr_hpc.config.run import RunConfig
@@ -66,9 +67,13 @@ def templates(config: RunConfig) -> bool:
 
 
 def unlabelled_remain(config: RunConfig) -> bool:
-    """Whether some prompt may stay without a label."""
+    """Whether some prompt may stay without a label.
+
+    A policy that trusts votes does not buy what it trusts; of one's own nothing is known.
+    """
     capped = config.budget_total is not None
-    return capped or from_file(config) or config.quota < config.algorithm.batch
+    picky = config.acquisition.has_trust or not config.acquisition.comes_with_the_program
+    return capped or picky or from_file(config) or config.quota < config.algorithm.batch
 
 
 def chooses_task(config: RunConfig) -> bool:
@@ -76,9 +81,20 @@ def chooses_task(config: RunConfig) -> bool:
     return config.data.kind is not DataKind.knights
 
 
+def takes_task(config: RunConfig) -> bool:
+    """Whether a task can be named: of a user's own class, for any prompts."""
+    own = bool(config.task.target) and not config.task.comes_with_the_program
+    return own or chooses_task(config)
+
+
 def reads_mathematics(config: RunConfig) -> bool:
     """Whether some prompts may be mathematics."""
     return chooses_task(config) and config.task_name in (None, "math")
+
+
+def may_read_thoughts(config: RunConfig) -> bool:
+    """Whether the task leaves it to the config where an answer may stand."""
+    return not chooses_task(config) or config.task_name in (None, *BUILT_IN)
 
 
 def data_words(config: RunConfig) -> str:

@@ -27,6 +27,14 @@ RULES = (
         idle=(False,),
     ),
     Rule(
+        keys=("cluster.check_memory",),
+        works=when.pretrained,
+        because=lambda c: "model=testbed trains a tiny model, of which no plan is made",
+        instead="say model=pretrained model.path=FOLDER_OR_HUB_NAME",
+        by=("model",),
+        idle=(True,),
+    ),
+    Rule(
         keys=("data.path", "data.eval_path"),
         works=when.from_file,
         because=when.data_words,
@@ -43,11 +51,11 @@ RULES = (
     ),
     Rule(
         keys=("task", "data.task"),
-        works=when.chooses_task,
+        works=when.takes_task,
         because=lambda c: f"{when.data_words(c)}, whose task is known",
         instead="say data=file with data.path=FILE",
         by=("data",),
-        idle=("auto",),
+        idle=("auto", DataKind.knights.value),
     ),
     Rule(
         keys=("data.holdout",),
@@ -103,6 +111,22 @@ RULES = (
         by=("data", "model"),
     ),
     Rule(
+        keys=("data.system_role",),
+        works=when.templates,
+        because=when.template_words,
+        instead="take a model with a chat template, and data.chat_template=auto",
+        by=("data", "model"),
+        idle=("keep",),
+    ),
+    Rule(
+        keys=("data.stop_at_turn_end",),
+        works=when.pretrained,
+        because=when.template_words,
+        instead="take a model with a chat template: model=pretrained model.path=...",
+        by=("model",),
+        idle=(True,),
+    ),
+    Rule(
         keys=("data.chat_template",),
         works=when.pretrained,
         because=when.template_words,
@@ -119,11 +143,12 @@ RULES = (
         idle=(0, False),
     ),
     Rule(
-        keys=("budget_total", "budget_cost", "reuse_labels"),
+        keys=("budget_total", "budget_cost", "reuse_labels", "acquisition.candidates"),
         works=when.buys,
         because=lambda c: f"acquisition={c.acquisition.name} buys no label",
         instead="choose an acquisition that buys",
         by=("acquisition", "budget"),
+        idle=("auto",),
     ),
     Rule(
         keys=("unlabelled",),
@@ -155,6 +180,13 @@ RULES = (
         works=when.reads_mathematics,
         because=lambda c: f"it is about math answers, and {when.task_words(c)}",
         instead="say task=math",
+        by=("data", "task"),
+    ),
+    Rule(
+        keys=("grading.thoughts",),
+        works=when.may_read_thoughts,
+        because=lambda c: f"{when.task_words(c)}, which never finds an answer in a thought",
+        instead="say task=math, task=choice or task=knights",
         by=("data", "task"),
     ),
 )

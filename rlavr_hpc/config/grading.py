@@ -45,7 +45,8 @@ class GradingConfig:
     extract: Extract = Extract.auto
     """Where a math answer is looked for in a response."""
     thoughts: Thoughts = Thoughts.skip
-    """Whether a draft in a thought, `<think>...</think>`, may be the answer."""
+    """Whether a draft in a thought, `<think>...</think>`, may be the answer; of the tasks math,
+    choice and knights."""
     evaluate_expressions: bool = True
     """Whether a sum, a difference or a product of numbers equals its value, `41+6` equals 47;
     `false` where a model could repeat the calculation from the question."""

@@ -37,6 +37,7 @@ class Show(StrEnum):
     """What a label source sees besides the question."""
 
     nothing = "nothing"
+    """The question alone."""
     votes = "votes"
     """The answers that the model gave, without their counts: this biases people and judges."""
 
@@ -45,7 +46,9 @@ class Resolve(StrEnum):
     """Which of several answers to one question becomes the label."""
 
     first = "first"
+    """The first that can be a label."""
     majority = "majority"
+    """The one that more than half of `redundancy` gave; none where they disagree."""
 
 
 class JudgeMode(StrEnum):
@@ -61,12 +64,15 @@ class JudgeMode(StrEnum):
 class DeskConfig:
     """The annotators' page of `labels=people`."""
 
+    host: str = "127.0.0.1"
+    """Address to listen on; behind a portal of another host it is this host's name, or 0.0.0.0."""
     port: int = 0
     """Of the page; 0 = any free one."""
     socket: str | None = None
     """Path of a unix socket to serve on instead of a port."""
     origins: list[str] = field(default_factory=list)
-    """Addresses besides this host's under which browsers reach the page, e.g. a portal's."""
+    """Addresses besides this host's under which browsers reach the page, e.g. a portal's; links
+    begin with the first, its path included."""
     prefix: str = ""
     """Path before every address of the page, behind a portal that keeps it."""
     claim_minutes: float | None = None
@@ -165,7 +171,18 @@ class LabelsConfig(PluginConfig):
         for key in ("enough", "gold", "agreement"):
             if not 0 <= getattr(self, key) <= 1:
                 raise UserError(f"labels.{key}={getattr(self, key)} is outside [0, 1]")
+        self._check_judge()
         self._check_waiting()
+
+    def _check_judge(self) -> None:
+        if self.name != "judge":
+            return
+        if self.mode is JudgeMode.verify:
+            self.ask = Ask.verdict
+        elif self.ask is Ask.verdict:
+            raise UserError(
+                "labels.ask=verdict asks a judge about the vote: that is labels.mode=verify"
+            )
 
     def _check_waiting(self) -> None:
         if self.then is Pending.wait:

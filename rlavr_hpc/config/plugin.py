@@ -18,3 +18,8 @@ class PluginConfig:
     """Import path of the class, `package.module:Class`; not part of the run's identity."""
     settings: dict[str, Any] = field(default_factory=dict)
     """Arguments of the class; the option's file in conf/ lists them, each with a comment."""
+
+    @property
+    def comes_with_the_program(self) -> bool:
+        """Whether its class is the program's own."""
+        return self.target.startswith("rlavr_hpc.")

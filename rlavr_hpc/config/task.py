@@ -40,11 +40,6 @@ class TaskConfig(PluginConfig):
             )
 
     @property
-    def comes_with_the_program(self) -> bool:
-        """Whether its class is the program's own, which may read responses in any process."""
-        return self.target.startswith("rlavr_hpc.")
-
-    @property
     def named(self) -> str | None:
         """Its name; None = rows say theirs."""
         return None if self.name == AUTO else self.name

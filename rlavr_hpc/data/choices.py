@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from string import ascii_uppercase
 
@@ -25,12 +25,35 @@ class Options:
 
     texts: tuple[str, ...]
     names: tuple[str, ...]
-    """As the row names them; `letters` is what the prompt shows."""
+    """As the row names them, "" where it does not; `letters` is what the prompt shows."""
+    places: tuple[int, ...]
+    """Where they stand in the row, from 0; options that are empty there are left out here."""
+    kept_letters: bool = False
+    """Whether the prompt shows them already, behind the row's own letters."""
 
     @property
     def letters(self) -> str:
-        """A, B, ..."""
-        return ascii_uppercase[: len(self.texts)]
+        """A, B, ... as the prompt shows them."""
+        return self.own_letters if self.kept_letters else ascii_uppercase[: len(self.texts)]
+
+    @property
+    def own_letters(self) -> str:
+        """The row's: its names where these are letters, else those of the places."""
+        named = "".join(self.names).upper()
+        if all(len(name) == 1 for name in self.names) and set(named) <= set(ascii_uppercase):
+            return named
+        return "".join(ascii_uppercase[place : place + 1] or " " for place in self.places)
+
+    def letter(self, name: str) -> str:
+        """The letter of the option that the row calls so; "" = there is none."""
+        if name and name in self.names:
+            return self.letters[self.names.index(name)]
+        place = self.own_letters.find(name.upper()) if len(name) == 1 else -1
+        return self.letters[place] if place >= 0 else ""
+
+    def letter_at(self, place: int) -> str:
+        """The letter of the option at a place of the row; "" = there is none."""
+        return self.letters[self.places.index(place)] if place in self.places else ""
 
     def rendered(self) -> str:
         """A line per option."""
@@ -41,10 +64,21 @@ class Options:
     def stand_in(self, prompt: str) -> bool:
         """Whether the prompt shows every option behind its letter already."""
         flat = " ".join(prompt.split())
-        return all(
-            re.search(rf"(?<![A-Za-z]){letter}\W{{1,4}}{re.escape(' '.join(text.split()))}", flat)
-            for letter, text in zip(self.letters, self.texts, strict=True)
-        )
+        return _stand_in(flat, self.letters, self.texts)
+
+    def as_in(self, prompt: str) -> Options:
+        """The same, behind the row's own letters where the prompt shows them so."""
+        if self.letters == self.own_letters:
+            return self
+        flat = " ".join(prompt.split())
+        return replace(self, kept_letters=_stand_in(flat, self.own_letters, self.texts))
+
+
+def _stand_in(flat: str, letters: str, texts: Sequence[str]) -> bool:
+    return all(
+        re.search(rf"(?<![A-Za-z]){letter}\W{{1,4}}{re.escape(' '.join(text.split()))}", flat)
+        for letter, text in zip(letters, texts, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,34 +108,46 @@ def read_options(value: object) -> Options | None:
     pairs = _pairs(value)
     if not pairs:
         return None
-    if len(pairs) > len(ascii_uppercase):
-        raise ValueError(f"{len(pairs)} options are more than there are letters")
-    names, texts = zip(*pairs, strict=True)
-    found = [OWN_LETTER.fullmatch(text) for text in texts]
+    there = [(place, name, text) for place, (name, text) in enumerate(pairs) if text]
+    if not there:
+        return None
+    if len(there) > len(ascii_uppercase):
+        raise ValueError(f"{len(there)} options are more than there are letters")
+    places, names, texts = zip(*there, strict=True)
+    options = Options(texts=tuple(texts), names=tuple(names), places=tuple(places))
+    return _without_own_letters(options)
+
+
+def _without_own_letters(options: Options) -> Options:
+    """Options that bring their letters, `B) 21`, without them, and named by them."""
+    found = [OWN_LETTER.fullmatch(text) for text in options.texts]
     own = [match for match in found if match]
-    if len(own) == len(texts) and "".join(m[1] for m in own) == ascii_uppercase[: len(own)]:
-        texts = tuple(match[2].strip() for match in own)
-    return Options(texts=tuple(texts), names=tuple(names))
+    letters = "".join(match[1] for match in own)
+    whole = "".join(sorted(letters)) == ascii_uppercase[: len(options.texts)]
+    if len(own) < len(options.texts) or not (whole or letters == options.own_letters):
+        return options
+    texts = tuple(match[2].strip() for match in own)
+    return replace(options, texts=texts, names=tuple(letters))
 
 
 def _pairs(value: object) -> list[tuple[str, str]]:
-    """(name, text) of each option."""
+    """(name, text) of each option; the text of one that the row leaves empty is ""."""
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):
         texts = next((value[key] for key in TEXT_KEYS if _is_list(value.get(key))), None)
         if texts is not None:
             names = next((value[key] for key in NAME_KEYS if _is_list(value.get(key))), ())
             return _named([_text(text) for text in texts], [_text(name) for name in names])
-        named = {str(name): _text(text) for name, text in value.items() if text is not None}
+        named = {str(name): _text(text) for name, text in value.items()}
         single = all(len(name) == 1 for name in named)
-        return [(n, named[n]) for n in (sorted(named) if single else named) if named[n]]
+        return [(name, named[name]) for name in (sorted(named) if single else named)]
     if not _is_list(value):
         raise ValueError(f"options are a list or letter -> text, not {str(value)[:40]!r}")
     assert isinstance(value, list | tuple)
     if all(isinstance(one, Mapping) for one in value):
         texts = [_text(_first(one, TEXT_KEYS)) for one in value]
         return _named(texts, [_text(_first(one, NAME_KEYS)) for one in value])
-    return _named([_text(one) for one in value if one is not None], ())
+    return _named([_text(one) for one in value], ())
 
 
 def _named(texts: Sequence[str], names: Sequence[str]) -> list[tuple[str, str]]:
@@ -129,10 +175,10 @@ def letter_of(label: str, options: Options, *, is_text: bool) -> str | NumberLab
         options: the row's.
         is_text: whether the file has the label as text.
     """
-    if set(label) <= set(options.letters) and len(label) == 1:
-        return label
-    if label in options.names:
-        return options.letters[options.names.index(label)]
+    if label in options.names or label in ascii_uppercase:
+        named = options.letter(label)
+        if named:
+            return named
     by_text = _by_text(label, options)
     if re.fullmatch(r"-?\d{1,3}", label):
         return NumberLabel(options=options, number=int(label), by_text=by_text, is_text=is_text)
@@ -172,46 +218,13 @@ def _by_letter(label: str, options: Options) -> str:
     """A letter in marks, `(B)`; several, `A, C`; or one with its option behind it, `B. 20`."""
     match = MARKED.fullmatch(label)
     if match:
-        return match[1].upper() if match[1].upper() in options.letters else ""
+        return options.letter(match[1])
     parts = [part for part in re.split(r"[,;/&\s]+|\band\b", label) if part]
-    letters = [m[1] for part in parts if (m := MARKED.fullmatch(part))]
-    if len(letters) == len(parts) and all(one in options.letters for one in letters):
-        return ", ".join(letters)
-    if set(label) <= set(options.letters) and len(set(label)) == len(label):
-        return ", ".join(label)  # ACD
+    marked = [m[1] for part in parts if (m := MARKED.fullmatch(part))]
+    if len(marked) == len(parts) and set(marked) <= set(options.own_letters):
+        return ", ".join(map(options.letter, marked))
+    if set(label) <= set(options.own_letters) and len(set(label)) == len(label):
+        return ", ".join(map(options.letter, label))  # ACD
     own = OWN_LETTER.fullmatch(label)
-    if own and own[1] in options.letters:
-        return own[1] if _by_text(own[2], options) == own[1] else ""
-    return ""
-
-
-def decided(labels: Sequence[NumberLabel]) -> list[str]:
-    """The letters that a file's number labels mean, all read in the same way; "" = none.
-
-    They are places, counted from 0, or from 1 where none is 0 and one is the last option's; but
-    texts where that is what fits: where rows tell places and texts apart, the majority decides,
-    else numbers are places and texts are texts.
-    """
-    first = _first_place(labels)
-    places = [one.number - first for one in labels]
-    by_place = [
-        one.options.letters[place] if 0 <= place < len(one.options.texts) else ""
-        for one, place in zip(labels, places, strict=True)
-    ]
-    only_place = sum(bool(p) and not one.by_text for one, p in zip(labels, by_place, strict=True))
-    only_text = sum(bool(one.by_text) and not p for one, p in zip(labels, by_place, strict=True))
-    texts_first = only_text > only_place
-    return [
-        _either(one, place, text_first=texts_first or (only_text == only_place and one.is_text))
-        for one, place in zip(labels, by_place, strict=True)
-    ]
-
-
-def _first_place(labels: Sequence[NumberLabel]) -> int:
-    numbers = [(one.number, len(one.options.texts)) for one in labels]
-    above = all(number >= 1 for number, _ in numbers)
-    return 1 if above and any(number == size for number, size in numbers) else 0
-
-
-def _either(label: NumberLabel, place: str, *, text_first: bool) -> str:
-    return (label.by_text or place) if text_first else (place or label.by_text)
+    named = options.letter(own[1]) if own else ""
+    return named if own and named and _by_text(own[2], options) == named else ""

@@ -13,7 +13,7 @@ from rlavr_hpc.data.findings import DataFinding, FindingLevel
 from rlavr_hpc.data.located import located
 from rlavr_hpc.data.puzzles import make_dataset
 from rlavr_hpc.data.table_row import rules_of
-from rlavr_hpc.data.tables import read_dataset
+from rlavr_hpc.data.tables import read_together
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.questions import World, make_world, split_names
 from rlavr_hpc.types import Question
@@ -51,7 +51,8 @@ def load_split(config: DataConfig, *, task: str | None = None) -> Split:
     if not config.eval_limit:
         return split
     kept = frozenset(q.id for q in split.held_out.questions[: config.eval_limit])
-    return replace(split, held_out=split.held_out.only(kept))
+    held_out = replace(split.held_out.only(kept), findings=split.held_out.findings)
+    return replace(split, held_out=held_out)
 
 
 def _knights_split(config: DataConfig) -> Split:
@@ -89,9 +90,9 @@ def _file_split(config: DataConfig) -> Split:
     """The hold-out is a share of the prompts that have a label: others cannot be graded."""
     assert config.path is not None
     rules = rules_of(config)
-    everything = read_dataset(located(config.path), config.kind, rules=rules)
-    if config.eval_path:
-        held_out = read_dataset(located(config.eval_path), config.kind, rules=rules)
+    paths = [located(path) for path in (config.path, config.eval_path) if path]
+    everything, *others = read_together(paths, config.kind, rules=rules)
+    for held_out in others:
         return Split(train=_told(everything, everything.findings), held_out=held_out)
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, HOLDOUT_STREAM]))
     labelled = [q.id for q in everything.questions if q.id in everything.answers]

@@ -10,9 +10,11 @@ from rlavr_hpc.data.written_values import UNREADABLE, parse_written
 from rlavr_hpc.errors import UserError
 
 BEGINNING = re.compile(
-    r"""\s*(?:array\()?\[?\s*\{\s*\\?["'](?:role|content|from|value|messages|conversations)\\?["']\s*:"""
+    r"""(?:array\()?\[?\s*\{\s*\\?["'](?:role|content|from|value|messages|conversations)\\?["']\s*:"""
 )
 """How a text begins that holds messages."""
+HEAD_CHARS = 200
+"""In which it does."""
 SENDER = re.compile(r"""["'](?:role|from)\\?["']""")
 
 
@@ -26,8 +28,8 @@ def written_messages(text: str, where: str) -> list[object] | None:
     Raises:
         UserError: the text begins and ends as messages do, but cannot be read.
     """
-    text = _unquoted(text)
-    if not BEGINNING.match(text):
+    text = _unquoted(text.lstrip())
+    if not _begins(text):
         return None
     try:
         return _as_messages(parse_written(text))
@@ -48,7 +50,11 @@ def _unquoted(text: str) -> str:
         inner = json.loads(text)
     except UNREADABLE:
         return text
-    return inner if isinstance(inner, str) and BEGINNING.match(inner) else text
+    return inner if isinstance(inner, str) and _begins(inner.lstrip()) else text
+
+
+def _begins(text: str) -> bool:
+    return BEGINNING.match(text[:HEAD_CHARS]) is not None
 
 
 def _is_followed(text: str) -> bool:

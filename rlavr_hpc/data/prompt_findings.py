@@ -13,7 +13,7 @@ from rlavr_hpc.types import Prompt, Question
 
 MEDIA_MARK = re.compile(
     r"<(?:image|video|audio)>|<\|(?:image|video|audio)(?:_pad|_1)?\|>|<\|vision_start\|>|"
-    r"<start_of_image>|\[IMG\]|<image_placeholder>|<img\s[^>]*src="
+    r"<start_of_image>|\[IMG\]|<image_placeholder>|<img\s[^>]{0,300}src="
 )
 """What stands in a text for a picture, film or sound beside it."""
 CUT_LENGTHS = 3

@@ -14,6 +14,16 @@ from rlavr_hpc.data.table_row import FileRow
 EMPTY = "nothing"
 """What a void label without a word is counted as."""
 SHOWN_WORDS = 4
+NOTES = {
+    "objects_of_one_value": "have an object with one key as answer; the label is its value",
+    "worked_solutions": "have a worked solution as answer; the label is what it marks",
+    "rendered_choices": "have choices that their prompt does not show; they were put below it "
+    "(data.choices=ignore drops them)",
+}
+UNDECIDED = (
+    "name an option by its place, and none of these is 0 or one past the last: they were counted "
+    "from 0; if they count from 1, write letters instead"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -126,19 +136,12 @@ class RowCounts:
                     f"{self.conflicts} prompts ({of}) have labels that differ; none of them "
                     f"counts (data.conflicts=error would end the run): {example}",
                 )
+            case "undecided_places":
+                return FindingLevel.warning, f"{of} {UNDECIDED}"
             case "no_answer_column":
                 return FindingLevel.note, example
-            case "worked_solutions":
-                return (
-                    FindingLevel.note,
-                    f"{of} have a worked solution as answer; the label is what it marks",
-                )
             case _:
-                return (
-                    FindingLevel.note,
-                    f"{of} have choices that their prompt does not show; they were put below it "
-                    "(data.choices=ignore drops them)",
-                )
+                return FindingLevel.note, f"{of} {NOTES[kind]}"
 
 
 ORDER = (
@@ -147,6 +150,8 @@ ORDER = (
     "void_labels",
     "unreadable_labels",
     "conflicting_labels",
+    "undecided_places",
+    "objects_of_one_value",
     "worked_solutions",
     "rendered_choices",
 )

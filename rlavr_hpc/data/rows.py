@@ -51,6 +51,7 @@ def read_row(row: FileRow, columns: Columns, rules: RowRules) -> ReadRow:
     if not isinstance(text, str) or not text.strip():
         raise UserError(f"{row.where}: {columns.no_text()}")
     options = None if rules.choices is ChoiceRule.ignore else _options(row, columns)
+    options = options and options.as_in(_all_text(messages, text))
     render = options is not None and not options.stand_in(_all_text(messages, text))
     if options is not None and render:
         if rules.choices is ChoiceRule.refuse:

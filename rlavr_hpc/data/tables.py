@@ -12,13 +12,13 @@ from pathlib import Path
 
 from rlavr_hpc.config.data import ConflictRule, DataKind
 from rlavr_hpc.data.arrow_rows import arrow_rows, parquet_rows
-from rlavr_hpc.data.choices import NumberLabel, decided
 from rlavr_hpc.data.columns import SOLUTION, Columns
 from rlavr_hpc.data.containers import FileFormat, data_files_of
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
+from rlavr_hpc.data.option_numbers import NumberRow, decide
 from rlavr_hpc.data.row_findings import RowCounts
-from rlavr_hpc.data.row_labels import label_keys
+from rlavr_hpc.data.row_labels import NO_OPTION, label_keys
 from rlavr_hpc.data.row_tasks import RowTasks
 from rlavr_hpc.data.rows import ReadRow, RefusedChoicesError, read_row
 from rlavr_hpc.data.table_row import FileRow, RowRules
@@ -42,24 +42,30 @@ def read_dataset(
         UserError: the file is missing, empty, broken or of another kind, no row can be used, an id
             stands twice, a column of `data.columns` is not there, or the rules refuse what is.
     """
-    rules = rules or RowRules(task=task)
+    return read_together([path], kind, rules=rules or RowRules(task=task))[0]
+
+
+def read_together(paths: Sequence[Path], kind: DataKind, *, rules: RowRules) -> list[Dataset]:
+    """Read files of one data set: whether numbers are places, and of what, all of them decide.
+
+    Raises:
+        UserError: as `read_dataset`.
+    """
+    readings = [_read(path, kind, rules) for path in paths]
+    decide([row for reading in readings for row in reading.numbers])
+    return [reading.finish() for reading in readings]
+
+
+def _read(path: Path, kind: DataKind, rules: RowRules) -> _Reading:
     found = data_files_of(path, kind)
-    reading = _Reading(path=path, rules=rules)
+    reading = _Reading(path=path, rules=rules, left_out=found.note)
     for file, format in found.files:
         columns = Columns(path=file, given=rules.columns)
         reading.files.append(columns)
         for row in _rows_of(file, format, columns):
             reading.add(row, columns)
         columns.check_found()
-    dataset = reading.finish()
-    if not found.note:
-        return dataset
-    left_out = DataFinding(kind="split", level=FindingLevel.note, text=found.note)
-    return Dataset(
-        questions=dataset.questions,
-        answers=dataset.answers,
-        findings=(left_out, *dataset.findings),
-    )
+    return reading
 
 
 def _rows_of(file: Path, format: FileFormat, columns: Columns) -> Iterator[FileRow]:
@@ -95,11 +101,13 @@ class _Reading:
 
     path: Path
     rules: RowRules
+    left_out: str
+    """Files of the folder that are not read; "" = none."""
     questions: dict[str, Question] = field(default_factory=dict)
     labels: dict[str, _Labelled] = field(default_factory=dict)
     first_with_body: dict[bytes, str] = field(default_factory=dict)
-    numbers: list[tuple[str, str, int, NumberLabel]] = field(default_factory=list)
-    """Id, place and count of rows whose label all rows together decide."""
+    numbers: list[NumberRow] = field(default_factory=list)
+    """Rows whose label all rows together decide."""
     counts: RowCounts = field(default_factory=RowCounts)
     files: list[Columns] = field(default_factory=list)
     tasks: RowTasks = field(default_factory=RowTasks)
@@ -119,8 +127,9 @@ class _Reading:
             return
         name = self._question(read, row)
         self._note(read, row)
-        if read.label.number is not None:
-            self.numbers.append((name, row.where, row.count, read.label.number))
+        if read.label.numbers:
+            labels = read.label.numbers
+            self.numbers.append(NumberRow(name, row.where, row.count, labels))
         elif read.label.text:
             self._label(name, read.label.text, row.where, row.count)
 
@@ -145,6 +154,8 @@ class _Reading:
             self.counts.note("unreadable_labels", row, detail=label.fault)
         elif label.void is not None:
             self.counts.note("void_labels", row, detail=label.void)
+        if label.alone and (label.text or label.numbers):
+            self.counts.note("objects_of_one_value", row)
         if label.worked:
             self.counts.note("worked_solutions", row)
         if read.rendered:
@@ -161,21 +172,15 @@ class _Reading:
             known.others[text] = where
 
     def finish(self) -> Dataset:
-        """The data set, after the last row.
+        """The data set, after the last row and `decide`.
 
         Raises:
             UserError: no row can be used, or labels conflict and must not.
         """
         if not self.questions:
             raise UserError(self.first_fault or f"data file {self.path} holds no rows")
-        for (name, where, count, label), letter in zip(
-            self.numbers, decided([number for *_, number in self.numbers]), strict=True
-        ):
-            if letter:
-                self._label(name, letter, where, count)
-            else:
-                detail = f"label {label.number} is none of the row's options"
-                self.counts.note_at("unreadable_labels", where, count, detail=detail)
+        for row in self.numbers:
+            self._letters(row)
         conflicts = {name: one for name, one in self.labels.items() if one.others}
         self._refuse_conflicts(conflicts)
         answers = {name: label.text for name, label in self.labels.items() if name not in conflicts}
@@ -186,10 +191,26 @@ class _Reading:
             questions=tuple(self.questions.values()),
             answers=order if self.numbers else answers,
             findings=(
+                *self._split(),
                 *self.counts.findings(self.path, labelled=len(answers)),
                 *self.tasks.findings(self.path),
             ),
         )
+
+    def _split(self) -> tuple[DataFinding, ...]:
+        if not self.left_out:
+            return ()
+        return (DataFinding(kind="split", level=FindingLevel.note, text=self.left_out),)
+
+    def _letters(self, row: NumberRow) -> None:
+        """Take in what the files have decided about one row."""
+        if not all(row.letters):
+            self.counts.note_at("unreadable_labels", row.where, row.count, detail=NO_OPTION)
+            return
+        text = ", ".join(sorted(dict.fromkeys(row.letters)))
+        self._label(row.name, text, row.where, row.count)
+        if any(row.undecided):
+            self.counts.note_at("undecided_places", row.where, row.count)
 
     def _refuse_conflicts(self, conflicts: dict[str, _Labelled]) -> None:
         """Note them by their rows; a label that nobody bought stands in no message."""

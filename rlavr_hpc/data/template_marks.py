@@ -24,7 +24,7 @@ BEGINNINGS = (
 THOUGHT = r"(?:\s*</?think>)*"
 TAIL = 100
 """Characters at a text's end in which the opening of an answer stands."""
-HEAD_SUSPECT = re.compile(r"\s*[<\[]")
+HEAD_SUSPECT = re.compile(r"[<\[]")
 TAIL_SUSPECT = re.compile(r"<\||<｜|\[/INST|\[\||<start_of_turn|<SPECIAL_|<extra_id_|<seed:")
 """What any family's marks have; a text without is not looked at more closely, which saves time."""
 
@@ -47,7 +47,7 @@ class TemplateFamily:
     def __post_init__(self) -> None:
         """Compile the patterns."""
         first = "|".join(map(re.escape, BEGINNINGS))
-        object.__setattr__(self, "begins", re.compile(rf"\s*(?:{first})*\s*(?:{self.turn})"))
+        object.__setattr__(self, "begins", re.compile(rf"(?:{first})*\s*(?:{self.turn})"))
         object.__setattr__(self, "answers", re.compile(self.reply))
         object.__setattr__(self, "ends", re.compile(rf"(?:{self.reply}){THOUGHT}\s*\Z"))
 
@@ -96,7 +96,7 @@ FAMILIES = (
     TemplateFamily(
         name="Granite",
         turn=r"<\|start_of_role\|>",
-        reply=r"<\|start_of_role\|>assistant\s*[^<]*<\|end_of_role\|>",
+        reply=r"<\|start_of_role\|>assistant[^<]*<\|end_of_role\|>",
     ),
     TemplateFamily(
         name="Command R",
@@ -121,7 +121,7 @@ FAMILIES = (
     ),
     TemplateFamily(
         name="Llama 2 or Mistral",
-        turn=r"(?:\[SYSTEM_PROMPT\][\s\S]*?\[/SYSTEM_PROMPT\]\s*)?\[INST\]",
+        turn=r"\[SYSTEM_PROMPT\]|\[INST\]",
         reply=r"\[/INST\]",
         rare=False,
     ),
@@ -138,12 +138,11 @@ BARE_BEGINNINGS = {
     "<｜begin▁of▁sentence｜>": "DeepSeek",
 }
 """Beginnings of a sequence that no ordinary text begins with, though no turn may follow."""
-DIALOGUE = re.compile(
-    r"(?:\A|\n)\s*(?:###\s*)?(?:User|Human|USER|Instruction|Question)\s*:.*"
-    r"\n?\s*(?:###\s*)?(?:Assistant|ASSISTANT|Response|Answer)\s*:" + THOUGHT + r"\s*\Z",
-    re.DOTALL,
+ASKED = re.compile(
+    r"^[^\S\n]*(?:###[^\S\n]*)?(?:User|Human|USER|Instruction|Question)[^\S\n]*:", re.MULTILINE
 )
-"""A dialogue in plain words that waits for its answer, as prompts of base models are written."""
+TO_ANSWER = re.compile(r"(?:Assistant|ASSISTANT|Response|Answer)\s*:" + THOUGHT + r"\s*\Z")
+"""The end of a dialogue that waits for its answer, as prompts of base models are written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +156,7 @@ class CarriedTemplate:
 
 def carried_template(text: str) -> CarriedTemplate | None:
     """The template that a text carries already; None for ordinary text."""
+    text = text.lstrip()
     if not (HEAD_SUSPECT.match(text) or TAIL_SUSPECT.search(text[-TAIL:])):
         return None
     for family in FAMILIES:
@@ -164,7 +164,7 @@ def carried_template(text: str) -> CarriedTemplate | None:
         if found is not None:
             return found
     for beginning, name in BARE_BEGINNINGS.items():
-        if text.lstrip().startswith(beginning):
+        if text.startswith(beginning):
             return CarriedTemplate(family=name, whole=False)
     return None
 
@@ -181,4 +181,5 @@ def _carried(family: TemplateFamily, text: str) -> CarriedTemplate | None:
 
 def is_plain_dialogue(text: str) -> bool:
     """Whether a text is a dialogue in plain words (`User: ... Assistant:`)."""
-    return bool(DIALOGUE.search(text))
+    end = text.rstrip()[-TAIL:]
+    return TO_ANSWER.search(end) is not None and ASKED.search(text) is not None

@@ -17,7 +17,7 @@ from typing import Any
 
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.evaluation.record import ProblemResult, SetRecord, refuse_other
-from rlavr_hpc.io import LineWriter, read_lines, sync_folder
+from rlavr_hpc.io import LineWriter, make_folder, read_lines, sync_folder
 
 VERSION = 1
 PRIVATE = 0o600
@@ -114,6 +114,7 @@ def write_responses(path: Path, sets: Sequence[tuple[SetRecord, ResponsesRecord]
         path: FILE.
         sets: the records of each test set, all of them finished.
     """
+    make_folder(path.parent)
     descriptor, work = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -67,14 +67,18 @@ class ServedRun:
         Raises:
             OSError: an answer could not be written; it stays in the source's hands.
         """
+        first = not self.orders.orders
         self.orders.look()
         self.answers.look()
+        if first:
+            self.source.remember(self.answers.first.values())
         self._tell_refused()
         came = self._from_bank()
         if self.open and not self.stopped:
             self._log.known.look()
             came += self._ask()
             came += self._give_up()
+            self._correct()
         self._tell_complaints()
         return came
 
@@ -152,6 +156,13 @@ class ServedRun:
             self.put(answer)
         return len(late)
 
+    def _correct(self) -> None:
+        """Write answers that were changed behind those that they correct."""
+        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
+        known = {**self.answers.first, **corrected}
+        for answer in list(self.source.corrections(known)):
+            self.put(answer)
+
     def _tell_refused(self) -> None:
         for refused in (*self.orders.refused, *self.answers.refused):
             if refused.where not in self._told:
@@ -160,7 +171,7 @@ class ServedRun:
 
     def _tell_complaints(self) -> None:
         for complaint in self.source.complaints:
-            self.say(f"{self.run_dir.name}: {complaint}; it does not count")
+            self.say(f"{self.run_dir.name}: {complaint}")
         self.source.complaints.clear()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -48,8 +48,18 @@ class LabelSource(Protocol):
     def collect(self, orders: Sequence[Order]) -> Iterable[Answer]:
         """Answers that have come since, to any of the open orders."""
 
+    def corrections(self, known: Mapping[str, Answer]) -> Iterable[Answer]:
+        """Answers that have been changed since, by whoever gave them.
+
+        Args:
+            known: by key, the latest answers.
+        """
+
     def withdraw(self, keys: Sequence[str]) -> None:
         """These are not wanted any more."""
+
+    def remember(self, answers: Iterable[Answer]) -> None:
+        """What it has said before, told once at the start."""
 
 
 @dataclass(kw_only=True)
@@ -72,5 +82,12 @@ class Source:
         """Nothing comes later."""
         return ()
 
+    def corrections(self, known: Mapping[str, Answer]) -> Iterable[Answer]:
+        """What is said is said."""
+        return ()
+
     def withdraw(self, keys: Sequence[str]) -> None:
+        """Nothing to do."""
+
+    def remember(self, answers: Iterable[Answer]) -> None:
         """Nothing to do."""

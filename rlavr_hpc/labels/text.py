@@ -6,6 +6,7 @@ task reads in it is the task's.
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import re
@@ -47,6 +48,12 @@ ANSWER_KEYS = ("answer", "final_answer", "ground_truth", "solution_text_format",
 MAX_LABEL_CHARS = 100_000
 """Longer text is not searched for structure."""
 NUMPY = re.compile(r"array\((\[[^()]*\])(?:,\s*dtype=[\w<>'\".]+)?\)")
+SCALAR = re.compile(
+    r"(?:np|numpy)\.(?:int|uint|float|str|bool|bytes)[0-9]*_?"
+    r"\((b?'[^'\\]*'|b?\"[^\"\\]*\"|[-+.0-9A-Za-z]+)\)"
+)
+"""One value as numpy prints it."""
+BYTES = re.compile(r"b'([^'\\]*)'|b\"([^\"\\]*)\"")
 PRINTED = re.compile(r"\[\s*'[^']*'(?:[\s,]*'[^']*')*\s*\]")
 """A list of texts as Python or numpy prints it."""
 
@@ -140,12 +147,15 @@ class _Number(str):
 def accepted_answers(label: str) -> tuple[str, ...]:
     """The answers a label accepts; undoes `several_answers`.
 
-    A label may be JSON: a list with texts (also as Python or numpy prints one), or an object with
-    an `answer`. `[1, 2]` is none, but an interval.
+    A label may be JSON: a list with texts, or an object with an `answer`; also as Python or numpy
+    prints them, or one value. `[1, 2]` is none, but an interval.
     """
     text = label.strip()
-    if len(text) > MAX_LABEL_CHARS or text[:1] not in ("[", "{", "a", '"'):
+    if len(text) > MAX_LABEL_CHARS or text[:1] not in ("[", "{", "a", '"', "n", "b"):
         return (label,)
+    if (one := _printed_value(text)) is not None:
+        return (one,)
+    text = SCALAR.sub(r"\1", text) if "np." in text or "numpy." in text else text
     numpy = NUMPY.fullmatch(text)
     text = numpy[1] if numpy else text
     if PRINTED.fullmatch(text):
@@ -153,10 +163,33 @@ def accepted_answers(label: str) -> tuple[str, ...]:
     try:
         value = json.loads(text, parse_int=_Number, parse_float=_Number)
     except (ValueError, RecursionError):
-        return (label,)
+        value = _printed_object(text)
+        if value is None:
+            return (label,)
     if isinstance(value, list) and all(isinstance(one, _Number) for one in value):
         return (label,)  # an interval, a point, a vector
     return _texts_in(value) or (label,)
+
+
+def _printed_value(text: str) -> str | None:
+    """What Python or numpy prints as `np.int64(52)`, `np.str_('40')` or `b'9'`; else None."""
+    number = SCALAR.fullmatch(text)
+    inner = number[1] if number else text
+    quoted = BYTES.fullmatch(inner)
+    if quoted:
+        return (quoted[1] or quoted[2] or "").strip()
+    return inner.strip("'\"").strip() if number else None
+
+
+def _printed_object(text: str) -> dict[object, object] | None:
+    """The object that Python prints as `{'answer': '64'}`; None for anything else."""
+    if text[:1] != "{" or "'" not in text:
+        return None
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _texts_in(value: object) -> tuple[str, ...]:
@@ -167,4 +200,6 @@ def _texts_in(value: object) -> tuple[str, ...]:
     if isinstance(value, list):
         parts = [() if isinstance(one, dict | list) else _texts_in(one) for one in value]
         return tuple(text for part in parts for text in part) if all(parts) else ()
+    if value is not None and not isinstance(value, str | int | float):
+        return ()
     return ("" if value is None else str(value).strip(),)

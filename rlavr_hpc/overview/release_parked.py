@@ -6,6 +6,7 @@ enough/ATTEMPT.json says that it was done, also to another bridge and to the nex
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,15 @@ def release_enough(
     make_folder(mark.parent)
     write_record(mark, VERSION, {"time": time.time(), "open": open_orders, "job": beat.job})
     return done
+
+
+def answers_lacking(run_dir: Path, open_orders: int, labels: LabelsConfig) -> int:
+    """How many answers a run lacks before it goes on; of one that is not parked, all open ones."""
+    beat = read_heartbeat(run_dir).heartbeat
+    if beat is None or not beat.parked:
+        return open_orders
+    spared = math.floor((1 - labels.enough) * (beat.pending or 0) + EPSILON)
+    return max(0, open_orders - spared)
 
 
 def wants_labels(run_dir: Path) -> bool:

@@ -59,6 +59,8 @@ class Attempt:
     """`undo` takes back the roll-back right before it, on whose branch nothing ran."""
     setup: dict[str, Any] | None = None
     """What its successors must have in common with it; None where it runs nothing."""
+    finished: int | None = None
+    """Of a roll-back: steps after which the run was finished; older versions lack the field."""
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
@@ -108,10 +110,10 @@ def _checked(attempt: Attempt, *, number: int) -> Attempt:
     """The same; raises TypeError where a field cannot be what it says."""
     if attempt.number != number:
         raise TypeError(f"it says that it is number {attempt.number!r}")
-    counts = (attempt.number, attempt.resumed_from, attempt.branch)
+    counts = (attempt.number, attempt.resumed_from, attempt.branch, attempt.finished or 0)
     texts = (attempt.host, attempt.started, attempt.nonce, attempt.reason)
     if not all(type(count) is int and count >= 0 for count in counts):
-        raise TypeError(f"number, resumed_from and branch are {counts}")
+        raise TypeError(f"number, resumed_from, branch and finished are {counts}")
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"host, started, nonce and reason are {texts}")
     if not isinstance(attempt.setup, dict | None):
@@ -140,7 +142,8 @@ def publish_attempt(
     make_folder(run_dir / FOLDER)
     seals = {name: seal_file(segment(run_dir, name, after)) for name in SEALED} if after else {}
     attempt = Attempt(number=after + 1, resumed_from=resumed_from, seals=seals, **facts)
-    text = canonical_json(asdict(attempt)) + "\n"
+    known = {k: v for k, v in asdict(attempt).items() if k != "finished" or v is not None}
+    text = canonical_json(known) + "\n"
     return attempt if publish_once(token_path(run_dir, attempt.number), text) else None
 
 

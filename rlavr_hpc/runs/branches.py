@@ -10,14 +10,21 @@ it stood, its checkpoints are in line again, and one that was finished is finish
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
-from rlavr_hpc.runs.attempts import VERSION, Attempt, publish_attempt, read_attempts, standing
+from rlavr_hpc.runs.attempts import (
+    PLAIN_VERSION,
+    VERSION,
+    Attempt,
+    publish_attempt,
+    read_attempts,
+    standing,
+)
 from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, is_healthy, newest_valid
-from rlavr_hpc.runs.done import remove_done, write_done
+from rlavr_hpc.runs.done import read_done, remove_done, write_done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +48,21 @@ class RollBackUndone:
     """Whether the run is finished again."""
 
 
-def target_step(run_dir: Path, *, healthy_below: float) -> int:
-    """The step that a roll-back goes to by itself: of the newest healthy checkpoint, else 0.
-
-    Args:
-        run_dir: the run's folder.
-        healthy_below: risk of a healthy checkpoint.
-    """
-    return _newest_healthy(list(candidates(run_dir)), healthy_below)
-
-
-def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> RolledBack:
+def roll_back(
+    run_dir: Path,
+    *,
+    healthy_below: float,
+    to: int | None = None,
+    before_start: Callable[[], None] | None = None,
+) -> RolledBack:
     """Have the run go on from a checkpoint on a new branch.
 
     Args:
         run_dir: the run's folder.
         healthy_below: risk of a healthy checkpoint.
         to: step of the checkpoint; None = the newest healthy one, or the start without any.
+        before_start: called before the run goes back to its start for want of a healthy checkpoint;
+            may raise.
 
     Raises:
         UserError: there is no such checkpoint, or the run has not begun.
@@ -68,10 +73,19 @@ def roll_back(run_dir: Path, *, healthy_below: float, to: int | None = None) -> 
         raise UserError(f"{run_dir} has not started; there is nothing to roll back")
     usable = list(candidates(run_dir))
     step = _newest_healthy(usable, healthy_below) if to is None else _checked_step(usable, to)
+    if to is None and step == 0 and before_start is not None:
+        before_start()
+    finished = _finished_steps(run_dir)
     remove_done(run_dir)  # killed after this, the run just ends again
-    branch = max(attempt.branch for attempt in attempts) + 1
+    branch = max(attempt.branch for attempt in standing(attempts)) + 1
     token = publish_attempt(
-        run_dir, resumed_from=step, after=len(attempts), branch=branch, reason="rollback"
+        run_dir,
+        resumed_from=step,
+        after=len(attempts),
+        branch=branch,
+        reason="rollback",
+        finished=finished,
+        version=PLAIN_VERSION if finished is None else VERSION,
     )
     if token is None:
         raise _other_attempt(run_dir)
@@ -88,7 +102,7 @@ def undo_roll_back(run_dir: Path) -> RollBackUndone:
     attempts = read_attempts(run_dir)
     stood = standing(attempts)
     _check_undoable(run_dir, stood)
-    before = stood[-2]
+    before, steps = stood[-2], stood[-1].finished
     token = publish_attempt(
         run_dir,
         resumed_from=before.resumed_from,
@@ -99,7 +113,6 @@ def undo_roll_back(run_dir: Path) -> RollBackUndone:
     )
     if token is None:
         raise _other_attempt(run_dir)
-    steps = None if before.reason == "rollback" else _finished_steps(run_dir)
     if steps is not None:
         write_done(run_dir, steps)
     newest = newest_valid(run_dir)
@@ -123,12 +136,11 @@ def _check_undoable(run_dir: Path, attempts: list[Attempt]) -> None:
 
 
 def _finished_steps(run_dir: Path) -> int | None:
-    """How many steps the run had finished, as its summary says; None where it was not finished."""
+    """After how many steps the run is finished; None where it is not."""
     try:
-        summary = json.loads((run_dir / "summary.json").read_bytes())
-        return int(summary["steps"]) if summary["status"] == "done" else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None  # the next start finds out
+        return read_done(run_dir)
+    except RlavrError:
+        return None  # damaged; the next start finds out
 
 
 def _other_attempt(run_dir: Path) -> RlavrError:

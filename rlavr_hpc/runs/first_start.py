@@ -1,4 +1,6 @@
-"""What every attempt of a run takes over from its first: the date in prompts, and how turns end."""
+"""What every attempt of a run takes over from its first: the date in prompts, how turns end, and
+which rules of an older version it keeps.
+"""  # noqa: D205
 
 from __future__ import annotations
 
@@ -18,6 +20,13 @@ class FirstStart:
     """The local time that templates write, without a fraction of a second."""
     stops_at_turn_end: bool = True
     """False for a run begun by an older version, which knew the model's own stop tokens alone."""
+
+    @property
+    def by_older_version(self) -> bool:
+        """Whether version 0.1 began the run; it offered every prompt to the policy, labelled or
+        not, and read labels by fewer rules.
+        """  # noqa: D205
+        return not self.stops_at_turn_end
 
 
 def first_start(run_dir: Path, *, now: datetime | None = None) -> FirstStart:

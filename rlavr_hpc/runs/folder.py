@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rlavr_hpc.config.tracking import check_dashboard
 from rlavr_hpc.errors import OtherRunError, RlavrError, UserError
 from rlavr_hpc.io import make_folder, write_atomic
 from rlavr_hpc.plugins import check_names
+from rlavr_hpc.runs.attempts import token_path
 from rlavr_hpc.runs.done import read_done
 from rlavr_hpc.runs.identity import (
     changed_keys,
@@ -153,9 +155,14 @@ def check_writable(run_dir: Path) -> None:
 def open_run_folder(run_dir: Path, config: RunConfig) -> None:
     """Create the folder and its config.yaml.
 
+    What the config leaves to the plan stays as the config of a run that has begun says it: a run
+    of version 0.1 has no other record of it.
+
     Raises:
-        UserError: it cannot be created or written.
+        UserError: it cannot be created or written, or the run's config cannot be read.
     """
+    if (run_dir / CONFIG).exists() and token_path(run_dir, 1).exists():
+        config = _passes_as_begun(read_config(run_dir), config)
     try:
         make_folder(run_dir)
         text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
@@ -164,3 +171,15 @@ def open_run_folder(run_dir: Path, config: RunConfig) -> None:
         raise UserError(
             f"{run_dir} cannot be written: {error.strerror}; choose another root or run_dir"
         ) from error
+
+
+def _passes_as_begun(before: RunConfig, config: RunConfig) -> RunConfig:
+    """The config with what it leaves open about a forward pass as it was before."""
+    algorithm, deepspeed = config.algorithm, config.deepspeed
+    if algorithm.derives_passes:
+        old = before.algorithm
+        algorithm = replace(algorithm, micro_batch=old.micro_batch, micro_tokens=old.micro_tokens)
+    if deepspeed.gradient_checkpointing is None:
+        again = before.deepspeed.gradient_checkpointing
+        deepspeed = replace(deepspeed, gradient_checkpointing=again)
+    return replace(config, algorithm=algorithm, deepspeed=deepspeed)

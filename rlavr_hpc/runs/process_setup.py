@@ -18,7 +18,8 @@ class ProcessSetup:
     """Of the texts of the training prompts."""
     prompts: Mapping[str, str] = field(default_factory=dict)
     """Of what the model reads: `tokens` of the training prompts, `held_out` tokens, `template`,
-    `questions` before any was left out for its length; and `date`, where the template writes one.
+    `questions` before any was left out for its length, their `tasks`; and `date`, where the
+    template writes one.
     Empty in runs that an older version began, which only kept the texts."""
 
 
@@ -59,6 +60,11 @@ def _changed_prompts(before: ProcessSetup, now: ProcessSetup) -> str:
         return (
             "the training prompts are not those this run began with (another file, or another "
             "filter); restore them"
+        )
+    if "tasks" in old and old["tasks"] != new.get("tasks"):
+        return (
+            "the training prompts do not have the tasks that they had when this run began (their "
+            "data_source, or the names that this version knows); restore them"
         )
     if not old or all(old.get(part) == new.get(part) for part in ("tokens", "held_out")):
         return ""

@@ -49,11 +49,17 @@ def bought_prompts(
         UserError: the run's data cannot be read.
     """
     questions = _questions(run_dir, config)
+    late = {
+        (one.decided, prompt): one
+        for seen in ledger_state.purchases.values()
+        for prompt, one in seen.items()
+        if one.decided is not None
+    }
     rows = []
     for (branch, step), prompts in sorted(ledger_state.decisions.items()):
         outcomes = ledger_state.purchases[branch, step]
         for prompt in prompts:
-            found = outcomes.get(prompt)
+            found = late.get(((branch, step), prompt), outcomes.get(prompt))
             rows.append(
                 BoughtPrompt(
                     branch=branch,
@@ -72,7 +78,7 @@ def _questions(run_dir: Path, config: RunConfig) -> dict[str, str]:
     from rlavr_hpc.data.load_split import load_split  # noqa: PLC0415  slow, and rarely needed
 
     try:
-        split = load_split(config.data)
+        split = load_split(config.data, task=config.task_name)
     except UserError as error:
         raise UserError(
             f"{run_dir}: the questions are in the run's data, which cannot be read ({error}); "

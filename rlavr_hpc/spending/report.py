@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rlavr_hpc.spending.live_spend import joined_payments
 from rlavr_hpc.spending.totals import (
     PolicySpend,
     SpendEntry,
@@ -42,6 +43,7 @@ def as_values(entries: Sequence[SpendEntry]) -> dict[str, Any]:
     return {
         "labels_bought": _bought(runs),
         "cost": _cost(runs),
+        **_live_values(runs),
         "runs": [_values(entry) for entry in runs],
         "policies": [_policy_values(policy) for policy in policies],
         "over_time": {
@@ -88,7 +90,7 @@ def totals(entries: Sequence[SpendEntry]) -> str:
     parts += [f"{valid} valid"] if valid else []
     parts += [f"{wrong} wrong, their labels are not counted here"] if wrong else []
     parts += [f"{empty} with {NO_LEDGER}"] if empty else []
-    return f"{', '.join(parts)}: {_bought(runs)} labels bought for {_cost(runs):g}"
+    return f"{', '.join(parts)}: {_bought(runs)} labels bought for {_cost(runs):g}{_live(runs)}"
 
 
 def foreign_folders(entries: Sequence[SpendEntry]) -> list[str]:
@@ -139,6 +141,7 @@ def _values(entry: SpendEntry) -> dict[str, Any]:
         "run_id": entry.run_id,
         "overrides": list(entry.found.overrides),
         **facts,
+        **(entry.live.values() if entry.live else {}),
         "error": entry.error,
     }
 
@@ -160,6 +163,28 @@ def _bought(entries: Sequence[SpendEntry]) -> int:
 
 def _cost(entries: Sequence[SpendEntry]) -> float:
     return sum(entry.spend.cost for entry in entries if entry.spend)
+
+
+def _live_values(entries: Sequence[SpendEntry]) -> dict[str, Any]:
+    """Orders to live label sources; nothing where no run has one."""
+    live = [entry.live for entry in entries if entry.live]
+    if not live:
+        return {}
+    return {
+        "labels_ordered": sum(one.ordered for one in live),
+        "labels_pending": sum(one.pending for one in live),
+        "cost_paid": sum(joined_payments(live).values()),
+    }
+
+
+def _live(entries: Sequence[SpendEntry]) -> str:
+    values = _live_values(entries)
+    if not values:
+        return ""
+    return (
+        f" as charged; from live sources {values['labels_ordered']} answers ordered, "
+        f"{values['labels_pending']} pending, really paid {values['cost_paid']:g}"
+    )
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -14,6 +14,7 @@ from rlavr_hpc.runs.find import FoundFolder
 from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.runs.states import RunState, State
+from rlavr_hpc.spending.live_spend import LiveSpend, live_spend
 from rlavr_hpc.spending.verify_ledger import LedgerProof, prove, readable
 
 POINTS = 10
@@ -56,6 +57,8 @@ class SpendEntry:
     proof: LedgerProof | None = None
     """None: not requested, or it failed."""
     error: str | None = None
+    live: LiveSpend | None = None
+    """Of a run with a live label source."""
 
     @property
     def label(self) -> str:
@@ -114,9 +117,10 @@ def read_entry(found: FoundFolder, state: RunState, *, proving: bool = False) ->
             proof = prove(found.folder, config) if proving else None
             ledger_state = proof.ledger_state if proof else read_ledger(found.folder)
             spend = run_spend(config, ledger_state, state)
+            live = live_spend(found.folder, config.labels, ledger_state)
     except RlavrError as error:
         return SpendEntry(found=found, state=state, run_id=run_id, error=str(error))
-    return SpendEntry(found=found, state=state, run_id=run_id, spend=spend, proof=proof)
+    return SpendEntry(found=found, state=state, run_id=run_id, spend=spend, proof=proof, live=live)
 
 
 def run_spend(config: RunConfig, ledger_state: LedgerState, state: RunState) -> RunSpend:

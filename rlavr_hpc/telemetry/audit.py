@@ -46,7 +46,13 @@ class Audit:
     gap: Gap
 
     def measure(
-        self, groups: Sequence[Group], step_key: StepKey, *, selection: Selection, quota: int
+        self,
+        groups: Sequence[Group],
+        step_key: StepKey,
+        *,
+        selection: Selection,
+        quota: int,
+        by_label: Mapping[str, Sequence[bool]] | None = None,
     ) -> Metrics:
         """The step's oracle diagnostics, over the groups whose data has a label.
 
@@ -55,6 +61,8 @@ class Audit:
             step_key: the step.
             selection: what the policy chose and believed.
             quota: how many labels it might have bought.
+            by_label: prompt id -> (G,) correctness by a label from a live source; None = labels
+                are the data's own.
         """
         correct = self.judge(groups, step_key)
         judged = [
@@ -62,6 +70,7 @@ class Audit:
         ]
         return {
             **_beliefs(judged),
+            **_labels(judged, by_label),
             **_trust(judged, selection.trusted),
             **_gate(judged, selection.gate),
             **_counts(judged, selection),
@@ -98,6 +107,16 @@ def _beliefs(judged: Sequence[Judged]) -> Metrics:
             for j in judged
             for mine, true in zip(j.group.vote.majority, j.correct, strict=True)
         ),
+    }
+
+
+def _labels(judged: Sequence[Judged], by_label: Mapping[str, Sequence[bool]] | None) -> Metrics:
+    if by_label is None:
+        return {}
+    return {
+        names.ORACLE_LABEL_WRONG: mean_of(
+            tuple(by_label[j.name]) != tuple(j.correct) for j in judged if j.name in by_label
+        )
     }
 
 

@@ -47,6 +47,12 @@ class GradingKeys:
     """`grading.extract`."""
     max_response_tokens: int | None = None
     """`rollout.max_response_tokens`."""
+    mathematics: bool = True
+    """Whether some prompts may be mathematics: `grading.extract` is about these alone."""
+    chooses_task: bool = True
+    """Whether another task can be chosen for the prompts."""
+    reads: tuple[str, ...] = ()
+    """Forms that the task of all prompts reads, as a sentence names them; empty = not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,31 +148,46 @@ def describe_lost(lost: LostSignal) -> str:
 def mend(losses: Sequence[SignalLoss], keys: GradingKeys) -> str:
     """What to type, as a sentence without a full stop."""
     limit = "" if keys.max_response_tokens is None else f" (now {keys.max_response_tokens})"
-    extract = "" if keys.extract is None else f" (now {keys.extract})"
     if SignalLoss.truncated in losses:
         return (
             f"raise rollout.max_response_tokens{limit}; if the responses go on behind their answer,"
             " name the token that ends the model's turn, rollout.stop_token_ids=[ID], or have the "
             "questions put into its chat template, data.chat_template=apply"
         )
-    if SignalLoss.unparsable in losses and keys.extract in EVERYWHERE:
-        return (
-            "ask for the answer in a form that is read, a box or a line `Answer: ...` (`rlavr "
-            "check` shows all), in the prompts or with data.system_prompt; a model that does not "
-            "see its own template needs data.chat_template=apply"
-        )
     if SignalLoss.unparsable in losses:
-        return (
-            f"set grading.extract{extract} to where the answers stand, or ask for another form in "
-            "the prompts or with data.system_prompt; a model that does not see its own template "
-            "needs data.chat_template=apply"
-        )
+        return _mend_unread(keys)
     if SignalLoss.all_wrong in losses:
-        return (
-            "compare an answer with its label, `rlavr check` shows both: data.task and "
-            f"grading.extract{extract} decide how they are read"
-        )
+        return _mend_wrong(keys)
     return "raise rollout.temperature or algorithm.group_size, or choose harder prompts"
+
+
+def _mend_unread(keys: GradingKeys) -> str:
+    template = "a model that does not see its own template needs data.chat_template=apply"
+    if keys.mathematics and keys.extract not in EVERYWHERE:
+        return (
+            f"set grading.extract{_now(keys)} to where the answers stand, or ask for another form "
+            f"in the prompts or with data.system_prompt; {template}"
+        )
+    known = "a box or a line `Answer: ...` (`rlavr check` shows all)"
+    return (
+        f"ask for the answer in a form that is read, {' or '.join(keys.reads) or known}, in the "
+        f"prompts or with data.system_prompt; {template}"
+    )
+
+
+def _mend_wrong(keys: GradingKeys) -> str:
+    shown = (
+        "compare answers with their labels: `rlavr ledger show RUN --prompts` shows those "
+        "that were bought, `rlavr grade` how a response is read"
+    )
+    deciding = ["the task"] if keys.chooses_task else []
+    deciding += [f"grading.extract{_now(keys)}"] if keys.mathematics else []
+    decide = "decide" if len(deciding) > 1 else "decides"
+    return f"{shown}; {' and '.join(deciding)} {decide} that" if deciding else shown
+
+
+def _now(keys: GradingKeys) -> str:
+    return "" if keys.extract is None else f" (now {keys.extract})"
 
 
 def visible_ending(text: str) -> str:

@@ -74,6 +74,7 @@ LABELS_REWARD_GAP: Final = "labels/reward_gap"
 LABELS_TRUSTED: Final = "labels/trusted"
 
 ORACLE_VOTE_ACCURACY: Final = "oracle/vote_accuracy"
+ORACLE_LABEL_WRONG: Final = "oracle/label_wrong"
 ORACLE_TRUE_REWARD: Final = "oracle/true_reward"
 ORACLE_PASS: Final = "oracle/pass"
 ORACLE_REWARD_ACCURACY: Final = "oracle/reward_accuracy"
@@ -86,7 +87,17 @@ ORACLE_COUNT_RECALL: Final = "oracle/count_recall"
 ORACLE_SELECTION_PRECISION: Final = "oracle/selection_precision"
 
 TIME_STEP: Final = "time/step"
-TIME_PHASES: Final = ("sync", "generate", "grade", "score", "select", "buy", "train", "learn")
+TIME_PHASES: Final = (
+    "sync",
+    "generate",
+    "grade",
+    "score",
+    "select",
+    "buy",
+    "wait",
+    "train",
+    "learn",
+)
 """`time/PHASE`, seconds; `time/other` is the rest of the step."""
 TIME_OTHER: Final = "time/other"
 TIME_EVALUATE: Final = "time/evaluate"

@@ -115,9 +115,24 @@ def load_models(config: RunConfig, inputs: Inputs, topology: Topology) -> Models
 
 
 def build_components(
-    config: RunConfig, inputs: Inputs, models: Models, *, records: Records, deadline: Deadline
+    config: RunConfig,
+    inputs: Inputs,
+    models: Models,
+    *,
+    records: Records,
+    deadline: Deadline,
+    by_older_version: bool = False,
 ) -> Components:
-    """Everything that one attempt uses."""
+    """Everything that one attempt uses.
+
+    Args:
+        config: the run's.
+        inputs: its data, tokenizer and plug-ins.
+        models: what is loaded once.
+        records: files of the attempt.
+        deadline: when it has to stop.
+        by_older_version: whether version 0.1 began the run.
+    """
     plugins, split = inputs.plugins, inputs.split
     verifier = RecordedVerifier(models.verifier, records.timed_out)
     return Components(
@@ -140,7 +155,7 @@ def build_components(
             run_dir=records.run_dir,
             attempt=records.attempt,
         ),
-        buyable=_buyable(config, split.train),
+        buyable=_buyable(config, split.train, auto=not by_older_version),
         pseudo=plugins.pseudo,
         self_verifier=models.self_verifier,
         test_sets=_test_sets(inputs.prompts.held_out, split.held_out),
@@ -181,12 +196,15 @@ def _self_verifier(
     )
 
 
-def _buyable(config: RunConfig, train: Dataset) -> frozenset[str] | None:
+def _buyable(config: RunConfig, train: Dataset, *, auto: bool) -> frozenset[str] | None:
     """The prompts that the acquisition policy may choose from; None = all."""
     if config.labels.live:
         return None
     found = buyable_prompts(
-        config.acquisition.candidates, prompts=train.questions, labelled=train.answers.keys()
+        config.acquisition.candidates,
+        prompts=train.questions,
+        labelled=train.answers.keys(),
+        auto=auto,
     )
     if found is not None and config.quota:
         log.info(

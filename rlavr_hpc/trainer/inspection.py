@@ -74,16 +74,13 @@ def inspect_data(
     tasks = dict.fromkeys(question.task for question in train.questions)
     asked = {q.id: asked_forms(q, config.data.system_prompt) for q in train.questions}
     counts = Counter(form for forms in asked.values() for form in forms)
-    good = {
-        q.id
-        for q in train.questions
-        if q.id in train.answers and is_answer(q.task, train.answers[q.id], q.text)
-    }
+    good = _with_answers(train)
     findings = [
         *train.findings,
         *also,
         *_bad_labels(config, train, good),
-        *(found for task in tasks for found in _asked_and_read(config, train, task, asked)),
+        *_held_out_findings(config, split.held_out),
+        *_asked_and_read(config, train, asked),
     ]
     return DataInspection(
         tasks=tuple(_rows_of(config, train, task, good) for task in tasks),
@@ -142,18 +139,51 @@ def _bad_labels(config: RunConfig, train: Dataset, good: set[str]) -> Iterable[D
     )
 
 
+def _with_answers(data: Dataset) -> set[str]:
+    """Ids of the questions whose label is an answer for their task."""
+    labelled = (q for q in data.questions if q.id in data.answers)
+    return {q.id for q in labelled if is_answer(q.task, data.answers[q.id], q.text)}
+
+
+def _held_out_findings(config: RunConfig, held_out: Dataset) -> Iterable[DataFinding]:
+    """What was found in the held-out prompts; without a label among them nothing is evaluated."""
+    yield from held_out.findings
+    path = config.data.eval_path
+    if path and not held_out.answers and not config.labels.live:
+        yield DataFinding(
+            kind="held_out_without_labels",
+            level=FindingLevel.error,
+            text=f"{path}: none of its {len(held_out.questions)} prompts has a label, so nothing "
+            "can be evaluated; leave data.eval_path out, or name the column with data.columns",
+            count=len(held_out.questions),
+        )
+    labelled = [q for q in held_out.questions if q.id in held_out.answers]
+    good = _with_answers(held_out)
+    bad = [q for q in labelled if q.id not in good]
+    if bad:
+        every = len(bad) == len(labelled) and path
+        named = " and ".join(dict.fromkeys(question.task for question in bad))
+        yield DataFinding(
+            kind="held_out_label_is_no_answer",
+            level=FindingLevel.error if every else FindingLevel.warning,
+            text=f"{len(bad)} of {len(labelled)} held-out labels are no answer for their task "
+            f"({named}): no response can be right",
+            count=len(bad),
+            rows=tuple(map(name_of, bad[:NAMED])),
+        )
+
+
 def _asked_and_read(
-    config: RunConfig, train: Dataset, task: str, asked: dict[str, frozenset[AskedForm]]
+    config: RunConfig, train: Dataset, asked: dict[str, frozenset[AskedForm]]
 ) -> Iterable[DataFinding]:
-    """Prompts of a task that ask for a form its grader does not read."""
-    read = forms_read(task, config.grading.extract)
-    unread: dict[AskedForm, list[Question]] = {}
+    """Prompts that ask for a form that their task's grader does not read."""
+    unread: dict[tuple[str, AskedForm], list[Question]] = {}
     for question in train.questions:
         forms = asked[question.id] - {AskedForm.nothing}
-        if question.task == task and forms and not forms & read:
-            unread.setdefault(min(forms), []).append(question)
-    for form, those in unread.items():
-        every = len(those) == len(train.questions)
+        if forms and not forms & forms_read(question.task, config.grading.extract):
+            unread.setdefault((question.task, min(forms)), []).append(question)
+    every = sum(map(len, unread.values())) == len(train.questions)
+    for (task, form), those in unread.items():
         yield DataFinding(
             kind="asked_form_not_read",
             level=FindingLevel.error if every else FindingLevel.warning,

@@ -8,7 +8,7 @@ from pathlib import Path
 from rlavr_hpc.acquisition.market import DatasetMarket, LabelMarket
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
 from rlavr_hpc.acquisition.order_maker import OrderMaker
-from rlavr_hpc.answers.label_rules import LabelRules
+from rlavr_hpc.answers.label_rules import LabelRules, read_reply
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.dataset import Dataset
@@ -38,7 +38,10 @@ def build_market(
     labels = config.labels
     if not labels.live:
         return DatasetMarket(labels=DatasetLabels(answers=train.answers))
-    inline = InlineBridge(run_dir, labels, load_source(labels)) if labels.inline else None
+    inline = None
+    if labels.inline:
+        asked = load_source(labels, reader=read_reply, linger=labels.poll)
+        inline = InlineBridge(run_dir, labels, asked)
     calls = CallsIn(run_dir if labels.bank is None else Path(labels.bank))
     return OrderBook(
         config=labels,

@@ -27,6 +27,7 @@ from rlavr_hpc.planning.verdict import verdict
 from rlavr_hpc.runs.attempts import read_attempts
 from rlavr_hpc.runs.folder import CONFIG, read_config
 from rlavr_hpc.runs.provenance import read_provenance
+from rlavr_hpc.telemetry.sinks import read_line
 
 PASSES = "passes"
 """Key of a provenance record."""
@@ -37,6 +38,8 @@ def check_memory(
     config: RunConfig, run_dir: Path, topology: Topology, environment: Mapping[str, str]
 ) -> PassSettings:
     """Log the plan's verdict; returns how much a forward pass holds.
+
+    A run that has done steps goes on all the same: it fitted, whatever the plan says.
 
     Raises:
         UserError: it cannot fit; the message names the keys that mend it.
@@ -58,8 +61,22 @@ def check_memory(
         log.info("%s", line)
     _tell_change(config, before, sizes)
     if told.refusal and config.cluster.check_memory:
-        raise UserError(told.refusal)
+        _refuse_or_tell(told.refusal, run_dir)
     return passes
+
+
+def _refuse_or_tell(refusal: str, run_dir: Path) -> None:
+    """Refuse the start of a run that has done no step; tell others how to go on with less."""
+    begun = (run_dir / CONFIG).exists() and bool(read_attempts(run_dir))
+    if not begun:
+        raise UserError(refusal)
+    text = (
+        f"{refusal}\n  this run has begun, and other keys name another run: add run_dir={run_dir} "
+        "and allow_change=[KEY,...] with theirs"
+    )
+    if not any(row["step"] > 0 for row in read_line(run_dir)):
+        raise UserError(text)
+    log.warning("warning: by the plan, %s\n  it goes on, for it has done steps", text)
 
 
 def _tell_change(config: RunConfig, before: PassSettings | None, sizes: Sizes) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rlavr_hpc.config.run import RunConfig
@@ -18,6 +18,7 @@ from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.prompt_findings import find_dropped, find_in_questions, find_too_long
 from rlavr_hpc.data.stream import PromptStream
 from rlavr_hpc.data.template_findings import find_stops, find_templates
+from rlavr_hpc.io import canonical_json
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.types import Prompt, Question
 
@@ -38,7 +39,7 @@ class PreparedPrompts:
     bundle: TokenizerBundle
     """With the stop tokens that these prompts ask for."""
     findings: tuple[DataFinding, ...] = ()
-    """About the training prompts, and about what ends a response."""
+    """About the prompts, and about what ends a response."""
     facts: dict[str, Any]
 
 
@@ -95,7 +96,7 @@ def prepare_prompts(config: RunConfig, split: Split, bundle: TokenizerBundle) ->
         fingerprint=fingerprint,
         identity=_identity(split, bundle, train, held_out, fingerprint),
         bundle=bundle,
-        findings=findings,
+        findings=(*findings, *find_in_held_out(config, labelled)),
         facts=facts,
     )
 
@@ -120,6 +121,13 @@ def find_in_training(
         *find_too_long(questions, kept, max_tokens=config.rollout.max_prompt_tokens),
         *find_stops(tokenizer, named=bundle.stop_ids, turn_end=bundle.turn_end, chats=train.chats),
     )
+
+
+def find_in_held_out(config: RunConfig, questions: Sequence[Question]) -> tuple[DataFinding, ...]:
+    """What was found in prompts of a held-out file of their own, which it names."""
+    path = config.data.eval_path
+    found = find_in_questions(questions) if path and questions else ()
+    return tuple(replace(one, text=f"{path}: {one.text}") for one in found)
 
 
 def _prepare_held_out(
@@ -152,10 +160,19 @@ def _identity(
         "template": template_fingerprint(bundle.tokenizer),
         "tokens": tokens_fingerprint(train.prompts),
         "held_out": tokens_fingerprint(held_out.prompts),
+        "tasks": tasks_fingerprint(split.train.questions),
     }
     if bundle.moment is not None and is_dated(bundle.tokenizer):
         identity["date"] = bundle.moment.isoformat()
     return identity
+
+
+def tasks_fingerprint(questions: Iterable[Question]) -> str:
+    """Hash of ids and tasks."""
+    digest = hashlib.sha256()
+    for question in questions:
+        digest.update(canonical_json([question.id, question.task]).encode())
+    return digest.hexdigest()[:16]
 
 
 def tokens_fingerprint(prompts: Iterable[Prompt]) -> str:

@@ -19,6 +19,7 @@ from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.attempts import check_fence
 from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy
 from rlavr_hpc.runs.checkpoints import Checkpoint
+from rlavr_hpc.runs.first_start import first_start
 from rlavr_hpc.trainer import build, distributed
 from rlavr_hpc.trainer.attempt_files import AttemptFiles, open_files, open_heartbeat
 from rlavr_hpc.trainer.build_engine import device_name
@@ -131,8 +132,14 @@ class Process:
             warning=self.config.cluster.warning,
             save_seconds=distributed.on_main(partial(resume.usual_save_seconds, self.run_dir)),
         )
+        older = distributed.on_main(lambda: first_start(self.run_dir).by_older_version)
         return build.build_components(
-            self.config, self.inputs, self._models, records=records, deadline=deadline
+            self.config,
+            self.inputs,
+            self._models,
+            records=records,
+            deadline=deadline,
+            by_older_version=older,
         )
 
     def _load(self, components: Components, checkpoint: Checkpoint) -> None:

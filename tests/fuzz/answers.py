@@ -13,9 +13,9 @@ import atheris
 with atheris.instrument_imports(include=["rlavr_hpc.answers"], enable_loader_override=False):
     from rlavr_hpc.answers.exact.compare import equal_exactly
     from rlavr_hpc.answers.exact.read import read_exact
-    from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
     from rlavr_hpc.answers.knights import puzzle_names, read_roles
     from rlavr_hpc.answers.tasks.choice import ChoiceTask
+    from rlavr_hpc.labels.extract import last_answer_block, last_boxed, stated_answer
     from rlavr_hpc.labels.text import accepted_answers
 
 LIMIT = 1000

@@ -6,7 +6,6 @@ The short version of `python -m benchmarks.resume`.
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -73,14 +72,13 @@ def assert_as_undisturbed(trial: Trial, reference: Trial) -> None:
     assert {row["step"]: row["attempt"] for row in read_metrics(trial.folder)} == newest
 
 
-def test_one_rank_killed_in_every_cheap_phase_and_with_vllm_ends_as_if_it_was_not(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    "kind", [pytest.param(HF, id="hf"), pytest.param(VLLM, id="vllm", marks=pytest.mark.slow)]
+)
+def test_one_rank_killed_in_every_cheap_phase_ends_as_if_it_was_not(
+    kind: Kind, tmp_path: Path
 ) -> None:
-    with ThreadPoolExecutor(2) as pool:  # each has one thread
-        folders = [tmp_path / "hf", tmp_path / "vllm"]
-        pairs = list(pool.map(killed_and_continued, (HF, VLLM), folders))
-    for trial, reference in pairs:
-        assert_as_undisturbed(trial, reference)
+    assert_as_undisturbed(*killed_and_continued(kind, tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,7 @@ def test_rows_that_a_killed_attempt_lost_are_shown_by_the_next_and_none_twice(
     assert attempts == [1] * cut.last + [2] * (45 - cut.last)
 
 
+@pytest.mark.slow
 def test_runs_that_were_killed_again_and_again_are_rebuilt_whole_from_their_record(
     tmp_path: Path,
 ) -> None:

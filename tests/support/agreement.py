@@ -64,7 +64,11 @@ def main() -> None:
         inputs,
         build.load_models(config, inputs, topology),
         records=Records(
-            ledger=None, timed_out=TimedOutAnswers(Path(), 1, fence=None, answer_ids={})
+            attempt=1,
+            run_dir=Path(),
+            heartbeat=None,
+            ledger=None,
+            timed_out=TimedOutAnswers(Path(), 1, fence=None, answer_ids={}),
         ),
         deadline=Deadline(stop=StopFlag(), grace=0.0),
     )

@@ -49,6 +49,14 @@ def test_labelled_prompts_are_offered_where_most_have_no_label(
     assert buyable_prompts(rule, prompts=GROUPS, labelled=labelled) == offered
 
 
+def test_a_run_of_version_0_1_still_offers_all() -> None:
+    few = {"p0"}
+    auto, labelled = CandidateRule.auto, CandidateRule.labelled
+    assert buyable_prompts(auto, prompts=GROUPS, labelled=few, auto=False) is None
+    found = buyable_prompts(labelled, prompts=GROUPS, labelled=few, auto=False)
+    assert found == frozenset(few)
+
+
 def test_only_what_may_be_bought_is_a_candidate(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     market = DatasetMarket(labels=CountingLabels(ANSWERS))

@@ -101,6 +101,44 @@ def test_a_calculation_equals_its_value_unless_expressions_are_not_evaluated() -
     assert strict.grade([group], {"p1": "47"})["p1"].correct == (False, True, False, True, True)
 
 
+LONG = "+".join(["1"] * 47) + 80 * "+0"
+
+
+CALCULATIONS = [
+    LONG,
+    "3!+41",
+    "|41|+6",
+    r"41\cdot 1 + 6\cos 0",
+    r"94 \div 2",
+    "94 \u00f7 2",
+    r"\binom{5}{2}+37",
+    "47(1)",
+    r"\left(41\right)+\left(6\right)",
+]
+
+
+def test_no_calculation_equals_its_value_where_none_is_evaluated(verifier: Verifier) -> None:
+    answers = [
+        *CALCULATIONS,
+        "47",
+        r"1+\sqrt[3]{2}",
+        r"\sqrt[3]{2}+1",
+        r"1+\sqrt{2}",
+        r"\sqrt{2}+1",
+    ]
+    rollouts = [rollout(rf"\boxed{{{answer}}}", sample=i) for i, answer in enumerate(answers)]
+    of_value = tuple(range(len(CALCULATIONS) + 1))
+    others = (of_value[-1] + 1, of_value[-1] + 2), (of_value[-1] + 3, of_value[-1] + 4)
+    [group] = verifier.vote([prompt()], [rollouts])
+    assert group.vote.clusters == (of_value, *others)
+    strict = Verifier(evaluate=False)
+    [group] = strict.vote([prompt()], [rollouts])
+    right = strict.grade([group], {"p1": "47"})["p1"].correct
+    strict.close()
+    assert [i for i, correct in enumerate(right) if correct] == [len(CALCULATIONS)]
+    assert set(others) < set(group.vote.clusters), "these have no shorter form"
+
+
 def test_the_majority_says_true_however_it_is_written() -> None:
     answers = ["True", "True", "true", r"\text{true}", "False", "false", r"\text{False}"]
     rollouts = [rollout(rf"\boxed{{{a}}}", sample=i) for i, a in enumerate(answers)]

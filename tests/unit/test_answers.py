@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from rlavr_hpc.answers.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.tasks.choice import ChoiceTask
 from rlavr_hpc.answers.tasks.knights import KnightsTask
 from rlavr_hpc.answers.tasks.math import MathTask
-from rlavr_hpc.answers.tasks.registry import check_task
+from rlavr_hpc.answers.tasks.registry import check_task, make_tasks
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.answers.vote_clusters import blame
-from rlavr_hpc.config.grading import Extract
+from rlavr_hpc.config.grading import Extract, Thoughts
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.labels.extract import last_answer_block, last_boxed, stated_answer
 from rlavr_hpc.labels.text import accepted_answers, several_answers
 from tests.support.groups import group, prompt, rollout
 
@@ -248,6 +248,20 @@ def test_knights_rewards_grade_format_and_answer() -> None:
     assert task.reward(form, wrong, correct=False) == -0.5
     assert task.reward(form, None, correct=False) == -1.0
     assert task.reward("no block", None, correct=False) == -3.0
+
+
+def test_a_draft_of_knights_counts_only_where_thoughts_are_read() -> None:
+    truth = "Ann is a knight, Bob is a knave, Cy is a knight"
+    cut = f"<think>Perhaps <answer>{truth}</answer>, let me"
+    skipping, reading = KnightsTask(), KnightsTask(thoughts=Thoughts.read)
+    assert skipping.extract(cut, PUZZLE) is None
+    assert reading.extract(cut, PUZZLE) == reading.extract(f"<answer>{truth}</answer>", PUZZLE)
+    assert skipping.reward(cut, None, correct=False) == -3.0
+    assert reading.reward(cut, None, correct=False) == -1.0
+    goes_on = f"Perhaps <answer>{truth}</answer>, let me"
+    assert skipping.reward(goes_on, None, correct=False, question=f"{PUZZLE}\n<think>\n") == -3.0
+    tasks = make_tasks(Extract.auto, Thoughts.read)
+    assert tasks["knights"].extract(cut, PUZZLE) is not None
 
 
 def test_a_knights_group_votes_by_its_roles() -> None:

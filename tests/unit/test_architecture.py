@@ -49,9 +49,9 @@ ROOMS = {
         "trainer",
     },
     "rlavr_hpc/acquisition": {"policies", "probes"},
-    "rlavr_hpc/labels": {"sources"},
     "rlavr_hpc/answers": {"exact", "sandbox", "tasks"},
     "rlavr_hpc/cluster": {"slurm"},
+    "rlavr_hpc/labels": {"desk", "sources"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
     "rlavr_hpc/trainer": {
@@ -135,15 +135,23 @@ ANALYSIS_READS = {
 VENDORS = {
     "vllm": {"rlavr_hpc/rollout/vllm_engine.py"},
     "deepspeed": {"rlavr_hpc/trainer/policy/deepspeed_policy.py"},
+    "httpx": {"rlavr_hpc/labels/http_call.py"},
     "peft": {"rlavr_hpc/trainer/policy/lora.py"},
     "math_verify": {"rlavr_hpc/answers/sandbox/math_verify_reader.py"},
-    "jinja2": {"rlavr_hpc/data/chat_template.py", "rlavr_hpc/release/card.py"},
+    "jinja2": {
+        "rlavr_hpc/data/chat_template.py",
+        "rlavr_hpc/labels/desk/pages.py",
+        "rlavr_hpc/labels/sources/judge_request.py",
+        "rlavr_hpc/release/card.py",
+    },
     "tensorboard": {"rlavr_hpc/telemetry/tensorboard/events.py"},
     "wandb": {"rlavr_hpc/telemetry/wandb/connection.py"},
     "wandb_workspaces": {"rlavr_hpc/telemetry/wandb/workspace.py"},
     "submitit": {"rlavr_hpc/cluster/slurm/sbatch_script.py"},
     "huggingface_hub": {"rlavr_hpc/offline/hub.py"},
     "pyarrow": {"rlavr_hpc/data/arrow_rows.py"},
+    "starlette": {f"rlavr_hpc/labels/desk/{name}.py" for name in ("answering", "guard", "site")},
+    "uvicorn": {"rlavr_hpc/labels/desk/serve.py"},
 }
 
 

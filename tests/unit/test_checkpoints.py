@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from rlavr_hpc.cli import call
 from rlavr_hpc.errors import CheckpointError, RlavrError, UserError
 from rlavr_hpc.runs.attempts import forks, read_attempts
 from rlavr_hpc.runs.branches import roll_back, undo_roll_back
@@ -26,13 +27,15 @@ from rlavr_hpc.runs.checkpoints import (
     restore_replaced,
     stored_state,
 )
-from rlavr_hpc.runs.done import read_done, write_done
+from rlavr_hpc.runs.done import read_done, remove_done, write_done
+from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line, steps_left_behind
 from rlavr_hpc.trainer.checkpoint.shards import on_host, write_file
 from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
+from tests.support.configs import composed
 
 STATE = TrainingState(
     step=10, branch=0, attempt=1, world_size=1, threads=2, prompts_fingerprint="p", config_hash="c"
@@ -290,7 +293,6 @@ def finished(run_dir: Path, steps: int) -> None:
     begin_attempt(run_dir, resumed_from=0)
     write_rows(run_dir, 1, 0, *range(steps + 1))
     checkpoint(run_dir, step=steps, scheduled=False)
-    (run_dir / "summary.json").write_text(json.dumps({"status": "done", "steps": steps}))
     write_done(run_dir, steps)
 
 
@@ -307,11 +309,50 @@ def test_an_undone_roll_back_leaves_a_finished_run_finished(tmp_path: Path) -> N
     assert [attempt.branch for attempt in read_attempts(tmp_path)] == [0, 1, 0]
 
 
-def test_a_branch_after_an_undone_one_gets_a_number_of_its_own(tmp_path: Path) -> None:
+def test_an_undone_roll_back_does_not_make_a_stopped_run_finished(tmp_path: Path) -> None:
     finished(tmp_path, 3)
+    (tmp_path / "summary.json").write_text(json.dumps({"status": "done", "steps": 3}))
+    remove_done(tmp_path)  # more steps were asked for, and the run was stopped on its way
+    begin_attempt(tmp_path, resumed_from=3)
     roll_back(tmp_path, healthy_below=0.25)
-    undo_roll_back(tmp_path)
+    undone = undo_roll_back(tmp_path)
+    assert (undone.step, undone.finished) == (3, False)
+    assert read_done(tmp_path) is None
+
+
+def test_a_roll_back_reads_the_checkpoint_that_it_takes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    checkpoint(tmp_path, step=10)
+    open_run_folder(tmp_path, composed())
+    read: list[Path] = []
+
+    def counted(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr("rlavr_hpc.runs.checkpoints.sha256_of", counted)
+    assert call(["rollback", str(tmp_path), "--force"]) == 0, capsys.readouterr()
+    assert sorted(path.name for path in read) == ["a.pt", "b.pt"]
+
+
+def test_an_undone_roll_back_counts_as_none(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    for _ in range(2):
+        assert roll_back(tmp_path, healthy_below=0.25).branch == 1
+        undo_roll_back(tmp_path)
+    roll_back(tmp_path, healthy_below=0.25)
     assert roll_back(tmp_path, healthy_below=0.25).branch == 2
+
+
+def test_two_undone_roll_backs_of_a_finished_run_leave_it_finished(tmp_path: Path) -> None:
+    finished(tmp_path, 3)
+    for _ in range(2):
+        roll_back(tmp_path, healthy_below=0.25)
+    assert not undo_roll_back(tmp_path).finished
+    assert undo_roll_back(tmp_path).finished
+    assert read_done(tmp_path) == 3
 
 
 def test_two_roll_backs_are_undone_one_after_the_other(tmp_path: Path) -> None:
@@ -349,7 +390,12 @@ def test_only_a_token_that_older_versions_do_not_know_has_the_new_version(tmp_pa
     finished(tmp_path, 3)
     roll_back(tmp_path, healthy_below=0.25)
     undo_roll_back(tmp_path)
-    assert [attempt.version for attempt in read_attempts(tmp_path)] == [2, 2, 3]
+    assert [attempt.version for attempt in read_attempts(tmp_path)] == [2, 3, 3]
+    stopped = tmp_path / "stopped"
+    begin_attempt(stopped, resumed_from=0)
+    roll_back(stopped, healthy_below=0.25)
+    assert '"finished"' not in (stopped / "attempts/2.json").read_text()
+    assert [attempt.version for attempt in read_attempts(stopped)] == [2, 2]
 
 
 def test_steps_that_were_rolled_back_are_counted_once(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rlavr_hpc.config.data import ChoiceRule
+from rlavr_hpc.config.data import ChoiceRule, DataConfig, DataKind
+from rlavr_hpc.data.findings import FindingLevel
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.errors import UserError
-from tests.support.rows import finding, labels, read, read_rows
+from tests.support.rows import finding, jsonl, labels, read, read_rows
 
 SHOWN = "Which?\nA. red\nB. green\nC. blue"
 LIST = ["red", "green", "blue"]
@@ -175,3 +177,86 @@ def test_options_that_cannot_be_read_name_the_row(tmp_path: Path, choices: objec
 def test_no_options_are_none(tmp_path: Path, choices: object) -> None:
     data = read_rows(tmp_path, {"question": "Which?", "choices": choices, "answer": "A"})
     assert [(q.text, q.task) for q in data.questions] == [("Which?", "math")]
+
+
+GAP = {"A": "w", "B": None, "C": "y", "D": "z"}
+
+
+@pytest.mark.parametrize(
+    ("row", "letter", "last"),
+    [
+        ({"choices": GAP, "answer": "C"}, "B", "C. z"),
+        ({"choices": GAP, "answer": "B"}, None, "C. z"),
+        ({"A": "w", "B": "x", "C": None, "D": "y", "E": "z", "answer": "D"}, "C", "D. z"),
+        ({"choices": ["w", None, "y", "z"], "answer": "C"}, "B", "C. z"),
+        ({"choices": ["w", None, "y", "z"], "answer": 2}, "B", "C. z"),
+        ({"choices": ["w", None, "y", "z"], "answer": "C. y"}, "B", "C. z"),
+        ({"choices": ["w", None, "y", "z"], "answer": ["A", "D"]}, "A, C", "C. z"),
+        ({"choices": {"text": ["w", "x", "y"], "label": ["B", "C", "D"]}, "answer": "C"}, "B",
+         "C. y"),
+        ({"choices": {"text": ["w", "x", "y"], "label": ["B", "C", "D"]}, "answer": "A"}, None,
+         "C. y"),
+        ({"choices": {"text": ["w", "x"], "label": ["B", "A"]}, "answerKey": "A"}, "B", "B. x"),
+        ({"choices": ["B) w", "A) x"], "answer": "A"}, "B", "B. x"),
+        ({"choices": [{"label": "A", "text": "w"}, {"label": "B", "text": None},
+                      {"label": "C", "text": "y"}], "answer": "C"}, "B", "B. y"),
+    ],
+)  # fmt: skip
+def test_a_label_means_the_option_that_the_row_calls_so(
+    tmp_path: Path, row: dict[str, object], letter: str | None, last: str
+) -> None:
+    first = {"question": "First?", "choices": LIST, "answer": 0}
+    data = read_rows(tmp_path, first, {"question": "Which?", **row})
+    assert labels(data) == ["A", letter]
+    assert data.questions[1].text.endswith(last)
+
+
+def test_a_prompt_that_shows_options_behind_the_rows_own_letters_keeps_them(tmp_path: Path) -> None:
+    prompt = "Which?\nA. w\nC. y\nD. z"
+    data = read_rows(tmp_path, {"prompt": prompt, "choices": GAP, "answer": "C"})
+    assert [q.text for q in data.questions] == [prompt]
+    assert labels(data) == ["C"]
+
+
+def test_a_list_of_places_is_a_set_of_letters(tmp_path: Path) -> None:
+    assert labels(read_rows(tmp_path, {"question": "W?", "choices": LIST, "answer": [0, 2]})) == [
+        "A, C"
+    ]
+
+
+def test_places_that_may_count_from_one_as_well_are_told_with_their_rows(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "choices": [*LIST, "grey"], "answer": n} for n in range(1, 5)]
+    told = finding(read_rows(tmp_path, *rows[:3]), "undecided_places")
+    assert told is not None
+    assert (told.level, told.count) == (FindingLevel.warning, 3)
+    assert "counted from 0" in told.text
+    assert finding(read_rows(tmp_path, *rows), "undecided_places") is None
+    first = {"question": "q0", "choices": LIST, "answer": 0}
+    assert finding(read_rows(tmp_path, first, *rows[:3]), "undecided_places") is None
+
+
+def test_training_and_held_out_files_count_places_from_the_same_number(tmp_path: Path) -> None:
+    rows = [{"question": f"q{n}", "choices": [*LIST, "grey"], "answer": n} for n in range(1, 5)]
+    train, other = jsonl(tmp_path / "t.jsonl", *rows), jsonl(tmp_path / "e.jsonl", *rows[:3])
+    config = DataConfig(kind=DataKind.jsonl, path=str(train), eval_path=str(other))
+    split = load_split(config)
+    assert labels(split.train) == ["A", "B", "C", "D"]
+    assert labels(split.held_out) == ["A", "B", "C"]
+    assert finding(split.held_out, "undecided_places") is None
+
+
+def test_an_option_may_read_like_a_word_for_no_answer(tmp_path: Path) -> None:
+    for options, label in ((["K", "Na"], "Na"), (["All", "None"], "None")):
+        data = read_rows(tmp_path, {"question": "W?", "choices": options, "answer": label})
+        assert labels(data) == ["B"]
+    nothing = read_rows(tmp_path, {"question": "W?", "choices": LIST, "answer": "None"})
+    assert finding(nothing, "void_labels") is not None
+
+
+def test_a_label_that_is_no_option_stands_in_no_message(tmp_path: Path) -> None:
+    for label in ("violet", 17):
+        data = read_rows(tmp_path, {"question": "W?", "choices": LIST, "answer": label})
+        told = finding(data, "unreadable_labels")
+        assert told is not None
+        assert str(label) not in told.text
+        assert "its label is none of the row's options" in told.text

@@ -24,7 +24,7 @@ HEAVY = ("torch", "hydra", "omegaconf", "pandas", "numpy", "wandb", "transformer
 GROUPS = {
     "run": ["run", "check", "plan", "fetch", "rollback"],
     "look": ["status", "why", "logs", "report", "track"],
-    "label": ["ledger", "grade"],
+    "label": ["ledger", "labels", "grade"],
     "cluster": ["doctor", "cancel", "retry", "start-now"],
     "model": ["evaluate", "export"],
     "shell": ["completion"],

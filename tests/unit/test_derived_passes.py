@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -20,11 +21,13 @@ from rlavr_hpc.planning.devices import FoundGpu, find_gpus, machine_gib, read_gp
 from rlavr_hpc.planning.fit import shortages
 from rlavr_hpc.planning.verdict import verdict
 from rlavr_hpc.runs.attempts import publish_attempt
-from rlavr_hpc.runs.folder import open_run_folder
+from rlavr_hpc.runs.folder import open_run_folder, read_config
 from rlavr_hpc.runs.identity import changed_keys, hash8, to_dict
 from rlavr_hpc.runs.provenance import write_provenance
+from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.trainer import memory_check
 from rlavr_hpc.trainer.memory_check import as_record, check_memory, recorded
+from rlavr_hpc.types import StepKey
 from tests.support.configs import composed
 
 QWEN = ("model=Qwen/Qwen3-4B",)
@@ -243,6 +246,24 @@ def test_a_resumed_run_takes_what_is_on_record(
     assert check_memory(config, tmp_path / "run", ALONE, {}) == BEFORE
 
 
+def test_a_run_that_has_done_steps_goes_on_and_is_told_how_to_with_less(
+    model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(logging.getLogger("rlavr_hpc"), "propagate", True)
+    machine(monkeypatch, gpus=[], gib=24)
+    config, folder = own(model, "rollout=hf"), tmp_path / "run"
+    started(folder, config, **as_record(BEFORE))
+    advice = rf"run_dir={folder} and allow_change=\[KEY,\.\.\.\]"
+    file = MetricsFile(folder, 1, fence=lambda: None)
+    file.write(StepKey(seed=1, step=0), {})
+    with pytest.raises(UserError, match=advice):
+        check_memory(config, folder, ALONE, {})
+    file.write(StepKey(seed=1, step=1), {})
+    assert check_memory(config, folder, ALONE, {}) == BEFORE
+    assert "does not fit the memory here" in caplog.text
+    assert re.search(advice, caplog.text)
+
+
 def test_what_is_set_now_goes_before_the_record(model: Path, tmp_path: Path) -> None:
     started(tmp_path / "run", own(model), **as_record(BEFORE))
     told = recorded(own(model, "algorithm.micro_batch=2"), tmp_path / "run")
@@ -260,6 +281,24 @@ def test_a_run_of_a_version_that_chose_nothing_keeps_its_settings(
 def test_a_run_that_was_submitted_and_never_started_is_new(model: Path, tmp_path: Path) -> None:
     open_run_folder(tmp_path / "run", own(model))
     assert recorded(own(model), tmp_path / "run") is None
+
+
+def test_a_folder_that_is_opened_again_keeps_what_its_run_began_with(
+    model: Path, tmp_path: Path
+) -> None:
+    older = own(model, "algorithm.micro_batch=64", "deepspeed.gradient_checkpointing=false")
+    started(tmp_path / "run", older)
+    for _ in range(2):  # a launcher's, then the attempt's own
+        open_run_folder(tmp_path / "run", own(model))
+        assert recorded(read_config(tmp_path / "run"), tmp_path / "run") == named(older)
+    open_run_folder(tmp_path / "run", own(model, "algorithm.micro_batch=2"))
+    assert read_config(tmp_path / "run").algorithm.micro_batch == 2
+
+
+def test_a_run_that_never_began_holds_to_nothing(model: Path, tmp_path: Path) -> None:
+    open_run_folder(tmp_path / "run", own(model, "algorithm.micro_batch=64"))
+    open_run_folder(tmp_path / "run", own(model))
+    assert leaves_open(read_config(tmp_path / "run"))
 
 
 # --- what a machine has ----------------------------------------------------------------------

@@ -20,6 +20,8 @@ from tests.support.configs import composed
 EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
 OWN = ("model=pretrained", "model.path=m")
 JSONL = ("data=jsonl", "data.path=f.jsonl")
+OWN_TASK = ("task.name=mine", "task.target=mine:Mine", "+task.settings.near=2")
+OWN_POLICY = ("acquisition.name=mine", "acquisition.target=mine:Mine")
 HYDRA = OmegaConf.create({"runtime": {"config_sources": [], "choices": {}}})
 
 
@@ -108,6 +110,16 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["tracking.examples_every=0", "tracking.examples_prompts=2"], "tracking.examples_prompts"),
         (["run_dir=here", "root=there"], "root"),
         (["data=knights", "grading.extract=any"], "grading.extract"),
+        (["data=knights", *OWN_TASK, "grading.extract=any"], "grading.extract"),
+        (["data.system_role=merge"], "data.system_role"),
+        (
+            [*OWN, *JSONL, "data.chat_template=none", "data.system_role=merge"],
+            "data.system_role",
+        ),
+        (["data.stop_at_turn_end=false"], "data.stop_at_turn_end"),
+        (["acquisition=none", "acquisition.candidates=labelled"], "acquisition.candidates"),
+        (["cluster.check_memory=false"], "cluster.check_memory"),
+        ([*OWN, *JSONL, "task=text", "grading.thoughts=read"], "grading.thoughts"),
     ],
 )
 def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], key: str) -> None:
@@ -137,6 +149,15 @@ def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], ke
         ["warning.action=rollback", "warning.max_rollbacks=1"],
         ["tracking=offline", "tracking.tags=[a]", "tracking.checkpoints=true"],
         ["cluster.runs_per_node=2"],
+        ["data=knights", *OWN_TASK],
+        ["data=knights", "task=knights"],
+        ["acquisition=care", "budget=1", "unlabelled=trusted"],
+        ["acquisition=care", "budget=1", "unlabelled=pseudo", "reward=self_certainty"],
+        ["acquisition=full", *OWN_POLICY, "unlabelled=pseudo"],
+        [*OWN, *JSONL, "data.system_role=merge", "data.stop_at_turn_end=false"],
+        [*OWN, *JSONL, "acquisition.candidates=labelled", "cluster.check_memory=false"],
+        ["data.system_role=keep", "data.stop_at_turn_end=true", "cluster.check_memory=true"],
+        ["data.holdout=0", "data.seed=2"],  # of the testbed's model
         ["acquisition=none", "budget=null"],
         ["acquisition=full", "budget=1"],
         [*OWN, *JSONL, "eval_every=0", "checkpoint.keep_best=false", "data.eval_limit=0"],
@@ -167,6 +188,14 @@ def test_a_sweep_may_give_a_key_that_some_of_its_runs_do_not_feel() -> None:
     refuse_idle(runs)
     with pytest.raises(UserError, match="soft_adv=2 has no effect"):
         refuse_idle(runs[:1])
+
+
+def test_a_sweep_that_was_interrupted_goes_on_with_the_same_command() -> None:
+    begun = asked("acquisition=care", "soft_adv=2", exists=True)
+    fresh = asked("acquisition=random", "soft_adv=2")
+    refuse_idle([begun, fresh])
+    with pytest.raises(UserError, match="soft_adv=2 has no effect"):
+        refuse_idle([asked("acquisition=random", "soft_adv=2", "seed=2", exists=True), fresh])
 
 
 def test_a_run_that_is_there_already_goes_on() -> None:

@@ -308,8 +308,8 @@ def test_problems_measured_without_texts_are_sampled_again_with_the_same_results
     assert engine.asked == [["a", "b"], ["c"]]
     assert record.done == before
     assert (tmp_path / "mine.jsonl").read_bytes() == lines
-    write_responses(tmp_path / "t.jsonl", [(record, texts)])
-    assert len(rows_of(tmp_path / "t.jsonl")) == 12
+    write_responses(tmp_path / "new/t.jsonl", [(record, texts)])  # the folder is made
+    assert len(rows_of(tmp_path / "new/t.jsonl")) == 12
 
 
 def test_a_file_that_holds_something_else_is_not_replaced(tmp_path: Path) -> None:

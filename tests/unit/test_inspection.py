@@ -15,11 +15,12 @@ from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.data.asked_form import AskedForm, asked_forms
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.findings import DataFinding, FindingLevel
-from rlavr_hpc.data.load_split import Split
+from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.trainer.inspection import DataInspection, inspect_data, refuse_or_tell
 from rlavr_hpc.types import Message, Question
 from tests.support.configs import composed
+from tests.support.rows import jsonl
 
 NOTHING = Dataset(questions=(), answers={})
 
@@ -138,6 +139,13 @@ def test_a_form_that_some_prompts_ask_for_is_a_warning_with_five_rows_at_most() 
     assert found.asked == {"boxed": 1, "line": 7}
 
 
+def test_two_forms_that_are_both_not_read_end_the_run_too() -> None:
+    found = inspected(f"{LINE}.", "Find x. End with #### and x.", given=BOXED)
+    assert [finding.count for finding in found.errors] == [1, 1]
+    more = inspected(f"{LINE}.", "Find x. End with #### and x.", "Find x.", given=BOXED)
+    assert (more.errors, len(more.findings)) == ((), 2)
+
+
 def test_a_form_that_is_read_and_one_that_is_not_named_are_no_finding() -> None:
     assert inspected(f"{LINE}.", "Find x.", given=("grading.extract=stated",)).findings == ()
 
@@ -188,6 +196,13 @@ def test_the_command_shows_the_testbed_and_exits_with_0(
     assert "Rule" in shown["example"]["text"]
 
 
+def test_the_command_refuses_keys_without_an_effect_as_a_run_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(["check", "rollout=hf", "model.path=some/model"]) == 2
+    assert "model.path=some/model has no effect" in capsys.readouterr().err
+
+
 def test_the_command_exits_with_2_and_still_shows_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -202,3 +217,44 @@ def test_the_command_exits_with_2_and_still_shows_everything(
     assert "error    8 of 8 prompts" in shown
     assert "as the model reads it" in shown
     assert "`rlavr run` refuses this" in shown
+
+
+def held_out_findings(held_out: Dataset, *given: str) -> dict[str, DataFinding]:
+    config = composed("rollout=hf", "data=jsonl", "data.path=t.jsonl", *given)
+    train = Dataset(questions=(question("1+1?"),), answers={"q": "2"})
+    found = inspect_data(config, Split(train=train, held_out=held_out))
+    return {finding.kind: finding for finding in found.findings}
+
+
+def test_a_held_out_file_without_a_label_ends_the_run() -> None:
+    unlabelled = Dataset(questions=(question("2+2?", name="e"),), answers={})
+    found = held_out_findings(unlabelled, "data.eval_path=e.jsonl")["held_out_without_labels"]
+    assert found.level is FindingLevel.error
+    assert found.text.startswith("e.jsonl: none of its 1 prompts has a label")
+    assert "held_out_without_labels" not in held_out_findings(NOTHING, "data.holdout=0")
+
+
+def test_held_out_labels_that_are_no_answer_are_told() -> None:
+    prose = "First we add the two numbers and then we halve the sum."
+    questions = tuple(question(f"{n}?", name=f"e{n}") for n in range(2))
+    for answers, level in (
+        ({"e0": prose, "e1": "4"}, FindingLevel.warning),
+        ({"e0": prose, "e1": prose}, FindingLevel.error),
+    ):
+        data = Dataset(questions=questions, answers=answers)
+        found = held_out_findings(data, "data.eval_path=e.jsonl")["held_out_label_is_no_answer"]
+        assert found.level is level
+        assert prose not in found.text
+
+
+def test_what_was_found_in_the_held_out_file_is_told(tmp_path: Path) -> None:
+    train = jsonl(tmp_path / "t.jsonl", *({"prompt": f"{n}?", "answer": "1"} for n in range(9)))
+    other = jsonl(
+        tmp_path / "e.jsonl", {"prompt": "a", "answer": "proof"}, {"prompt": "b", "answer": "2"}
+    )
+    config = composed(
+        "rollout=hf", "data=jsonl", f"data.path={train}", f"data.eval_path={other}",
+        "data.eval_limit=1",
+    )  # fmt: skip
+    found = inspect_data(config, load_split(config.data)).findings
+    assert [f.text.split(":")[0] for f in found if f.kind == "void_labels"] == [str(other)]

@@ -21,6 +21,8 @@ from rlavr_hpc.telemetry.learning_signal import (
     mend,
     visible_ending,
 )
+from rlavr_hpc.trainer.hooks.first_step import grading_keys
+from tests.support.configs import composed
 
 FINE = {
     names.COLLAPSE_UNPARSABLE: 0.5,
@@ -110,7 +112,8 @@ def test_responses_that_are_all_cut_off_may_still_teach_something() -> None:
         ((SignalLoss.truncated,), "rollout.stop_token_ids="),
         ((SignalLoss.unanimous,), "rollout.temperature"),
         ((SignalLoss.all_right,), "harder prompts"),
-        ((SignalLoss.all_wrong,), "rlavr check"),
+        ((SignalLoss.all_wrong,), "rlavr grade"),
+        ((SignalLoss.all_wrong,), "the task and grading.extract (now boxed) decide that"),
     ],
 )
 def test_each_loss_names_the_key_that_mends_it(losses: tuple[SignalLoss, ...], key: str) -> None:
@@ -121,6 +124,21 @@ def test_where_every_place_is_read_already_the_prompts_have_to_ask() -> None:
     told = mend((SignalLoss.unparsable,), GradingKeys(extract="auto"))
     assert "set grading.extract" not in told
     assert "data.system_prompt" in told
+
+
+@pytest.mark.parametrize("loss", [SignalLoss.unparsable, SignalLoss.all_wrong])
+def test_puzzles_are_told_of_no_key_that_has_no_effect_on_them(loss: SignalLoss) -> None:
+    told = mend((loss,), grading_keys(composed("data=knights")))
+    assert "grading.extract" not in told
+    assert "task" not in told
+    assert ("<answer>...</answer>, in the prompts" in told) == (loss is SignalLoss.unparsable)
+
+
+def test_what_a_task_reads_is_named_where_it_is_known() -> None:
+    assert grading_keys(composed("data=knights")).reads == ("<answer>...</answer>",)
+    assert "\\boxed{...}" in grading_keys(composed("task=math", "grading.extract=auto")).reads
+    for own in ((), ("task.name=mine", "task.target=mine:Mine")):
+        assert grading_keys(composed("data=jsonl", "data.path=f", *own)).reads == ()
 
 
 def test_endings_are_harmless_on_a_terminal() -> None:

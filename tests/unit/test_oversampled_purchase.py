@@ -12,6 +12,7 @@ import pytest
 import torch.distributed as dist
 
 from rlavr_hpc.acquisition.ledger_state import budget_rules
+from rlavr_hpc.acquisition.market import DatasetMarket
 from rlavr_hpc.acquisition.policies.random import RandomPolicy
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
 from rlavr_hpc.answers.timed_out_answers import answer_id, read_timed_out
@@ -60,7 +61,7 @@ def components_of(worker: Worker) -> Components:
             ledger=worker.ledger,
             rules=budget_rules(config),
             oracle=None,
-            labels=DatasetLabels(answers=answers),
+            market=DatasetMarket(labels=DatasetLabels(answers=answers)),
             buyable=None,
             acquisition=RandomPolicy(),
             verifier=RecordedVerifier(Verifier(), worker.timed_out),

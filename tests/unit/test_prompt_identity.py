@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,8 +14,10 @@ from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.runs.attempts import publish_attempt, token_path
 from rlavr_hpc.runs.first_start import FirstStart, first_start
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
+from rlavr_hpc.runs.provenance import write_provenance
+from rlavr_hpc.trainer.checkpoint.changed_inputs import check_labels
 
-READ = {"questions": "q", "template": "t", "tokens": "i", "held_out": "h"}
+READ = {"questions": "q", "template": "t", "tokens": "i", "held_out": "h", "tasks": "k"}
 BEFORE = ProcessSetup(world_size=1, threads=2, prompts_fingerprint="q", prompts=READ)
 
 
@@ -34,6 +37,7 @@ def now(fingerprint: str = "q", **changed: str) -> ProcessSetup:
         ("q", {"tokens": "j", "held_out": "i"}, "tokenizer is not the one"),
         ("q", {"held_out": "i"}, "held-out prompts are not those"),
         ("q", {"template": "u", "held_out": "i"}, "chat template is not the one"),
+        ("q", {"tasks": "u"}, "do not have the tasks that they had"),
     ],
 )
 def test_what_changed_is_refused_by_its_name(
@@ -86,6 +90,40 @@ def test_a_run_of_version_0_1_keeps_its_first_date_and_its_stop_tokens(tmp_path:
     found = first_start(tmp_path, now=LOCAL)
     assert found.moment == datetime(2026, 11, 28, 10, tzinfo=UTC)
     assert not found.stops_at_turn_end
+    assert found.by_older_version
+
+
+def test_a_start_that_knew_no_tasks_is_held_to_none() -> None:
+    old = replace(BEFORE, prompts={key: READ[key] for key in READ if key != "tasks"})
+    check_fits(old, now(), allowed=frozenset())
+
+
+def begun(run_dir: Path, prompts: dict[str, str]) -> None:
+    publish(
+        run_dir,
+        setup={"world_size": 1, "threads": 1, "prompts_fingerprint": "q", "prompts": prompts},
+    )
+    write_provenance(run_dir, 1, {"data": {"labels_fingerprint": "a"}})
+
+
+def test_version_0_1_does_not_go_on_with_other_labels_unasked(tmp_path: Path) -> None:
+    begun(tmp_path, {})
+    check_labels(tmp_path, 1, {"labels_fingerprint": "a"})
+    with pytest.raises(UserError, match=r"version 0\.1 began .*allow_change=\[data\]"):
+        check_labels(tmp_path, 1, {"labels_fingerprint": "b"})
+    check_labels(tmp_path, 1, {"labels_fingerprint": "b"}, allowed={"data"})
+
+
+def test_other_labels_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("rlavr_hpc"), "propagate", True)
+    begun(tmp_path, READ)
+    check_labels(tmp_path, 1, {"labels_fingerprint": "a"})
+    check_labels(tmp_path, 0, {"labels_fingerprint": "b"})
+    assert caplog.text == ""
+    check_labels(tmp_path, 1, {"labels_fingerprint": "b"})
+    assert "not those that the last start read" in caplog.text
 
 
 def test_a_date_that_is_none_is_an_error_with_its_file(tmp_path: Path) -> None:

@@ -119,11 +119,16 @@ def test_prompts_are_shown_with_question_label_and_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "data.jsonl"
-    rows = [{"id": f"q{i}", "prompt": f"What is {i}+{i}?\n\x1b[31m", "answer": 2 * i} for i in "12"]
+    texts = {i: f"What is {i}+{i}?\n\x1b[31m" for i in "12"}
+    rows = [
+        {"id": f"q{i}", "prompt": texts[i], "answer": 2 * i, "data_source": "of my own"}
+        for i in "12"
+    ]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = composed(
         *("acquisition=random", "budget=0.1", "steps=3"),
         *("data=jsonl", f"data.path={data}", "model=pretrained", "model.path=some/model"),
+        *("task.name=mine", "task.target=mine:Mine"),
     )
     write_run(tmp_path / "run", config, {1: ["q1"], 2: ["q2"]})
     code, said = call(capsys, "ledger", "show", tmp_path / "run", "--prompts")

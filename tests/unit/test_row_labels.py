@@ -12,8 +12,11 @@ from rlavr_hpc.config.data import ConflictRule
 from rlavr_hpc.data.findings import FindingLevel
 from rlavr_hpc.data.row_labels import label_keys
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.labels.text import accepted_answers
 from tests.support.rows import finding, jsonl, labels, read, read_rows
 
+PROSE = "There is a unique triangle such that the result is positive and finite for all n"
+DEPENDS = "It depends on what the answer is: see the figure below for more of it."
 WORK = "Tom has 4 and buys 5.\n4+5=<<4+5=9>>9 in all.\n"
 
 
@@ -33,11 +36,16 @@ WORK = "Tom has 4 and buys 5.\n4+5=<<4+5=9>>9 in all.\n"
         ("We add four and five, so the final answer is 9.", "9"),
         ("We add.\n**Answer:** 9", "9"),
         ("Thinking it over. <answer> 9 </answer>", "9"),
+        ("We get $x=\\boxed{2}$ and $y=\\boxed{3}$.", "2, 3"),
+        ("First $\\boxed{4}$. No, wait: it is $\\boxed{9}$.", "9"),
+        ("Adding, we get $\\fbox{7}$.", "7"),
         # no worked solutions
         ("9", "9"),
         ("\\boxed{9}", "\\boxed{9}"),
         ("\\boxed{2}, \\boxed{3}", "\\boxed{2}, \\boxed{3}"),
         ("x = 9", "x = 9"),
+        (PROSE, PROSE),
+        (DEPENDS, DEPENDS),
         ("\\text{none of the answers is prime}", "\\text{none of the answers is prime}"),
     ],
 )
@@ -214,3 +222,47 @@ def test_a_reward_model_written_as_text_is_read(tmp_path: Path) -> None:
         {"prompt": "b", "reward_model": "{'ground_truth': '5', 'style': 'rule'}"},
     ]
     assert labels(read(jsonl(tmp_path / "d.jsonl", *rows))) == ["4", "5"]
+
+
+@pytest.mark.parametrize("value", [{"unit": "cm"}, {"type": "integer"}, {"name": "x"}])
+def test_an_object_of_one_value_that_is_no_mathematics_is_no_label(
+    tmp_path: Path, value: object
+) -> None:
+    data = read_rows(tmp_path, {"prompt": "a", "answer": value}, {"prompt": "b", "answer": "1"})
+    assert labels(data) == [None, "1"]
+    assert finding(data, "unreadable_labels") is not None
+
+
+def test_an_object_of_one_value_is_told(tmp_path: Path) -> None:
+    data = read_rows(tmp_path, {"prompt": "a", "answer": {"value": 4}})
+    told = finding(data, "objects_of_one_value")
+    assert told is not None
+    assert (told.level, told.count) == (FindingLevel.note, 1)
+    assert finding(read_rows(tmp_path, {"prompt": "a", "answer": {"answer": 4}}), told.kind) is None
+
+
+@pytest.mark.parametrize("word", ["none", "na", "Missing", "Proof", "-", "?", "nil"])
+def test_a_text_may_be_any_word_but_those_of_data_formats(tmp_path: Path, word: str) -> None:
+    assert labels(read_rows(tmp_path, {"prompt": "a", "answer": word}, task="text")) == [word]
+    for void in ("null", "N/A", "<NA>", ""):
+        assert labels(read_rows(tmp_path, {"prompt": "a", "answer": void}, task="text")) == [None]
+
+
+@pytest.mark.parametrize(
+    ("label", "accepted"),
+    [
+        ("{'answer': '64'}", ("64",)),
+        ("{'answer': 0.5, 'unit': None}", ("0.5",)),
+        ("np.int64(52)", ("52",)),
+        ("np.float64(0.5)", ("0.5",)),
+        ("np.str_('40')", ("40",)),
+        ("[np.str_('40'), np.str_('41')]", ("40", "41")),
+        ("b'9'", ("9",)),
+        ("{1, 2}", ("{1, 2}",)),
+        ("{'a', 'b'}", ("{'a', 'b'}",)),
+        ("b'(9)", ("b'(9)",)),
+        ("np", ("np",)),
+    ],
+)
+def test_labels_as_python_and_numpy_print_them(label: str, accepted: tuple[str, ...]) -> None:
+    assert accepted_answers(label) == accepted

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.answers.sandbox.protocol import FAILED, MATCHES, READ
+from rlavr_hpc.answers.sandbox.task_reader import serve
+from rlavr_hpc.answers.tasks.protocol import Task
 from rlavr_hpc.answers.tasks.registry import TASKS, check_task, load_task, make_tasks
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.config.task import BUILT_IN, TaskConfig
@@ -119,3 +123,33 @@ def test_a_label_that_is_too_long_for_a_class_is_refused(own_module: Path) -> No
     assert task.accepted("x" * 20_000, "q")
     with pytest.raises(UserError, match="a label has 20,001 characters"):
         task.accepted("x" * 20_001, "q")
+
+
+class Talkative(Task):
+    """Quotes what it is given."""
+
+    def extract(self, response: str, question: str) -> str:
+        raise ValueError(f"cannot read {response}")
+
+    def grade(self, answer: str, label: str, question: str) -> float:
+        if answer == "text":
+            return label  # type: ignore[return-value]
+        raise ValueError(f"{answer} is not {label}")
+
+
+def failure(*request: str) -> str:
+    """What is told of a request at which the class fails."""
+    match serve(Talkative(), request):
+        case [str(kind), str(words)] if kind == FAILED:
+            return words
+    raise AssertionError("it does not fail")
+
+
+def test_what_a_class_says_of_a_label_is_not_told() -> None:
+    label = json.dumps(["4711", "How many?"])
+    for answer in ("5", "text"):
+        words = failure(MATCHES, "own", label, answer)
+        assert "4711" not in words
+        assert "Error" in words
+        assert "line " in words
+    assert "cannot read no number" in failure(READ, "own", json.dumps(["no number", "?"]))

@@ -5,8 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from fractions import Fraction
+from operator import itemgetter
 
-from rlavr_hpc.answers.exact.approximate import approximate_item, far_apart
+from rlavr_hpc.answers.exact.approximate import (
+    INFINITY,
+    MINUS_INFINITY,
+    approximate_item,
+    far_apart,
+)
 from rlavr_hpc.answers.exact.layout import CHAIN, LIST, PARTS, SCALAR
 from rlavr_hpc.answers.exact.polynomial import (
     Item,
@@ -61,6 +67,9 @@ def equal_exactly(one: Form, other: Form) -> bool | None:
 
 def _equal_shapes(one: Form, other: Form) -> bool | None:
     """Of tuples, lists, sets, matrices, intervals and chains."""
+    named = _equal_names(one, other) if one.labels or other.labels else None
+    if named is not None:
+        return named
     if (one.shape, one.items) == (other.shape, other.items):
         return True
     if one.shape != other.shape or len(one.items) != len(other.items):
@@ -72,6 +81,22 @@ def _equal_shapes(one: Form, other: Form) -> bool | None:
     if one.shape.startswith(CHAIN):
         return False if all(_is_letter(item) for pair in pairs for item in pair) else None
     return False if any(_surely_unequal(a, b, rounded=rounded) for a, b in pairs) else None
+
+
+def _equal_names(one: Form, other: Form) -> bool | None:
+    """Of `x_1 = 2, x_2 = 3` with the same names, and of `x = 1, y = 2` with a mere list."""
+    if one.shape == other.shape == LIST and one.labels == other.labels:
+        pairs = list(zip(one.written, other.written, strict=True))
+        if all(a == b for a, b in pairs):
+            return True
+        rounded = one.decimal or other.decimal
+        return False if any(_surely_unequal(a, b, rounded=rounded) for a, b in pairs) else None
+    named, values = (one, other) if one.shape == "()" else (other, one)
+    if named.shape != "()" or not named.labels or values.shape != LIST or values.labels:
+        return None
+    if values.written == named.items:
+        return True
+    return None if one.decimal or other.decimal else False
 
 
 def _equal_values(one: Form, other: Form) -> bool | None:
@@ -118,6 +143,8 @@ def _equal_words(one: Form, other: Form) -> bool | None:
     if one.word and other.word:
         return one.word == other.word
     word, value = (one.word, other) if one.word else (other.word, one)
+    if value.items == (MINUS_INFINITY, INFINITY) and len(word) > 1:
+        return False  # "all real numbers" and "all real numbers but 0"
     if len(word) == 1 or word in NUMBER_WORDS or value.shape not in (SCALAR, LIST):
         return None
     said = value.text.lower()
@@ -134,12 +161,16 @@ def _equal_words(one: Form, other: Form) -> bool | None:
 def _equal_parts(one: Form, other: Form) -> bool | None:
     """Parts with the same labels are equal label by label, others in the order they stand in."""
     if sorted(one.labels) == sorted(other.labels):
-        first = dict(zip(one.labels, one.items, strict=True))
-        return first == dict(zip(other.labels, other.items, strict=True))
+        return _by_label(one) == _by_label(other)
     first_items, second_items = (
         form.written if form.shape == LIST else form.items for form in (one, other)
     )
     return first_items == second_items and {one.shape, other.shape} <= {PARTS, LIST, "()"}
+
+
+def _by_label(form: Form) -> list[tuple[str, Item]]:
+    """The parts in the order of their labels; those with one label as they were written."""
+    return sorted(zip(form.labels, form.items, strict=True), key=itemgetter(0))
 
 
 def _surely_unequal(one: Item, other: Item, *, rounded: bool) -> bool:

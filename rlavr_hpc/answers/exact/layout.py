@@ -32,6 +32,11 @@ EMPTY = re.compile(
     r"\\(?:varnothing|emptyset|phi)(?![a-z])\s*|\\\{\s*\\\}|\\text\{(?:the )?empty set\}"
 )
 FRENCH = re.compile(r"([\](\[])(.*[,;].*)([\[)\]])")
+ALL_REALS = re.compile(
+    r"(?:\\text\{\s*)?(?:the set of )?(?:all |the )?(?:real numbers|reals)\s*\}?"
+    r"|\\mathbb\{?\s*R\s*\}?",
+    re.IGNORECASE,
+)
 SCALAR, SET, LIST, WORD, PLUS_MINUS = "", "{}", "list", "word", "+-"
 REGION, CHAIN, PARTS = "region", "chain", "parts"
 """Shapes, besides the two brackets of a tuple or an interval, and "2x1" for a matrix."""
@@ -45,7 +50,7 @@ class Layout:
     parts: tuple[str, ...] = ()
     """Texts of its values; of a region, the whole text."""
     labels: tuple[str, ...] = ()
-    """Of labelled parts."""
+    """Of labelled parts, and the names of `x = 1, y = 2`."""
     name: str = ""
     """What it is assigned to, `x` in `x = 5`."""
     word: str = ""
@@ -61,6 +66,8 @@ def lay_out(text: str) -> Layout:
         NotReadError: it is laid out in a doubtful or unknown way.
     """
     text = tidy(unwrap(text))
+    if ALL_REALS.fullmatch(text):
+        return Layout(shape=REGION, parts=(r"\mathbb{R}",))
     related = with_relations(text)
     if EMPTY.fullmatch(text):
         return Layout(shape=SET)
@@ -122,14 +129,18 @@ def _named(parts: list[str]) -> Layout:
     pairs = [(mark[1], mark[2].strip()) for mark in found if mark is not None]
     if len(pairs) != len(parts) or any("=" in value for _, value in pairs):
         raise NotReadError
-    names = [name[:1] if "_" in name else name for name, _ in pairs]
+    full = [name.replace("{", "").replace("}", "") for name, _ in pairs]
+    names = [name[:1] if "_" in name else name for name in full]
     values = tuple(value for _, value in pairs)
+    if len(set(names)) == 1 and len(set(full)) == len(full):  # x_1, x_2
+        labels, values = zip(*sorted(zip(full, values, strict=True)), strict=True)
+        return Layout(shape=LIST, parts=values, labels=labels)
     if len(set(names)) == 1:
         return Layout(shape=LIST, parts=values)
     if len(set(names)) != len(names):
         raise NotReadError
-    values = tuple(value for _, value in sorted(zip(names, values, strict=True)))
-    return Layout(shape="()", parts=values)
+    labels, values = zip(*sorted(zip(names, values, strict=True)), strict=True)
+    return Layout(shape="()", parts=values, labels=labels)
 
 
 def find_shape(text: str) -> tuple[str, list[str]]:

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from rlavr_hpc.answers.exact.polynomial import NotReadError
 from rlavr_hpc.answers.exact.tidy import TEXT
-from rlavr_hpc.answers.exact.units import without_unit
-from rlavr_hpc.answers.exact.words import MONTH, SAYS_MORE, STYLE
+from rlavr_hpc.answers.exact.units import factor_of, without_unit
+from rlavr_hpc.answers.exact.words import CHANGES_VALUE, MONTH, SAYS_MORE, STYLE
 
 LABEL = re.compile(
     rf"(?:{TEXT}\{{)?\s*(?:part )?\(?\b([a-h]|[A-H]|i{{1,3}}|iv|[1-8])\)[.:]?\s*\}}?\s*",
@@ -79,9 +79,15 @@ def _with_nouns(text: str) -> list[tuple[str, str]]:
     if any(one.end() != other.start() for one, other in pairwise(matches)):
         return []
     nouns = [re.sub(r"^and | and$", "", mark[2].lower()) for mark in matches]
-    if any({*noun.split()} & SAYS_MORE for noun in nouns) or MONTH.search(plain):
+    if any(map(_is_no_noun, nouns)) or MONTH.search(plain):
         return []
     return [(noun, mark[1]) for noun, mark in zip(nouns, matches, strict=True)]
+
+
+def _is_no_noun(noun: str) -> bool:
+    """Whether one of the words says more of the number before it, or multiplies it."""
+    words = noun.split()
+    return bool({*words} & (SAYS_MORE | CHANGES_VALUE)) or any(map(factor_of, words))
 
 
 def _after_nouns(text: str) -> list[tuple[str, str]]:

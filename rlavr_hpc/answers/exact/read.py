@@ -44,14 +44,21 @@ from rlavr_hpc.answers.exact.polynomial import (
 )
 from rlavr_hpc.answers.exact.polynomial_text import read_value
 from rlavr_hpc.answers.exact.ranges import read_chain, read_region
-from rlavr_hpc.answers.exact.words import word_of
+from rlavr_hpc.answers.exact.tidy import tidy, unwrap
+from rlavr_hpc.answers.exact.words import COMMAND, STYLE, word_of
 
 MAX_CHARS = 200
 """A longer answer is not read here, unless it is a plain number."""
 NUMBER = re.compile(r"\s*\$?\s*(-?[0-9]+)(?:\.([0-9]+))?\s*\$?\s*")
 BASE = "base "
 UNORDERED = (SET, LIST, PLUS_MINUS)
-CALCULATION = re.compile(r"[0-9})]\s*[-+*]\s*[0-9(\\]")
+CALCULATION = re.compile(
+    r"[0-9})!|\]]\s*(?:[-+*\u00f7]|\\div(?![a-z]))\s*[-+]?\s*[0-9(\\|.\[{]"
+    r"|(?:[0-9]|\)|\\right\))\s*\(\s*[-+]?[0-9]"
+)
+"""A sum, difference, product or quotient (other than a fraction) of numbers, `2(3)` too."""
+MAX_CALCULATION_CHARS = 2000
+DIVIDED = re.compile(r"[0-9})!]\s*(?:\u00f7|\\div(?![a-z]))\s*[0-9(\\]")
 POWER_OF_TEN = re.compile(r"\*\s*10\s*\^")
 
 
@@ -64,9 +71,9 @@ class Form:
     items: tuple[Item, ...] = ()
     """The values, in order; sorted where the order says nothing."""
     written: tuple[Item, ...] = ()
-    """Of a list, its values as they were written."""
+    """Of a list, its values as they were written, or in the order of their names."""
     labels: tuple[str, ...] = ()
-    """Of labelled parts, their labels."""
+    """Of labelled parts, their labels; of a list or a tuple, the names its values stand behind."""
     name: str = ""
     """What the answer is assigned to, `x` in `x = 5`."""
     word: str = ""
@@ -75,6 +82,8 @@ class Form:
     """True when it was written with a percent sign; `items` holds the value over 100."""
     decimal: bool = False
     """True when a decimal point was written: the value may have been rounded."""
+    rational: bool = False
+    """True for a single rational number, however it is written."""
     calculation: bool = False
     """True for a number written as a sum, a difference or a product of numbers, `41+6`."""
     text: str = ""
@@ -83,7 +92,8 @@ class Form:
     @property
     def key(self) -> Hashable:
         """The same for forms that are equal as they stand."""
-        return self.shape, self.name, self.word, self.labels, self.items
+        named = self.written if self.labels else ()
+        return self.shape, self.name, self.word, self.labels, self.items, named
 
 
 def read_exact(text: str) -> Form | None:
@@ -140,20 +150,31 @@ def _values_form(layout: Layout) -> Form:
     items = tuple(as_item(value) for value in values)
     if shape == LIST and len(set(items)) == 1:  # 3 and 3
         shape, items = SCALAR, items[:1]
+    labels = layout.labels if len(layout.labels) == len(items) else ()
     return Form(
         shape=shape,
         items=tuple(sorted(set(items))) if shape in UNORDERED else items,
         written=items if shape == LIST else (),
+        labels=() if shape == SCALAR else labels,
         name=layout.name,
         percent=layout.percent,
         decimal=any("." in part for part in parts),
         text=parts[0].strip() if shape == SCALAR else "",
-        calculation=shape == SCALAR and _is_calculation(parts[0], values[0]),
+        rational=shape == SCALAR and values[0].keys() <= {UNIT},
+        calculation=shape == SCALAR and values[0].keys() <= {UNIT} and _has_calculation(parts[0]),
     )
 
 
-def _is_calculation(text: str, value: Value) -> bool:
-    return value.keys() <= {UNIT} and bool(CALCULATION.search(POWER_OF_TEN.sub("^", text)))
+def is_calculation(text: str) -> bool:
+    """Whether a text, of whatever length, joins numbers by signs and has no variable in it."""
+    text = text[:MAX_CALCULATION_CHARS]
+    plain = tidy(unwrap(text)).replace("\\left", "").replace("\\right", "")
+    letters = any(map(str.isalpha, COMMAND.sub("", STYLE.sub("", plain))))
+    return not letters and (_has_calculation(plain) or bool(DIVIDED.search(text)))
+
+
+def _has_calculation(text: str) -> bool:
+    return bool(CALCULATION.search(POWER_OF_TEN.sub("^", text)))
 
 
 def _values(text: str, *, alone: bool) -> list[Value]:

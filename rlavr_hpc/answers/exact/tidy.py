@@ -63,6 +63,12 @@ CELSIUS = re.compile(
     r"(?:\s|~|\\[ ,;:])*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\}|\\degree)|\\degree|°)\s*"
     rf"(?:[CFK](?![A-Za-z])|{TEXT}\{{\s*[CFK]\s*\}}|\{{\\r?m?\s*[CFK]\}})"
 )
+DEGREES = re.compile(
+    r"(?<![A-Za-z])(\\?(?:sin|cos|tan|cot|sec|csc)\s*(?:\^\s*\{?\s*-?[0-9]\s*\}?)?)\s*(?:\\left)?[({]?\s*"
+    r"(-?[0-9]+(?:\.[0-9]+)?)\s*(?:\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree)(?![a-z])\s*(?:(?:\\right)?[)}])?"
+)
+"""The sine, or another function, of an angle in degrees."""
+COLON = re.compile(r"\s*\\colon(?![a-zA-Z])\s*")
 SPACED_VALUES = re.compile(r"(?<=[0-9}])\s*\\q?quad\s*(?=[-0-9])")
 BRACKETS = re.compile(r"\\(lbrace|rbrace|lbrack|rbrack|langle|rangle)(?![a-z])\s*")
 BRACKET_SIGNS = {
@@ -102,6 +108,7 @@ def unwrap(text: str) -> str:
     found = FRAMED_NUMBER.fullmatch(text)
     text = found[1] if found else text
     text = PERCENT_TEXT.sub(r"\\%", ROMAN.sub(r"\1", text))
+    text = COLON.sub(":", DEGREES.sub(r"\1(\\frac{\2\\pi}{180})", text))
     text = CELSIUS.sub("", text) if "circ" in text or "degree" in text else text
     text = _without_lead(CURRENCY.sub("", text))
     leading = LEADING.match(text)

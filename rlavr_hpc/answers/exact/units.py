@@ -3,6 +3,8 @@ r"""Units, counters and other words behind a number: left out, or a factor such 
 from __future__ import annotations
 
 import re
+from itertools import takewhile
+from math import prod
 
 from rlavr_hpc.answers.exact.polynomial import NotReadError
 from rlavr_hpc.answers.exact.tidy import TEXT
@@ -24,8 +26,16 @@ FACTORS = {
     "million": 10**6,
     "billion": 10**9,
     "trillion": 10**12,
+    "quadrillion": 10**15,
     "dozen": 12,
+    "lakh": 10**5,
+    "crore": 10**7,
+    "milliard": 10**9,
+    "mln": 10**6,
+    "bln": 10**9,
+    "bn": 10**9,
 }
+"""Words that multiply the number before them, one behind the other, also in the plural."""
 FAR_FACTORS = {"万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8}
 FAR_NOT_A_UNIT = re.compile("[半分之多余第又和或]|以上|以下|左右")
 FAR_UNITS = ("分钟", "分鐘", "分米", "分", "分間", "公分")
@@ -58,4 +68,12 @@ def _without_words(value: str, unit: str) -> tuple[str, int]:
         return f"{value}%", 1
     if (NOT_A_UNIT | SAYS_MORE) & set(words):
         raise NotReadError
-    return value, FACTORS.get(words[0], 1) if words else 1
+    factors = list(takewhile(bool, map(factor_of, words)))
+    if any(map(factor_of, words[len(factors) :])):
+        raise NotReadError
+    return value, prod(factors)
+
+
+def factor_of(word: str) -> int:
+    """What a word multiplies the number before it by; 0 = it is no such word."""
+    return FACTORS.get(word) or FACTORS.get(word.removesuffix("s"), 0)

@@ -27,7 +27,11 @@ BOOLEANS = {
     "错误": FALSE,
 }
 """Spellings of the two truth values."""
-SAYS_TRUTH = re.compile(r"(true|yes|false|no)\s*[,.;:!-].*", re.DOTALL)
+SAYS_TRUTH = re.compile(r"(true|yes|false|no)\s*[,.;:!-](.*)", re.DOTALL)
+TRUTH_WORD = re.compile(r"\b(?:true|yes|false|no)\b")
+DENIED = re.compile(r"\b(?:not|never)\s$")
+IN_SENTENCE = re.compile(r"[a-z]\s$")
+JOINS = re.compile(r"\b(?:or|and|but|also|else|then)\s$")
 TWO_LETTERS = frozenset(
     [
         "no",
@@ -111,6 +115,19 @@ SAYS_MORE = frozenset(
     ]
 )
 """An answer with one of these beside a number is compared as text: they are no units."""
+CHANGES_VALUE = frozenset(
+    [
+        *("squared", "cubed", "factorial", "root", "score", "scores", "negative", "minus"),
+        *("doubled", "tripled", "halved", "half", "halves", "quarter", "quarters", "third"),
+        *("thirds", "fourth", "fourths", "fifth", "fifths", "sixth", "sixths", "seventh"),
+        *("sevenths", "eighth", "eighths", "ninth", "ninths", "tenth", "tenths", "twelfth"),
+        *("twelfths", "sixteenth", "sixteenths", "hundredth", "hundredths", "thousandth"),
+        *("thousandths", "millionth", "millionths", "billionth", "billionths"),
+    ]
+)
+"""Words that make another number of the one they follow: such an answer is compared as text."""
+BEHIND = re.compile(r"[0-9})%]\s*-?\s*((?:[^\W\d_]+[ /-]*){1,5})")
+AT_LEAST = re.compile(r"[0-9})%] at (?:least|most)\b")
 ARTICLES = ("the ", "a ", "an ")
 
 
@@ -127,7 +144,7 @@ def word_of(text: str) -> str:
     if LETTERS_ONLY.fullmatch(plain) and not is_algebra(plain):
         return normal_word(plain)
     truth = SAYS_TRUTH.fullmatch(plain.lower())
-    return BOOLEANS[truth[1]] if truth else ""
+    return _one_truth(truth) if truth else ""
 
 
 def is_algebra(plain: str) -> bool:
@@ -160,8 +177,30 @@ def normal_word(text: str) -> str:
     for article in ARTICLES:
         text = text.removeprefix(article)
     truth = SAYS_TRUTH.fullmatch(text)
-    text = truth[1] if truth else text
+    text = (truth and _one_truth(truth)) or text
     return BOOLEANS.get(text, text.replace(" ", ""))
+
+
+def _one_truth(said: re.Match[str]) -> str:
+    """The truth value that an answer begins with; empty where its rest says the other, too."""
+    value, rest = BOOLEANS[said[1]], said[2]
+    other = (word for word in TRUTH_WORD.finditer(rest) if BOOLEANS[word[0]] != value)
+    return "" if any(not _is_aside(word, rest) for word in other) else value
+
+
+def _is_aside(word: re.Match[str], text: str) -> bool:
+    """Whether a truth value is none where it stands: `not true`, `since no prime is`."""
+    before, after = text[: word.start()], text[word.end() :]
+    if DENIED.search(before):
+        return True
+    inside = IN_SENTENCE.search(before) and not JOINS.search(before)
+    return word[0] == "no" and bool(inside) and after[:1] == " " and after[1:2].isalpha()
+
+
+def changes_value(plain: str) -> bool:
+    """Whether words behind a number make another one of it: `5 halves`, `10 squared`."""
+    behind = {run for found in BEHIND.findall(plain.lower()) for run in RUN.findall(found)}
+    return bool(behind & CHANGES_VALUE or AT_LEAST.search(plain.lower()))
 
 
 def _word_with_digits(plain: str, text: str) -> str:
@@ -169,7 +208,8 @@ def _word_with_digits(plain: str, text: str) -> str:
         return moment or plain.lower()
     words = {run.lower() for run in RUN.findall(COMMAND.sub(" ", plain).replace(".", ""))}
     styled = STYLE.findall(text)
-    if words & SAYS_MORE and not re.fullmatch(r"\s*[A-Za-z]\s+is\s.*", plain):
+    more = words & SAYS_MORE and not re.fullmatch(r"\s*[A-Za-z]\s+is\s.*", plain)
+    if more or changes_value(plain):
         return re.sub(r"[\s{}.]", "", plain).lower()
     if len([part for part in styled if part.strip()]) > 1 or MONTH.search(plain):
         return re.sub(r"[\s,.]", "", plain).lower()

@@ -45,7 +45,12 @@ def serve(task: Task, request: Sequence[str]) -> object:
     except MemoryError:
         return GAVE_UP
     except Exception as error:  # noqa: BLE001 - somebody else's code, on hostile text
-        return [FAILED, _words(error)]
+        quoted = kind in (READ, SAME) or isinstance(error, _WrongKindError)
+        return [FAILED, _words(error, quoted=quoted)]
+
+
+class _WrongKindError(TypeError):
+    """A method gave something else than it has to; says of what type, and quotes nothing."""
 
 
 def _read(task: Task, response: str, question: str) -> list[object] | None:
@@ -53,7 +58,9 @@ def _read(task: Task, response: str, question: str) -> list[object] | None:
     if answer is None:
         return None
     if not isinstance(answer, str):
-        raise TypeError(f"extract gave a {type(answer).__name__}; a text or None was expected")
+        raise _WrongKindError(
+            f"extract gave a {type(answer).__name__}; a text or None was expected"
+        )
     answer = answer.strip()
     if not 0 < len(answer) <= MAX_TASK_ANSWER_CHARS:
         return None
@@ -64,14 +71,24 @@ def _read(task: Task, response: str, question: str) -> list[object] | None:
 
 
 def _earned(reward: object) -> float:
-    earned = math.nan if isinstance(reward, str) or reward is None else float(reward)  # type: ignore[arg-type]
+    try:
+        earned = math.nan if isinstance(reward, str) else float(reward)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        earned = math.nan
     if not math.isfinite(earned):
-        raise TypeError(f"grade gave {reward!r:.50}; a number, True or False was expected")
+        kind = type(reward).__name__
+        raise _WrongKindError(f"grade gave a {kind}; a finite number, True or False was expected")
     return earned
 
 
-def _words(error: Exception) -> str:
-    """The error and its place in one line; what it quotes of a response is escaped."""
+def _words(error: Exception, *, quoted: bool) -> str:
+    """The error and its place in one line.
+
+    Args:
+        error: what the class raised.
+        quoted: whether to say what it says, escaped: it may quote a response, but no hidden label.
+    """
     place = traceback.extract_tb(error.__traceback__)[-1]
-    said = ascii(str(error))[1:-1][:MAX_WORDS]
-    return f"{type(error).__name__}: {said} ({Path(place.filename).name}, line {place.lineno})"
+    kind = TypeError if isinstance(error, _WrongKindError) else type(error)
+    said = f": {ascii(str(error))[1:-1][:MAX_WORDS]}" if quoted else ""
+    return f"{kind.__name__}{said} ({Path(place.filename).name}, line {place.lineno})"

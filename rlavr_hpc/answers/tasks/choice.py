@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rlavr_hpc.answers import places
 from rlavr_hpc.answers.exact.signs import plain_signs
-from rlavr_hpc.answers.extract import stated_answer
 from rlavr_hpc.answers.sandbox.protocol import TEXT
 from rlavr_hpc.answers.thoughts import final_part
 from rlavr_hpc.config.grading import Thoughts
+from rlavr_hpc.labels import places
+from rlavr_hpc.labels.extract import stated_answer
 from rlavr_hpc.labels.text import accepted_answers
 
 STYLE = re.compile(r"\\(?:[a-zA-Z]+|[{}])|[{}\[\]*$`\"_]|\\[,;:! ]|~")
@@ -27,7 +27,7 @@ JOIN = re.compile(
 RUN = re.compile(r"\(?([A-J]{2,10})\)?[.\s]*")
 SMALL_RUN = re.compile(r"\(?([a-j]{2,10})\)?[.\s]*")
 LETTER = re.compile(r"\(?\s*([A-Za-z])\s*(?:[.:)]|\s*$)")
-LEADING_LETTER = re.compile(r"\(?\s*([A-Z])\s*\)?(?=\s*(?:[,;0-9\\$=<>\u2014-]|\($))(?![A-Za-z])")
+LEADING_LETTER = re.compile(r"\(?\s*([A-Z])\s*\)?(?=\s*(?:[,;0-9\\$\u2014-]|\($))(?![A-Za-z])")
 INDEX = re.compile(r"[0-9]")
 MAX_CHOICE_CHARS = 200
 
@@ -53,7 +53,9 @@ class ChoiceTask:
         """The letters of the labels; an index from 0 on stands for its letter."""
         return tuple(map(_label, accepted_answers(label)))
 
-    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
+    def reward(
+        self, response: str, answer: str | None, *, correct: bool, question: str = ""
+    ) -> float:
         """1 or 0."""
         return float(correct)
 

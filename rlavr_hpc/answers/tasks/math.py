@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rlavr_hpc.answers import places
-from rlavr_hpc.answers.extract import last_boxed, stated_answer
 from rlavr_hpc.answers.sandbox.protocol import ANY, LATEX
 from rlavr_hpc.answers.thoughts import final_part
 from rlavr_hpc.config.grading import Extract, Thoughts
+from rlavr_hpc.labels import places
+from rlavr_hpc.labels.extract import last_boxed, stated_answer
 from rlavr_hpc.labels.text import accepted_answers
 
 MAX_PROSE_CHARS = 20_000
@@ -42,7 +42,9 @@ class MathTask:
             final_answer(answer) or answer[:MAX_PROSE_CHARS] for answer in accepted_answers(label)
         )
 
-    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
+    def reward(
+        self, response: str, answer: str | None, *, correct: bool, question: str = ""
+    ) -> float:
         """1 or 0."""
         return float(correct)
 

@@ -43,6 +43,8 @@ class ClassTask:
             )
         return (json.dumps([label, question[-MAX_TEXT_CHARS:]], ensure_ascii=False),)
 
-    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
+    def reward(
+        self, response: str, answer: str | None, *, correct: bool, question: str = ""
+    ) -> float:
         """1 or 0 in the vote, for a label what the class says."""
         return self.no_answer if answer is None else float(correct)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from typing import Protocol
 
-from rlavr_hpc.answers import places
 from rlavr_hpc.answers.sandbox.protocol import OWN, OWN_LABEL
 from rlavr_hpc.answers.thoughts import final_part
+from rlavr_hpc.labels import places
 from rlavr_hpc.labels.text import accepted_answers
 
 
@@ -24,8 +24,10 @@ class TaskRules(Protocol):
     def accepted(self, label: str, question: str) -> tuple[str, ...]:
         """The accepted answers of a label, in the form in which answers are compared."""
 
-    def reward(self, response: str, answer: str | None, *, correct: bool) -> float:
-        """What a response earns, with the answer read from it."""
+    def reward(
+        self, response: str, answer: str | None, *, correct: bool, question: str = ""
+    ) -> float:
+        """What a response to a question earns, with the answer read from it."""
 
 
 def label_mode(mode: str) -> str:
@@ -68,5 +70,5 @@ class Task:
 
 
 def find_answer(response: str, question: str = "") -> str | None:
-    """What stands behind the last mark of an answer, after the thoughts; see `answers.places`."""
+    """What stands behind the last mark of an answer, after the thoughts; see `labels.places`."""
     return places.find_answer(final_part(response, question))

@@ -46,7 +46,7 @@ def make_tasks(
     return {
         "math": MathTask(where=where, thoughts=thoughts),
         "choice": ChoiceTask(thoughts=thoughts),
-        "knights": KnightsTask(),
+        "knights": KnightsTask(thoughts=thoughts),
         **own,
     }
 

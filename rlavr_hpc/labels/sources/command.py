@@ -89,7 +89,9 @@ class CommandSource(Source):
                 if answer.key in answers:
                     raise ValueError("a second answer to its key")
             except ValueError as error:
-                self.complaints.append(f"line {number} of what labels.command wrote: {error}")
+                self.complaints.append(
+                    f"line {number} of what labels.command wrote: {error}; it does not count"
+                )
                 continue
             answers[answer.key] = answer
         return answers

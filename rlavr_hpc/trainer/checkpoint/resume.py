@@ -16,7 +16,7 @@ from rlavr_hpc.cluster.topology import Topology, slurm_start
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import CheckpointError, LedgerError, RlavrError, UserError
 from rlavr_hpc.planning.derive import PassSettings
-from rlavr_hpc.plugins import changed_sources, plugin_facts
+from rlavr_hpc.plugins import plugin_facts
 from rlavr_hpc.runs.attempts import Attempt, publish_attempt, read_attempts
 from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState, candidates, restore_replaced
 from rlavr_hpc.runs.done import remove_done
@@ -24,11 +24,12 @@ from rlavr_hpc.runs.evidence import other_live_process, read_facts
 from rlavr_hpc.runs.folder import open_run_folder
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
-from rlavr_hpc.runs.provenance import read_provenance, write_provenance
+from rlavr_hpc.runs.provenance import write_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.telemetry.wandb.identity import dashboard_id
 from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.checkpoint.changed_inputs import check_labels, warn_of_changed_plugins
 from rlavr_hpc.trainer.memory_check import as_record
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
             unrecorded_metrics=old.unrecorded_metrics,
             dashboard=old.dashboard,
         )
+    check_labels(run_dir, last, request.facts, allowed=frozenset(config.allow_change))
     _check_past(request, found)
     if (pid := other_live_process(read_facts(run_dir))) is not None:
         log.warning(
@@ -160,7 +162,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
         "plugins": plugins,
         **({} if request.passes is None else as_record(request.passes)),
     }
-    _warn_of_changed_plugins(run_dir, last, plugins)
+    warn_of_changed_plugins(run_dir, last, plugins)
     write_provenance(run_dir, attempt.number, facts)
     if attempt.number > 1:
         log.info("%s: attempt %d continues after step %d", run_dir, attempt.number, state.step)
@@ -171,22 +173,6 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
         dashboard=state.dashboard or dashboard_id(config.name, [*attempts, attempt][0]),
     )
     return StartedAttempt(attempt=attempt, state=state, checkpoint=found)
-
-
-def _warn_of_changed_plugins(run_dir: Path, last: int, now: Mapping[str, Any]) -> None:
-    """Log where the source of a user's own plug-in has changed; the run continues with it."""
-    records = (read_provenance(run_dir, number) for number in range(last, 0, -1))
-    before: Mapping[str, Any] = next(
-        (record["plugins"] for record in records if "plugins" in record), {}
-    )
-    for group in changed_sources(before, now):
-        log.warning(
-            "%s=%s (%s): its source code has changed since the last start; the run continues with "
-            "the present code and is no longer bit-identical to an uninterrupted one",
-            group,
-            now[group]["name"],
-            now[group]["target"],
-        )
 
 
 def _check_setup(

@@ -15,7 +15,9 @@ def audit_step(audit: Audit | None, records: StepRecords, step_key: StepKey) -> 
     """The step's `oracle/` metrics; none without an audit. All ranks call this together."""
     if audit is None:
         return {}
-    purchase = records.purchase
+    purchase, by_label = records.purchase, None
+    if purchase.spend.pending is not None:
+        by_label = {prompt: records.grades[prompt].correct for prompt in purchase.labels}
     return distributed.on_main(
         partial(
             audit.measure,
@@ -23,5 +25,6 @@ def audit_step(audit: Audit | None, records: StepRecords, step_key: StepKey) -> 
             step_key,
             selection=purchase.selection,
             quota=purchase.spend.quota,
+            by_label=by_label,
         )
     )

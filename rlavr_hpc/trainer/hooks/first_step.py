@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 
+from rlavr_hpc.answers.readable_forms import forms_read
+from rlavr_hpc.config.effect_conditions import chooses_task, reads_mathematics
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.task import BUILT_IN
+from rlavr_hpc.data.asked_form import SHOWN, AskedForm
 from rlavr_hpc.telemetry.learning_signal import (
     GradingKeys,
     choose_endings,
@@ -25,7 +29,20 @@ def grading_keys(config: RunConfig) -> GradingKeys:
     return GradingKeys(
         extract=str(config.grading.extract),
         max_response_tokens=config.rollout.max_response_tokens,
+        mathematics=reads_mathematics(config),
+        chooses_task=chooses_task(config),
+        reads=_forms(config),
     )
+
+
+def _forms(config: RunConfig) -> tuple[str, ...]:
+    """What the task of all prompts reads; empty where rows say theirs, or it is the user's."""
+    made = None if chooses_task(config) else config.data.kind.value
+    task = config.task_name or made
+    if task not in BUILT_IN:
+        return ()
+    forms = forms_read(task, config.grading.extract)
+    return tuple(SHOWN[form] for form in AskedForm if form in forms)
 
 
 def check_first_step(

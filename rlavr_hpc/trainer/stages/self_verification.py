@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.extract import last_boxed
 from rlavr_hpc.errors import UserError
+from rlavr_hpc.labels.extract import last_boxed
 from rlavr_hpc.learning.self_verify import SelfVerifyReward
 from rlavr_hpc.rollout.engine import RolloutEngine, Sampling, never
 from rlavr_hpc.types import Message, Prompt, Question, Rollout, StepKey

@@ -48,7 +48,8 @@ def wait_for_labels(
             raise LabelsPendingError(_parked(step, purchase))
         distributed.on_main(partial(_tell, step, purchase))
         distributed.abort_together(lambda: step.components.deadline.stop.received is not None)
-        time.sleep(pause)
+        with step.clock.phase("wait"):
+            time.sleep(pause)
         pause = min(2 * pause, labels.poll)
         purchase = distributed.on_main(buy)
     return purchase

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.boxes import boxed_answer, is_placeholder
-from rlavr_hpc.answers.extract import MAX_ANSWER_CHARS, last_answer_block, stated_answer
+from rlavr_hpc.labels.boxes import boxed_answer, is_placeholder
+from rlavr_hpc.labels.extract import MAX_ANSWER_CHARS, last_answer_block, stated_answer
 
 MAX_LINES = 400
 """Lines that are looked at, from the end."""

@@ -26,22 +26,27 @@ def last_boxed(text: str) -> str | None:
         if start < 0:
             return None
         rest = text[start + len(box) :][: MAX_ANSWER_CHARS + 2].lstrip(" ")
-        content = _braced(rest) if rest.startswith("{") else _first_word(rest)
+        content = braced(rest) if rest.startswith("{") else _first_word(rest)
         if content is None or content.strip():
             return content and content.strip()
         end = start
     return None
 
 
-def _braced(text: str) -> str | None:
+def braced(text: str) -> str | None:
+    """What stands in the braces that open a text; None where they never close."""
+    closed = closing_brace(text)
+    return None if closed is None else text[1:closed]
+
+
+def closing_brace(text: str) -> int | None:
+    """Where the brace that opens a text is closed; None where it never is."""
     depth = 0
     for index, character in enumerate(text):
-        if character == "{" and not _escaped(text, index):
-            depth += 1
-        elif character == "}" and not _escaped(text, index):
-            depth -= 1
+        if character in "{}" and not _escaped(text, index):
+            depth += 1 if character == "{" else -1
             if depth == 0:
-                return text[1:index]
+                return index
     return None
 
 

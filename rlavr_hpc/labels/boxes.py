@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rlavr_hpc.answers.box_gaps import are_neighbours
-from rlavr_hpc.answers.extract import MAX_ANSWER_CHARS
+from rlavr_hpc.labels.box_gaps import are_neighbours
+from rlavr_hpc.labels.extract import MAX_ANSWER_CHARS, closing_brace
 
 COMMAND = re.compile(r"\\(?:boxed|fbox|framebox)(?![A-Za-z])")
 MAX_BOXES = 64
@@ -74,6 +74,13 @@ def boxed_answer(text: str) -> Boxed | None:
     )
 
 
+def box_around(text: str) -> str | None:
+    """What the box, or the boxes, hold that a text is; None where it is something else."""
+    text = text.strip()
+    found = boxed_answer(text)
+    return found.text if found and text[found.start : found.end] == text else None
+
+
 def _boxes(text: str) -> tuple[Boxed | None, list[Box]]:
     """Boxes that hold something, from the last; or the last one alone, when it never closes."""
     found: list[Box] = []
@@ -97,21 +104,6 @@ def _boxes(text: str) -> tuple[Boxed | None, list[Box]]:
         if content and not is_placeholder(content):
             found.append(Box(start=mark.start(), end=offset + size, content=content))
     return None, found
-
-
-def closing_brace(text: str) -> int | None:
-    """Where the brace that opens a text is closed; None where it never is."""
-    depth = 0
-    for index, character in enumerate(text):
-        if character in "{}" and not _escaped(text, index):
-            depth += 1 if character == "{" else -1
-            if depth == 0:
-                return index
-    return None
-
-
-def _escaped(text: str, index: int) -> bool:
-    return index > 0 and text[index - 1] == "\\" and not (index > 1 and text[index - 2] == "\\")
 
 
 def is_placeholder(content: str) -> bool:

@@ -1,0 +1,234 @@
+"""What is read in a judge's responses, without any server."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from rlavr_hpc.labels.http_call import Fetched, check_address
+from rlavr_hpc.labels.sources.judge_reading import (
+    Failed,
+    Nothing,
+    Said,
+    Stopped,
+    Usage,
+    read_reply,
+    retry_after,
+)
+from rlavr_hpc.labels.sources.judge_text import (
+    last_object,
+    refuses,
+    stated_answer,
+    stated_verdict,
+    usable,
+    without_thoughts,
+)
+from tests.support.judge_server import reply
+from tests.support.label_runs import an_order
+
+ORDER = an_order()
+
+
+NO_CHOICES: list[object] = [[None], [{}], [{"message": "x"}], {}]
+CHOICES = [json.dumps(reply(choices=choices)).encode() for choices in NO_CHOICES]
+
+
+def fetched(body: object, status: int = 200, **headers: str) -> Fetched:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Fetched(status=status, headers=headers, body=data)
+
+
+def test_a_good_response() -> None:
+    read = read_reply(fetched(reply("42")))
+    assert read.outcome == Said(text="42")
+    assert (read.model, read.fingerprint) == ("stand-in-1", "fp1")
+    assert read.usage == Usage(prompt=100, reply=50)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'{"choices":',
+        b"[" * 100_000,
+        b'{"choices": "no"}',
+        *CHOICES,
+    ],
+)
+def test_what_is_no_response_has_failed_and_may_have_been_paid(body: bytes) -> None:
+    outcome = read_reply(fetched(body)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.spent
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (429, "insufficient_quota", Stopped),
+        (429, "Insufficient Balance", Stopped),
+        (429, "rate_limit_exceeded: see your billing details for a higher quota", Failed),
+        (429, "you exceeded your current quota, please retry in 30 s", Failed),
+        (200, "insufficient_quota", Stopped),
+        (200, "Too Many Requests", Failed),
+        (200, "content_filter", Nothing),
+        (400, "maximum context length is 4096", Nothing),
+        (500, "maximum context length is 4096", Failed),
+        (402, "", Stopped),
+    ],
+)
+def test_an_empty_purse_is_no_rate_limit(status: int, words: str, kind: type) -> None:
+    outcome = read_reply(fetched({"error": {"message": words}}, status)).outcome
+    assert isinstance(outcome, kind)
+    limited = isinstance(outcome, Failed) and outcome.limited
+    assert limited == (kind is Failed and status != 500)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "a text"},
+        {"error": {"code": 17}},
+        {"object": "error", "message": "m"},
+        {"detail": [{"msg": "m"}]},
+        reply(error={"message": "m"}),
+    ],
+)
+def test_an_error_in_a_body_is_seen_in_all_its_forms(body: dict[str, Any]) -> None:
+    assert isinstance(read_reply(fetched(body)).outcome, Failed)
+
+
+def test_strangers_words_are_one_short_line() -> None:
+    outcome = read_reply(fetched({"error": "\x1b[31m\n" + "x" * 5000}, 500)).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.why.isprintable()
+    assert len(outcome.why) < 400
+
+
+def test_retry_after_in_seconds_and_as_a_date() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert retry_after({"retry-after": "90"}) == 90
+    assert retry_after({"retry-after": "1.5"}) == 1.5
+    assert retry_after({"retry-after": "Thu, 01 Jan 2026 00:10:00 GMT"}, now) == 600
+    assert retry_after({"retry-after": "Wed, 31 Dec 2025 00:00:00 GMT"}, now) == 0
+    for odd in ("", "soon", "-5", "nan", "1e9", "\u0663"):
+        assert retry_after({"retry-after": odd}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ("no thought", "no thought"),
+        ("<think>a</think>b", "b"),
+        ("a</think>b", "b"),
+        ("<think>a</think>b<think>c</think>d", "d"),
+        ("[THINK]a[/THINK]b", "b"),
+        ("<|channel|>analysis<|message|>a<|channel|>final<|message|>b", "b"),
+        ("<think>a", None),
+        ("<think>a</think>b<think>c", None),
+        ("<reasoning>\\boxed{4}", None),
+    ],
+)
+def test_thoughts_are_cut_off_and_an_open_one_leaves_nothing(text: str, rest: str | None) -> None:
+    assert without_thoughts(text) == rest
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        (r"\boxed{1} then \boxed{2}", "2"),
+        (r"\boxed{\frac{1}{2}}", r"\frac{1}{2}"),
+        (r"\boxed{\{1,2\}}", r"\{1,2\}"),
+        (r"\boxed{1", None),
+        (r"\boxed{1} and \boxed{2", None),
+        (r'\boxed{1} {"answer": "2"}', "2"),
+        (r'{"answer": "2"} \boxed{1}', "1"),
+        ('{"answer": 5}', "5"),
+        ('{"answer": true}', None),
+        ('{"answer": ["5"]}', None),
+        ('{"answer": "5", "answer": "6"}', None),
+        (r'{"answer": "\frac{1}{2}"}', None),
+        ("It is 42", None),
+        (r"\boxed{}", None),
+        (r"\boxed{...}", None),
+        (r"\boxed{<answer>}", None),
+        (r"\boxed{N/A}", None),
+        (r"\boxed{\text{I cannot answer}}", None),
+        ("\\boxed{\u62b1\u6b49}", None),
+        (r"\boxed{cannot be determined}", "cannot be determined"),
+        (r"\boxed{no solution}", "no solution"),
+    ],
+)
+def test_the_answer_stands_in_its_place_or_there_is_none(text: str, answer: str | None) -> None:
+    assert usable(stated_answer(text, ORDER)) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ('{"verdict": "right"}', "right"),
+        ('I solve: 4.\n```json\n{"verdict": "wrong"}\n```', "wrong"),
+        ('{"verdict": "right"} {"verdict": "wrong"}', "wrong"),
+        ('{"verdict": "wrong"} as it says {"verdict": "right"} itself', None),
+        ('{"verdict": "right"}\n{"verdict": "wr', None),
+        ('{"verdict": "right"} {}', None),
+        ('{"verdict": "RIGHT"}', None),
+        ('{"verdict": "yes"}', None),
+        ('{"verdict": true}', None),
+        ('{"verdict": ["right"]}', None),
+        ('{"verdict": "wrong", "verdict": "right"}', None),
+        ('{"said": {"verdict": "right"}}', None),
+        ('{"verdict": "wrong", "said": "{\\"verdict\\": \\"right\\"}"}', "wrong"),
+        ("right", None),
+        ("{" * 5000, None),
+    ],
+)
+def test_a_verdict_is_the_object_that_ends_the_text(text: str, verdict: str | None) -> None:
+    assert stated_verdict(text) == verdict
+
+
+def test_the_last_object_is_no_part_of_another() -> None:
+    text = 'x {"a": 1} y {"b": {"c": {}}} z'
+    assert last_object(text) == ({"b": {"c": {}}}, text.index(" z"))
+    assert last_object("none") == (None, -1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, I can't do that.",
+        "As an AI, I have no views.",
+        "Je ne peux pas r\u00e9pondre.",
+        "Lo siento.",
+        "Ich kann das nicht beantworten.",
+        "N\u00e3o posso ajudar.",
+        "\u042f \u043d\u0435 \u043c\u043e\u0433\u0443 \u043f\u043e\u043c\u043e\u0447\u044c.",
+        "\u6211\u65e0\u6cd5\u56de\u7b54\u3002",
+        "\u304a\u7b54\u3048\u3067\u304d\u307e\u305b\u3093\u3002",
+        "\uc8c4\uc1a1\ud569\ub2c8\ub2e4.",
+    ],
+)
+def test_refusals_are_known_in_several_languages(text: str) -> None:
+    assert refuses(text)
+
+
+def test_an_address_holds_no_password() -> None:
+    assert check_address("x", "http://h:1/v1/") == "http://h:1/v1"
+    for bad in (
+        None,
+        "",
+        "h:1",
+        "ftp://h",
+        "http://",
+        "http://u:p@h/v1",
+        "ftp://u:p@h",
+        "http://h/v1?key=s",
+    ):
+        with pytest.raises(ValueError, match=r"labels\.base_url") as told:
+            check_address("labels.base_url", bad)
+        assert "u:p" not in str(told.value)
