@@ -11,8 +11,8 @@ import pytest
 from rlavr_hpc.labels.http_call import Fetched, check_address
 from rlavr_hpc.labels.sources.judge_reading import (
     Failed,
+    JudgeSaid,
     Nothing,
-    Said,
     Stopped,
     Usage,
     read_reply,
@@ -43,7 +43,7 @@ def fetched(body: object, status: int = 200, **headers: str) -> Fetched:
 
 def test_a_good_response() -> None:
     read = read_reply(fetched(reply("42")))
-    assert read.outcome == Said(text="42")
+    assert read.outcome == JudgeSaid(text="42")
     assert (read.model, read.fingerprint) == ("stand-in-1", "fp1")
     assert read.usage == Usage(prompt=100, reply=50)
 

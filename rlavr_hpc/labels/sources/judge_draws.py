@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rlavr_hpc.labels.orders import MAX_TEXT, Order
-from rlavr_hpc.labels.sources.judge_reading import Nothing, Reply, Said, Usage
+from rlavr_hpc.labels.sources.judge_reading import JudgeSaid, Nothing, Reply, Usage
 from rlavr_hpc.labels.sources.judge_text import refuses, stated_verdict, usable
 
 Reader = Callable[[str, Order], str | None]
@@ -55,7 +55,7 @@ def read_draw(
     outcome = reply.outcome
     if isinstance(outcome, Nothing):
         return None, outcome.why
-    assert isinstance(outcome, Said)
+    assert isinstance(outcome, JudgeSaid)
     said = stated_verdict(outcome.text) if verdict else usable(reader(outcome.text, order))
     if said is None:
         missing = "no verdict at the end of the reply" if verdict else "no answer in the reply"

@@ -12,7 +12,7 @@ from rlavr_hpc.labels.secret import hide
 from rlavr_hpc.labels.sent import CallLog
 from rlavr_hpc.labels.source import SourceError, SourceStoppedError
 from rlavr_hpc.labels.sources.judge_draws import Draw
-from rlavr_hpc.labels.sources.judge_reading import Failed, Reply, Said, read_reply
+from rlavr_hpc.labels.sources.judge_reading import Failed, JudgeSaid, Reply, read_reply
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ def reply_of(call: Future[Fetched], key: str) -> Reply:
     outcome = reply.outcome
     hidden = (
         replace(outcome, text=hide(outcome.text, key))
-        if isinstance(outcome, Said)
+        if isinstance(outcome, JudgeSaid)
         else replace(outcome, why=hide(outcome.why, key))
     )
     return replace(

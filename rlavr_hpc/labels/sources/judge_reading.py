@@ -47,7 +47,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class JudgeSaid:
     """A whole reply."""
 
     text: str
@@ -83,7 +83,7 @@ class Stopped:
     why: str
 
 
-Outcome = Said | Nothing | Failed | Stopped
+Outcome = JudgeSaid | Nothing | Failed | Stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +193,7 @@ def _content(message: Mapping[str, Any]) -> Outcome:
     text = without_thoughts(content)
     if text is None:
         return Nothing(why="a thought without an end")
-    return Said(text=text) if text.strip() else Nothing(why="an empty reply")
+    return JudgeSaid(text=text) if text.strip() else Nothing(why="an empty reply")
 
 
 def _usage(body: Mapping[str, Any]) -> Usage | None:
