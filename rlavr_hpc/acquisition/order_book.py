@@ -146,7 +146,7 @@ class OrderBook:
             if answer is None or order.key in known:
                 continue
             known.add(order.key)
-            cost = order.price if answer.cost is None else answer.cost
+            cost = answer.cost_at(order.price)
             if (calls := self.mailbox.calls.calls.get(order.key)) is not None:
                 cost = calls.cost
                 rows.append(

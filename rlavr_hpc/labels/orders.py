@@ -118,12 +118,18 @@ class Answer:
     seconds: float | None = None
     """That it took."""
     cost: float | None = None
-    """None = the order's price."""
+    """None = the order's price, or nothing where it is void."""
     note: str = ""
     model: str = ""
     """As the service calls what answered."""
     corrects: bool = False
     """Whether it takes the place of an earlier answer to this key by the same source."""
+
+    def cost_at(self, price: float) -> float:
+        """What it costs where an answer has this price: a void one nothing, unless it says so."""
+        if self.cost is not None:
+            return self.cost
+        return price if self.void is None else 0.0
 
     def to_row(self) -> dict[str, Any]:
         """As a line."""

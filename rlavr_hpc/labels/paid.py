@@ -45,7 +45,7 @@ def payments(folder: Path, prices: Mapping[str, float]) -> Payments:
             continue
         known.add(answer.key)
         price = prices.get(answer.key, 0.0)
-        paid[start, answer.key, 0] = price if answer.cost is None else answer.cost
+        paid[start, answer.key, 0] = answer.cost_at(price)
     return paid
 
 

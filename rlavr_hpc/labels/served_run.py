@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
@@ -84,11 +84,13 @@ class ServedRun:
 
     def put(self, answer: Answer) -> None:
         """Write one answer, on disk on return, also into the bank."""
+        order = self.orders.orders.get(answer.key)
+        if order is not None:
+            answer = replace(answer, cost=answer.cost_at(order.price))
         if self.bank is not None:
             self.bank.put(answer)
         self._out.append([answer.to_row()])
         self.answers.look()
-        order = self.orders.orders.get(answer.key)
         what = "void" if answer.void is not None else "answered"
         who = f" by {printable(answer.annotator)}" if answer.annotator else ""
         why = f": {printable(answer.void)}" if answer.void is not None else ""

@@ -160,6 +160,7 @@ def is_over_or_served(folder: Path, sweep: Path) -> bool:
     return (folder / "DONE.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_preempted_and_at_its_time_limit_while_it_waits_equals_one_that_parked(
     cluster: Cluster, asked: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def is_over_or_waits(folder: Path) -> bool:
     return (folder / "DONE.json").exists()
 
 
+@pytest.mark.slow
 def test_a_cancelled_run_stays_cancelled_whether_it_waits_in_memory_or_is_parked(
     cluster: Cluster, asked: tuple[str, ...], tmp_path: Path
 ) -> None:

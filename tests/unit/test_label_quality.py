@@ -157,7 +157,7 @@ def live(tmp_path: Path) -> LiveFolder:
         "s1",
         {"key": one.key, "answer": "0.0", "annotator": "ann", "cost": 0.5, "seconds": 3},
         {"key": two.key, "answer": "1", "annotator": "bob\x1b[31m"},
-        {"key": three.key, "void": "cannot say", "annotator": "ann"},
+        {"key": three.key, "void": "cannot say", "annotator": "ann", "cost": 1.0},
         {"key": gold.key, "answer": "9", "annotator": "ann", "cost": 0.5, "seconds": 5},
     )
     run.buy(1, "f0-a0-b0", "f0-a1-b0")

@@ -189,4 +189,4 @@ def _annotator(
 
 
 def _cost(answer: Answer, price: float) -> float:
-    return price if answer.cost is None else answer.cost
+    return answer.cost_at(price)

@@ -74,7 +74,7 @@ class CommandSource(Source):
             if answer is None:
                 log.ended(order.key, number, LATER, cost=0.0)
             else:
-                cost = order.price if answer.cost is None else answer.cost
+                cost = answer.cost_at(order.price)
                 log.ended(order.key, number, ANSWERED, cost=cost)
         return answers.values()
 
