@@ -30,7 +30,7 @@ def test_an_answer_reaches_the_run_with_who_gave_it_and_how_long_it_took(desk: T
     assert sent.headers["location"] == "./"
     assert (answer.key, answer.answer, answer.annotator, answer.note) == (key, "7", "ada", "easy")
     assert answer.seconds is not None
-    assert answer.cost is None
+    assert answer.cost == 0.5
 
 
 def test_two_annotators_are_never_asked_the_same_key(desk: TriedDesk) -> None:
