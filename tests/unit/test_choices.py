@@ -265,4 +265,5 @@ def test_a_label_that_is_no_option_stands_in_no_message(tmp_path: Path) -> None:
 def test_places_that_count_from_one_are_told(tmp_path: Path) -> None:
     rows = [{"question": f"q{i}", "choices": LIST, "answer": i + 1} for i in range(len(LIST))]
     found = finding(read_rows(tmp_path, *rows), "places_from_one")
+    assert found is not None
     assert "counted from 1" in found.text
