@@ -81,7 +81,7 @@ def _tell(step: StepContext, purchase: StepPurchase) -> None:
 def _parked(step: StepContext, purchase: StepPurchase) -> str:
     labels = step.components.config.labels
     return (
-        f"{len(purchase.pending)} labels of step {step.key.step} are pending from {labels.name}; a "
-        "checkpoint is written and the node is free. Start the same command again when they are "
-        "there (on Slurm the bridge releases the job)"
+        f"{len(purchase.pending)} labels of step {step.key.step} are pending from {labels.name}; "
+        "what was done is on disk and the node is free. Start the same command again when they "
+        "are there (on Slurm the bridge releases the job)"
     )
