@@ -22,6 +22,8 @@ class Candidates:
     """At most this many."""
     owned: dict[str, Label]
     """Labels of this step's prompts that were bought before and are free now."""
+    capped_by_money: bool = False
+    """Whether the quota depends on what orders in flight may cost: then it is on record, too."""
 
 
 def find_candidates(
@@ -69,7 +71,12 @@ def find_candidates(
     left = quota if rules.total is None else min(quota, rules.total - past.asked)
     if rules.cost is not None:
         left = min(left, _affordable(candidates, step_key, ledger, rules.cost, market))
-    return Candidates(candidates=candidates, quota=max(0, left), owned=owned)
+    return Candidates(
+        candidates=candidates,
+        quota=max(0, left),
+        owned=owned,
+        capped_by_money=rules.cost is not None,
+    )
 
 
 def _affordable(
@@ -120,7 +127,9 @@ def buy_labels(
     on_offer = {group.prompt.id: group for group in offer.candidates}
     if unknown := set(selection.selected) - on_offer.keys():
         raise LedgerError(f"the policy chose {sorted(unknown)[0]!r}, which is not on offer")
-    decided = ledger.decide(step_key, selection.selected, quota=offer.quota)
+    decided = ledger.decide(
+        step_key, selection.selected, quota=offer.quota, always=offer.capped_by_money
+    )
     if missing := [p for p in decided if ledger.outcome(step_key, p) is None]:
         market.buy(step_key, [on_offer[prompt] for prompt in missing], ledger)
     outcomes = {prompt: ledger.outcome(step_key, prompt) for prompt in decided}

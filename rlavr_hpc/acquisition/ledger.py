@@ -89,15 +89,24 @@ class Ledger:
         make_folder(run_dir / FOLDER)
         self._writer = LineWriter(segment(run_dir, FOLDER, attempt))
 
-    def decide(self, step_key: StepKey, selected: Iterable[str], *, quota: int) -> tuple[str, ...]:
-        """Record what this step buys of `quota`; a step decided before keeps its decision."""
+    def decide(
+        self, step_key: StepKey, selected: Iterable[str], *, quota: int, always: bool = False
+    ) -> tuple[str, ...]:
+        """Record what this step buys of `quota`; a step decided before keeps its decision.
+
+        Args:
+            step_key: the step.
+            selected: prompt ids, no more than the quota.
+            quota: of the step; to buy nothing of it is a decision, too.
+            always: also where the quota is 0.
+        """
         key = (step_key.branch, step_key.step)
         prompts = tuple(selected)
         if len(prompts) > quota:
             raise LedgerError(
                 f"step {step_key.step}: {len(prompts)} labels wanted, {quota} allowed"
             )
-        if key not in self.state.decisions and quota:  # to buy nothing is a decision, too
+        if key not in self.state.decisions and (quota or always):
             self._append(step_key, [{"kind": "intent", "prompts": list(prompts), "quota": quota}])
         return self.state.decisions.get(key, ())
 

@@ -280,6 +280,17 @@ def test_the_cap_on_money_holds_with_all_that_is_in_flight(tmp_path: Path) -> No
     assert run.offer(2).quota == 1, "a step that is done again was allowed as much"
 
 
+def test_a_step_that_money_allowed_nothing_is_allowed_nothing_again(tmp_path: Path) -> None:
+    run = Run(tmp_path, rules=BudgetRules(total=None, reuse=True, cost=1.0))
+    run.buy(1, "p3")
+    run.book.close(StepKey(seed=1, step=1), run.ledger)
+    assert run.buy(2, offer=run.offer(2)).pending == ()
+    run.say({"key": run.key("p3"), "answer": "3", "cost": 0.0})
+    assert run.offer(3).quota == 1
+    run.again()
+    assert run.offer(2).quota == 0
+
+
 def test_a_disagreement_that_the_money_does_not_settle_is_void(tmp_path: Path) -> None:
     run = Run(
         tmp_path,
