@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlavr_hpc.config.labels import Ask, LabelsConfig
+from rlavr_hpc.io import canonical_json, make_folder
+from rlavr_hpc.labels.bank import Bank
+from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.mailbox import ANSWERS, CLAIMS, ORDERS, AnswersIn
+from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.sent import ANSWERED, CallLog, CallsIn
+from rlavr_hpc.labels.served_run import ServedRun
+from rlavr_hpc.labels.sources.command import CommandSource
+from rlavr_hpc.types import Message
+
+PROGRAM = """
+import json, sys
+for line in sys.stdin:
+    order = json.loads(line)
+    open(sys.argv[1], "a").write(order["key"] + "\\n")
+    print(json.dumps({"key": order["key"], "answer": "7"}))
+"""
+
+
+def order(key: str = "k") -> Order:
+    question = (Message(role="user", content="?"),)
+    return Order(key=key, prompt_id="p", messages=question, ask=Ask.answer, task="math", price=2.0)
+
+
+def log(folder: Path, name: str, *, try_seconds: float = 60.0) -> CallLog:
+    return CallLog(folder, name, try_seconds=try_seconds)
+
+
+def test_of_two_bridges_one_makes_the_call(tmp_path: Path) -> None:
+    first, second = log(tmp_path, "1"), log(tmp_path, "2")
+    assert [number for _, number in first.claim([order()])] == [1]
+    second.known.look()
+    assert second.claim([order()]) == []
+    first.ended("k", 1, ANSWERED, cost=0.5)
+    assert first.known.calls["k"].cost == 0.5
+
+
+def test_a_call_whose_caller_died_is_made_again_and_both_are_paid(tmp_path: Path) -> None:
+    log(tmp_path, "1").claim([order()])
+    claim = tmp_path / CLAIMS / "k.1"
+    claim.write_text(canonical_json({**json.loads(claim.read_text()), "start_ticks": 1}))
+    again = log(tmp_path, "2")
+    assert [number for _, number in again.claim([order()])] == [2]
+    again.ended("k", 2, ANSWERED, cost=0.5)
+    calls = CallsIn(tmp_path)
+    calls.look()
+    assert calls.calls["k"].cost == 2.5, "the end of the first is not known"
+
+
+def test_a_call_of_another_host_is_over_after_its_time(tmp_path: Path) -> None:
+    make_folder(tmp_path / CLAIMS)
+    far = {"host": "elsewhere", "pid": 1, "start_ticks": 1, "boot_id": "b", "at": 0.0}
+    (tmp_path / CLAIMS / "k.1").write_text(canonical_json(far))
+    LinesOut(tmp_path / "labels/sent", "1").append(
+        [{"key": "k", "try": 1, "price": 2.0, "at": 0.0}]
+    )
+    assert [number for _, number in log(tmp_path, "2").claim([order()])] == [2]
+    assert log(tmp_path, "3", try_seconds=1e12).claim([order("other")]) != []
+
+
+def served(run_dir: Path, bank: Path | None, program: Path, said: list[str]) -> ServedRun:
+    LinesOut(run_dir / ORDERS, "1").append([order().to_row()])
+    command = shlex.join([sys.executable, str(program), str(program.with_suffix(".asked"))])
+    return ServedRun(
+        run_dir=run_dir,
+        config=LabelsConfig(name="command", command=command, bank=str(bank) if bank else None),
+        source=CommandSource(command=command),
+        say=said.append,
+        start="1",
+    )
+
+
+@pytest.mark.parametrize(("banked", "asked"), [(True, 1), (False, 2)])
+def test_runs_with_a_bank_ask_once_and_are_charged_as_if_alone(
+    tmp_path: Path, *, banked: bool, asked: int
+) -> None:
+    program, said = tmp_path / "answer.py", list[str]()
+    program.write_text(PROGRAM)
+    bank = tmp_path / "bank" if banked else None
+    runs = [served(tmp_path / name, bank, program, said) for name in ("a", "b")]
+    for run in runs:
+        assert run.look() == 1
+        assert run.look() == 0
+    assert program.with_suffix(".asked").read_text().split() == ["k"] * asked
+    for name in ("a", "b"):
+        answers = AnswersIn(tmp_path / name)
+        answers.look()
+        assert (answers.first["k"].answer, answers.first["k"].cost) == ("7", 2.0)
+    if bank is not None:
+        assert Bank(bank, "look").spent() == 2.0
+
+
+def test_a_void_answer_in_the_bank_is_no_answer_for_another_run(tmp_path: Path) -> None:
+    bank = Bank(tmp_path, "1")
+    bank.put(Answer(key="k", void="cannot say"))
+    bank.look()
+    assert bank.answers == {}
+
+
+def test_a_failing_program_stops_being_asked_and_its_orders_become_void_at_the_deadline(
+    tmp_path: Path,
+) -> None:
+    said = list[str]()
+    program = tmp_path / "answer.py"
+    program.write_text("import sys; sys.exit('no \\x1b[2J network')")
+    run = served(tmp_path / "a", None, program, said)
+    run.config.max_failures, run.config.deadline = 2, 0.0
+    assert run.look() == 1
+    answers = AnswersIn(tmp_path / "a")
+    answers.look()
+    assert answers.first["k"].answer is None
+    assert "labels.deadline" in (answers.first["k"].void or "")
+    assert not any("\x1b" in text for text in said)
+
+
+def test_a_missing_program_stops_the_source_and_loses_no_order(tmp_path: Path) -> None:
+    said = list[str]()
+    run = served(tmp_path / "a", None, tmp_path / "answer.py", said)
+    run.source = CommandSource(command=str(tmp_path / "nothing"))
+    assert run.look() == 0
+    assert "cannot be started" in run.stopped
+    assert [one.key for one in run.open] == ["k"]
+    assert not (tmp_path / "a" / ANSWERS).exists()
