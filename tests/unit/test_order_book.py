@@ -198,6 +198,18 @@ def test_a_late_label_counts_from_the_step_that_saw_it_also_after_a_kill(tmp_pat
     assert [state.asked_until(StepKey(seed=1, step=step)) for step in (1, 2, 3)] == [2, 2, 2]
 
 
+def test_a_step_that_is_done_again_sees_no_more_than_it_saw(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.buy(1, "p3", "p1")
+    run.book.close(StepKey(seed=1, step=1), run.ledger)
+    run.say({"key": run.key("p3"), "answer": "3"})
+    assert set(run.offer(2).owned) == {"p3"}
+    run.say({"key": run.key("p1"), "answer": "1"})
+    run.again()
+    assert set(run.offer(2).owned) == {"p3"}
+    assert set(run.offer(3).owned) == {"p3", "p1"}
+
+
 @pytest.mark.parametrize(
     ("row", "why"),
     [
