@@ -50,12 +50,12 @@ RUNS := $(PYTEST) tests/integration tests/browser -n 2 --dist loadfile
 SLURM := $(PYTEST) tests/slurm
 
 test: install
-	failed=0; $(UNIT) -m "not slow" --durations=10 --cov --cov-report= || failed=1; \
+	failed=0; $(UNIT) -m "not slow" --durations=10 || failed=1; \
 	$(RUNS) -m "not slow" --durations=20 || failed=1; \
 	$(SLURM) -m "not slow" --durations=20 || failed=1; exit $$failed
 
 test-full: install
-	failed=0; $(UNIT) --hypothesis-profile=random || failed=1; \
+	failed=0; $(UNIT) --hypothesis-profile=random --cov --cov-report= || failed=1; \
 	$(RUNS) --hypothesis-profile=random || failed=1; \
 	$(SLURM) || failed=1; exit $$failed
 

@@ -135,6 +135,7 @@ def test_a_finished_run_is_rolled_back_by_command_and_goes_on_otherwise(tmp_path
     assert rlavr("ledger", "verify", str(folder)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_roll_back_to_the_start_needs_a_new_process(tmp_path: Path) -> None:
     """There is no healthy checkpoint, and the weights that are loaded are not the first ones."""
     folder = tmp_path / "run"

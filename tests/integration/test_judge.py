@@ -201,6 +201,7 @@ def test_tries_end_where_the_orders_price_does(served: Served, tmp_path: Path) -
     assert "too little is left" in (bridge.look()["k"].void or "")
 
 
+@pytest.mark.slow
 def test_calls_at_a_time_are_limited_over_all_runs_of_an_address(tmp_path: Path) -> None:
     with judge_server(seconds=0.05) as served:
         orders = [an_order("6*7?", key=f"k{n}", price=9.0) for n in range(12)]

@@ -57,6 +57,8 @@ def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
     assert missing == {
         "train/reference_kl",
         "labels/budget_used",
+        "labels/pending",
+        "oracle/label_wrong",
         "sys/accelerator_peak_gib",
         "sys/accelerator_reserved_gib",
         *map(free_name, MEMORY_PHASES),
@@ -138,6 +140,7 @@ def test_states_that_leave_the_device_and_activations_computed_twice_change_noth
     assert results(metrics(folder)) == results(metrics(finished))
 
 
+@pytest.mark.slow
 def test_a_killed_run_redoes_steps_without_buying_twice(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [*SIX_STEPS, "save_every=0", f"run_dir={folder}"]  # so it starts from step 1 again

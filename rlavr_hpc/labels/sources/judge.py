@@ -91,9 +91,11 @@ class JudgeSource(JudgeSettings):
 
     def _send(self, look: Look) -> Iterator[Answer]:
         """Start calls until the address has enough of them, or the queue is empty."""
+        unread = sum(work.call is not None for work in self._works.values())
         while look.queue and not look.stop:
             now = self.clock()
-            if self._address.in_flight >= self.concurrency or now < self._address.not_before:
+            busy = max(self._address.in_flight, unread)  # one that has ended may have failed
+            if busy >= self.concurrency or now < self._address.not_before:
                 return
             order = look.queue.popleft()
             work = self._works.setdefault(order.key, JudgedOrder(order))
@@ -103,6 +105,7 @@ class JudgeSource(JudgeSettings):
                 yield void
             elif not look.stop:
                 self._call(work, look, now)
+                unread += work.call is not None
 
     def _unasked(self, order: Order, look: Look) -> Answer | None:
         """A void answer for an order that no call is spent on."""
