@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -171,6 +172,8 @@ class LabelsConfig(PluginConfig):
         for key in ("enough", "gold", "agreement"):
             if not 0 <= getattr(self, key) <= 1:
                 raise UserError(f"labels.{key}={getattr(self, key)} is outside [0, 1]")
+        if self.bank is not None:  # the job and the bridge may run in different folders
+            self.bank = os.path.abspath(self.bank)  # noqa: PTH100 - links stay as named
         self._check_judge()
         self._check_waiting()
 

@@ -292,4 +292,7 @@ def test_a_page_without_a_question_finds_a_new_one_by_itself(
         pass
     ada.page.evaluate("setInterval(look, 300)")
     place(desk.top / "run", [question("One more: $1+1$?")], attempt=2)
-    ada.page.get_by_role("heading", name="Question 21").wait_for(timeout=60_000)
+    heading = ada.page.get_by_role("heading", name="Question 21")
+    heading.wait_for(timeout=60_000)
+    assert heading.count() == 1
+    assert ada.said == []

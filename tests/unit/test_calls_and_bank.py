@@ -100,6 +100,15 @@ def test_runs_with_a_bank_ask_once_and_are_charged_as_if_alone(
         assert Bank(bank, "look").spent() == 2.0
 
 
+def test_job_and_bridge_mean_the_same_bank_wherever_they_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written = LabelsConfig(name="people", bank="study/bank").bank
+    monkeypatch.chdir("/")
+    assert LabelsConfig(name="people", bank=written).bank == str(tmp_path / "study/bank")
+
+
 def test_a_void_answer_in_the_bank_is_no_answer_for_another_run(tmp_path: Path) -> None:
     bank = Bank(tmp_path, "1")
     bank.put(Answer(key="k", void="cannot say"))
