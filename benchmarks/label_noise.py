@@ -34,6 +34,8 @@ PROGRAM = Path(__file__).resolve().parents[1] / "examples/annotators/noisy.py"
 ERRORS = (0.0, 0.02, 0.1, 0.3)
 SHARE = 0.1875
 """Of a step's prompts whose label is bought with one annotator: 12 of 64."""
+LEARNING_RATE = 5e-4
+"""At which an update leaves right beliefs alone; the testbed's default of 1e-3 does not."""
 STEPS, SEEDS = 150, 2
 QUICK_ERRORS, QUICK_STEPS = (0.0, 0.3), 8
 QUICK = (
@@ -122,7 +124,7 @@ def overrides(setting: Setting, known: Path, *, quick: bool) -> list[str]:
     command = [sys.executable, str(PROGRAM.resolve()), "--answers", str(known.resolve())]
     command += ["--error", str(setting.error), *(["--like-vote"] if setting.like_vote else [])]
     return [
-        *("rollout=hf", "save_every=0", "labels=command"),
+        *("rollout=hf", "save_every=0", f"algorithm.lr={LEARNING_RATE:g}", "labels=command"),
         f"labels.command='{shlex.join(command)}'",
         f"labels.version=error-{setting.error:g}",
         "labels.poll=0.1",
