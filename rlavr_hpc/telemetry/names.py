@@ -76,6 +76,7 @@ LABELS_TRUSTED: Final = "labels/trusted"
 ORACLE_VOTE_ACCURACY: Final = "oracle/vote_accuracy"
 ORACLE_LABEL_WRONG: Final = "oracle/label_wrong"
 ORACLE_TRUE_REWARD: Final = "oracle/true_reward"
+ORACLE_TRUE_REWARD_VARIANCE: Final = "oracle/true_reward_variance"
 ORACLE_PASS: Final = "oracle/pass"
 ORACLE_REWARD_ACCURACY: Final = "oracle/reward_accuracy"
 ORACLE_REWARD_GAP: Final = "oracle/reward_gap"
@@ -146,5 +147,5 @@ def probe_name(probe: str) -> str:
 
 
 def eval_name(test_set: str, statistic: str, samples: int) -> str:
-    """`eval/SET/STATISTIC@N`: mean@n, pass@n (any sample right), maj@n (the vote right)."""
+    """`eval/SET/STATISTIC@N`: mean@n and its stderr@n, pass@n (any right), maj@n (the vote)."""
     return f"eval/{test_set}/{statistic}@{samples}"

@@ -1,14 +1,16 @@
-"""Accuracy on held-out prompts: mean@n, pass@n, maj@n."""
+"""Accuracy on held-out prompts: mean@n and its standard error, pass@n, maj@n."""
 
 from __future__ import annotations
 
 import time
+from math import sqrt
+from statistics import fmean
 
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.rollout.engine import Sampling
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.names import eval_name
-from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of
+from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, variance_of_mean
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.components import HELD_OUT, Components, HeldOutSet
 from rlavr_hpc.trainer.policy.weight_sync import sleep_after, sync_weights
@@ -61,7 +63,9 @@ def _evaluate_set(components: Components, test_set: HeldOutSet, step_key: StepKe
     grades = grade_share(components, groups, test_set.answers, step_key=step_key, stage=stage)
     graded = [(group, grades[group.prompt.id].correct) for group in groups]
     n = config.samples
+    variance = variance_of_mean([fmean(row) for _, row in graded])
     return {
+        eval_name(test_set.name, "stderr", n): Mean(sqrt(variance.total), variance.count),
         eval_name(test_set.name, "mean", n): mean_of(c for _, row in graded for c in row),
         eval_name(test_set.name, "pass", n): mean_of(any(row) for _, row in graded),
         eval_name(test_set.name, "maj", n): mean_of(g.vote.is_right(row) for g, row in graded),
