@@ -126,6 +126,7 @@ ANALYSIS_READS = {
     "runs.states",
     "telemetry.collapse.definition",
     "telemetry.collapse.early_warning",
+    "telemetry.collapse.verdict",
     "telemetry.examples.record",
     "telemetry.glossary.entries",
     "telemetry.learning_signal",

@@ -181,11 +181,11 @@ def _windows_before(steps: int, widths: Sequence[int]) -> Windows:
 def _best_split(sums: Values, *, begin: int, first: int, squares: Values) -> int:
     """Place from which on a second level fits best, not before `first`."""
     stop = len(sums) - 1
-    places = np.arange(first, stop)
+    places: NDArray[np.int64] = np.arange(first, stop)
 
-    def error(low: Values | int, high: Values | int) -> Values:
-        count = np.asarray(high) - np.asarray(low)
-        found: Values = squares[high] - squares[low] - (sums[high] - sums[low]) ** 2 / count
+    def error(low: Places, high: Places) -> Values:
+        found: Values = squares[high] - squares[low] - (sums[high] - sums[low]) ** 2 / (high - low)
         return found
 
-    return int(places[(error(begin, places) + error(places, stop)).argmin()])
+    errors = error(begin, places) + error(places, stop)
+    return int(places[int(errors.argmin())])

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import (
@@ -31,9 +30,9 @@ Rows = Sequence[Mapping[str, Any]]
 HELD_OUT = "held_out"
 """The run's own test set."""
 MOST = 0.9
-"""Share of a window's responses with a fault that says that it rules."""
+"""Share of the last steps' responses with a fault that says that it rules."""
 HALF = 0.5
-"""Share below which it did not rule before."""
+"""Share of a step's responses below which it does not."""
 
 
 class Fault(StrEnum):
@@ -188,15 +187,15 @@ def _ruled(steps: Rows, name: str, fault: Fault) -> FoundFault | None:
     shares = column(steps, name)
     if shares is None or len(shares) < FEWEST:
         return None
-    means = np.convolve(shares, np.full(WINDOW, 1.0 / WINDOW), mode="valid")
-    if means[-1] < MOST or means.min() >= HALF:
+    before = [place for place, share in enumerate(shares) if share < HALF]
+    if fmean(shares[-WINDOW:]) < MOST or not before:
         return None
-    since = int(np.flatnonzero(means < HALF)[-1]) + WINDOW // 2 + 1
+    since = before[-1] + 1
     return FoundFault(
         fault=fault,
         since=int(steps[since]["step"]),
-        before=float(np.mean(shares[:since])),
-        after=float(np.mean(shares[since:])),
+        before=fmean(shares[:since]),
+        after=fmean(shares[since:]),
         measured_by=name,
     )
 

@@ -139,7 +139,8 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
         return f"NOTHING LEARNT: {lost['text']}; {lost['mend']}"
     if faults := summary["faults"]:
         others = "".join(f"\n                     and {fault['text']}" for fault in faults[1:])
-        return f"{faults[0]['text'].upper()}; {faults[0]['mend']}{others}"
+        fault, since, what = faults[0]["text"].partition(" from step")
+        return f"{fault.upper()}{since}{what}; {faults[0]['mend']}{others}"
     if start is None:
         return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
     if end > start + summary["accuracy_noise"]:
@@ -147,6 +148,14 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
     if end < start - summary["accuracy_noise"]:
         return "held-out accuracy fell, but the run has not collapsed"
     return f"no change of held-out accuracy beyond its noise ({summary['accuracy_noise']:.3f})"
+
+
+def fault_note(summary: Mapping[str, Any]) -> str:
+    """What is wrong with the run, for its last heartbeat; "" = nothing, or told step by step."""
+    faults = summary["faults"]
+    if not faults or summary["lost_signal"] is not None:
+        return ""
+    return f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}"
 
 
 def _fault_record(found: FoundFault, config: RunConfig, *, bought: int) -> dict[str, Any]:
