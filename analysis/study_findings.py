@@ -67,6 +67,8 @@ class Contrast:
     significant: bool = False
     """`p_adjusted` < 0.05, and the permutation test, which assumes no distribution, agrees:
     `p_value` < 0.05 or as small as it can be; at least three runs of each condition."""
+    seeds_needed: int | None = None
+    """Seeds that would settle a difference of this size; None = the spread is not known."""
     agreeing: int = 0
     """Common seeds on which `better` is better; 0 where unpaired."""
 
@@ -76,6 +78,8 @@ class Standing(StrEnum):
 
     recommended = "recommended"
     """The one to use next."""
+    undecided = "undecided"
+    """Would be the one to use next, but its lead over another policy may be chance."""
     alternative = "alternative"
     """Takes fewer labels, or reaches more accuracy."""
     dominated = "dominated"

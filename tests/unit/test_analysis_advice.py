@@ -97,9 +97,12 @@ def test_before_any_run_has_finished_nothing_is_recommended() -> None:
     assert "Nothing can be recommended yet" in found.recommendation
 
 
-def test_one_seed_is_called_thin_evidence() -> None:
+def test_one_seed_is_called_thin_evidence_and_decides_nothing_between_policies() -> None:
+    assert "One seed is thin evidence" in words(compare([make_findings("care", 0.7)]), "care")
     found = compare([make_findings("care", 0.7), make_findings("random", 0.5)])
-    assert "One seed is thin evidence" in words(found, "care")
+    assert standing(found)["care"] is Standing.undecided
+    assert "One seed does not show that noise: run at least three" in words(found, "care")
+    assert found.recommendation.startswith("Nothing is decided yet. care is ahead of random")
     assert "One seed only: care, random" in " ".join(found.cautions)
 
 
@@ -110,8 +113,28 @@ def test_one_condition_alone_is_recommended_with_the_next_smaller_budget_to_try(
 
 
 def test_the_lead_that_counts_is_over_another_policy() -> None:
-    runs = [*seeds("care", 0.8, 0.8), *seeds("care soft", 0.7, 0.7), *seeds("random", 0.6, 0.6)]
+    runs = [
+        *seeds("care", *GOOD),
+        *seeds("care soft", 0.7, 0.71, 0.69, 0.7, 0.72),
+        *seeds("random", *FAIR),
+    ]
     assert "leads random, the next best policy" in words(compare(runs), "care")
+
+
+def test_a_lead_within_the_noise_is_no_advice_and_the_seeds_that_would_settle_it_are_told() -> None:
+    runs = [
+        *seeds("care", 0.56, 0.52, 0.55, 0.53, 0.54),
+        *seeds("random", 0.53, 0.55, 0.52, 0.54, 0.55),
+    ]
+    found = compare(runs)
+    assert standing(found)["care"] is Standing.undecided
+    assert "which is within the noise between seeds" in words(found, "care")
+    # differences .03 -.03 .03 -.01 -.01: mean 0.002, spread 0.0268
+    assert "take them as equal" in words(found, "care")
+    assert "Use care next" not in found.recommendation
+    wider = compare([*seeds("care", 0.60, 0.52, 0.61), *seeds("random", 0.53, 0.55, 0.52)])
+    # .07 -.03 .09: mean 0.0433, spread 0.0643, (2.80 * 1.483)^2 = 17.3
+    assert "About 18 seeds of each would settle it." in words(wider, "care")
 
 
 def test_a_smaller_budget_that_collapsed_is_not_suggested_again() -> None:
