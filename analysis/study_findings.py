@@ -44,6 +44,8 @@ class Condition:
     on_frontier: bool
     """On the Pareto frontier: no other condition without an oracle has more accuracy for as many
     labels or fewer."""
+    start: Interval | None = None
+    """Held-out accuracy of the untrained model, at step 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

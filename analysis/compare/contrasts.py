@@ -98,6 +98,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
     ends = _by_seed(finished, {run.name: run.spending.accuracy_end for run in finished})
     labels = _by_seed(finished, {run.name: float(run.spending.labels) for run in finished})
     area = _by_seed(finished, {run.name: run.spending.area for run in finished})
+    start = _by_seed(finished, {run.name: run.spending.accuracy_start for run in finished})
     first = runs[0]
     condition = Condition(
         name=name,
@@ -114,6 +115,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
         area=_interval(area),
         uses_oracle=any(run.uses_oracle for run in runs),
         on_frontier=False,
+        start=_interval(start),
     )
     return ConditionGroup(condition=condition, runs=tuple(runs), ends=ends)
 

@@ -39,6 +39,7 @@ def test_the_fewest_labels_that_keep_most_of_the_gain_are_recommended() -> None:
         "none": Standing.avoid,
     }
     assert [advice.rank for advice in found.advice] == [1, 2, 3, 4, 5]
+    assert {one.start.mean for one in found.conditions if one.start} == {0.4}
     # 0.4 before; full gains 0.404, anchored 0.394
     assert "98% of what full gains, for 20% of its labels" in words(found, "anchored")
     assert "leads care, the next best policy with this budget, by 0.190" in words(found, "anchored")
