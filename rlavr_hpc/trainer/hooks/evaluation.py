@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from math import sqrt
 from statistics import fmean
 
@@ -23,6 +24,12 @@ from rlavr_hpc.types import StepKey
 def accuracy_name(config: RunConfig) -> str:
     """Name of the metric that is the run's accuracy: mean@n on its own held-out set."""
     return eval_name(HELD_OUT, "mean", config.eval.samples)
+
+
+def score_of(values: Mapping[str, float], accuracy: str) -> dict[str, float | None]:
+    """Accuracy and its standard error as a checkpoint's state has them; None without evaluation."""
+    error = accuracy.replace("/mean@", "/stderr@")
+    return {"score": values.get(accuracy), "score_error": values.get(error)}
 
 
 def evaluate(components: Components, step_key: StepKey) -> Metrics:
