@@ -24,6 +24,7 @@ from analysis.collapse.signals import SIGNALS, change_of, strength
 from analysis.load.run import RunData
 from analysis.run_findings import CollapseVerdict, SignalChange
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.breakage import READ as SIGNS_OF_BREAKAGE
 from rlavr_hpc.telemetry.collapse.definition import FEWEST, WINDOW, Collapse
 from rlavr_hpc.telemetry.collapse.early_warning import FEW_LABELS, EarlyWarning, first_alarm
 from rlavr_hpc.telemetry.collapse.verdict import describe_fault
@@ -43,6 +44,7 @@ WATCHED = (
     names.LABELS_BOUGHT,
     names.LABELS_VOTE_RIGHT,
     names.LABELS_REWARD_GAP,
+    *(name for name in SIGNS_OF_BREAKAGE if name != names.COLLAPSE_MAJORITY_RATIO),
 )
 """What the early warning reads of a row."""
 AGREEMENT = WATCHED[:3]

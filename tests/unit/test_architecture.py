@@ -124,6 +124,7 @@ ANALYSIS_READS = {
     "cluster.slurm.commands",
     "runs.find",
     "runs.states",
+    "telemetry.collapse.breakage",
     "telemetry.collapse.definition",
     "telemetry.collapse.early_warning",
     "telemetry.collapse.verdict",
