@@ -92,6 +92,7 @@ def training_group(answers: Sequence[str | None], *, name: str = "p") -> Trainin
 def test_of_a_wrong_vote_the_verdict_alone_is_trained_on(kind: Advantage) -> None:
     dropped = training_group(["1/2", "3", "0.5", None])
     [negative] = refute_votes([dropped], {"p": "1/2"})
+    assert refute_votes([dropped], {"p": "0.5"}) == [negative], "in whichever words it was asked"
     shaping = Shaping(advantage=kind)
     [nothing], [against] = (compute_advantages([one], shaping) for one in (dropped, negative))
     assert set(nothing) == {0.0}
