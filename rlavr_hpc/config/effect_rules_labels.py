@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlavr_hpc.config.key_effect import Rule
-from rlavr_hpc.config.labels import OF_SOURCES, Pending
+from rlavr_hpc.config.labels import OF_SOURCES, Ask, Pending
 from rlavr_hpc.config.run import RunConfig
 
 
@@ -62,6 +62,17 @@ RULES = (
         because=lambda c: "the run never parks" if c.labels.live else _from_the_data(c),
         instead="say labels.pending=park",
         by=("labels", "labels.pending"),
+    ),
+    Rule(
+        keys=("labels.on_wrong",),
+        works=lambda c: c.labels.live and c.labels.ask is Ask.verdict,
+        because=lambda c: (
+            f"labels.ask={c.labels.ask} asks for answers, which never say that a vote is wrong"
+            if c.labels.live
+            else _from_the_data(c)
+        ),
+        instead="say labels.ask=verdict (labels.mode=verify for labels=judge)",
+        by=("labels", "labels.ask", "labels.mode"),
     ),
     Rule(
         keys=("labels.max_redundancy", "labels.resolve"),

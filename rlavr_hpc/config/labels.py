@@ -34,6 +34,15 @@ class Ask(StrEnum):
     """Whether the model's majority vote is right."""
 
 
+class OnWrong(StrEnum):
+    """What a prompt whose vote is wrong by a verdict is trained on in the step that asked."""
+
+    drop = "drop"
+    """Nothing."""
+    negative = "negative"
+    """Away from the vote: advantage -x/G of the x responses that gave it, 0 of the others."""
+
+
 class Show(StrEnum):
     """What a label source sees besides the question."""
 
@@ -94,6 +103,8 @@ class LabelsConfig(PluginConfig):
     """Of one answer, in money of your choice."""
     ask: Ask = Ask.answer
     """Whether the answer is asked for, or whether the vote is right."""
+    on_wrong: OnWrong = OnWrong.drop
+    """ask=verdict: what a prompt is trained on whose vote is wrong."""
     show: Show = Show.nothing
     """What is shown besides the question; it is on record."""
     pending: Pending = Pending.wait

@@ -62,6 +62,7 @@ ADDED: Mapping[str, Any] = {
     "data.choices": "render",
     "data.conflicts": "drop",
     "budget_cost": None,
+    "labels.on_wrong": "drop",
     "lora.rank": 0,
     "lora.alpha": 32.0,
     "lora.targets": ["all-linear"],
@@ -77,8 +78,8 @@ READ_VERSIONS = (1, 2)
 OF_A_PLUGIN = ("name", "settings", "candidates")
 """What of a plug-in decides results; its defaults are resolved into the run's own keys."""
 OF_LABELS = (
-    *("name", "settings", "version", "price", "ask", "show", "pending", "redundancy"),
-    *("max_redundancy", "resolve", "gold"),
+    *("name", "settings", "version", "price", "ask", "on_wrong", "show", "pending"),
+    *("redundancy", "max_redundancy", "resolve", "gold"),
     *("model", "mode", "template", "samples", "agreement", "temperature", "max_tokens"),
 )
 """What of a label source decides results; how labels are fetched does not."""

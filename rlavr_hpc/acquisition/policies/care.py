@@ -27,6 +27,7 @@ class CarePolicy:
     """
 
     needs_hidden: ClassVar[bool] = True
+    learns_verdicts: ClassVar[bool] = True
 
     gate: float = 0.25
     """Share of the candidates that may be trusted."""

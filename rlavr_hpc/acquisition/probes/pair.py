@@ -104,6 +104,8 @@ class Probes:
     def learn(self, examples: Examples | None, step_key: StepKey) -> dict[str, float]:
         """Train on a step's bought labels, if any, and replayed ones, then remember the new.
 
+        Stage 2 leaves out examples of which a verdict says only that their vote is wrong.
+
         Returns:
             Mean loss of each stage over the updates; none when there were too few examples.
         """
@@ -112,16 +114,18 @@ class Probes:
         )
         losses: dict[str, list[float]] = {"vote": [], "count": []}
         count = self._training.replayed
+        counted = None if examples is None else examples.counted()
         for _ in range(self._training.updates):
             uniform, stratified = (
                 self.replay.uniform(count, rng),
                 self.replay.stratified(count, rng),
             )
-            batches = [self.replay.with_rows(examples, rows) for rows in (uniform, stratified)]
-            if batches[0] is None or batches[1] is None or len(batches[0]) < FEWEST:
-                continue
-            losses["vote"].append(self._update_vote(batches[0]))
-            losses["count"].append(self._update_count(batches[1]))
+            of_vote = self.replay.with_rows(examples, uniform)
+            of_count = self.replay.with_rows(counted, stratified)
+            if of_vote is not None and len(of_vote) >= FEWEST:
+                losses["vote"].append(self._update_vote(of_vote))
+            if of_count is not None and len(of_count) >= FEWEST:
+                losses["count"].append(self._update_count(of_count))
         if examples is not None:
             self.replay.add(examples)
         return {stage: sum(values) / len(values) for stage, values in losses.items() if values}

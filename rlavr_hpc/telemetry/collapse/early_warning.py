@@ -167,7 +167,8 @@ def first_alarm(
 
 def _evidence_of(row: Mapping[str, float]) -> StepEvidence:
     right = row.get(names.LABELS_VOTE_RIGHT)
-    bought = row.get(names.LABELS_BOUGHT, 0.0) if right is not None else 0.0
+    known = row.get(names.LABELS_BOUGHT, 0.0) + row.get(names.LABELS_WRONG_VOTES, 0.0)
+    bought = known if right is not None else 0.0
     return StepEvidence(
         agreement=(
             row[names.COLLAPSE_MAJORITY_RATIO],
