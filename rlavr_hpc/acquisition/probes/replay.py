@@ -89,7 +89,7 @@ class Replay:
 def class_weights(
     classes_N: torch.Tensor, *, count: int, lowest: float, highest: float
 ) -> torch.Tensor:
-    """(count,) weights frequency^-1/2, scaled to mean 1 over the classes present, then clipped.
+    """(count,) float64 weights frequency^-1/2, with mean 1 over the classes present, then clipped.
 
     Args:
         classes_N: of the mini-batch; UNKNOWN ones do not count.
@@ -97,7 +97,7 @@ def class_weights(
         lowest: clips from below.
         highest: clips from above.
     """
-    frequency_C = torch.bincount(classes_N[classes_N != UNKNOWN], minlength=count).float()
+    frequency_C = torch.bincount(classes_N[classes_N != UNKNOWN], minlength=count).double()
     present_C = frequency_C > 0
     raw_C = torch.where(present_C, frequency_C.clamp(min=1).rsqrt(), 0.0)
     scaled_C = raw_C / (raw_C.sum() / present_C.sum())
