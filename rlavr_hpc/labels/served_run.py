@@ -29,6 +29,8 @@ class ServedRun:
     """Takes a line for the log."""
     start: str
     """Name of this start of the bridge."""
+    watch: Callable[[ServedRun], None] = lambda run: None
+    """Called after each answer, and after each look."""
     stopped: str = ""
     """Why the source is not asked any more; "" = it is."""
     orders: OrdersIn = field(init=False)
@@ -80,6 +82,7 @@ class ServedRun:
             came += self._give_up()
             self._correct()
         self._tell_complaints()
+        self.watch(self)
         return came
 
     def put(self, answer: Answer) -> None:
@@ -98,6 +101,7 @@ class ServedRun:
         cost = "" if answer.cost is None else f", cost {answer.cost:g}"
         name = printable(order.prompt_id) if order is not None else "?"
         self.say(f"{self.run_dir.name}: {answer.key[:8]} ({name}) {what}{who}{seconds}{cost}{why}")
+        self.watch(self)
 
     def _from_bank(self) -> int:
         """Answers that another run has paid for."""
