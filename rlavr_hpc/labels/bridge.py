@@ -50,6 +50,8 @@ class Bridge:
     """Runs whose source cannot be made, and why."""
     start: str = field(default_factory=start_name)
     _search_at: float = 0.0
+    _retired: set[Path] = field(default_factory=set)
+    """Runs whose open orders were taken back."""
 
     def look(self) -> int:
         """Serve every run once; how many answers came."""
@@ -57,8 +59,12 @@ class Bridge:
         came = 0
         for run in self.runs.values():
             if self.wanted(run.run_dir):
+                self._retired.discard(run.run_dir)
                 came += run.look()
                 self.after(run)
+            elif run.run_dir not in self._retired:
+                self._retired.add(run.run_dir)
+                run.retire()
         return came
 
     @property
