@@ -1,4 +1,4 @@
-"""Label Studio's HTTP interface, as far as it is used: list a project's tasks, add and delete tasks."""
+"""Label Studio's HTTP interface, as far as it is used: list, add and delete a project's tasks."""
 
 from __future__ import annotations
 

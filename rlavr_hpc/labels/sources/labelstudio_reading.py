@@ -1,7 +1,7 @@
 """What annotators have said in a Label Studio project: its tasks, and which annotation counts.
 
 An import makes new tasks each time, so several may hold one key: their annotations are one list.
-Drafts are other objects and are no answers. The first annotation of a key counts; one by a person who
+Drafts are other objects and no answers. The first annotation of a key counts; one by a person who
 has answered another copy of the question does not.
 """
 
