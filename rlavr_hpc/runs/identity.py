@@ -172,7 +172,7 @@ def _deciding(config: RunConfig) -> dict[str, Any]:
         pending = str(flat["labels.pending"])
         flat["labels.pending"] = SAME_PENDING.get(pending, pending)
         if flat["labels.template"]:  # its text is in the orders' keys, wherever it lies
-            flat["labels.template"] = Path(flat["labels.template"]).name
+            flat["labels.template"] = Path(str(flat["labels.template"])).name
     return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
 

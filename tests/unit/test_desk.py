@@ -14,7 +14,7 @@ from rlavr_hpc.config.labels import Ask, DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
 from rlavr_hpc.labels.desk.journal import DESK
-from rlavr_hpc.labels.desk.place import DeskPlace, last_desk, refuse_second
+from rlavr_hpc.labels.desk.place import DeskPlace, claim_seat, last_desk, refuse_second
 from rlavr_hpc.runs.process import this_process
 from tests.support.desk import TriedDesk, answers, key_on, place, question
 
@@ -379,6 +379,8 @@ def test_of_desks_that_start_at_once_one_runs(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(take, range(8))) == 1
+    claims = [claim_seat(tmp_path / DESK / "seats/2", this_process()) for _ in range(2)]
+    assert claims == [True, False], "both saw that seat 1 was the last"
 
 
 def test_a_desk_that_was_taken_for_ended_gives_nothing_out_when_it_comes_back(

@@ -57,8 +57,7 @@ class DeskPlace:
             seats.mkdir(mode=0o700, exist_ok=True)
             seat = _newest(seats) + 1  # before anybody is asked: who starts later wants another one
             refuse_second(self.folder)
-            row = {**asdict(self._me), "at": time.time()}
-            if not publish_once(seats / str(seat), json.dumps(row)):
+            if not claim_seat(seats / str(seat), self._me):
                 raise UserError(f"another desk of {self.folder.parent} has just been started")
             self._seat = seat
             self._write(ended=False)
@@ -124,6 +123,11 @@ def refuse_second(folder: Path) -> None:
                 f"another desk of {folder.parent} is just being started (host {process.host}, "
                 f"process {process.pid})"
             )
+
+
+def claim_seat(path: Path, process: ProcessIdentity) -> bool:
+    """Whether this caller, of all that want the seat, has got it."""
+    return publish_once(path, json.dumps({**asdict(process), "at": time.time()}))
 
 
 def _newest(seats: Path) -> int:
