@@ -222,7 +222,9 @@ def test_tasks_that_nobody_has_touched_go_when_their_run_is_over(
     studio.task_of("c")["drafts"].append({"id": 1, "result": []})
     bridge.look()
     bridge.run.retire()
+    readings = studio.readings
     bridge.run.retire()
+    assert studio.readings == readings
     assert [task["data"]["key"] for task in studio.tasks] == ["b", "c"]
     assert studio.deletions == 1
     bridge.look()

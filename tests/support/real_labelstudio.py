@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from filelock import FileLock
 from rlavr_hpc.testbed.base_model import cache_root
 
 VERSION = "1.23.0"
+DATABASE = "label_studio.sqlite3"
 DISK_GIB = 3
 START_SECONDS = 300.0
 PASSWORD = "only-on-this-host-8123"
@@ -50,13 +52,13 @@ SETTINGS = {
 }
 
 
-def installed() -> Path:
-    """Its environment's Python; skips, with the reason, where it cannot be had."""
+def installed() -> tuple[Path, Path]:
+    """Its environment, and an empty database; skips, with the reason, where it cannot be had."""
     python = shutil.which("python3.11")
     if python is None:
         pytest.skip("no python3.11, which Label Studio 1.23 needs")
     folder = cache_root(os.environ) / "label-studio"
-    venv, done = folder / VERSION, folder / f"{VERSION}.installed"
+    venv, done, tables = (folder / f"{VERSION}{end}" for end in ("", ".installed", ".sqlite3"))
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f"{VERSION}.lock"):
         if not done.exists():
@@ -64,12 +66,26 @@ def installed() -> Path:
                 pytest.skip(f"Label Studio takes {DISK_GIB} GiB of disk")
             subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
             pip = [venv / "bin/python", "-m", "pip", "install", "--quiet"]
-            wanted = [f"label-studio=={VERSION}", "setuptools<81"]
-            got = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+            subprocess.run([*pip, "--upgrade", "pip"], capture_output=True, check=False)
+            wanted = f"label-studio=={VERSION}"
+            got = subprocess.run([*pip, wanted], capture_output=True, text=True, check=False)
             if got.returncode:
                 pytest.skip(f"Label Studio cannot be installed: {got.stderr[-400:]}")
             done.touch()
-    return venv / "bin/python"
+        if not tables.exists():  # making them takes longer than all tests
+            with TemporaryDirectory(dir=folder) as made:
+                command = [*_program(venv), "version", "--data-dir", made]
+                subprocess.run(command, env=_environment(made), check=True, capture_output=True)
+                Path(made, DATABASE).rename(tables)
+    return venv, tables
+
+
+def _program(venv: Path) -> list[str]:
+    return [str(venv / "bin/python"), "-m", "label_studio.server"]
+
+
+def _environment(home: Path | str) -> dict[str, str]:
+    return {**os.environ, **SETTINGS, "PYTHONPATH": "", "HOME": str(home)}
 
 
 @dataclass
@@ -155,19 +171,20 @@ class RealStudio:
 @contextmanager
 def real_label_studio(folder: Path) -> Iterator[RealStudio]:
     """One on a free port, with its data in a folder."""
-    python = installed()
+    venv, tables = installed()
+    shutil.copyfile(tables, folder / DATABASE)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [python, "-m", "label_studio.server", "start", "--no-browser", "--port", str(port)]
-    command += ["--data-dir", folder, "--username", OWNER, "--password", PASSWORD]
+    command = [*_program(venv), "start", "--no-browser", "--port", str(port)]
+    command += ["--data-dir", str(folder), "--username", OWNER, "--password", PASSWORD]
     command += ["--internal-host", "127.0.0.1", "--log-level", "WARNING"]
     log = folder / "server.log"
     with log.open("w") as out:
         server = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, **SETTINGS, "PYTHONPATH": "", "HOME": str(folder)},
+            env=_environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
