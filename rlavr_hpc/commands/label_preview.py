@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rlavr_hpc.answers.build_verifier import build_verifier
 from rlavr_hpc.answers.equivalence import ParsedAnswer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
 from rlavr_hpc.answers.readable_forms import is_answer
-from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.tasks.protocol import label_mode
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.topology import available_cores
@@ -100,13 +100,7 @@ class RunGraders:
     def _of(self, run_dir: Path) -> Verifier:
         if run_dir not in self._verifiers:
             config = self.config_of(run_dir)
-            grading = config.grading
-            self._verifiers[run_dir] = Verifier(
-                limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
-                workers=min(2, available_cores(os.environ)),
-                where=grading.extract,
-                thoughts=grading.thoughts,
-                evaluate=grading.evaluate_expressions,
-                task=config.task,
+            self._verifiers[run_dir] = build_verifier(
+                config.grading, config.task, workers=min(2, available_cores(os.environ))
             )
         return self._verifiers[run_dir]

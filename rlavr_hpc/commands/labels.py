@@ -7,12 +7,15 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from rlavr_hpc.acquisition.gold_check import GoldCheck, KnownAnswers
 from rlavr_hpc.answers.label_rules import read_reply
 from rlavr_hpc.commands import labels_desk, labels_quality
+from rlavr_hpc.data.load_split import load_split
 from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
@@ -20,6 +23,7 @@ from rlavr_hpc.labels.source import LabelSource
 from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
+from rlavr_hpc.trainer.known_answers import known_answers
 
 PEOPLE = "people"
 DESCRIPTION = """\
@@ -99,10 +103,11 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         make_source=partial(_source, linger=None if once else poll),
         say=say,
         after=labels_desk.release_if_enough,
+        watch=GoldCheck(open_known=open_known),
         wanted=wants_labels,
     )
     bridge.look()
-    if not bridge.runs:
+    if not bridge.runs and not bridge.refused:
         raise UserError(
             f"{folder}: no run here takes labels from outside; start one with labels=command, "
             "labels=judge or labels=people"
@@ -135,6 +140,19 @@ def live_runs(folder: Path) -> Iterator[LiveRun]:
             say(f"{found.folder} belongs to somebody else and is not served")
             continue
         yield LiveRun(run_dir=found.folder, config=config.labels)
+
+
+@contextmanager
+def open_known(run_dir: Path) -> Iterator[KnownAnswers]:
+    """What a run's data knows of its questions, with the run's grader.
+
+    Raises:
+        UserError: the data cannot be read here.
+    """
+    config = read_config(run_dir)
+    train = load_split(config.data, task=config.task_name).train
+    with known_answers(config, train) as known:
+        yield known
 
 
 def _source(run: LiveRun, *, linger: float | None) -> LabelSource:

@@ -14,7 +14,8 @@ from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.desk.access import Access, Person, Role
 from rlavr_hpc.labels.desk.desk import Desk
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
+from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
+from rlavr_hpc.labels.desk.place import last_desk
 from rlavr_hpc.labels.desk.progress import Needed
 from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import ServedRun

@@ -23,6 +23,7 @@ def _from_the_data(config: RunConfig) -> str:
     return "labels=dataset takes labels from the data, at once"
 
 
+PEOPLE = ("people", "labelstudio")
 SETTINGS = sorted({key for keys in OF_SOURCES.values() for key in keys})
 RULES = (
     *map(_of_source, SETTINGS),
@@ -44,6 +45,18 @@ RULES = (
         instead="say labels=command or labels=judge",
         by=("labels",),
         idle=(False,),
+    ),
+    Rule(
+        keys=("labels.gold_first",),
+        works=lambda c: c.labels.live and c.labels.name not in PEOPLE,
+        because=lambda c: (
+            "annotators would soon know which questions come first"
+            if c.labels.live
+            else _from_the_data(c)
+        ),
+        instead="mix known answers in with labels.gold, e.g. 0.1, or say labels=judge",
+        by=("labels",),
+        idle=(0,),
     ),
     Rule(
         keys=("labels.patience", "labels.then"),

@@ -130,8 +130,11 @@ class LabelsConfig(PluginConfig):
     resolve: Resolve = Resolve.majority
     """Which of several answers becomes the label."""
     gold: float = 0.0
-    """Orders of known answers mixed in, as a share of all orders, 0 to 1; they need labelled
-    rows."""
+    """Orders of known answers mixed in, as a share of all orders, 0 to below 1; they need
+    labelled rows."""
+    gold_first: int = 0
+    """Questions with a known answer that are asked before all others, to tell how many come right;
+    only where rows have answers."""
     bank: str | None = None
     """Folder of the study's label bank: what one run bought, no other run pays for again."""
     command: str | None = None
@@ -172,21 +175,28 @@ class LabelsConfig(PluginConfig):
     desk: DeskConfig = field(default_factory=DeskConfig)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and make paths absolute: the bridge runs in another folder."""
+        self._check_numbers()
+        self._check_judge()
+        self._check_waiting()
+        for key in ("bank", "template"):
+            if (path := getattr(self, key)) is not None:
+                setattr(self, key, os.path.abspath(path))  # noqa: PTH100 - links stay as named
+
+    def _check_numbers(self) -> None:
         for key in ("price", "patience", "deadline", "prompt_price", "reply_price", "temperature"):
             at_least(f"labels.{key}", getattr(self, key), 0)
         for key in ("redundancy", "samples", "batch", "max_failures", "concurrency", "max_tokens"):
             at_least(f"labels.{key}", getattr(self, key), 1)
+        at_least("labels.gold_first", self.gold_first, 0)
         for key in ("poll", "timeout"):
             if getattr(self, key) <= 0:
                 raise UserError(f"labels.{key}={getattr(self, key)} must be above 0")
         for key in ("enough", "gold", "agreement"):
             if not 0 <= getattr(self, key) <= 1:
                 raise UserError(f"labels.{key}={getattr(self, key)} is outside [0, 1]")
-        if self.bank is not None:  # the job and the bridge may run in different folders
-            self.bank = os.path.abspath(self.bank)  # noqa: PTH100 - links stay as named
-        self._check_judge()
-        self._check_waiting()
+        if self.gold == 1:
+            raise UserError("labels.gold=1 would ask known answers alone; set it below 1")
 
     def _check_judge(self) -> None:
         if self.name != "judge":

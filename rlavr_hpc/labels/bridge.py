@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import Say, ServedRun
 from rlavr_hpc.labels.source import LabelSource
@@ -40,11 +41,17 @@ class Bridge:
     say: Say
     after: Callable[[ServedRun], None] = lambda run: None
     """Called after each look at a run."""
+    watch: Callable[[ServedRun], None] = lambda run: None
+    """Called after each answer, and after each look."""
     wanted: Callable[[Path], bool] = lambda run: True
     """Whether a run may still use labels; nothing is asked for any other."""
     runs: dict[Path, ServedRun] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    """Runs whose source cannot be made, and why."""
     start: str = field(default_factory=start_name)
     _search_at: float = 0.0
+    _retired: set[Path] = field(default_factory=set)
+    """Runs whose open orders were taken back."""
 
     def look(self) -> int:
         """Serve every run once; how many answers came."""
@@ -52,8 +59,12 @@ class Bridge:
         came = 0
         for run in self.runs.values():
             if self.wanted(run.run_dir):
+                self._retired.discard(run.run_dir)
                 came += run.look()
                 self.after(run)
+            elif run.run_dir not in self._retired:
+                self._retired.add(run.run_dir)
+                run.retire()
         return came
 
     @property
@@ -63,8 +74,8 @@ class Bridge:
 
     @property
     def stopped(self) -> bool:
-        """Whether a source is not asked any more."""
-        return any(run.stopped for run in self.runs.values())
+        """Whether a source is not asked any more, or cannot be asked at all."""
+        return bool(self.refused) or any(run.stopped for run in self.runs.values())
 
     @property
     def poll(self) -> float:
@@ -77,15 +88,25 @@ class Bridge:
             return
         for found in self.find():
             if found.run_dir not in self.runs:
-                self.runs[found.run_dir] = self._served(found)
+                self._serve(found)
         took = time.monotonic() - begun
         self._search_at = time.monotonic() + max(SEARCH_SECONDS, took / SEARCH_SHARE)
 
-    def _served(self, found: LiveRun) -> ServedRun:
-        return ServedRun(
+    def _serve(self, found: LiveRun) -> None:
+        """Serve a run from now on; one that cannot be served is no harm to the others."""
+        try:
+            source = self.make_source(found)
+        except RlavrError as error:
+            if self.refused.get(found.run_dir) != str(error):
+                self.say(f"{found.run_dir.name} is not served: {error}")
+            self.refused[found.run_dir] = str(error)
+            return
+        self.refused.pop(found.run_dir, None)
+        self.runs[found.run_dir] = ServedRun(
             run_dir=found.run_dir,
             config=found.config,
-            source=self.make_source(found),
+            source=source,
             say=self.say,
             start=self.start,
+            watch=self.watch,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
@@ -19,10 +20,29 @@ FIRST_PAUSE = 0.05
 class InlineBridge:
     """Asks the source whenever orders were placed, and now and then while some are open."""
 
-    def __init__(self, run_dir: Path, config: LabelsConfig, source: LabelSource) -> None:
-        """Start it; orders of earlier attempts are served at once."""
+    def __init__(
+        self,
+        run_dir: Path,
+        config: LabelsConfig,
+        source: LabelSource,
+        *,
+        watch: Callable[[ServedRun], None],
+    ) -> None:
+        """Start it; orders of earlier attempts are served at once.
+
+        Args:
+            run_dir: the run's folder.
+            config: of the run.
+            source: is asked.
+            watch: called on that thread after each answer and each look.
+        """
         self._run = ServedRun(
-            run_dir=run_dir, config=config, source=source, say=log.info, start=start_name()
+            run_dir=run_dir,
+            config=config,
+            source=source,
+            say=log.info,
+            start=start_name(),
+            watch=watch,
         )
         self._poll = config.poll
         self._placed = threading.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ class ServedRun:
     """Takes a line for the log."""
     start: str
     """Name of this start of the bridge."""
+    watch: Callable[[ServedRun], None] = lambda run: None
+    """Called after each answer, and after each look."""
     stopped: str = ""
     """Why the source is not asked any more; "" = it is."""
     orders: OrdersIn = field(init=False)
@@ -76,10 +78,12 @@ class ServedRun:
         came = self._from_bank()
         if self.open and not self.stopped:
             self._log.known.look()
-            came += self._ask()
+            came += self._write(self._ask)
             came += self._give_up()
-            self._correct()
+        if self.orders.orders and not self.stopped:
+            self._write(self._correct)
         self._tell_complaints()
+        self.watch(self)
         return came
 
     def put(self, answer: Answer) -> None:
@@ -98,6 +102,7 @@ class ServedRun:
         cost = "" if answer.cost is None else f", cost {answer.cost:g}"
         name = printable(order.prompt_id) if order is not None else "?"
         self.say(f"{self.run_dir.name}: {answer.key[:8]} ({name}) {what}{who}{seconds}{cost}{why}")
+        self.watch(self)
 
     def _from_bank(self) -> int:
         """Answers that another run has paid for."""
@@ -112,12 +117,38 @@ class ServedRun:
             self.answers.look()
         return len(known)
 
-    def _ask(self) -> int:
+    def retire(self) -> None:
+        """Take back what is open: the run wants no labels any more."""
+        self.orders.look()
+        self.answers.look()
+        if self.open and not self.stopped:
+            try:
+                self.source.withdraw([order.key for order in self.open])
+            except SourceError as error:
+                self.say(f"{self.run_dir.name}: what it has asked is not taken back: {error}")
+
+    def _ask(self) -> Iterator[Answer]:
+        """New answers to open orders."""
+        if withdrawn := [key for key in self.orders.withdrawn if key not in self.answers.first]:
+            self.source.withdraw(withdrawn)
+        for answer in self._said():
+            if answer.key not in self.answers.first:
+                yield answer
+
+    def _said(self) -> Iterator[Answer]:
+        yield from self.source.order(self.open, self._log)
+        yield from self.source.collect(self.open)
+
+    def _correct(self) -> Iterator[Answer]:
+        """Answers that were changed, to be written behind those that they correct."""
+        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
+        yield from list(self.source.corrections({**self.answers.first, **corrected}))
+
+    def _write(self, said: Callable[[], Iterator[Answer]]) -> int:
+        """Write what the source says, and tell what goes wrong; how many answers came."""
         came = 0
         try:
-            for answer in self._said():
-                if answer.key in self.answers.first:
-                    continue
+            for answer in said():
                 self.put(answer)
                 came += 1
                 self._failures = 0
@@ -138,12 +169,6 @@ class ServedRun:
                 )
         return came
 
-    def _said(self) -> Iterable[Answer]:
-        if withdrawn := [key for key in self.orders.withdrawn if key not in self.answers.first]:
-            self.source.withdraw(withdrawn)
-        yield from self.source.order(self.open, self._log)
-        yield from self.source.collect(self.open)
-
     def _give_up(self) -> int:
         """Orders whose calls have failed for too long are void."""
         late = []
@@ -157,13 +182,6 @@ class ServedRun:
         for answer in late:
             self.put(answer)
         return len(late)
-
-    def _correct(self) -> None:
-        """Write answers that were changed behind those that they correct."""
-        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
-        known = {**self.answers.first, **corrected}
-        for answer in list(self.source.corrections(known)):
-            self.put(answer)
 
     def _tell_refused(self) -> None:
         for refused in (*self.orders.refused, *self.answers.refused):

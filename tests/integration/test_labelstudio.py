@@ -195,6 +195,46 @@ def test_a_later_edit_is_a_later_line_also_after_a_restart(studio: Studio, tmp_p
     assert (later.answer, later.cost, later.corrects) == ("43", 0.0, True)
 
 
+def test_edits_are_found_while_no_order_is_open_and_the_project_is_read_rarely_then(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    bridge = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
+    bridge.look()
+    made = studio.annotate("a", "42")
+    clock.now += 61
+    bridge.look()
+    made |= {"result": [area("answer", "43")], "updated_at": "2026-01-02T00:00:00.000000Z"}
+    before = studio.readings
+    for _ in range(11):
+        clock.now += 60
+        bridge.look()
+    assert studio.readings == before + 1
+    assert [answer.answer for answer in bridge.run.answers.later["a"]] == ["43"]
+
+
+def test_tasks_that_nobody_has_touched_go_when_their_run_is_over(
+    studio: Studio, tmp_path: Path
+) -> None:
+    bridge = a_bridge(studio, tmp_path, "a", "b", "c")
+    bridge.look()
+    studio.annotate("b", "42")
+    studio.task_of("c")["drafts"].append({"id": 1, "result": []})
+    bridge.look()
+    bridge.run.retire()
+    readings = studio.readings
+    bridge.run.retire()
+    assert studio.readings == readings
+    assert [task["data"]["key"] for task in studio.tasks] == ["b", "c"]
+    assert studio.deletions == 1
+    bridge.look()
+    assert studio.task_of("a"), "the run goes on after all"
+    studio.status = 500
+    bridge.run.retire()
+    assert "not taken back" in bridge.said[-1]
+    assert not bridge.run.stopped
+
+
 def test_a_short_token_is_bought_once_and_again_when_it_has_ended(
     studio: Studio, tmp_path: Path
 ) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,9 @@ import pytest
 from rlavr_hpc.config.labels import Ask, DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
-from rlavr_hpc.labels.desk.journal import DESK, DeskPlace, last_desk, refuse_second
+from rlavr_hpc.labels.desk.journal import DESK
+from rlavr_hpc.labels.desk.place import DeskPlace, claim_seat, last_desk, refuse_second
+from rlavr_hpc.runs.process import this_process
 from tests.support.desk import TriedDesk, answers, key_on, place, question
 
 SEVEN, NINE, TEN = question("What is 3 + 4?"), question("What is 9?"), question("What is 10?")
@@ -356,6 +362,47 @@ def test_a_second_desk_of_a_folder_is_refused_while_the_first_lives(tmp_path: Pa
     last = last_desk(tmp_path / DESK)
     assert last is not None
     assert (last.address, last.running) == ("http://127.0.0.1:1/", False)
+
+
+def test_of_desks_that_start_at_once_one_runs(tmp_path: Path) -> None:
+    (tmp_path / DESK).mkdir()
+    start = threading.Barrier(8)
+
+    def take(port: int) -> bool:
+        place_ = DeskPlace(tmp_path / DESK, f"http://127.0.0.1:{port}/", port)
+        start.wait()
+        try:
+            place_.take()
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 1
+    claims = [claim_seat(tmp_path / DESK / "seats/2", this_process()) for _ in range(2)]
+    assert claims == [True, False], "both saw that seat 1 was the last"
+
+
+def test_a_desk_that_was_taken_for_ended_gives_nothing_out_when_it_comes_back(
+    desk: TriedDesk, tmp_path: Path
+) -> None:
+    folder = tmp_path / DESK
+    me = this_process()
+    there = DeskPlace(folder, "http://127.0.0.1:1/", 1, _me=replace(me, host="elsewhere"))
+    there.take()
+    desk.desk.journal.superseded = lambda: there.superseded
+    ada, bob = desk.browser("ada"), desk.browser("bob")
+    assert ada.get("/").status_code == 200
+    with pytest.raises(UserError, match="runs already"):
+        DeskPlace(folder, "http://127.0.0.1:2/", 2).take()
+    os.utime(folder / "desk.json", (0, 0))
+    DeskPlace(folder, "http://127.0.0.1:2/", 2).take()
+    assert bob.get("/").status_code == 503, "its question would be another's"
+    there.renew()
+    there.leave()
+    last = last_desk(folder)
+    assert last is not None
+    assert (last.address, last.running) == ("http://127.0.0.1:2/", True)
 
 
 def test_names_that_would_spoil_a_record_are_refused(desk: TriedDesk) -> None:

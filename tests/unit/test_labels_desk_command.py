@@ -14,7 +14,8 @@ from rlavr_hpc.commands.label_preview import read_label
 from rlavr_hpc.config.labels import DeskConfig, LabelsConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Access
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, DeskPlace
+from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
+from rlavr_hpc.labels.desk.place import DeskPlace
 
 
 def given(*arguments: str) -> argparse.Namespace:

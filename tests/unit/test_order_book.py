@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.acquisition.buy import Bought, Candidates, buy_labels, find_candidates
+from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
@@ -80,7 +81,7 @@ class Run:
             ),
             rules=NoWords(),
             cap=self.rules.cost,
-            gold=self.gold,
+            gold=GoldOrders(config=self.config, prompts=self.gold),
         )
 
     def offer(self, step: int, *, quota: int = 2) -> Candidates:

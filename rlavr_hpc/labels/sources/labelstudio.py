@@ -25,6 +25,8 @@ from rlavr_hpc.labels.sources.labelstudio_reading import (
 
 BATCH = 50
 """Tasks of one import."""
+RARELY = 9
+"""A project without open orders is read after so many more pauses."""
 MOST_SECONDS = 60.0
 """Of one call, whatever labels.timeout says: the other side only reads and writes its tables."""
 
@@ -46,6 +48,8 @@ class LabelStudioSource(Source):
     _next: float = field(init=False, repr=False, default=0.0)
     _not_before: dict[str, float] = field(init=False, repr=False, default_factory=dict)
     """Key -> when it may be imported again, after an import with an unknown end."""
+    _gone: set[str] = field(init=False, repr=False, default_factory=set)
+    """Keys whose tasks were deleted."""
     _told: set[int] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
@@ -72,18 +76,23 @@ class LabelStudioSource(Source):
         """
         if self.clock() < self._next:
             return
-        self._asked = read_tasks(self._project.tasks())
-        self._counted = count(self._asked)
-        self._tell_extra()
+        self._read()
         for order in orders:
             yield from self._answered(order, log)
+        self._gone -= {order.key for order in orders}
         missing = [order for order in orders if order.key not in self._asked]
         for start in range(0, len(missing), BATCH):
             self._add(missing[start : start + BATCH], log)
-        self._next = self.clock() + self.every
 
     def corrections(self, known: Mapping[str, Answer]) -> Iterator[Answer]:
-        """Annotations that were edited since: they say something else than what is known."""
+        """Annotations that were edited since: they say something else than what is known.
+
+        Raises:
+            SourceError: the project cannot be read.
+            SourceStoppedError: the token or the project is refused.
+        """
+        if self.clock() >= self._next + RARELY * self.every:  # there are no open orders
+            self._read()
         for key, annotation in self._counted.of.items():
             if (before := known.get(key)) is None:
                 continue
@@ -91,6 +100,29 @@ class LabelStudioSource(Source):
             same = (before.answer, before.verdict, before.void)
             if (now.answer, now.verdict, now.void) != same and now.annotator == before.annotator:
                 yield replace(now, corrects=True)
+
+    def withdraw(self, keys: Sequence[str]) -> None:
+        """Delete the tasks of these on which nobody has worked, once each.
+
+        Raises:
+            SourceError: the project cannot be read, or a task cannot be deleted.
+        """
+        new = [key for key in keys if key not in self._gone]
+        if not new:
+            return
+        self._read()
+        for key in new:
+            for number in self._asked[key].untouched if key in self._asked else ():
+                self._project.delete(number)
+            self._asked.pop(key, None)
+        self._gone |= {*new}
+
+    def _read(self) -> None:
+        """The project as it is now; after a failure the next reading waits, too."""
+        self._next = self.clock() + self.every
+        self._asked = read_tasks(self._project.tasks())
+        self._counted = count(self._asked)
+        self._tell_extra()
 
     def _answered(self, order: Order, log: CallLog) -> Iterator[Answer]:
         if order.key not in self._asked:
