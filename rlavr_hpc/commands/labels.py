@@ -17,6 +17,7 @@ from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
 from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.overview.parked_runs import ParkedRuns
 from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
@@ -98,7 +99,7 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         find=lambda: live_runs(folder),
         make_source=partial(_source, linger=None if once else poll),
         say=say,
-        after=labels_desk.release_if_enough,
+        after=ParkedRuns().release,
         wanted=wants_labels,
     )
     bridge.look()

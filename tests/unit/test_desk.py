@@ -192,6 +192,21 @@ def test_a_withdrawn_order_is_asked_no_more_and_its_answer_is_not_written(tmp_pa
     assert key_on(ada) == ""
 
 
+def test_nobody_is_asked_for_a_run_that_wants_no_labels_any_more(tmp_path: Path) -> None:
+    place(tmp_path / "run", [SEVEN])
+    place(tmp_path / "other", [NINE])
+    desk = TriedDesk(tmp_path, runs=("run", "other"))
+    desk.desk.mail.wanted = lambda run_dir: run_dir.name != "run"
+    desk.desk.look()
+    ada, bob = desk.browser("ada"), desk.browser("bob")
+    assert (key_on(ada), key_on(bob)) == (NINE.key, "")
+    page = desk.browser("owner", Role.owner).get("/owner").text
+    assert "<h1>1 question open" in " ".join(page.replace("<", " <").split())
+    desk.desk.mail.wanted = lambda run_dir: True
+    desk.desk.look()
+    assert key_on(bob) == SEVEN.key
+
+
 def test_cannot_answer_is_void_with_its_reason(desk: TriedDesk) -> None:
     ada = desk.browser("ada")
     key = key_on(ada)
