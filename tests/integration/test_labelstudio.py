@@ -245,7 +245,30 @@ def test_the_project_is_read_now_and_then_only(studio: Studio, tmp_path: Path) -
     clock = Clock()
     bridge = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
     bridge.look()
+    bridge.look()
     studio.annotate("a", "42")
     assert bridge.look() == {}
     clock.now += 61
     assert bridge.look()["a"].answer == "42"
+
+
+def test_runs_of_one_process_read_their_project_once_together(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    first, second = (
+        a_bridge(studio, tmp_path / name, "both", name, every=60.0, clock=clock) for name in "ab"
+    )
+    for bridge in (first, second, first, second):
+        bridge.look()
+    assert [task["data"]["key"] for task in studio.tasks] == ["both", "a", "b"], "one task a key"
+    read = studio.reads
+    studio.annotate("b", "41")
+    studio.annotate("both", "42")
+    for _ in range(3):
+        clock.now += 20.1
+        first.look()
+        second.look()
+    assert studio.reads == read + 1
+    assert set(first.look()) == {"both"}
+    assert set(second.look()) == {"both", "b"}

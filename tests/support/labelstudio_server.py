@@ -23,6 +23,8 @@ class Studio:
     url: str = ""
     tasks: list[dict[str, Any]] = field(default_factory=list)
     imports: int = 0
+    reads: int = 0
+    """Pages of tasks."""
     refreshes: int = 0
     access: str = ""
     """The short token that is good now."""
@@ -82,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path != "/api/tasks/" or parse_qs(url.query)["project"] != ["7"]:
             self._send(404, {"detail": "Not found."})
             return
+        self.studio.reads += 1
         asked = parse_qs(url.query)
         page, size = int(asked["page"][0]), int(asked["page_size"][0])
         tasks = self.studio.tasks

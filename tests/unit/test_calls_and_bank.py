@@ -4,10 +4,13 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rlavr_hpc.commands import labels
 from rlavr_hpc.config.labels import Ask, LabelsConfig
+from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json, make_folder
 from rlavr_hpc.labels.bank import Bank
 from rlavr_hpc.labels.line_files import LinesOut
@@ -15,7 +18,7 @@ from rlavr_hpc.labels.mailbox import ANSWERS, CLAIMS, ORDERS, AnswersIn
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import ANSWERED, CallLog, CallsIn
 from rlavr_hpc.labels.served_run import ServedRun
-from rlavr_hpc.labels.sources.command import CommandSource
+from rlavr_hpc.labels.sources.command import LONGEST_PAUSE, CommandSource
 from rlavr_hpc.types import Message
 
 PROGRAM = """
@@ -130,6 +133,48 @@ def test_a_failing_program_stops_being_asked_and_its_orders_become_void_at_the_d
     assert answers.first["k"].answer is None
     assert "labels.deadline" in (answers.first["k"].void or "")
     assert not any("\x1b" in text for text in said)
+
+
+def test_an_order_that_a_program_leaves_out_is_offered_more_and_more_seldom(
+    tmp_path: Path,
+) -> None:
+    program, now = tmp_path / "answer.py", 0.0
+    program.write_text(PROGRAM.replace("print(", "("))
+    run = served(tmp_path / "a", None, program, [])
+    run.source = CommandSource(command=run.config.command, clock=lambda: now)
+    asked = program.with_suffix(".asked")
+    calls = []
+    for now in (0.0, 0.05, 0.11, 0.2, 0.35, 1000.0, 1299.0):
+        run.look()
+        calls.append(len(asked.read_text().split()))
+    assert calls == [1, 1, 2, 2, 3, 4, 5]
+    run.source._pauses["k"] = 1e9  # type: ignore[attr-defined]
+    now = 2000.0
+    run.look()
+    now += LONGEST_PAUSE
+    run.look()
+    assert len(asked.read_text().split()) == 7
+
+
+def test_the_config_of_a_run_is_read_once_however_often_runs_are_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def config_of(run_dir: Path) -> SimpleNamespace:
+        read.append(run_dir.name)
+        if run_dir.name == "broken":
+            raise UserError("cannot be read")
+        return SimpleNamespace(labels=LabelsConfig(name=run_dir.name))
+
+    monkeypatch.setattr(labels, "read_config", config_of)
+    for name in ("people", "dataset", "broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("version: 1\n")
+    find = labels.LiveRuns(tmp_path)
+    assert [run.run_dir.name for run in find()] == ["people"]
+    assert list(find()) == []
+    assert sorted(read) == ["broken", "broken", "dataset", "people"]
 
 
 def test_a_missing_program_stops_the_source_and_loses_no_order(tmp_path: Path) -> None:
