@@ -12,6 +12,7 @@ import pytest
 from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.labels.orders import Answer
 from rlavr_hpc.labels.sources.labelstudio import LabelStudioSource
+from rlavr_hpc.labels.sources.labelstudio_project import SharedProject
 from tests.support.label_runs import Bridge, an_order
 from tests.support.labelstudio_server import (
     LEGACY,
@@ -272,3 +273,17 @@ def test_runs_of_one_process_read_their_project_once_together(
     assert studio.reads == read + 1
     assert set(first.look()) == {"both"}
     assert set(second.look()) == {"both", "b"}
+
+
+def test_a_reading_from_before_another_bridges_import_makes_no_second_task(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    first = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
+    second = Bridge(tmp_path, a_source(studio, every=60.0, clock=clock))
+    old = SharedProject(first.run.source._project.project)  # type: ignore[attr-defined]
+    old.look(clock.now, every=60.0)
+    first.look()
+    second.run.source._project = old  # type: ignore[attr-defined]
+    second.look()
+    assert (len(studio.tasks), studio.imports) == (1, 1)

@@ -138,20 +138,20 @@ def test_a_failing_program_stops_being_asked_and_its_orders_become_void_at_the_d
 def test_an_order_that_a_program_leaves_out_is_offered_more_and_more_seldom(
     tmp_path: Path,
 ) -> None:
-    program, now = tmp_path / "answer.py", 0.0
+    program, now = tmp_path / "answer.py", [0.0]
     program.write_text(PROGRAM.replace("print(", "("))
     run = served(tmp_path / "a", None, program, [])
-    run.source = CommandSource(command=run.config.command, clock=lambda: now)
+    run.source = CommandSource(command=run.config.command, clock=lambda: now[0])
     asked = program.with_suffix(".asked")
     calls = []
-    for now in (0.0, 0.05, 0.11, 0.2, 0.35, 1000.0, 1299.0):
+    for now[0] in (0.0, 0.05, 0.11, 0.2, 0.35, 1000.0, 1299.0):
         run.look()
         calls.append(len(asked.read_text().split()))
     assert calls == [1, 1, 2, 2, 3, 4, 5]
     run.source._pauses["k"] = 1e9  # type: ignore[attr-defined]
-    now = 2000.0
+    now[0] = 2000.0
     run.look()
-    now += LONGEST_PAUSE
+    now[0] += LONGEST_PAUSE
     run.look()
     assert len(asked.read_text().split()) == 7
 

@@ -59,13 +59,17 @@ class LabelStudioSource(Source):
             SourceError: the project cannot be read, or tasks cannot be added.
             SourceStoppedError: the token or the project is refused.
         """
-        reading = self._project.look(self.clock(), every=self.every)
+        before, now = self._project.readings, self.clock()
+        reading = self._project.look(now, every=self.every)
         if reading == self._reading:
             return
+        if reading == before and self._missing(orders):
+            # Read for another run, before `log` was: a second bridge may have added them since.
+            reading = self._project.look(now, every=0.0)
         self._tell_extra()
         for order in orders:
             yield from self._answered(order, log)
-        missing = [order for order in orders if order.key not in self._project.asked]
+        missing = self._missing(orders)
         for start in range(0, len(missing), BATCH):
             self._add(missing[start : start + BATCH], log)
         self._reading = reading
@@ -82,6 +86,9 @@ class LabelStudioSource(Source):
             same = (before.answer, before.verdict, before.void)
             if (now.answer, now.verdict, now.void) != same and now.annotator == before.annotator:
                 yield replace(now, corrects=True)
+
+    def _missing(self, orders: Sequence[Order]) -> list[Order]:
+        return [order for order in orders if order.key not in self._project.asked]
 
     def _answered(self, order: Order, log: CallLog) -> Iterator[Answer]:
         if order.key not in self._project.asked:
