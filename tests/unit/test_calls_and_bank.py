@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -133,6 +135,41 @@ def test_a_failing_program_stops_being_asked_and_its_orders_become_void_at_the_d
     assert answers.first["k"].answer is None
     assert "labels.deadline" in (answers.first["k"].void or "")
     assert not any("\x1b" in text for text in said)
+
+
+def test_a_program_that_is_silent_or_drips_ends_at_its_time_with_all_that_it_started(
+    tmp_path: Path,
+) -> None:
+    program, alive = tmp_path / "answer.py", tmp_path / "alive"
+    program.write_text(
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen(['sh', '-c', 'while :; do touch {alive}; sleep 0.05; done'])\n"
+        "while True: print(' ', flush=True); time.sleep(0.05)\n"
+    )
+    said = list[str]()
+    run = served(tmp_path / "a", None, program, said)
+    run.source = CommandSource(command=run.config.command, timeout=1.0)
+    assert run.look() == 0
+    assert "was stopped after labels.timeout=1 s (1 in a row)" in said[0]
+    assert [one.key for one in run.open] == ["k"], "it is asked again, and is no wrong answer"
+    time.sleep(0.2)
+    alive.unlink()
+    time.sleep(0.3)
+    assert not alive.exists()
+
+
+def test_a_copy_of_a_run_asks_nothing_that_was_asked_before_it_was_made(tmp_path: Path) -> None:
+    program = tmp_path / "answer.py"
+    program.write_text(PROGRAM)
+    assert served(tmp_path / "a", None, program, []).look() == 1
+    copied = Path(shutil.copytree(tmp_path / "a", tmp_path / "copy"))
+    (copied / ORDERS / "1.jsonl").unlink()
+    assert served(copied, None, program, []).look() == 0
+    assert program.with_suffix(".asked").read_text().split() == ["k"]
+    in_flight = log(tmp_path / "b", "1")
+    in_flight.claim([order()])
+    shutil.copytree(tmp_path / "b", tmp_path / "b-copy")
+    assert log(tmp_path / "b-copy", "2").claim([order()]) == [], "the caller lives"
 
 
 def test_an_order_that_a_program_leaves_out_is_offered_more_and_more_seldom(

@@ -126,7 +126,7 @@ def test_a_claim_outlives_a_restart(desk: TriedDesk) -> None:
 
 
 def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place(tmp_path / "run", [SEVEN])
     desk = TriedDesk(tmp_path)
@@ -140,7 +140,10 @@ def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
     assert late.headers["location"] == "./?late=1"
     assert "was not counted" in bob.get("/?late=1").text
     desk.desk.end()
+    ada.post("/answer", data={"key": SEVEN.key, "answer": "7"})
     assert desk.final() == {SEVEN.key: "7"}
+    told = [line for line in capsys.readouterr().out.splitlines() if "too late" in line]
+    assert told == [f"{SEVEN.key[:8]}: an answer of bob came too late"], "one line, of one answer"
 
 
 def test_of_several_answers_to_one_order_exactly_one_is_written(tmp_path: Path) -> None:
