@@ -2,8 +2,9 @@
 
 Login nodes end processes by their CPU time. Folders with parked runs are made up, each with orders
 that nobody answers, and `rlavr labels serve` and `rlavr labels desk` serve them at their default
-pace, all at once, for some minutes. Printed and written is what each uses after its start, per day;
-what a source's program uses is told apart. Exit code 1 above `--most` CPU minutes a day.
+pace, all at once. Printed and written is what each uses when it has settled, per day; what a
+source's program uses is told apart. Exit code 1 above `--most` CPU minutes a day. About half an
+hour, nearly all of it idle.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ DESK = "people"
 """The source whose runs the desk serves; the bridge serves all others."""
 SERVES = ("serving", "links begin")
 """Begin of what each says when it has started."""
-SETTLE_SECONDS = 15.0
-"""Behind the start, before the figures begin: the first look is behind."""
 TICKS = os.sysconf("SC_CLK_TCK")
 DAY_MINUTES = 24 * 60
 
@@ -71,7 +70,14 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_idle", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=6.0, help="to measure; default 6")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=12.0,
+        metavar="MINUTES",
+        help="behind the start; default 12: what was asked in vain is asked more and more seldom",
+    )
+    parser.add_argument("--minutes", type=float, default=10.0, help="to measure; default 10")
     parser.add_argument("--runs", type=int, nargs="+", default=[4, 40], help="in a folder")
     parser.add_argument("--orders", type=int, default=24, help="pending in each run")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))
@@ -121,7 +127,8 @@ def _measured(
     cases: Sequence[tuple[str, int]],
     given: argparse.Namespace,
 ) -> list[IdleFigure]:
-    time.sleep(SETTLE_SECONDS)
+    start = [sum(cpu_seconds(process.pid)) for process in processes]
+    time.sleep(60 * given.settle)
     begun, first = time.monotonic(), [cpu_seconds(process.pid) for process in processes]
     time.sleep(60 * given.minutes)
     last = [cpu_seconds(process.pid) for process in processes]
@@ -134,11 +141,11 @@ def _measured(
             runs=runs,
             orders=runs * given.orders,
             minutes=round(minutes, 2),
-            start_seconds=sum(before),
+            start_seconds=round(started, 1),
             own_minutes_a_day=round(share * (after[0] - before[0]), 2),
             programs_minutes_a_day=round(share * (after[1] - before[1]), 2),
         )
-        for (source, runs), before, after in zip(cases, first, last, strict=True)
+        for (source, runs), started, before, after in zip(cases, start, first, last, strict=True)
     ]
 
 

@@ -40,6 +40,8 @@ class ParkedRuns:
     """All parked runs that are served by one process."""
 
     _awaited: dict[Path, AwaitedLabels] = field(default_factory=dict)
+    _too_few: dict[Path, tuple[int, int]] = field(default_factory=dict)
+    """Run -> attempt and answers with which it could not go on: nothing has to be counted again."""
 
     def release(self, run: ServedRun) -> None:
         """Let a parked run go on when enough of its labels are there.
@@ -48,9 +50,15 @@ class ParkedRuns:
             OSError: the run's folder cannot be written.
         """
         beat = read_heartbeat(run.run_dir).heartbeat
-        if beat is None or not beat.parked or is_released(run.run_dir, beat):
+        if beat is None or not beat.parked:
+            return
+        seen = (beat.attempt, len(run.answers.first))
+        if self._too_few.get(run.run_dir) == seen or is_released(run.run_dir, beat):
             return
         still_open = len(self._lacking(run, beat))
+        if still_open > spared_labels(beat, run.config):
+            self._too_few[run.run_dir] = seen
+            return
         release_enough(run.run_dir, still_open, run.config, run.say)
 
     def answers_lacking(self, run: ServedRun) -> int:

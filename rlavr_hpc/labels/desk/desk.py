@@ -21,7 +21,7 @@ from rlavr_hpc.labels.served_run import Say, ServedRun
 
 FIND_SECONDS = 300.0
 """Between two searches for new runs; a search walks through folders."""
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 20.0
 """Between two looks into the mailboxes, at least."""
 
 
