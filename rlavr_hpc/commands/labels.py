@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from rlavr_hpc.errors import ExitCode, RlavrError, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.load import load_source
 from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.overview.parked_runs import ParkedRuns
 from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
@@ -99,10 +101,10 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         UserError: no run there has a live source.
     """
     bridge = Bridge(
-        find=lambda: live_runs(folder),
+        find=LiveRuns(folder),
         make_source=partial(_source, linger=None if once else poll),
         say=say,
-        after=labels_desk.release_if_enough,
+        after=ParkedRuns().release,
         watch=GoldCheck(open_known=open_known),
         wanted=wants_labels,
     )
@@ -121,25 +123,38 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         bridge.look()
 
 
-def live_runs(folder: Path) -> Iterator[LiveRun]:
+@dataclass(slots=True)
+class LiveRuns:
     """Runs of one's own with a live source, at or below a folder.
 
     What a run asks is in its config, and a command is executed: a stranger's run is left alone.
     """
-    for found in find_runs(folder) if folder.is_dir() else []:
-        if found.foreign or found.problem or not found.started:
-            continue
-        try:
-            config = read_config(found.folder)
-        except RlavrError as error:
-            say(str(error))
-            continue
-        if not config.labels.live:
-            continue
-        if found.folder.stat().st_uid != os.getuid():
-            say(f"{found.folder} belongs to somebody else and is not served")
-            continue
-        yield LiveRun(run_dir=found.folder, config=config.labels)
+
+    folder: Path
+    _seen: set[Path] = field(default_factory=set)
+    """Runs whose configs were read: that takes far longer than to find them."""
+    _told: set[Path] = field(default_factory=set)
+    """Runs whose configs could not be read, which was said."""
+
+    def __call__(self) -> Iterator[LiveRun]:
+        """Search now, for runs that began since the last search."""
+        for found in find_runs(self.folder) if self.folder.is_dir() else []:
+            if found.foreign or found.problem or not found.started or found.folder in self._seen:
+                continue
+            try:
+                config = read_config(found.folder)
+            except RlavrError as error:
+                if found.folder not in self._told:
+                    self._told.add(found.folder)
+                    say(str(error))
+                continue
+            self._seen.add(found.folder)
+            if not config.labels.live:
+                continue
+            if found.folder.stat().st_uid != os.getuid():
+                say(f"{found.folder} belongs to somebody else and is not served")
+                continue
+            yield LiveRun(run_dir=found.folder, config=config.labels)
 
 
 @contextmanager

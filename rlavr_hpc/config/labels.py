@@ -114,7 +114,7 @@ class LabelsConfig(PluginConfig):
     then: Pending = Pending.park
     """wait: what follows when patience ends."""
     enough: float = 1.0
-    """park: share of the pending answers, 0 to 1, at which the bridge lets the job start again."""
+    """park: share of the pending labels, 0 to 1, at which the bridge lets the job start again."""
     poll: float = 10.0
     """Seconds between two looks at the answers."""
     inline: bool = False

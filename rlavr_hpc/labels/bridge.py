@@ -69,8 +69,8 @@ class Bridge:
 
     @property
     def open(self) -> int:
-        """Orders without an answer."""
-        return sum(len(run.open) for run in self.runs.values())
+        """Orders without an answer that a run may still use."""
+        return sum(len(run.open) for run in self.runs.values() if self.wanted(run.run_dir))
 
     @property
     def stopped(self) -> bool:

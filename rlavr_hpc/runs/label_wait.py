@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlavr_hpc.runs.cancelled_wait import is_wait_cancelled
 from rlavr_hpc.runs.heartbeat import WAITING
 from rlavr_hpc.runs.queue_reasons import is_held, why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
@@ -36,6 +37,9 @@ def judge_held(case: RunEvidence, job: QueuedJob) -> JudgedState:
 
 def judge_parked_job(case: RunEvidence, stop: Stop) -> JudgedState:
     """Of a parked run whose job is not seen in the queue."""
+    beat = case.facts.heartbeat
+    if beat is not None and is_wait_cancelled(case.facts.run, beat.attempt):
+        return _cancelled()
     if not case.has_slurm:
         return _waits(case, WaitsIn.queue, "whether its job is still held is not known here")
     if stop.again and case.now < stop.time + KILL_SECONDS:  # Slurm lists it nowhere for a moment
@@ -48,11 +52,18 @@ def judge_parked(case: RunEvidence) -> JudgedState | None:
     beat = case.facts.heartbeat
     if beat is None or not beat.parked:
         return None
+    if is_wait_cancelled(case.facts.run, beat.attempt):
+        return _cancelled()
     if beat.job is None:
         return _waits(case, WaitsIn.folder, "no process holds a node")
     if not case.has_slurm:
         return _waits(case, WaitsIn.queue, "whether its job is still held is not known here")
     return _job_is_gone(case)
+
+
+def _cancelled() -> JudgedState:
+    words = "cancelled while it was parked for labels; nothing is asked for it any more"
+    return JudgedState(state=State.cancelled, reason=words)
 
 
 def _job_is_gone(case: RunEvidence) -> JudgedState:

@@ -28,9 +28,9 @@ class Studio:
     made: int = 0
     """Tasks so far."""
     imports: int = 0
+    reads: int = 0
+    """Pages of tasks."""
     refreshes: int = 0
-    readings: int = 0
-    """Pages of tasks that were asked for."""
     deletions: int = 0
     access: str = ""
     """The short token that is good now."""
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path != "/api/tasks/" or parse_qs(url.query)["project"] != ["7"]:
             self._send(404, {"detail": "Not found."})
             return
-        self.studio.readings += 1
+        self.studio.reads += 1
         asked = parse_qs(url.query)
         page, size = int(asked["page"][0]), int(asked["page_size"][0])
         tasks = self.studio.tasks

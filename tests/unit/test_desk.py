@@ -132,7 +132,7 @@ def test_a_claim_outlives_a_restart(desk: TriedDesk) -> None:
 
 
 def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place(tmp_path / "run", [SEVEN])
     desk = TriedDesk(tmp_path)
@@ -146,7 +146,10 @@ def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
     assert late.headers["location"] == "./?late=1"
     assert "was not counted" in bob.get("/?late=1").text
     desk.desk.end()
+    ada.post("/answer", data={"key": SEVEN.key, "answer": "7"})
     assert desk.final() == {SEVEN.key: "7"}
+    told = [line for line in capsys.readouterr().out.splitlines() if "too late" in line]
+    assert told == [f"{SEVEN.key[:8]}: an answer of bob came too late"], "one line, of one answer"
 
 
 def test_of_several_answers_to_one_order_exactly_one_is_written(tmp_path: Path) -> None:
@@ -196,6 +199,21 @@ def test_a_withdrawn_order_is_asked_no_more_and_its_answer_is_not_written(tmp_pa
     assert late.headers["location"] == "./?late=1"
     assert desk.final() == {}
     assert key_on(ada) == ""
+
+
+def test_nobody_is_asked_for_a_run_that_wants_no_labels_any_more(tmp_path: Path) -> None:
+    place(tmp_path / "run", [SEVEN])
+    place(tmp_path / "other", [NINE])
+    desk = TriedDesk(tmp_path, runs=("run", "other"))
+    desk.desk.mail.wanted = lambda run_dir: run_dir.name != "run"
+    desk.desk.look()
+    ada, bob = desk.browser("ada"), desk.browser("bob")
+    assert (key_on(ada), key_on(bob)) == (NINE.key, "")
+    page = desk.browser("owner", Role.owner).get("/owner").text
+    assert "<h1>1 question open" in " ".join(page.replace("<", " <").split())
+    desk.desk.mail.wanted = lambda run_dir: True
+    desk.desk.look()
+    assert key_on(bob) == SEVEN.key
 
 
 def test_cannot_answer_is_void_with_its_reason(desk: TriedDesk) -> None:

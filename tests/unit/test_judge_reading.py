@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.labels.http_call import Fetched, check_address
+from rlavr_hpc.labels.sources.judge_draws import read_draw
 from rlavr_hpc.labels.sources.judge_reading import (
     Failed,
     JudgeSaid,
@@ -215,6 +216,90 @@ def test_the_last_object_is_no_part_of_another() -> None:
 )
 def test_refusals_are_known_in_several_languages(text: str) -> None:
     assert refuses(text)
+
+
+REFUSALS_NOT_LISTED = [
+    "\u092e\u0941\u091d\u0947 \u0916\u0947\u0926 \u0939\u0948, 42?",
+    "Samahani, siwezi kujibu swali 42.",
+    "Xin l\u1ed7i, t\u00f4i kh\u00f4ng th\u1ec3 tr\u1ea3 l\u1eddi 42.",
+    "\u00dczg\u00fcn\u00fcm, 42 sorusuna cevap veremem.",
+    "Przykro mi, nie mog\u0119 odpowiedzie\u0107 na 42.",
+    "\u0e02\u0e2d\u0e42\u0e17\u0e29 42 \u0e44\u0e21\u0e48\u0e44\u0e14\u0e49",
+    "\u05d0\u05e0\u05d9 \u05dc\u05d0 \u05d9\u05db\u05d5\u05dc 42.",
+    "\u039b\u03c5\u03c0\u03ac\u03bc\u03b1\u03b9, 42.",
+    "Valitettavasti en voi vastata: 42.",
+]
+"""In Hindi, Swahili, Vietnamese, Turkish, Polish, Thai, Hebrew, Greek and Finnish."""
+
+
+@pytest.mark.parametrize("text", REFUSALS_NOT_LISTED)
+def test_a_refusal_in_a_language_that_nobody_listed_gives_no_answer_either(text: str) -> None:
+    assert not refuses(text)
+    for verdict in (False, True):
+        read = read_draw(read_reply(fetched(reply(text))), ORDER, stated_answer, verdict=verdict)
+        assert read[0] is None
+        assert read[1].startswith("no ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "D\u00e9sol\u00e9, je ne peux pas r\u00e9pondre",
+        "Lo siento, no puedo ayudar",
+        "I\u2019m unable to say",
+        "As an AI, I have no answer",
+        "Xin l\u1ed7i, t\u00f4i kh\u00f4ng th\u1ec3 tr\u1ea3 l\u1eddi 42.",
+        "Samahani, siwezi kujibu swali 42.",
+        "\u0e02\u0e2d\u0e42\u0e17\u0e29 42",
+        "Tut mir leid, das kann ich nicht beantworten",
+        "Ich kann diese Frage nicht beantworten",
+        "Mi dispiace, non posso rispondere",
+        "Desculpe, n\u00e3o posso ajudar",
+        "\u0418\u0437\u0432\u0438\u043d\u0438\u0442\u0435, 42",
+        "\u5bf9\u4e0d\u8d77\uff0c\u6211\u65e0\u6cd5\u56de\u7b54",
+        "\u7533\u3057\u8a33\u3042\u308a\u307e\u305b\u3093",
+        "\uc8c4\uc1a1\ud569\ub2c8\ub2e4",
+        "\u0622\u0633\u0641\u060c \u0644\u0627 \u0623\u0633\u062a\u0637\u064a\u0639",
+    ],
+)
+def test_a_refusal_in_the_place_of_an_answer_is_none(text: str) -> None:
+    assert usable(text) is None
+    assert usable(rf"\text{{{text}}}") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u6240\u4ee5\u7b54\u6848\u662f \\boxed{42}\u3002",
+        "\u3057\u305f\u304c\u3063\u3066\u7b54\u3048\u306f\\boxed{42}\u3067\u3059\u3002",
+        "\u0627\u0644\u062c\u0648\u0627\u0628 \u0647\u0648 \\boxed{42}.",
+        "\u041e\u0442\u0432\u0435\u0442: \\boxed{42}.",
+        "\u0909\u0924\u094d\u0924\u0930 \\boxed{42} \u0939\u0948\u0964",
+        "Die Antwort ist leider nur \\boxed{42}.",
+        "D\u00e9sol\u00e9 pour l'attente : \\boxed{42}.",
+        "No puedo simplificar m\u00e1s; es \\boxed{42}.",
+        'I cannot shorten it: {"answer": 42}',
+        "\u0110\u00e1p \u00e1n l\u00e0 \\boxed{42}.",
+    ],
+)
+def test_a_good_answer_is_read_in_any_language_whatever_stands_around_it(text: str) -> None:
+    read = read_draw(read_reply(fetched(reply(text))), ORDER, stated_answer, verdict=False)
+    assert read == ("42", "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "\u4e0d\u80fd",
+        "\u65e0\u6cd5\u786e\u5b9a",
+        "no puedo",
+        "non posso",
+        "cannot be determined",
+        "Ich kann",
+    ],
+)
+def test_words_that_also_stand_in_refusals_may_be_answers(answer: str) -> None:
+    assert usable(answer) == answer
 
 
 def test_an_address_holds_no_password() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from rlavr_hpc.cluster import outcomes
 from rlavr_hpc.errors import ExitCode, LabelsPendingError
+from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.overview.wait_for_end import end_code
 from rlavr_hpc.runs.heartbeat import Heartbeat, read_heartbeat
 from rlavr_hpc.runs.queued_job import QueuedJob
@@ -259,13 +260,31 @@ def test_cancel_ends_a_held_job_for_good(run: Path, slurm: FakeSlurm) -> None:
     assert run_state(run, queue=()).state is State.cancelled
 
 
-def test_cancel_says_that_a_run_parked_without_slurm_holds_nothing(
+def test_cancel_of_a_run_parked_without_slurm_ends_its_waiting_until_it_is_started_again(
     tmp_path: Path, slurm: FakeSlurm
 ) -> None:
     parked_locally(tmp_path / "r", now=time.time())
     done = rlavr("cancel", str(tmp_path / "r"), environment=slurm.environment)
     assert done.returncode == 0
-    assert "parked without a job: it holds nothing" in done.stdout
+    assert "r: cancelled (was parked without a job, step 30): nothing is asked" in done.stdout
+    state = run_state(tmp_path / "r", queue=None)
+    assert (state.state, state.waits_in) == (State.cancelled, None)
+    assert not wants_labels(tmp_path / "r")
+    why = rlavr("why", str(tmp_path / "r"), environment=slurm.environment).stdout
+    assert "next: start the same command again" in why
+    Heartbeat(tmp_path / "r", 2, 150).beat("starting", step=30)
+    assert wants_labels(tmp_path / "r"), "its next attempt is not cancelled"
+
+
+def test_cancel_of_a_parked_run_whose_job_is_gone_ends_its_waiting_too(
+    run: Path, slurm: FakeSlurm
+) -> None:
+    parked(run, now=time.time())
+    assert wants_labels(run)
+    done = rlavr("cancel", str(run), environment=slurm.environment)
+    assert "cancelled (was parked without a job" in done.stdout
+    assert look(run).state is State.cancelled
+    assert not wants_labels(run)
 
 
 def test_start_now_releases_a_held_job_and_starts_it(run: Path, slurm: FakeSlurm) -> None:

@@ -1,8 +1,9 @@
 """`labels=command`: any program that reads orders and writes answers, a JSON line each.
 
 A call gets up to `batch` orders on its standard input and ends when it has said what it can. What
-it leaves out is offered again at the next look, so a program that needs time may answer later.
-Only answers cost: a call that was killed is made again, with the same keys.
+it leaves out is offered again, at first at the next look and then more and more seldom, so a
+program that needs time may answer later. Only answers cost: a call that was killed is made again,
+with the same keys.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import shlex
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO
 
 from rlavr_hpc.io import canonical_json
@@ -28,6 +30,9 @@ MAX_OUTPUT = 64 << 20
 """Bytes that a call may write."""
 TAIL = 300
 """Characters of a failed program's last words that are quoted."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 600.0
+"""Seconds before an order that was left out is offered again; each pause is twice the last. A call
+costs CPU time, of which login nodes give little, and leaves files."""
 
 
 @dataclass(kw_only=True)
@@ -40,6 +45,11 @@ class CommandSource(Source):
     timeout: float = 600.0
     """Seconds of one call."""
     memory_mib: int = 4096
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    _pauses: dict[str, float] = field(init=False, repr=False, default_factory=dict)
+    """Key of an order that was left out -> the pause behind that."""
+    _not_before: dict[str, float] = field(init=False, repr=False, default_factory=dict)
+    """Key -> when it may be offered again."""
 
     def __post_init__(self) -> None:
         """Refuse to ask nobody."""
@@ -54,8 +64,10 @@ class CommandSource(Source):
             SourceError: it failed, was too slow, or wrote too much.
             SourceStoppedError: there is no such program.
         """
-        for start in range(0, len(orders), self.batch):
-            claimed = log.claim(orders[start : start + self.batch], at_risk=0.0)
+        now = self.clock()
+        due = [order for order in orders if now >= self._not_before.get(order.key, now)]
+        for start in range(0, len(due), self.batch):
+            claimed = log.claim(due[start : start + self.batch], at_risk=0.0)
             if claimed:
                 yield from self._ask([order for order, _ in claimed], log, dict(_numbers(claimed)))
 
@@ -73,10 +85,15 @@ class CommandSource(Source):
             answer, number = answers.get(order.key), numbers[order.key]
             if answer is None:
                 log.ended(order.key, number, LATER, cost=0.0)
+                self._put_off(order.key)
             else:
                 cost = answer.cost_at(order.price)
                 log.ended(order.key, number, ANSWERED, cost=cost)
         return answers.values()
+
+    def _put_off(self, key: str) -> None:
+        pause = min(2 * self._pauses.get(key, FIRST_PAUSE / 2), LONGEST_PAUSE)
+        self._pauses[key], self._not_before[key] = pause, self.clock() + pause
 
     def _read(self, output: bytes, asked: Set[str]) -> dict[str, Answer]:
         """Those of its lines that answer one of these orders; the others are complained about."""

@@ -47,12 +47,37 @@ REFUSALS = re.compile(
     re.IGNORECASE,
 )
 """How models decline, in the languages that they speak most."""
-DECLINED = re.compile(
-    r"\s*(?:\\text\{)?\s*(?:sorry\b|I(?:'|\u2019)?\s?(?:m|am) (?:sorry|unable)"
-    r"|I (?:cannot|can't|can\u2019t)\b"
-    r"|as an ai\b|\u62b1\u6b49|\u5bf9\u4e0d\u8d77|\u7533\u3057\u8a33|\uc8c4\uc1a1)",
-    re.IGNORECASE,
+DECLINES = (
+    "sorry|d\u00e9sol\u00e9|d\u00e9sol\u00e9e|je suis d\u00e9sol\u00e9"
+    "|je suis d\u00e9sol\u00e9e|lo siento|tut mir leid|es tut mir leid|leider kann ich"
+    "|mi dispiace|desculpe|sinto muito|lamento|helaas|tyv\u00e4rr|beklager|undskyld"
+    "|valitettavasti|przykro mi|przepraszam|niestety|omlouv\u00e1m se|bohu\u017eel"
+    "|sajn\u00e1lom|\u00eemi pare r\u0103u|\u03bb\u03c5\u03c0\u03ac\u03bc\u03b1\u03b9"
+    "|\u03c3\u03c5\u03b3\u03b3\u03bd\u03ce\u03bc\u03b7"
+    "|\u0438\u0437\u0432\u0438\u043d\u0438\u0442\u0435"
+    "|\u043a \u0441\u043e\u0436\u0430\u043b\u0435\u043d\u0438\u044e"
+    "|\u0432\u0438\u0431\u0430\u0447\u0442\u0435|\u043d\u0430 \u0436\u0430\u043b\u044c"
+    "|\u00fczg\u00fcn\u00fcm|maaf|xin l\u1ed7i|samahani"
+    "|\u092e\u0941\u091d\u0947 \u0916\u0947\u0926"
+    "|\u0915\u094d\u0937\u092e\u093e \u0915\u0930\u0947\u0902"
+    "|\u092e\u093e\u092b\u093c \u0915\u0930\u0947\u0902"
+    "|\u0986\u09ae\u09bf \u09a6\u09c1\u0983\u0996\u09bf\u09a4"
+    "|\u0e02\u0e2d\u0e2d\u0e20\u0e31\u0e22|\u0e02\u0e2d\u0e42\u0e17\u0e29|\u0622\u0633\u0641"
+    "|\u0645\u062a\u0623\u0633\u0641\u0645|\u05d0\u05e0\u05d9 \u05de\u05e6\u05d8\u05e2\u05e8"
+    "|\u62b1\u6b49|\u5bf9\u4e0d\u8d77|\u5c0d\u4e0d\u8d77|\u5f88\u9057\u61be|\u7533\u3057\u8a33"
+    "|\u3059\u307f\u307e\u305b\u3093|\uc8c4\uc1a1|\u0639\u0630\u0631\u0627"
+    "|\u05e1\u05dc\u05d9\u05d7\u05d4|I cannot|I can't|I can\u2019t|I am unable|I'm unable"
+    "|I\u2019m unable|as an ai|je ne peux pas r\u00e9pondre|je ne peux pas aider"
+    "|no puedo responder|no puedo ayudar|das kann ich nicht|ich kann nicht|ich kann das nicht"
+    "|ich kann diese frage nicht|non posso rispondere|non posso aiutare"
+    "|n\u00e3o posso responder|n\u00e3o posso ajudar"
+    "|\u043d\u0435 \u043c\u043e\u0433\u0443 \u043e\u0442\u0432\u0435\u0442\u0438\u0442\u044c"
+    "|\u043d\u0435 \u043c\u043e\u0433\u0443 \u043f\u043e\u043c\u043e\u0447\u044c"
+    "|\u6211\u65e0\u6cd5\u56de\u7b54|\u6211\u4e0d\u80fd\u56de\u7b54"
+    "|\u304a\u7b54\u3048\u3067\u304d\u307e\u305b\u3093"
 )
+"""How a refusal begins, in some thirty languages."""
+DECLINED = re.compile(rf"\s*(?:\\text\{{)?\s*(?:{DECLINES})(?![a-z])", re.IGNORECASE)
 """A refusal in the place of an answer; `cannot be determined` is an answer."""
 AFTER_VERDICT = " \t\r\n`*."
 
