@@ -14,9 +14,9 @@ from tests.support.commands import SIX_STEPS, TINY, command, run
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run that others must equal."""
+    """An undisturbed run that others must equal, in a new interpreter, unlike most of them."""
     folder = tmp_path_factory.mktemp("reference") / "run"
-    done = run(*SIX_STEPS, f"run_dir={folder}")
+    done = run(*SIX_STEPS, f"run_dir={folder}", fresh=True)
     assert done.returncode == 0, done.stderr
     assert "held-out accuracy" in done.stdout
     return folder

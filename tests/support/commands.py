@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger import read_ledger
+from tests.support import warm_start
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = (
@@ -22,8 +23,13 @@ TINY = (
     "eval.samples=2",
     "data.eval_limit=8",
     "model.pretrain_steps=400",
+    "cluster.threads=1",
 )
-"""A testbed run small enough for a test; the base model is good enough to answer in boxes."""
+"""A testbed run small enough for a test; the base model is good enough to answer in boxes.
+
+One thread, as two of its size spend their time waiting for each other at full load: with two tests
+at a time such a run takes several times the CPU time.
+"""
 NOT_OF_FILES = ("data.eval_limit", "eval.samples")
 """Of these, what does nothing where no prompts are held out."""
 TINY_FILE = tuple(key for key in TINY if not key.startswith(NOT_OF_FILES))
@@ -34,16 +40,29 @@ SIX_STEPS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=
 
 
 def run(
-    *overrides: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+    *overrides: str,
+    ranks: int = 1,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m rlavr_hpc.run OVERRIDES`, or the same under torchrun."""
-    return command("rlavr_hpc.run", *overrides, ranks=ranks, environment=environment)
+    return command("rlavr_hpc.run", *overrides, ranks=ranks, environment=environment, fresh=fresh)
 
 
 def command(
-    module: str, *arguments: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    ranks: int = 1,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged."""
+    """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged.
+
+    One process with the environment of the tests starts warm, unless `fresh` asks for a new
+    interpreter: libraries read the environment when they are imported.
+    """
+    if ranks == 1 and environment is None and not fresh and not warm_start.CUDA.exists():
+        return warm_start.start(module, arguments, REPOSITORY)
     launcher = [sys.executable, "-m"]
     if ranks > 1:
         launcher += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
