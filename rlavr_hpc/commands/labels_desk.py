@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rlavr_hpc.config.labels import DeskConfig, LabelsConfig
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.desk.access import Access, Person, Role

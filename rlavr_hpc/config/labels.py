@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import UserError
 
@@ -68,25 +69,6 @@ class JudgeMode(StrEnum):
     """Answers the question without seeing any response; the run's own grader compares."""
     verify = "verify"
     """Sees the vote and says whether it is right."""
-
-
-@dataclass(slots=True, kw_only=True)
-class DeskConfig:
-    """The annotators' page of `labels=people`."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; behind a portal of another host it is this host's name, or 0.0.0.0."""
-    port: int = 0
-    """Of the page; 0 = any free one."""
-    socket: str | None = None
-    """Path of a unix socket to serve on instead of a port."""
-    origins: list[str] = field(default_factory=list)
-    """Addresses besides this host's under which browsers reach the page, e.g. a portal's; links
-    begin with the first, its path included."""
-    prefix: str = ""
-    """Path before every address of the page, behind a portal that keeps it."""
-    claim_minutes: float | None = None
-    """How long a question is kept for one annotator; null = three times the median answer."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.config.labels import Ask, DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
 from rlavr_hpc.labels.desk.journal import DESK

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
 from rlavr_hpc.labels.desk.guard import read_addresses

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.labels.desk.access import Access
 from rlavr_hpc.labels.desk.assignments import Assignments
 from rlavr_hpc.labels.desk.journal import DESK, DeskJournal

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvicorn
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.guard import Addresses, read_addresses
