@@ -173,9 +173,7 @@ class Probes:
         vote_N2, pairs_NG2 = self.vote(
             examples.features.prompt_NP, examples.features.responses_and_lengths_NGF
         )
-        pair_loss = functional.cross_entropy(
-            pairs_NG2.flatten(0, 1), examples.correct_NG.flatten()
-        )
+        pair_loss = functional.cross_entropy(pairs_NG2.flatten(0, 1), examples.correct_NG.flatten())
         loss = self._balanced(vote_N2, examples.right_N) + self._training.pair_weight * pair_loss
         return self._step(self.vote, self._optimizers[0], loss)
 
