@@ -236,7 +236,7 @@ class Probes:
         mine = [name for name in self.layers if name.startswith(stage)]
         for name in mine:
             self.layers[name].grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         gradients = {name: gradient_of(self.layers[name]) for name in mine}
         total = math.sqrt(sum(float((g**2).sum()) for g in gradients.values()))
         self.updates[stage] += 1
