@@ -81,7 +81,8 @@ class Standing(StrEnum):
     recommended = "recommended"
     """The one to use next."""
     undecided = "undecided"
-    """Would be the one to use next, but its lead over another policy may be chance."""
+    """Would be the one to use next, but its lead over another policy may be chance, or there is
+    nothing to compare it with."""
     alternative = "alternative"
     """Takes fewer labels, or reaches more accuracy."""
     dominated = "dominated"

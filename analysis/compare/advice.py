@@ -125,7 +125,7 @@ def _advise(
     others = [one for one in sound if one is not first and one.name in efficient]
     lead = _lead(first, sound, contrasts)
     advice = [
-        _chosen(first, ceiling, usable, lead),
+        _chosen(first, ceiling, usable, lead, alone=len(known) == 1),
         *(_alternative(one, first, contrasts) for one in others[:OPTIONS]),
         *(_about(a, Standing.dominated, better=b) for a, b in _dominated(sound)[:OPTIONS]),
     ]
@@ -136,6 +136,7 @@ def _advise(
         first=first,
         ceiling=ceiling,
         lead=lead,
+        alone=len(known) == 1,
         cheapest=cheapest if cheapest.labels < first.labels else None,
         collapsed=[one.name for one in usable if one.condition.collapsed],
     )
@@ -166,7 +167,12 @@ def _lead(
 
 
 def _chosen(
-    first: Candidate, ceiling: Candidate, usable: Sequence[Candidate], lead: Contrast | None
+    first: Candidate,
+    ceiling: Candidate,
+    usable: Sequence[Candidate],
+    lead: Contrast | None,
+    *,
+    alone: bool,
 ) -> Advice:
     """With how sure its lead is over the next best policy, and the experiment that is missing."""
     own = first.condition
@@ -178,9 +184,12 @@ def _chosen(
     ]
     return _about(
         first,
-        Standing.recommended if lead is None or lead.significant else Standing.undecided,
+        Standing.recommended
+        if not alone and (lead is None or lead.significant)
+        else Standing.undecided,
         ceiling=ceiling,
         lead=lead,
+        alone=alone,
         smaller=smaller,
         cheaper=any(one.labels < first.labels for one in usable),
     )
