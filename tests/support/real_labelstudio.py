@@ -65,7 +65,7 @@ def installed() -> tuple[Path, Path]:
             if shutil.disk_usage(folder).free < DISK_GIB * 2**30:
                 pytest.skip(f"Label Studio takes {DISK_GIB} GiB of disk")
             subprocess.run([python, "-m", "venv", "--clear", venv], check=True)
-            pip = [venv / "bin/python", "-m", "pip", "install", "--quiet"]
+            pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet"]
             subprocess.run([*pip, "--upgrade", "pip"], capture_output=True, check=False)
             wanted = f"label-studio=={VERSION}"
             got = subprocess.run([*pip, wanted], capture_output=True, text=True, check=False)
