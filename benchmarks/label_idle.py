@@ -3,8 +3,8 @@
 Login nodes end processes by their CPU time. Folders with parked runs are made up, each with orders
 that nobody answers, and `rlavr labels serve` and `rlavr labels desk` serve them at their default
 pace, all at once. Printed and written is what each uses when it has settled, per day; what a
-source's program uses is told apart. Exit code 1 above `--most` CPU minutes a day. About half an
-hour, nearly all of it idle.
+source's program uses is told apart. Exit code 1 above `--most` CPU minutes a day. About an hour,
+nearly all of it idle.
 """
 
 from __future__ import annotations
@@ -73,11 +73,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--settle",
         type=float,
-        default=12.0,
+        default=30.0,
         metavar="MINUTES",
-        help="behind the start; default 12: what was asked in vain is asked more and more seldom",
+        help="behind the start; default 30: what was asked in vain is asked more and more seldom",
     )
-    parser.add_argument("--minutes", type=float, default=10.0, help="to measure; default 10")
+    parser.add_argument("--minutes", type=float, default=20.0, help="to measure; default 20")
     parser.add_argument("--runs", type=int, nargs="+", default=[4, 40], help="in a folder")
     parser.add_argument("--orders", type=int, default=24, help="pending in each run")
     parser.add_argument("--sources", nargs="+", choices=SOURCES, default=list(SOURCES))

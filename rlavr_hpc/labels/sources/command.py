@@ -30,7 +30,7 @@ MAX_OUTPUT = 64 << 20
 """Bytes that a call may write."""
 TAIL = 300
 """Characters of a failed program's last words that are quoted."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 600.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1200.0
 """Seconds before an order that was left out is offered again; each pause is twice the last. A call
 costs CPU time, of which login nodes give little, and leaves files."""
 
