@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from math import sqrt
 from statistics import fmean
 
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.rollout.engine import Sampling
+from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.names import eval_name
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, mean_of, variance_of_mean
@@ -26,10 +28,10 @@ def accuracy_name(config: RunConfig) -> str:
     return eval_name(HELD_OUT, "mean", config.eval.samples)
 
 
-def score_of(values: Mapping[str, float], accuracy: str) -> dict[str, float | None]:
-    """Accuracy and its standard error as a checkpoint's state has them; None without evaluation."""
-    error = accuracy.replace("/mean@", "/stderr@")
-    return {"score": values.get(accuracy), "score_error": values.get(error)}
+def scored(state: TrainingState, values: Mapping[str, float], accuracy: str) -> TrainingState:
+    """The state with accuracy and its standard error, both None without an evaluation."""
+    error = values.get(accuracy.replace("/mean@", "/stderr@"))
+    return replace(state, score=values.get(accuracy), score_error=error)
 
 
 def evaluate(components: Components, step_key: StepKey) -> Metrics:
