@@ -47,7 +47,7 @@ demo: install
 	$(BIN)/python -m benchmarks.demo
 
 # Tests of runs go two at a time, as most start programs that hardly use a second core; the dearest
-# files come first (tests/conftest.py). Tests on Slurm wait half of their time for Slurm, and lose
+# files come first (tests/integration/conftest.py). Tests on Slurm wait half of their time for Slurm, and lose
 # nothing by work beside them that takes one core.
 CHOSEN := -m "not slow"
 SEARCH :=

@@ -58,16 +58,18 @@ def command(
 ) -> subprocess.CompletedProcess[str]:
     """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged.
 
-    One process with the environment of the tests starts warm, unless `fresh` asks for a new
-    interpreter: libraries read the environment when they are imported.
+    A process with the environment of the tests starts warm, unless `fresh` asks for a new
+    interpreter: libraries read the environment when they are imported. Of several ranks it is
+    torchrun's process alone; each rank has a new interpreter.
     """
-    if ranks == 1 and environment is None and not fresh and not warm_start.CUDA.exists():
-        return warm_start.start(module, arguments, REPOSITORY)
-    launcher = [sys.executable, "-m"]
+    line = [module, *arguments]
     if ranks > 1:
-        launcher += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        line = [*torchrun, "-m", *line]
+    if environment is None and not fresh and not warm_start.CUDA.exists():
+        return warm_start.start(line, REPOSITORY)
     return subprocess.run(
-        [*launcher, module, *arguments],
+        [sys.executable, "-m", *line],
         capture_output=True,
         text=True,
         check=False,

@@ -24,13 +24,12 @@ _FORKING = multiprocessing.get_context("forkserver")
 _FORKING.set_forkserver_preload(["tests.support.warm_imports"])
 
 
-def start(module: str, arguments: Sequence[str], where: Path) -> subprocess.CompletedProcess[str]:
-    """`python -m MODULE ARGUMENTS` in a folder; its output is kept, its exit code not judged.
+def start(line: Sequence[str], where: Path) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE ARGUMENT...` in a folder; its output is kept, its exit code not judged.
 
     Raises:
         subprocess.TimeoutExpired: it did not end within `LIMIT`, and was killed.
     """
-    line = [module, *arguments]
     with TemporaryDirectory() as kept:
         outputs = [Path(kept, name) for name in ("stdout", "stderr")]
         begun = _FORKING.Process(target=_become, args=(line, where, dict(os.environ), outputs))
@@ -44,7 +43,7 @@ def start(module: str, arguments: Sequence[str], where: Path) -> subprocess.Comp
 
 
 def _become(
-    line: list[str], where: Path, environment: Mapping[str, str], outputs: Sequence[Path]
+    line: Sequence[str], where: Path, environment: Mapping[str, str], outputs: Sequence[Path]
 ) -> None:
     """Be the process that `python -m` would start."""
     for number, path in enumerate(outputs, start=1):
