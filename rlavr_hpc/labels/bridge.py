@@ -49,28 +49,39 @@ class Bridge:
     refused: dict[Path, str] = field(default_factory=dict)
     """Runs whose source cannot be made, and why."""
     start: str = field(default_factory=start_name)
+    troubled: dict[Path, str] = field(default_factory=dict)
+    """Runs whose folders, or banks, could not be read or written at the last look, and why."""
     _search_at: float = 0.0
     _retired: set[Path] = field(default_factory=set)
     """Runs whose open orders were taken back."""
 
     def look(self) -> int:
-        """Serve every run once; how many answers came."""
+        """Serve every run once; how many answers came. One run's trouble is no harm to others."""
         self._search()
+        return sum(self._look_at(run) for run in self.runs.values())
+
+    def _look_at(self, run: ServedRun) -> int:
         came = 0
-        for run in self.runs.values():
+        try:
             if self.wanted(run.run_dir):
                 self._retired.discard(run.run_dir)
-                came += run.look()
+                came = run.look()
                 self.after(run)
             elif run.run_dir not in self._retired:
                 self._retired.add(run.run_dir)
                 run.retire()
+        except OSError as error:
+            if self.troubled.get(run.run_dir) != str(error):
+                self.say(f"{run.run_dir.name}: {error}; it is looked at again")
+            self.troubled[run.run_dir] = str(error)
+        else:
+            self.troubled.pop(run.run_dir, None)
         return came
 
     @property
     def open(self) -> int:
         """Orders without an answer that a run may still use."""
-        return sum(len(run.open) for run in self.runs.values() if self.wanted(run.run_dir))
+        return sum(len(run.open) for run in self.runs.values() if run.run_dir not in self._retired)
 
     @property
     def stopped(self) -> bool:
@@ -96,7 +107,7 @@ class Bridge:
         """Serve a run from now on; one that cannot be served is no harm to the others."""
         try:
             source = self.make_source(found)
-        except RlavrError as error:
+        except (RlavrError, OSError) as error:
             if self.refused.get(found.run_dir) != str(error):
                 self.say(f"{found.run_dir.name} is not served: {error}")
             self.refused[found.run_dir] = str(error)

@@ -1,0 +1,94 @@
+"""The bridge over several runs: what one of them meets with is no harm to the others."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.labels.bridge import Bridge, LiveRun
+from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, AnswersIn, OrdersOut
+from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.sent import ANSWERED, CallLog
+from rlavr_hpc.labels.source import LabelSource, Source, SourceError
+from rlavr_hpc.labels.sources.people import PeopleSource
+from tests.support.label_runs import an_order
+
+
+@dataclass(kw_only=True)
+class SevenSource(Source):
+    """Answers all with 7, a call each, or fails."""
+
+    fails: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
+        if self.fails:
+            raise SourceError(self.fails)
+        for order, number in log.claim(orders):
+            self.asked.append(order.key)
+            log.ended(order.key, number, ANSWERED, cost=1.0)
+            yield Answer(key=order.key, answer="7", cost=1.0)
+
+
+@dataclass
+class Study:
+    """Runs below a folder, and one bridge for all of them."""
+
+    top: Path
+    names: Iterable[str] = ("a", "b")
+    config: LabelsConfig = field(default_factory=lambda: LabelsConfig(name="mine", target=""))
+    source: LabelSource = field(default_factory=SevenSource)
+    said: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            self.place(name, name)
+        self.bridge = Bridge(
+            find=lambda: [LiveRun(run_dir=self.top / n, config=self.config) for n in self.names],
+            make_source=lambda run: self.source,
+            say=self.said.append,
+        )
+
+    def place(self, name: str, key: str, attempt: int = 1) -> None:
+        OrdersOut(self.top / name, attempt=attempt).place([an_order(key=key)])
+
+    def answers(self, name: str) -> dict[str, str | None]:
+        found = AnswersIn(self.top / name)
+        found.look()
+        return {key: one.answer for key, one in found.first.items()}
+
+
+def test_runs_with_a_label_bank_are_served_by_one_bridge(tmp_path: Path) -> None:
+    config = LabelsConfig(name="mine", target="", bank=str(tmp_path / "bank"))
+    study = Study(tmp_path, config=config)
+    assert study.bridge.look() == 2
+    study.place("a", "c", attempt=2)
+    study.place("b", "d", attempt=2)
+    assert study.bridge.look() == 2
+    assert (study.answers("a"), study.answers("b")) == ({"a": "7", "c": "7"}, {"b": "7", "d": "7"})
+
+
+def test_a_run_whose_folder_cannot_be_written_is_told_once_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    study = Study(tmp_path)
+    in_the_way = tmp_path / "a" / ANSWERS
+    in_the_way.write_text("")
+    assert study.bridge.look() == 1
+    study.bridge.look()
+    told = [line for line in study.said if line.startswith("a: ")]
+    assert len(told) == 1
+    assert "File exists" in told[0]
+    assert study.answers("b") == {"b": "7"}
+    in_the_way.unlink()
+    study.bridge.look()
+    assert study.bridge.troubled == {}
+    assert study.answers("a") == {"a": "7"}
