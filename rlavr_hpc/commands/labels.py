@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
 from rlavr_hpc.acquisition.gold_check import GoldCheck, KnownAnswers
 from rlavr_hpc.answers.label_rules import read_reply
 from rlavr_hpc.commands import labels_desk, labels_quality
@@ -107,6 +108,7 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
         after=ParkedRuns().release,
         watch=GoldCheck(open_known=open_known),
         wanted=wants_labels,
+        settled=answered_orders,
     )
     bridge.look()
     if not bridge.runs and not bridge.refused:

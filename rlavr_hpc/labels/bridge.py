@@ -7,7 +7,7 @@ the mailboxes. Two at once are no harm, because each call is claimed before it i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Bridge:
     """Called after each answer, and after each look."""
     wanted: Callable[[Path], bool] = lambda run: True
     """Whether a run may still use labels; nothing is asked for any other."""
+    settled: Callable[[Path], Set[str]] = lambda run: frozenset()
+    """Keys whose answers a run has on record; they are not asked for, whatever its mailbox says."""
     runs: dict[Path, ServedRun] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
     """Runs whose source cannot be made, and why."""
@@ -120,4 +122,5 @@ class Bridge:
             say=self.say,
             start=self.start,
             watch=self.watch,
+            settled=self.settled,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
@@ -27,6 +27,7 @@ class InlineBridge:
         source: LabelSource,
         *,
         watch: Callable[[ServedRun], None],
+        settled: Callable[[Path], Set[str]],
     ) -> None:
         """Start it; orders of earlier attempts are served at once.
 
@@ -35,6 +36,7 @@ class InlineBridge:
             config: of the run.
             source: is asked.
             watch: called on that thread after each answer and each look.
+            settled: keys whose answers the run has on record.
         """
         self._run = ServedRun(
             run_dir=run_dir,
@@ -43,6 +45,7 @@ class InlineBridge:
             say=log.info,
             start=start_name(),
             watch=watch,
+            settled=settled,
         )
         self._poll = config.poll
         self._placed = threading.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ class ServedRun:
     """Name of this start of the bridge."""
     watch: Callable[[ServedRun], None] = lambda run: None
     """Called after each answer, and after each look."""
+    settled: Callable[[Path], Set[str]] = lambda run: frozenset()
+    """Keys whose answers the run has on record; read once, for a mailbox that has lost them."""
     stopped: str = ""
     """Why the source is not asked any more; "" = it is."""
     orders: OrdersIn = field(init=False)
@@ -41,13 +43,14 @@ class ServedRun:
     _failures: int = 0
     """In a row."""
     _told: set[str] = field(default_factory=set)
+    _settled: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Open the mailbox; calls are claimed in the bank where there is one."""
         self.orders, self.answers = OrdersIn(self.run_dir), AnswersIn(self.run_dir)
         if self.config.bank is not None:
             self.bank = Bank(Path(self.config.bank), start=self.start)
-        self._out = LinesOut(self.run_dir / ANSWERS, self.start)
+        self._out = LinesOut(self.run_dir / ANSWERS, self.start, tell=self.say)
         self._log = CallLog(
             self.run_dir if self.bank is None else self.bank.folder,
             self.start,
@@ -60,7 +63,9 @@ class ServedRun:
         return [
             order
             for key, order in self.orders.orders.items()
-            if key not in self.answers.first and key not in self.orders.withdrawn
+            if key not in self.answers.first
+            and key not in self.orders.withdrawn
+            and key not in self._settled
         ]
 
     def look(self) -> int:
@@ -70,9 +75,11 @@ class ServedRun:
             OSError: an answer could not be written; it stays in the source's hands.
         """
         first = not self.orders.orders
+        self._out.restore()
         self.orders.look()
         self.answers.look()
-        if first:
+        if first and self.orders.orders:
+            self._settled = self.settled(self.run_dir)
             self.source.remember(self.answers.first.values())
         self._tell_refused()
         came = self._from_bank()
