@@ -183,6 +183,8 @@ class ServedRun:
             calls = self._log.known.calls.get(order.key)
             if calls is None or calls.first is None or not calls.failure:
                 continue
+            if self._log.in_flight(order.key):
+                continue  # its answer may be on its way
             if time.time() - calls.first >= self.config.deadline:
                 why = f"no answer in labels.deadline={self.config.deadline:g} s: {calls.failure}"
                 late.append(Answer(key=order.key, void=why, cost=calls.cost))

@@ -18,7 +18,7 @@ from rlavr_hpc.labels.bank import Bank
 from rlavr_hpc.labels.line_files import LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, CLAIMS, ORDERS, AnswersIn
 from rlavr_hpc.labels.orders import Answer, Order
-from rlavr_hpc.labels.sent import ANSWERED, CallLog, CallsIn
+from rlavr_hpc.labels.sent import ANSWERED, FAILED, CallLog, CallsIn
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.sources.command import LONGEST_PAUSE, CommandSource
 from rlavr_hpc.types import Message
@@ -222,3 +222,32 @@ def test_a_missing_program_stops_the_source_and_loses_no_order(tmp_path: Path) -
     assert "cannot be started" in run.stopped
     assert [one.key for one in run.open] == ["k"]
     assert not (tmp_path / "a" / ANSWERS).exists()
+
+
+def test_an_answer_that_another_bridge_has_and_has_not_written_yet_is_not_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    first, second = log(tmp_path, "1"), log(tmp_path, "2")
+    first.claim([order()])
+    first.ended("k", 1, ANSWERED, cost=0.5)
+    claim = tmp_path / CLAIMS / "k.1"
+    far = {"host": "elsewhere", "pid": 1, "start_ticks": 1, "boot_id": "b", "at": time.time()}
+    claim.write_text(canonical_json(far))
+    second.known.look()
+    assert second.claim([order()]) == []
+    claim.write_text(canonical_json({**far, "at": time.time() - 61}))
+    assert [number for _, number in second.claim([order()])] == [2], "it died before it wrote it"
+
+
+def test_an_order_is_not_void_at_the_deadline_while_a_call_is_in_flight(tmp_path: Path) -> None:
+    program = tmp_path / "answer.py"
+    program.write_text("import sys; sys.exit('no network')")
+    run = served(tmp_path / "a", None, program, [])
+    run.config.deadline = 0.0
+    other = log(tmp_path / "a", "other")
+    other.claim([order()])
+    other.ended("k", 1, f"{FAILED}no network", cost=0.0)
+    other.claim([order()])
+    assert run.look() == 0
+    other.ended("k", 2, f"{FAILED}no network", cost=0.0)
+    assert run.look() == 1
