@@ -99,7 +99,7 @@ class LineWriter:
     def is_in_place(self) -> bool:
         """Whether the file still stands at its path; what is written to a deleted one is lost."""
         try:
-            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
         except FileNotFoundError:
             return False
 

@@ -46,11 +46,17 @@ class InlineBridge:
             start=start_name(),
             watch=watch,
             settled=settled,
+            until="the run is started again",
         )
         self._poll = config.poll
         self._placed = threading.Event()
         self._placed.set()
         threading.Thread(target=self._serve, name="labels", daemon=True).start()
+
+    @property
+    def stopped(self) -> str:
+        """Why the source is not asked any more; "" = it is."""
+        return self._run.stopped
 
     def placed(self) -> None:
         """There are new orders."""
@@ -67,4 +73,7 @@ class InlineBridge:
             except OSError as error:
                 log.warning("labels: %s; looked at again in %.0f s", error, self._poll)
                 pause = self._poll
+            except Exception as error:
+                self._run.stopped = f"{type(error).__name__}: {error}"
+                raise  # of a source of one's own: its traceback is printed
             pause = min(2 * pause, self._poll)

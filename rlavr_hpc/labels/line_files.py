@@ -103,7 +103,7 @@ class LineFollower:
 def read_row(raw: bytes) -> dict[str, Any]:
     """A line as a JSON object; ValueError says what else it is, and quotes nothing of it."""
     if len(raw) > MAX_LINE:
-        raise ValueError(f"a line of {len(raw)} bytes")
+        raise ValueError(f"a line of {len(raw)} bytes, and at most {MAX_LINE} are read")
     if b"\0" in raw:
         raise ValueError("NUL bytes")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +13,18 @@ from rlavr_hpc.labels.bank import Bank
 from rlavr_hpc.labels.line_files import LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersIn
 from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.printable import printable
 from rlavr_hpc.labels.sent import CallLog
 from rlavr_hpc.labels.source import LabelSource, SourceError, SourceStoppedError
+from rlavr_hpc.runs.source_failure import (
+    SourceFailure,
+    forget_source_failure,
+    write_source_failure,
+)
 
 Say = Callable[[str], None]
+WORDS = 600
+"""Characters of a failure that are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,8 +42,12 @@ class ServedRun:
     """Called after each answer, and after each look."""
     settled: Callable[[Path], Set[str]] = lambda run: frozenset()
     """Keys whose answers the run has on record; read once, for a mailbox that has lost them."""
+    until: str = "the bridge is started again"
+    """What ends it that a source is not asked any more."""
     stopped: str = ""
     """Why the source is not asked any more; "" = it is."""
+    failed: bool = False
+    """Whether the source failed at the last look."""
     orders: OrdersIn = field(init=False)
     answers: AnswersIn = field(init=False)
     bank: Bank | None = field(init=False, default=None)
@@ -42,6 +55,7 @@ class ServedRun:
     _out: LinesOut = field(init=False)
     _failures: int = 0
     """In a row."""
+    _last_failure: str = ""
     _told: set[str] = field(default_factory=set)
     _settled: Set[str] = frozenset()
 
@@ -74,7 +88,7 @@ class ServedRun:
         Raises:
             OSError: an answer could not be written; it stays in the source's hands.
         """
-        first = not self.orders.orders
+        first, self.failed = not self.orders.orders, False
         self._out.restore()
         self.orders.look()
         self.answers.look()
@@ -102,6 +116,7 @@ class ServedRun:
             self.bank.put(answer)
         self._out.append([answer.to_row()])
         self.answers.look()
+        forget_source_failure(self.run_dir)
         what = "void" if answer.void is not None else "answered"
         who = f" by {printable(answer.annotator)}" if answer.annotator else ""
         why = f": {printable(answer.void)}" if answer.void is not None else ""
@@ -132,6 +147,7 @@ class ServedRun:
             try:
                 self.source.withdraw([order.key for order in self.open])
             except SourceError as error:
+                self.failed = True
                 self.say(f"{self.run_dir.name}: what it has asked is not taken back: {error}")
 
     def _ask(self) -> Iterator[Answer]:
@@ -160,21 +176,29 @@ class ServedRun:
                 came += 1
                 self._failures = 0
         except SourceStoppedError as error:
-            self.stopped = str(error)
-            self.say(
-                f"{self.run_dir.name}: {error}; nothing more is asked until the bridge "
-                "is started again"
-            )
+            self._stop(printable(str(error), WORDS))
         except SourceError as error:
-            self._failures += 1
-            self.say(f"{self.run_dir.name}: {error} ({self._failures} in a row)")
-            if self._failures >= self.config.max_failures:
-                self.stopped = f"{self._failures} failures in a row, the last: {error}"
-                self.say(
-                    f"{self.run_dir.name}: labels.max_failures={self.config.max_failures} "
-                    "reached; nothing more is asked until the bridge is started again"
-                )
+            self._fail(printable(str(error), WORDS))
         return came
+
+    def _fail(self, why: str) -> None:
+        self._failures += 1
+        if self._failures == 1 or self._last_failure != why:
+            self.say(f"{self.run_dir.name}: {why} ({self._failures} in a row)")
+        self._record_failure(why)
+        if self._failures >= self.config.max_failures:
+            self._stop(f"{self._failures} failures in a row, the last: {why}")
+
+    def _stop(self, why: str) -> None:
+        self.say(f"{self.run_dir.name}: {why}; nothing more is asked until {self.until}")
+        self.stopped = why
+        self._record_failure(why)
+
+    def _record_failure(self, why: str) -> None:
+        self.failed, self._last_failure = True, why
+        failure = SourceFailure(time=time.time(), words=why, stopped=bool(self.stopped))
+        with suppress(OSError):  # it was said
+            write_source_failure(self.run_dir, failure)
 
     def _give_up(self) -> int:
         """Orders whose calls have failed for too long are void."""
@@ -200,11 +224,7 @@ class ServedRun:
 
     def _tell_complaints(self) -> None:
         for complaint in self.source.complaints:
-            self.say(f"{self.run_dir.name}: {complaint}")
+            if complaint not in self._told:
+                self._told.add(complaint)
+                self.say(f"{self.run_dir.name}: {complaint}")
         self.source.complaints.clear()
-
-
-def printable(text: str, width: int = 80) -> str:
-    """A stranger's text on one line of a terminal."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
-    return flat if len(flat) <= width else f"{flat[: width - 3]}..."

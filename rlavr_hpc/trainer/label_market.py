@@ -60,6 +60,7 @@ def build_market(
         rules=LabelRules(verifier=verifier),
         cap=config.budget_cost,
         placed=inline.placed if inline else do_nothing,
+        stopped=(lambda: inline.stopped) if inline else lambda: "",
         gold=GoldOrders(config=labels, prompts=tuple(sorted(train.answers, key=_shuffled))),
     )
 

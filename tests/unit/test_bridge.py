@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import shutil
-import sys
+import os
+import platform
+import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,14 @@ import pytest
 
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
-from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, AnswersIn, OrdersOut
+from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersOut
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import ANSWERED, CallLog
 from rlavr_hpc.labels.source import LabelSource, Source, SourceError
-from rlavr_hpc.labels.sources.people import PeopleSource
+from rlavr_hpc.runs.source_failure import read_source_failure
+from rlavr_hpc.runs.states import run_state
 from tests.support.label_runs import an_order
+from tests.support.run_folders import beat
 
 
 @dataclass(kw_only=True)
@@ -92,3 +94,47 @@ def test_a_run_whose_folder_cannot_be_written_is_told_once_and_the_others_go_on(
     study.bridge.look()
     assert study.bridge.troubled == {}
     assert study.answers("a") == {"a": "7"}
+
+
+def test_what_a_source_failed_of_is_on_record_for_status_until_it_answers(tmp_path: Path) -> None:
+    source = SevenSource(fails="no \x1b[2J network")
+    study = Study(tmp_path, names=("a",), source=source)
+    beat(tmp_path / "a", "parked", time=time.time(), pending=1, job=None, source="mine")
+    study.bridge.look()
+    reason = run_state(tmp_path / "a", queue=None).reason
+    assert re.search(r"; its source failed \d+ s ago: no \[2J network", reason)
+    source.fails = ""
+    study.bridge.look()
+    assert "its source" not in run_state(tmp_path / "a", queue=None).reason
+    assert not (tmp_path / "a/labels/failure.json").exists()
+
+
+def test_a_source_that_is_not_asked_any_more_is_told_as_such(tmp_path: Path) -> None:
+    config = LabelsConfig(name="mine", target="", max_failures=2)
+    study = Study(tmp_path, names=("a",), source=SevenSource(fails="boom"), config=config)
+    beat(
+        tmp_path / "a",
+        "waiting",
+        pending=1,
+        job=None,
+        time=time.time(),
+        pid=os.getpid(),
+        host=platform.node(),
+    )
+    for _ in range(3):
+        study.bridge.look()
+    reason = run_state(tmp_path / "a", queue=None).reason
+    words = r"its source is not asked any more since it failed \d+ s ago: 2 failures in a row"
+    assert re.search(words, reason)
+    assert study.said == [
+        "a: boom (1 in a row)",
+        "a: 2 failures in a row, the last: boom; nothing more is asked until the bridge is "
+        "started again",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"version": 1, "time": "x"}', "x" * 70_000])
+def test_a_record_of_failures_that_cannot_be_used_says_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels/failure.json").write_text(text)
+    assert read_source_failure(tmp_path) is None

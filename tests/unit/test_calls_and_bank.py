@@ -15,7 +15,7 @@ from rlavr_hpc.config.labels import Ask, LabelsConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json, make_folder
 from rlavr_hpc.labels.bank import Bank
-from rlavr_hpc.labels.line_files import LinesOut
+from rlavr_hpc.labels.line_files import MAX_LINE, LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, CLAIMS, ORDERS, AnswersIn
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, CallLog, CallsIn
@@ -251,3 +251,46 @@ def test_an_order_is_not_void_at_the_deadline_while_a_call_is_in_flight(tmp_path
     assert run.look() == 0
     other.ended("k", 2, f"{FAILED}no network", cost=0.0)
     assert run.look() == 1
+
+
+def test_lines_of_rubbish_are_a_failure_told_once_with_their_count_and_end_like_any(
+    tmp_path: Path,
+) -> None:
+    program, now, said = tmp_path / "answer.py", [0.0], list[str]()
+    program.write_text(
+        "import sys\n"
+        f"open({str(program.with_suffix('.asked'))!r}, 'a').write('k ')\n"
+        "print('It \\x1b[2J is 7.\\n' * 5)\n"
+    )
+    run = served(tmp_path / "a", None, program, said)
+    run.config.max_failures, run.source = (
+        3,
+        CommandSource(command=run.config.command, clock=lambda: now[0]),
+    )
+    for now[0] in (0.0, 0.05, 10.0, 20.0, 30.0):
+        run.look()
+    assert program.with_suffix(".asked").read_text().split() == ["k"] * 3
+    assert said[0] == (
+        "a: labels.command wrote 6 lines that cannot count; line 1: not JSON: 'It [2J is 7.'; "
+        "nothing that it wrote is an answer (1 in a row)"
+    )
+    assert len(said) == 2
+    assert "3 failures in a row" in run.stopped
+    assert [one.key for one in run.open] == ["k"]
+
+
+def test_a_line_that_is_too_long_is_told_once_with_the_limit_and_answers_beside_it_count(
+    tmp_path: Path,
+) -> None:
+    program, said = tmp_path / "answer.py", list[str]()
+    program.write_text(
+        PROGRAM
+        + f"print(json.dumps({{'key': 'k', 'answer': '7' * {MAX_LINE}}}))\nprint('and so on')\n"
+    )
+    run = served(tmp_path / "a", None, program, said)
+    assert run.look() == 1
+    LinesOut(tmp_path / "a" / ORDERS, "2").append([order("second").to_row()])
+    assert run.look() == 1
+    [told] = [line for line in said if "labels.command wrote" in line]
+    assert "2 lines that cannot count; line 2: a line of 10" in told
+    assert f"at most {MAX_LINE} are read" in told
