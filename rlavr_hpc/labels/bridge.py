@@ -16,6 +16,7 @@ from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import Say, ServedRun
 from rlavr_hpc.labels.source import LabelSource
+from rlavr_hpc.runs.done import is_done
 
 SEARCH_SECONDS = 60.0
 """Between two searches for runs, at least."""
@@ -71,6 +72,9 @@ class Bridge:
                 self.after(run)
             elif run.run_dir not in self._retired:
                 self._retired.add(run.run_dir)
+                if run.orders.orders:  # else it was so before this bridge looked at it
+                    how = "done" if is_done(run.run_dir) else "cancelled"
+                    self.say(f"{run.run_dir.name} is {how}: nothing more is asked for it")
                 run.retire()
         except OSError as error:
             if self.troubled.get(run.run_dir) != str(error):
@@ -86,9 +90,21 @@ class Bridge:
         return sum(len(run.open) for run in self.runs.values() if run.run_dir not in self._retired)
 
     @property
-    def stopped(self) -> bool:
-        """Whether a source is not asked any more, or cannot be asked at all."""
-        return bool(self.refused) or any(run.stopped for run in self.runs.values())
+    def failed(self) -> bool:
+        """Whether anything has gone wrong at the last look, or before it and for good."""
+        wrong = any(run.failed or run.stopped for run in self.runs.values())
+        return wrong or bool(self.refused or self.troubled)
+
+    @property
+    def useless(self) -> bool:
+        """Whether all sources of runs that still want labels have stopped for good."""
+        wanting = [run for run in self.runs.values() if run.run_dir not in self._retired]
+        return all(run.stopped for run in wanting) and bool(wanting or self.refused)
+
+    @property
+    def over(self) -> bool:
+        """Whether none of its runs may still use labels."""
+        return not self.refused and self.runs.keys() <= self._retired
 
     @property
     def poll(self) -> float:

@@ -9,19 +9,23 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from rlavr_hpc.commands import labels
 from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersOut
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.sent import ANSWERED, CallLog
 from rlavr_hpc.labels.source import LabelSource, Source, SourceError
+from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.source_failure import read_source_failure
 from rlavr_hpc.runs.states import run_state
 from tests.support.label_runs import an_order
-from tests.support.run_folders import beat
+from tests.support.run_folders import beat, finish, make_plan
 
 
 @dataclass(kw_only=True)
@@ -138,3 +142,71 @@ def test_a_record_of_failures_that_cannot_be_used_says_nothing(tmp_path: Path, t
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels/failure.json").write_text(text)
     assert read_source_failure(tmp_path) is None
+
+
+def test_a_run_that_is_done_is_told_once_and_the_others_are_served_on(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.bridge.wanted = wants_labels
+    study.bridge.look()
+    assert not study.bridge.over
+    beat(tmp_path / "a", "done")
+    finish(tmp_path / "a")
+    study.place("b", "c", attempt=2)
+    study.bridge.look()
+    study.bridge.look()
+    assert study.said.count("a is done: nothing more is asked for it") == 1
+    assert study.answers("b") == {"b": "7", "c": "7"}
+    finish(tmp_path / "b")
+    study.bridge.look()
+    assert study.bridge.over
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run of labels=command, whose program is `answer`, with one order."""
+    run, program = tmp_path / "run", tmp_path / "answer"
+    OrdersOut(run, attempt=1).place([an_order()])
+    (run / "config.yaml").write_text("version: 1\n")
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    config = LabelsConfig(
+        name="command",
+        target="rlavr_hpc.labels.sources.command:CommandSource",
+        command=str(program),
+        max_failures=2,
+    )
+    monkeypatch.setattr(labels, "read_config", lambda run: SimpleNamespace(labels=config))
+    return run
+
+
+def test_one_look_fails_when_a_source_failed_in_it(folder: Path) -> None:
+    assert labels.serve(folder, once=True, poll=None) == ExitCode.FAILED
+    (folder.parent / "answer").write_text("#!/bin/sh\n")
+    assert labels.serve(folder, once=True, poll=None) == ExitCode.DONE
+
+
+def test_a_bridge_ends_when_no_source_may_be_asked_any_more(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert labels.serve(folder, once=False, poll=0.2) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert "serving 1 run, 1 order is open" in said
+    assert "no source may be asked any more" in said
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_bridge_ends_when_its_run_or_sweep_is_done(folder: Path, *, sweep: bool) -> None:
+    finish(folder)
+    top = folder.parent if sweep else folder
+    if sweep:
+        make_plan(top, "run", "second")
+        live = labels.LiveRuns(top)
+        list(live())
+        assert not live.complete, "the second one has not begun"
+        finish(top / "second")
+    assert labels.serve(top, once=False, poll=0.2) == ExitCode.DONE
+
+
+def test_a_folder_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing is no folder"):
+        labels.serve(tmp_path / "nothing", once=True, poll=None)

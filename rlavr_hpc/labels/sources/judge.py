@@ -158,6 +158,7 @@ class JudgeSource(JudgeSettings):
             how = f"{FAILED}{reply.outcome.why}"
         elif isinstance(reply.outcome, Stopped):
             look.stop = reply.outcome.why
+            look.no_address = reply.outcome.no_address
         else:
             answer = self._drawn(work, reply, seconds=seconds, cost=cost)
             if answer is None and order.key in look.wanted:
