@@ -104,7 +104,7 @@ def serve(folder: Path, *, once: bool, poll: float | None) -> int:
     """Serve the runs at or below a folder until interrupted, or once.
 
     Raises:
-        UserError: no run there has a live source.
+        UserError: there is no such folder, or no run there has a live source.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder; name a run, a sweep, or a folder of runs")

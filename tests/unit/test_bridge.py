@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from rlavr_hpc.commands import labels
+from rlavr_hpc.commands.labels_quality import read_quality
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
@@ -210,3 +211,5 @@ def test_a_bridge_ends_when_its_run_or_sweep_is_done(folder: Path, *, sweep: boo
 def test_a_folder_that_is_not_there_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing is no folder"):
         labels.serve(tmp_path / "nothing", once=True, poll=None)
+    with pytest.raises(UserError, match="nothing is no folder"):
+        read_quality(tmp_path / "nothing")
