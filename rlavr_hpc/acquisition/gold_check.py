@@ -12,8 +12,9 @@ from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.labels.orders import Answer
+from rlavr_hpc.labels.printable import printable
 from rlavr_hpc.labels.quality import Share
-from rlavr_hpc.labels.served_run import ServedRun, printable
+from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.types import Question
 
 GOOD = 0.9

@@ -63,6 +63,8 @@ class OrderBook:
     """Money over the run; None = no cap."""
     placed: Callable[[], None] = lambda: None
     """Called when there are new orders in the mailbox."""
+    stopped: Callable[[], str] = lambda: ""
+    """Why the source is not asked any more, where this process asks it; "" = it may be."""
     gold: GoldOrders
     """Questions with a known answer that may be mixed in."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
 from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.config.run import RunConfig
@@ -149,6 +150,7 @@ class PeopleRuns:
                     source=PeopleSource(),
                     say=self.say,
                     start=self.start,
+                    settled=answered_orders,
                 )
         return list(self._served.values())
 

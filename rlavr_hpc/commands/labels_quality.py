@@ -84,9 +84,11 @@ def read_quality(folder: Path) -> QualityReport:
     """The figures of all live runs at or below a folder.
 
     Raises:
-        UserError: no run there has a live source.
+        UserError: there is no such folder, or no run there has a live source.
         RlavrError: a ledger is damaged.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; name a run, a sweep, or a folder of runs")
     gathered = _Gathered()
     with ExitStack() as stack:
         verifiers: dict[str, Verifier] = {}

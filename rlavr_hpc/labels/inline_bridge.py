@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from rlavr_hpc.config.labels import LabelsConfig
@@ -27,6 +27,7 @@ class InlineBridge:
         source: LabelSource,
         *,
         watch: Callable[[ServedRun], None],
+        settled: Callable[[Path], Set[str]],
     ) -> None:
         """Start it; orders of earlier attempts are served at once.
 
@@ -35,6 +36,7 @@ class InlineBridge:
             config: of the run.
             source: is asked.
             watch: called on that thread after each answer and each look.
+            settled: keys whose answers the run has on record.
         """
         self._run = ServedRun(
             run_dir=run_dir,
@@ -43,11 +45,18 @@ class InlineBridge:
             say=log.info,
             start=start_name(),
             watch=watch,
+            settled=settled,
+            until="the run is started again",
         )
         self._poll = config.poll
         self._placed = threading.Event()
         self._placed.set()
         threading.Thread(target=self._serve, name="labels", daemon=True).start()
+
+    @property
+    def stopped(self) -> str:
+        """Why the source is not asked any more; "" = it is."""
+        return self._run.stopped
 
     def placed(self) -> None:
         """There are new orders."""
@@ -64,4 +73,7 @@ class InlineBridge:
             except OSError as error:
                 log.warning("labels: %s; looked at again in %.0f s", error, self._poll)
                 pause = self._poll
+            except Exception as error:
+                self._run.stopped = f"{type(error).__name__}: {error}"
+                raise  # of a source of one's own: its traceback is printed
             pause = min(2 * pause, self._poll)

@@ -6,6 +6,7 @@ from rlavr_hpc.runs.cancelled_wait import is_wait_cancelled
 from rlavr_hpc.runs.heartbeat import WAITING
 from rlavr_hpc.runs.queue_reasons import is_held, why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.source_failure import read_source_failure
 from rlavr_hpc.runs.state_types import (
     KILL_SECONDS,
     JudgedState,
@@ -67,13 +68,24 @@ def _cancelled() -> JudgedState:
 
 
 def _job_is_gone(case: RunEvidence) -> JudgedState:
-    words = f"{describe_pending(case)}; parked, but its job is gone, so nothing releases it"
-    return JudgedState(state=State.stopped, reason=words)
+    words = "parked, but its job is gone, so nothing releases it"
+    reason = f"{describe_pending(case)}; {words}{_describe_failure(case)}"
+    return JudgedState(state=State.stopped, reason=reason)
 
 
 def _waits(case: RunEvidence, where: WaitsIn, words: str) -> JudgedState:
-    reason = f"{describe_pending(case)}; {words}"
+    reason = f"{describe_pending(case)}; {words}{_describe_failure(case)}"
     return JudgedState(state=State.waiting_for_labels, reason=reason, waits_in=where)
+
+
+def _describe_failure(case: RunEvidence) -> str:
+    """What the run's source has failed of since it last answered; "" where it has not."""
+    failure = read_source_failure(case.facts.run)
+    if failure is None:
+        return ""
+    ago = format_duration(max(0.0, case.now - failure.time))
+    how = "is not asked any more since it failed" if failure.stopped else "failed"
+    return f"; its source {how} {ago} ago: {failure.words}"
 
 
 def describe_pending(case: RunEvidence) -> str:

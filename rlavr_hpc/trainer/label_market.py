@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
 from rlavr_hpc.acquisition.gold_check import GoldCheck
 from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.market import DatasetMarket, LabelMarket
@@ -45,7 +46,7 @@ def build_market(
     if labels.inline:
         asked = load_source(labels, reader=read_reply, linger=labels.poll)
         check = GoldCheck(open_known=lambda run_dir: known_answers(config, train))
-        inline = InlineBridge(run_dir, labels, asked, watch=check)
+        inline = InlineBridge(run_dir, labels, asked, watch=check, settled=answered_orders)
     calls = CallsIn(run_dir if labels.bank is None else Path(labels.bank))
     return OrderBook(
         config=labels,
@@ -59,6 +60,7 @@ def build_market(
         rules=LabelRules(verifier=verifier),
         cap=config.budget_cost,
         placed=inline.placed if inline else do_nothing,
+        stopped=(lambda: inline.stopped) if inline else lambda: "",
         gold=GoldOrders(config=labels, prompts=tuple(sorted(train.answers, key=_shuffled))),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -428,3 +429,40 @@ def test_names_that_would_spoil_a_record_are_refused(desk: TriedDesk) -> None:
     for name in ("", " ada", "a\nb", "\x1b[31m", "a" * 41, "<b>"):
         with pytest.raises(UserError, match="is no name for the desk"):
             desk.desk.access.make_link(Person(name=name, role=Role.annotator))
+
+
+def test_answers_that_are_deleted_under_a_living_desk_are_written_again_and_nobody_is_asked_twice(
+    desk: TriedDesk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = desk.browser("ada")
+    first = key_on(ada)
+    ada.post("/answer", data={"key": first, "answer": "7"})
+    desk.desk.end()
+    [file] = (desk.top / "run/labels/answers").iterdir()
+    file.unlink()
+    desk.desk.look()
+    assert desk.final() == {first: "7"}
+    assert f"{file} WAS DELETED" in capsys.readouterr().out
+    second = key_on(ada)
+    [again] = (desk.top / "run/labels/answers").iterdir()
+    again.unlink()
+    ada.post("/answer", data={"key": second, "answer": "9"})
+    desk.desk.end()
+    assert desk.final() == {first: "7", second: "9"}
+    assert key_on(ada) == ""
+
+
+def test_one_run_whose_folder_is_gone_keeps_no_other_from_its_answers(tmp_path: Path) -> None:
+    for name, order in (("a", SEVEN), ("b", NINE)):
+        place(tmp_path / name, [order])
+    desk = TriedDesk(tmp_path, runs=("a", "b"))
+    ada = desk.browser("ada")
+    ada.post("/answer", data={"key": SEVEN.key, "answer": "7"} | {"key": key_on(ada)})
+    desk.desk.end()
+    answered = "a" if desk.final("a") else "b"
+    other = "b" if answered == "a" else "a"
+    shutil.rmtree(tmp_path / answered)
+    place(tmp_path / other, [TEN], attempt=2)
+    with pytest.raises(FileNotFoundError):
+        desk.desk.look()
+    assert TEN.key in desk.desk.mail.open

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rlavr_hpc.labels.http_call import Fetched, check_address
+from rlavr_hpc.labels.sent import CallLog
+from rlavr_hpc.labels.source import SourceStoppedError
 from rlavr_hpc.labels.sources.judge_draws import read_draw
+from rlavr_hpc.labels.sources.judge_look import Look
 from rlavr_hpc.labels.sources.judge_reading import (
     Failed,
     JudgeSaid,
@@ -317,3 +322,37 @@ def test_an_address_holds_no_password() -> None:
         with pytest.raises(ValueError, match=r"labels\.base_url") as told:
             check_address("labels.base_url", bad)
         assert "u:p" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "address", "words"),
+    [
+        (
+            {"object": "error", "message": "The model `owl` does not exist.", "code": 404},
+            "http://h",
+            "no such model (labels.model): status 404: 404: The model `owl` does not exist.",
+        ),
+        (
+            {"detail": "Not Found"},
+            "http://h",
+            "no such address: status 404: Not Found; most services want /v1: try http://h/v1",
+        ),
+        ("<html>404</html>", "http://h/v1", "no such address: status 404"),
+        (
+            {"error": "no such path"},
+            "http://h/v1/chat/completions",
+            "no such path; the address ends before /chat/completions: try http://h/v1",
+        ),
+    ],
+)
+def test_a_wrong_model_is_told_from_a_wrong_address_with_what_may_be_meant(
+    tmp_path: Path, body: object, address: str, words: str
+) -> None:
+    outcome = read_reply(fetched(body, 404)).outcome
+    assert isinstance(outcome, Stopped)
+    log = CallLog(tmp_path, "1", try_seconds=1.0)
+    look = Look(log=log, key="", wanted=set(), queue=deque())
+    look.stop, look.no_address = outcome.why, outcome.no_address
+    with pytest.raises(SourceStoppedError) as told:
+        look.tell(address)
+    assert str(told.value).endswith(words)

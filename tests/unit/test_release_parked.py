@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
 from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.commands.labels_desk import PeopleRuns
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.labels.bridge import Bridge, LiveRun
 from rlavr_hpc.labels.mailbox import OrdersOut
@@ -265,3 +267,26 @@ def test_without_a_ledger_every_question_counts(tmp_path: Path) -> None:
 
 def released(run: ServedRun) -> bool:
     return (run.run_dir / "labels/enough/1.json").exists()
+
+
+def test_a_label_that_is_on_the_ledger_is_asked_for_by_nobody_whatever_became_of_its_answer(
+    tmp_path: Path,
+) -> None:
+    live = LiveFolder(tmp_path / "r", composed("labels=people", *PEOPLE))
+    live.buy(1, *PROMPTS[:2])
+    placed = live.orders()
+    live.say("1", {"key": placed[PROMPTS[0]][0].key, "answer": "7"})
+    live.buy(1, *PROMPTS[:2])
+    shutil.rmtree(tmp_path / "r/labels/answers")
+    asked = Asked()
+    bridge = Bridge(
+        find=lambda: [LiveRun(run_dir=tmp_path / "r", config=live.config.labels)],
+        make_source=lambda _: asked,
+        say=print,
+        settled=answered_orders,
+    )
+    bridge.look()
+    assert asked.keys == [placed[PROMPTS[1]][0].key]
+    [run] = PeopleRuns(tmp_path, "2", lambda _: live.config.labels, print)()
+    run.look()
+    assert [order.key for order in run.open] == asked.keys

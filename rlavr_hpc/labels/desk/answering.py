@@ -23,7 +23,7 @@ from rlavr_hpc.labels.desk.mailboxes import OpenOrder
 from rlavr_hpc.labels.desk.pages import AnnotatorView, Pages, QuestionView
 from rlavr_hpc.labels.desk.reading import Reading
 from rlavr_hpc.labels.orders import Answer, Order
-from rlavr_hpc.labels.served_run import printable
+from rlavr_hpc.labels.printable import printable
 
 LATE = (
     "Your last answer was not counted: the question had an answer already, or is not asked any "

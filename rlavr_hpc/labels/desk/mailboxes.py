@@ -46,14 +46,20 @@ class Mailboxes:
         """Read all mailboxes, and give a run what another one has an answer to.
 
         Raises:
-            OSError: an answer could not be written; the next look tries again.
+            OSError: of one run; all others were looked at. The next look tries again.
         """
+        trouble = None
         for run in self.runs:
-            run.look()
+            try:
+                run.look()
+            except OSError as error:
+                trouble = error
         self._unwanted = {run.run_dir for run in self.runs if not self.wanted(run.run_dir)}
         self._index()
         if self._share():
             self._index()
+        if trouble is not None:
+            raise trouble
 
     def put(self, answer: Answer) -> bool:
         """Write an answer for every run that waits for it; False = none does.

@@ -101,6 +101,8 @@ class JudgeSource(JudgeSettings):
             work = self._works.setdefault(order.key, JudgedOrder(order))
             if order.key in self._ready or work.call is not None or now < work.not_before:
                 continue
+            if look.log.in_flight(order.key):
+                continue  # another bridge asks, and what that call costs is not known yet
             if (void := self._unasked(order, look)) is not None:
                 yield void
             elif not look.stop:
@@ -156,6 +158,7 @@ class JudgeSource(JudgeSettings):
             how = f"{FAILED}{reply.outcome.why}"
         elif isinstance(reply.outcome, Stopped):
             look.stop = reply.outcome.why
+            look.no_address = reply.outcome.no_address
         else:
             answer = self._drawn(work, reply, seconds=seconds, cost=cost)
             if answer is None and order.key in look.wanted:

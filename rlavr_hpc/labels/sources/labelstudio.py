@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from rlavr_hpc.labels.http_call import check_address
 from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.secret import read_key
 from rlavr_hpc.labels.sent import ANSWERED, FAILED, LATER, CallLog
 from rlavr_hpc.labels.source import Source, SourceError
 from rlavr_hpc.labels.sources.labelstudio_api import UnknownEndError
@@ -55,6 +56,14 @@ class LabelStudioSource(Source):
         seconds = min(self.timeout, MOST_SECONDS)
         self.try_seconds = seconds + 60.0
         self._project = project_of(self.base_url, self.project, self.key_variable, seconds)
+
+    def check_here(self) -> None:
+        """Refuse a token that is not in this environment.
+
+        Raises:
+            SourceStoppedError: it is missing, or cannot be sent.
+        """
+        read_key(self.key_variable)
 
     def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
         """Read the project, add tasks that are missing, and yield what was annotated.

@@ -6,13 +6,14 @@ with the same orders, and finds their answers.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from rlavr_hpc.config.labels import LabelsConfig, Pending
-from rlavr_hpc.errors import LabelsPendingError
+from rlavr_hpc.errors import LabelsPendingError, LabelsStoppedError
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.stages.context import StepContext
 
@@ -35,11 +36,20 @@ def wait_for_labels(
 
     Raises:
         LabelsPendingError: on all ranks, by `labels.pending`.
+        LabelsStoppedError: on all ranks: no label will come, since this process asks for them and
+            the source is of no use any more.
         OutOfTimeError: on all ranks, when a stop signal has come.
     """
     labels, begun, pause = step.components.config.labels, time.monotonic(), FIRST_PAUSE
     while purchase.pending:
         waited = time.monotonic() - begun
+        stopped = distributed.on_main(partial(_stopped, step))
+        if stopped:  # what it said before that may not be seen yet
+            purchase, waited = distributed.on_main(buy), math.inf
+            if not purchase.pending:
+                break
+            if Pending.go_on not in (labels.pending, labels.then):
+                raise LabelsStoppedError(_never(step, purchase, stopped))
         rule = distributed.on_main(partial(_rule, labels, waited=waited))
         if rule is Pending.go_on:
             distributed.on_main(partial(_close, step))
@@ -53,6 +63,18 @@ def wait_for_labels(
         pause = min(2 * pause, labels.poll)
         purchase = distributed.on_main(buy)
     return purchase
+
+
+def _stopped(step: StepContext) -> str:
+    market = step.components.market
+    return market.stopped() if market is not None else ""
+
+
+def _never(step: StepContext, purchase: StepPurchase, why: str) -> str:
+    return (
+        f"{len(purchase.pending)} labels of step {step.key.step} will not come: {why}. What was "
+        "done is on disk; put that right and start the same command again"
+    )
 
 
 def _rule(labels: LabelsConfig, *, waited: float) -> Pending:
