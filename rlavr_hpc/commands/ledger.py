@@ -27,6 +27,7 @@ from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
 from rlavr_hpc.spending.bought_prompts import bought_prompts, prompt_lines
 from rlavr_hpc.spending.live_spend import live_spend, live_values
+from rlavr_hpc.spending.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.spending.totals import SpendEntry, read_entry
 from rlavr_hpc.spending.verify_ledger import prove, readable
 
@@ -210,6 +211,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
         "cost": ledger_state.cost,
+        "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
         **live_values(run_dir, config.labels, ledger_state),
@@ -222,6 +224,8 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
+    if stopped := labels_unaffordable(config, ledger_state):
+        lines.append(money_note(config, stopped))
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:
