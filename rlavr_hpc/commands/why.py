@@ -13,7 +13,7 @@ from typing import Any
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
-from rlavr_hpc.overview.status_query import StatusReport, query_status
+from rlavr_hpc.overview.status_query import ALL_THERE, StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
 from rlavr_hpc.runs.find import name_one
 from rlavr_hpc.runs.label_fetchers import fetch_verb, fetch_words
@@ -155,7 +155,8 @@ def _evidence(why: FailureCause) -> Iterator[str]:
 
 def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
     if why.run.waits_in is not None:
-        return next_for_labels(why.run.waits_in, why.run.source, folder)
+        steps = next_for_labels(why.run.waits_in, why.run.source, folder)
+        return steps[1:] if ALL_THERE in why.run.reason and steps[1:] else steps
     verb, words = NEXT.get(why.run.state, ("", ""))
     if why.run.job is None and not why.run.overrides:  # a run of no sweep, or of one without Slurm
         words = words.replace("the sweep's command", "the run's command")
