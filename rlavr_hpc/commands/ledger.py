@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_notes
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
@@ -27,7 +28,6 @@ from rlavr_hpc.runs.states import RunState, StateReader, run_state
 from rlavr_hpc.spending import report
 from rlavr_hpc.spending.bought_prompts import bought_prompts, prompt_lines
 from rlavr_hpc.spending.live_spend import live_spend, live_values
-from rlavr_hpc.spending.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.spending.totals import SpendEntry, read_entry
 from rlavr_hpc.spending.verify_ledger import prove, readable
 
@@ -136,9 +136,8 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
     ledger_state = read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = totals(run_dir, config, ledger_state)
-        steps = _steps(ledger_state)
-        return [json.dumps({"status": state.state, **values, "steps": steps})]
+        values = totals(run_dir, config, ledger_state) | {"steps": _steps(ledger_state)}
+        return [json.dumps({"status": state.state, **values})]
     return [
         _state_line(state),
         *_headline(run_dir, config, ledger_state),
@@ -224,8 +223,7 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
-    if stopped := labels_unaffordable(config, ledger_state):
-        lines.append(money_note(config, stopped))
+    lines += money_notes(config, ledger_state)
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.load import load_source
-from rlavr_hpc.spending.money_limit import labels_unaffordable, money_note
+from rlavr_hpc.trainer.reporting.summary import fault_note
 from tests.support.configs import composed
 
 LIVE = ("rollout=hf", "labels=command", "labels.command=x", "acquisition=random")
@@ -28,6 +29,12 @@ def test_labels_that_the_money_did_not_pay_for_are_counted() -> None:
     assert labels_unaffordable(config, state((4, 4), (2, 2), (0, 0))) == 6
     assert labels_unaffordable(config, state((4, 4), (1, 2))) == 0, "the policy wanted no more"
     assert money_note(config, 1).startswith("budget_cost=6 left nothing for 1 more label that")
+
+
+def test_the_last_heartbeat_tells_of_spent_money_beside_the_faults() -> None:
+    summary = {"faults": [], "lost_signal": None, "labels_unaffordable": 2}
+    assert fault_note(summary) == "budget_cost left nothing for 2 more labels"
+    assert fault_note({**summary, "labels_unaffordable": 0}) == ""
 
 
 def test_what_the_cap_on_labels_stops_was_not_stopped_by_money() -> None:

@@ -20,6 +20,7 @@ from rlavr_hpc.cluster import outcomes
 from rlavr_hpc.commands.why import next_for_labels
 from rlavr_hpc.config.labels import LabelsConfig, Pending
 from rlavr_hpc.errors import ExitCode, LabelsPendingError
+from rlavr_hpc.overview import status_query
 from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.overview.status_table import as_table
 from rlavr_hpc.overview.wait_for_end import end_code
@@ -225,6 +226,16 @@ def test_status_and_why_name_the_command_that_brings_the_labels(
     seen = look(tmp_path / "r", None)
     assert f"rlavr {verb} runs  # " in as_table([seen], "runs")
     assert next_for_labels(WaitsIn.folder, source, "runs/r")[0][0] == f"rlavr {verb} runs/r"
+
+
+def test_a_parked_run_whose_labels_have_all_come_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parked_locally(tmp_path / "r")
+    seen = look(tmp_path / "r", None)
+    for lacking, told in ((None, False), (1, False), (0, True)):
+        monkeypatch.setattr(status_query, "labels_lacking", lambda run_dir, n=lacking: n)
+        assert (status_query.ALL_THERE in status_query.with_arrivals(seen).reason) is told
 
 
 def test_a_run_of_no_sweep_is_told_to_repeat_its_own_command(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts, standing
 from rlavr_hpc.runs.identity import hash_of_folder
-from rlavr_hpc.spending.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import FEWEST
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
@@ -171,10 +171,12 @@ def _not_evaluated(config: RunConfig) -> str:
 
 def fault_note(summary: Mapping[str, Any]) -> str:
     """What is wrong with the run, for its last heartbeat; "" = nothing, or told step by step."""
-    faults = summary["faults"]
-    if not faults or summary["lost_signal"] is not None:
-        return ""
-    return f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}"
+    faults, notes = summary["faults"], []
+    if faults and summary["lost_signal"] is None:
+        notes.append(f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}")
+    if count := summary.get("labels_unaffordable"):
+        notes.append(f"budget_cost left nothing for {count} more label{'s' * (count != 1)}")
+    return "; ".join(notes)
 
 
 def _fault_record(found: FoundFault, config: RunConfig, *, bought: int) -> dict[str, Any]:

@@ -25,6 +25,12 @@ def labels_unaffordable(config: RunConfig, ledger_state: LedgerState) -> int:
     return lacking
 
 
+def money_notes(config: RunConfig, ledger_state: LedgerState) -> list[str]:
+    """The same for people; [] where the money stopped nothing."""
+    count = labels_unaffordable(config, ledger_state)
+    return [money_note(config, count)] if count else []
+
+
 def money_note(config: RunConfig, count: int) -> str:
     """A sentence for people.
 
