@@ -89,6 +89,11 @@ def advise(
     return ranked, " ".join(summaries) or "There are no runs to compare."
 
 
+def _was_right(one: Candidate) -> bool:
+    """Whether a held-out response was right at the start or the end, or this is not known."""
+    return one.condition.accuracy is None or one.condition.accuracy.mean > 0 or one.gain != 0
+
+
 def _candidate(condition: Condition, runs: Mapping[str, RunFindings]) -> Candidate:
     own = [runs[name] for name in condition.runs]
     starts = [
@@ -117,7 +122,9 @@ def _advise(
     if not sound:
         most = max(usable, key=_labels, default=None)
         collapsed = any(one.condition.collapsed for one in usable)
-        return last, write("advice", "nothing", most=most, collapsed=collapsed)
+        never_right = bool(usable) and not any(map(_was_right, usable))
+        facts = {"most": most, "collapsed": collapsed, "never_right": never_right}
+        return last, write("advice", "nothing", **facts)
     best = max(sound, key=lambda one: one.gain)
     enough = [one for one in sound if one.gain >= ENOUGH * best.gain]
     first = min(enough, key=lambda one: (one.labels, -one.accuracy.mean))

@@ -14,9 +14,11 @@ from pathlib import Path
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.config.labels import Resolve
 from rlavr_hpc.errors import RlavrError
+from rlavr_hpc.labels.mailbox import AnswersIn
 from rlavr_hpc.labels.orders import Answer
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.overview.release_parked import is_released, release_enough, spared_labels
+from rlavr_hpc.runs.folder import read_config
 from rlavr_hpc.runs.heartbeat import LastHeartbeat, read_heartbeat
 
 
@@ -111,6 +113,18 @@ def orders_of_labels(run_dir: Path) -> list[list[str]]:
         for intent in history.unsettled
         if intent[0] == newest
     ]
+
+
+def labels_lacking(run_dir: Path) -> int | None:
+    """How many labels a parked run still lacks, by its ledger and mailbox; None = not known."""
+    try:
+        rule = read_config(run_dir).labels.resolve
+        answers = AnswersIn(run_dir)
+        answers.look()
+    except (RlavrError, OSError):
+        return None
+    orders = orders_of_labels(run_dir)
+    return sum(_to_come(keys, answers.first, rule) > 0 for keys in orders) if orders else None
 
 
 def _by_question(run: ServedRun) -> list[list[str]]:

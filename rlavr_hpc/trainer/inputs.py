@@ -72,5 +72,6 @@ def _no_labels(config: RunConfig, split: Split) -> str:
     return (
         f"acquisition={config.acquisition.name} buys labels, but no row of {config.data.path} has "
         f"one: {'; '.join(reasons) or 'there is no answer'}. Add answers to the data, name their "
-        "column with 'data.columns={answer: COLUMN}', or use acquisition=none"
+        "column with 'data.columns={answer: COLUMN}', let somebody give them (labels=command, "
+        "labels=judge or labels=people), or use acquisition=none"
     )

@@ -92,6 +92,14 @@ def test_where_every_condition_failed_nothing_is_recommended_and_a_way_out_is_na
     assert "learning rate" in ceiling.recommendation
 
 
+def test_where_no_response_was_ever_right_no_further_labels_are_advised() -> None:
+    found = compare(seeds("care", 0.0, start=0.0))
+    assert found.recommendation.startswith(
+        "Nothing was learnt: no held-out response was ever right"
+    )
+    assert "Buy more labels" not in found.recommendation
+
+
 def test_before_any_run_has_finished_nothing_is_recommended() -> None:
     found = compare(seeds("care", 0.6, 0.7, state="running", steps=10))
     assert found.advice == ()

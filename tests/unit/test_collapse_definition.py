@@ -158,6 +158,14 @@ def test_without_audit_held_out_accuracy_is_judged_by_its_standard_error() -> No
     assert (found.since, found.measured_by) == (30, names.eval_name("held_out", "mean", 8))
 
 
+def test_few_steps_have_no_verdict_by_held_out_accuracy_either() -> None:
+    few = [{**row, "step": row["step"] // 10} for row in evaluated(0.43, 0.45, 0.10)]
+    assert has_collapsed(few, samples=8) is None
+    assert faults_of(few, samples=8) == ()
+    without = [{**row, "step": row["step"] // 10} for row in evaluated(0.43, 0.1, error=None)]
+    assert has_collapsed(without, samples=8) is None
+
+
 def test_few_steps_have_no_verdict() -> None:
     assert has_collapsed(audited(steady((10, 0.5), (9, 0.0))), samples=8) is None
     assert has_collapsed(audited(steady((10, 0.5), (10, 0.0))), samples=8) is True

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rlavr_hpc.labels.declining import declines, refuses
 from rlavr_hpc.labels.http_call import Fetched, check_address
 from rlavr_hpc.labels.sent import CallLog
 from rlavr_hpc.labels.source import SourceStoppedError
@@ -26,7 +27,6 @@ from rlavr_hpc.labels.sources.judge_reading import (
 )
 from rlavr_hpc.labels.sources.judge_text import (
     last_object,
-    refuses,
     stated_answer,
     stated_verdict,
     usable,
@@ -356,3 +356,34 @@ def test_a_wrong_model_is_told_from_a_wrong_address_with_what_may_be_meant(
     with pytest.raises(SourceStoppedError) as told:
         look.tell(address)
     assert str(told.value).endswith(words)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't know",
+        "I don\u2019t really know",
+        "I have no idea",
+        "no idea.",
+        "Not sure",
+        "I am not sure, maybe 5",
+        "cannot say",
+        "\\boxed{\\text{I do not know}}",
+        "Je ne sais pas",
+        "keine Ahnung",
+        "\u043d\u0435 \u0437\u043d\u0430\u044e",
+        "\u6211\u4e0d\u77e5\u9053",
+        "\u308f\u304b\u308a\u307e\u305b\u3093",
+        "\u0644\u0627 \u0623\u0639\u0631\u0641",
+    ],
+)
+def test_who_does_not_know_gives_no_answer(text: str) -> None:
+    assert declines(text)
+    assert usable(text) is None
+
+
+def test_a_title_that_begins_as_a_refusal_does_is_an_answer_of_words() -> None:
+    assert declines("Sorry!", words=True)
+    assert declines("I don't know, sorry", words=True)
+    assert not declines("Sorry Seems to Be the Hardest Word", words=True)
+    assert not declines("Knowles")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from rlavr_hpc.labels.desk.assignments import Kept
+from rlavr_hpc.labels.desk.assignments import HOLD_SECONDS, Kept
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.forms import (
     OTHER,
@@ -112,7 +112,13 @@ class Answering:
                 self.desk.say(f"an answer of {printable(name)} could not be saved: {error}")
                 view = QuestionView(given=given, form=form, problem=NOT_SAVED)
                 return self._again(name, view, 503)
-        return RedirectResponse("./", 303) if kept is Kept.kept else self._late(name, form.key)
+        if kept is not Kept.kept:
+            return self._late(name, form.key)
+        self.desk.say(
+            f"{form.key[:8]}: {printable(name)} has answered; it is sent with their next answer, "
+            f"or in {HOLD_SECONDS:.0f} s, and may be undone until then"
+        )
+        return RedirectResponse("./", 303)
 
     def _late(self, name: str, key: str) -> Response:
         """Say that an answer does not count: to its annotator, and in the log."""

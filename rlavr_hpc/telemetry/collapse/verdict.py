@@ -82,7 +82,7 @@ def faults_of(rows: Rows, *, samples: int) -> tuple[FoundFault, ...]:
             FoundFault(fault=Fault.graded_nothing if unread else Fault.learnt_nothing, since=None),
         )
     found = (
-        _lost(rows, samples=samples),
+        _lost(rows, samples=samples) if _can_be_judged(rows) else None,
         _ruled(steps, names.COLLAPSE_UNPARSABLE, Fault.stopped_answering),
         _ruled(steps, names.COLLAPSE_TRUNCATED, Fault.stopped_ending),
     )
@@ -92,8 +92,11 @@ def faults_of(rows: Rows, *, samples: int) -> tuple[FoundFault, ...]:
 def has_collapsed(rows: Rows, *, samples: int) -> bool | None:
     """By the true rewards where the audit measured them, and by held-out accuracy; None = unknown.
 
-    Records of before standard errors were measured are judged by the last accuracy alone.
+    Below `FEWEST` steps there is no verdict. Records of before standard errors were measured
+    are judged by the last accuracy alone.
     """
+    if not _can_be_judged(rows):
+        return None
     rewards = column(_steps(rows), names.ORACLE_TRUE_REWARD) or []
     accuracies, errors = _accuracies(rows, samples=samples)
     if len(rewards) >= FEWEST or (errors is not None and len(accuracies) > 1):
@@ -102,6 +105,11 @@ def has_collapsed(rows: Rows, *, samples: int) -> bool | None:
     if rewards or len(accuracies) < 2:
         return None
     return accuracies[-1] < FLOOR * max(accuracies)
+
+
+def _can_be_judged(rows: Rows) -> bool:
+    """A fall within the first steps is no collapse yet, however it was measured."""
+    return max((row["step"] for row in rows), default=0) >= FEWEST
 
 
 def column(rows: Rows, name: str) -> list[float] | None:

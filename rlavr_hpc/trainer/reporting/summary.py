@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts, standing
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.definition import FEWEST
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
 from rlavr_hpc.telemetry.collapse.verdict import (
     Fault,
@@ -60,6 +62,7 @@ def summarize(
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
         "labels_reused": reused,
+        "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "labels_allowed": config.labels_allowed(taken),
         "collapsed": has_collapsed(rows, samples=config.eval.samples),
         "lost_signal": _lost_signal(run_dir, rows, config),
@@ -124,6 +127,8 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
     )
     if (alarm := summary["early_warning"]) is not None:
         lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")
+    if summary["labels_unaffordable"]:
+        lines.append(f"  money              {money_note(config, summary['labels_unaffordable'])}")
     lines += [
         f"  outcome            {_outcome(summary, config)}",
         f"  everything is in   {run_dir}",
@@ -142,20 +147,36 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
         fault, since, what = faults[0]["text"].partition(" from step")
         return f"{fault.upper()}{since}{what}; {faults[0]['mend']}{others}"
     if start is None:
-        return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
+        return _not_evaluated(config)
     if end > start + summary["accuracy_noise"]:
         return "improved: held-out accuracy rose"
+    if end < start - summary["accuracy_noise"] and summary["collapsed"] is None:
+        return f"held-out accuracy fell; below {FEWEST} steps nothing is called a collapse"
     if end < start - summary["accuracy_noise"]:
         return "held-out accuracy fell, but the run has not collapsed"
     return f"no change of held-out accuracy beyond its noise ({summary['accuracy_noise']:.3f})"
 
 
+def _not_evaluated(config: RunConfig) -> str:
+    """Why there is no accuracy, and what gives one."""
+    if config.data.eval_path:
+        return f"no row of data.eval_path={config.data.eval_path} has an answer, so no accuracy"
+    if config.data.holdout:
+        return (
+            f"no row that data.holdout={config.data.holdout:g} could keep out of training has an "
+            "answer, so no accuracy (name a file with answers: data.eval_path)"
+        )
+    return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
+
+
 def fault_note(summary: Mapping[str, Any]) -> str:
     """What is wrong with the run, for its last heartbeat; "" = nothing, or told step by step."""
-    faults = summary["faults"]
-    if not faults or summary["lost_signal"] is not None:
-        return ""
-    return f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}"
+    faults, notes = summary["faults"], []
+    if faults and summary["lost_signal"] is None:
+        notes.append(f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}")
+    if count := summary.get("labels_unaffordable"):
+        notes.append(f"budget_cost left nothing for {count} more label{'s' * (count != 1)}")
+    return "; ".join(notes)
 
 
 def _fault_record(found: FoundFault, config: RunConfig, *, bought: int) -> dict[str, Any]:
