@@ -135,6 +135,7 @@ def build_components(
     verifier = RecordedVerifier(models.verifier, records.timed_out)
     return Components(
         config=config,
+        run_dir=records.run_dir,
         stream=inputs.prompts.stream,
         engine=models.engine,
         policy=models.policy,

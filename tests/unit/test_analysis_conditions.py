@@ -188,7 +188,10 @@ def test_of_a_label_source_only_its_name_is_told_unless_it_is_asked_in_two_ways(
         "labels__key_variable": "KEY",
         "labels__patience": 600.0,
     }
-    data = {"labels__name": "dataset", "labels__target": "rlavr_hpc.labels.dataset:DatasetLabels"}
+    data: dict[str, Any] = {
+        "labels__name": "dataset",
+        "labels__target": "rlavr_hpc.labels.dataset:DatasetLabels",
+    }
     assert names_of(run("care", **judge), run("care", **data)) == [
         "care labels=judge",
         "care labels=dataset",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
@@ -32,7 +34,7 @@ def test_labels_that_the_money_did_not_pay_for_are_counted() -> None:
 
 
 def test_the_last_heartbeat_tells_of_spent_money_beside_the_faults() -> None:
-    summary = {"faults": [], "lost_signal": None, "labels_unaffordable": 2}
+    summary: dict[str, Any] = {"faults": [], "lost_signal": None, "labels_unaffordable": 2}
     assert fault_note(summary) == "budget_cost left nothing for 2 more labels"
     assert fault_note({**summary, "labels_unaffordable": 0}) == ""
 

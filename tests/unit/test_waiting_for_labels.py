@@ -29,6 +29,7 @@ from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State, WaitsIn
 from rlavr_hpc.runs.states import RunState, run_state, states
 from rlavr_hpc.runs.stops import Cause, read_stops
+from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.stages import wait_for_labels
 from rlavr_hpc.types import StepKey
 from tests.support.commands import rlavr
@@ -249,8 +250,8 @@ def test_a_run_of_no_sweep_is_told_to_repeat_its_own_command(tmp_path: Path) -> 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """One process, without a process group."""
-    monkeypatch.setattr(wait_for_labels.distributed, "on_main", lambda work: work())
-    monkeypatch.setattr(wait_for_labels.distributed, "abort_together", lambda stop: None)
+    monkeypatch.setattr(distributed, "on_main", lambda work: work())
+    monkeypatch.setattr(distributed, "abort_together", lambda stop: None)
 
 
 @dataclass
