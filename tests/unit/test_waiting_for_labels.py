@@ -266,6 +266,7 @@ def a_step(run_dir: Path, **labels: Any) -> Any:  # noqa: ANN401
     components = SimpleNamespace(
         config=SimpleNamespace(labels=LabelsConfig(**labels)),
         run_dir=run_dir,
+        market=None,
         heartbeat=None,
         deadline=SimpleNamespace(stop=stop),
     )
