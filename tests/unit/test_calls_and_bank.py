@@ -185,7 +185,7 @@ def test_an_order_that_a_program_leaves_out_is_offered_more_and_more_seldom(
         run.look()
         calls.append(len(asked.read_text().split()))
     assert calls == [1, 1, 2, 2, 3, 4, 5]
-    run.source._pauses["k"] = 1e9  # type: ignore[attr-defined]
+    run.source._pauses["k"] = 1e9
     now[0] = 2000.0
     run.look()
     now[0] += LONGEST_PAUSE

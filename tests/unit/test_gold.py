@@ -201,7 +201,7 @@ def test_a_run_whose_source_cannot_be_made_is_no_harm_to_the_others(tmp_path: Pa
     bridge = Bridge(find=lambda: runs, make_source=make, say=study.said.append)
     assert bridge.look() == 5
     assert study.said[0] == "x is not served: labels.template=gone.j2: it cannot be read"
-    assert bridge.stopped
+    assert bridge.failed
 
 
 def test_a_template_is_the_same_file_for_job_and_bridge_and_its_folder_names_no_run(

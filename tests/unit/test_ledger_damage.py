@@ -309,7 +309,7 @@ def test_no_label_counts_whose_ledger_was_deleted_while_the_run_writes_it(tmp_pa
     opened: Ledger = Worker(tmp_path).ledger
     opened.decide(PLACE, ["p0"], quota=1)
     (tmp_path / "ledger/1.jsonl").unlink()
-    with pytest.raises(LedgerError, match="1.jsonl was deleted while the run writes it"):
+    with pytest.raises(LedgerError, match=r"1\.jsonl was deleted while the run writes it"):
         opened.commit(PLACE, {"p0": Purchase(answer="7", cost=1.0)})
     assert opened.outcome(PLACE, "p0") is None
 

@@ -63,11 +63,13 @@ class JudgeSource(JudgeSettings):
         while True:
             yield from self._send(look)
             flying = {work.call: work for work in self._works.values() if work.call is not None}
-            if not flying or (ends is not None and self.clock() >= ends and not look.stop):
+            if not flying:
                 break
             patience = None if ends is None or look.stop else max(0.0, ends - self.clock())
             for call in wait(flying, timeout=patience, return_when=FIRST_COMPLETED).done:
-                yield from self._take(flying[call], look)
+                yield from self._take(flying[call], look)  # also when sending took all the time
+            if patience == 0.0:
+                break
         look.tell(f"{self.base_url}")
 
     def withdraw(self, keys: Sequence[str]) -> None:
