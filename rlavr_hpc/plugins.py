@@ -65,8 +65,8 @@ def load_plugin(target: str, settings: Mapping[str, Any], *, where: str) -> Any:
 
 def _called(target: str, where: str) -> str:
     """How the user chose the class: `labels=judge`; the class itself where it is their own."""
-    names = (name for name, own in shipped_targets(where).items() if own == target)
-    name = next(names, None) if where in GROUPS else None
+    shipped = shipped_targets(where) if where in GROUPS else {}
+    name = next((name for name, own in shipped.items() if own == target), None)
     return target if name is None else f"{where.replace('.', '/')}={name}"
 
 

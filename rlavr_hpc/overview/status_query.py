@@ -26,6 +26,8 @@ class StatusReport:
     """None = there is no Slurm here, or it does not answer."""
     note: str = ""
     """Why less is known than usual; "" when nothing is missing, and of runs without a Slurm job."""
+    unsure: bool = False
+    """Slurm did not answer, whether it has a job of these runs or not."""
 
 
 def query_status(folder: Path) -> StatusReport:
@@ -44,7 +46,7 @@ def query_status(folder: Path) -> StatusReport:
         )
     runs = [with_arrivals(run) for run in runs]
     in_slurm = any(run.job for run in runs)
-    return StatusReport(runs=runs, queue=queue, note=note if in_slurm else "")
+    return StatusReport(runs=runs, queue=queue, note=note if in_slurm else "", unsure=bool(note))
 
 
 def with_arrivals(run: RunState) -> RunState:
