@@ -74,8 +74,8 @@ def run(given: argparse.Namespace) -> int:
     seen = query_status(Path(folder))
     if len(seen.runs) > 1:
         raise UserError(name_one(folder, [one.name for one in seen.runs]))
-    if seen.note:
-        print(f"rlavr: {seen.note}", file=sys.stderr)
+    if seen.caution:
+        print(f"rlavr: {seen.caution}", file=sys.stderr)
     why = explain(seen.runs[0], job_state=_job_state(seen))
     if given.json:
         print(json.dumps(as_json_fields(why, folder)))

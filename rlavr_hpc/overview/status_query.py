@@ -25,9 +25,12 @@ class StatusReport:
     queue: Sequence[QueuedJob] | None
     """None = there is no Slurm here, or it does not answer."""
     note: str = ""
-    """Why less is known than usual; "" when nothing is missing, and of runs without a Slurm job."""
-    unsure: bool = False
-    """Slurm did not answer, whether it has a job of these runs or not."""
+    """Why less is known than usual; "" when nothing is missing."""
+
+    @property
+    def caution(self) -> str:
+        """The note, where it matters: a run has a Slurm job."""
+        return self.note if any(run.job for run in self.runs) else ""
 
 
 def query_status(folder: Path) -> StatusReport:
@@ -45,8 +48,7 @@ def query_status(folder: Path) -> StatusReport:
             f"{folder} holds no run at any depth; name a run's folder, a sweep's, or one above them"
         )
     runs = [with_arrivals(run) for run in runs]
-    in_slurm = any(run.job for run in runs)
-    return StatusReport(runs=runs, queue=queue, note=note if in_slurm else "", unsure=bool(note))
+    return StatusReport(runs=runs, queue=queue, note=note)
 
 
 def with_arrivals(run: RunState) -> RunState:

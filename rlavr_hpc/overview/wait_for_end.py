@@ -53,7 +53,7 @@ def wait(sweeps: Sequence[Path], *, seconds: float = SECONDS) -> list[ExitCode]:
             looks = [query_status(sweep) for sweep in sweeps]
             runs = [run for seen in looks for run in seen.runs]
             shown = _show(sweeps, runs, shown)
-            unsure = any(seen.unsure for seen in looks)
+            unsure = any(seen.note for seen in looks)  # Slurm did not answer this time
             codes = [code for run in runs if (code := end_code(run)) is not None]
             if not unsure and len(codes) == len(runs):
                 return codes
