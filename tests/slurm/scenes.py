@@ -80,12 +80,6 @@ def node_of(folder: Path) -> str:
     return said["NodeList"] if said.get("JobState") == "RUNNING" else ""
 
 
-def minutes_of(folder: Path) -> int:
-    """Whole minutes for which the run's job has run."""
-    hours, minutes, _ = job(folder)["RunTime"].split(":")  # a job of days has another form
-    return 60 * int(hours) + int(minutes)
-
-
 def queued(root: Path) -> list[QueuedJob]:
     """Jobs of everything below a root."""
     tags = {submission.tag for sweep in root.glob("*") for submission in submissions(sweep)}
