@@ -150,10 +150,11 @@ def test_rows_that_a_killed_attempt_lost_are_shown_by_the_next_and_none_twice(
 ) -> None:
     """A kill leaves whole blocks; the next attempt does steps 21 to 40 again."""
     script = "tests.support.mirrored_attempt"
-    killed = command(script, str(tmp_path), "1", "40", "kill")
+    blocks = 2 * 32768
+    killed = command(script, str(tmp_path), "1", "40", "kill", str(blocks))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     [path] = wandb_files(tmp_path)
-    os.truncate(path, 2 * 32768)
+    os.truncate(path, blocks)
     cut = read_wandb_file(path)
     assert cut.cut
     assert cut.last is not None

@@ -1,6 +1,6 @@
-"""An attempt that trains nothing: `RUN_DIR FIRST LAST [kill]` writes rows of these steps.
+"""An attempt that trains nothing: `RUN_DIR FIRST LAST [kill SIZE]` writes rows of these steps.
 
-With `kill` wandb's process and this one are killed after the last row.
+With `kill` wandb's process and this one are killed once its file holds SIZE bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rlavr_hpc.errors import ExitCode
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile
 from rlavr_hpc.telemetry.wandb.connection import Dashboard
+from rlavr_hpc.telemetry.wandb.files import wandb_files
 from rlavr_hpc.telemetry.wandb.sink import WandbSink
 from rlavr_hpc.types import StepKey
 from tests.support.attempts import begin_attempt
@@ -25,6 +26,19 @@ def wandb_processes(parent: int) -> list[int]:
     children = Path(f"/proc/{parent}/task").glob("*/children")
     pids = [int(pid) for path in children for pid in path.read_text().split()]
     return [p for p in pids if b"wandb-core" in Path(f"/proc/{p}/cmdline").read_bytes()]
+
+
+def wait_for_size(run_dir: Path, size: int) -> None:
+    """Until wandb's file has so many bytes: its process writes when it gets the time.
+
+    Raises:
+        TimeoutError: it has fewer after a minute.
+    """
+    deadline = time.monotonic() + 60
+    while sum(path.stat().st_size for path in wandb_files(run_dir)) < size:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"wandb wrote less than {size} bytes within a minute")
+        time.sleep(0.05)
 
 
 def main() -> None:
@@ -38,8 +52,8 @@ def main() -> None:
     for step in range(first, last + 1):
         values = {f"x/{i}": Mean(step + i / 64) for i in range(64)}
         sink.write(StepKey(seed=1, step=step), record.write(StepKey(seed=1, step=step), values))
-    if sys.argv[4:] == ["kill"]:
-        time.sleep(2)
+    if sys.argv[4:5] == ["kill"]:
+        wait_for_size(run_dir, int(sys.argv[5]))
         for pid in wandb_processes(os.getpid()):
             os.kill(pid, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
