@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rlavr_hpc.telemetry.collapse.alarm.wealth import CEILING, Array, stored
 
@@ -17,7 +18,7 @@ KEPT_SHARE = 0.9
 LAST_PASSES = 8
 """References besides the first pass."""
 
-Outcomes = Sequence[float] | Array
+Outcomes = Sequence[float] | npt.NDArray[Any]
 
 
 def reference_weights(pass_number: int) -> dict[int, float]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-Outcome = bool | float | Array
+Outcome = bool | float | npt.NDArray[Any]
 """1 where an audited vote was right, else 0; (R,) in simulations."""
 
 CEILING = 1e12
