@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rlavr_hpc.acquisition.vote_audit import audits_of
 from rlavr_hpc.telemetry.collapse.alarm.alarm import BEST_LEVEL
 from rlavr_hpc.telemetry.collapse.alarm.best_so_far import BestSoFar
 from rlavr_hpc.telemetry.collapse.alarm.certificate import log_evidence
@@ -119,11 +120,6 @@ class Simulation:
         return np.random.default_rng(np.random.SeedSequence([self.seed, self.steps, self.runs]))
 
 
-def audits_of(step: int, per_step: float) -> int:
-    """Audits of one step, so that they come evenly."""
-    return int(per_step * step + 1e-9) - int(per_step * (step - 1) + 1e-9)
-
-
 def sudden(before: float, after: float, *, at: int, steps: int) -> Array:
     """A share of right votes that falls after step `at`."""
     return np.where(np.arange(1, steps + 1) > at, after, before)
@@ -131,7 +127,8 @@ def sudden(before: float, after: float, *, at: int, steps: int) -> Array:
 
 def slow(before: float, after: float, *, begin: int, end: int, steps: int) -> Array:
     """A share of right votes that falls evenly between two steps."""
-    return np.interp(np.arange(1, steps + 1), [begin, end], [before, after])
+    share_T: Array = np.interp(np.arange(1, steps + 1), [begin, end], [before, after])
+    return share_T
 
 
 def _note(first_R: Array, reached_R: npt.NDArray[np.bool_], step: int) -> None:

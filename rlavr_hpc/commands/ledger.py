@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rlavr_hpc.acquisition.audit_history import AuditKind
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.cluster.slurm.commands import ask_queue
@@ -209,6 +210,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "quota_per_step": config.quota,
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
+        "labels_audited": ledger_state.audits.total,
         "cost": ledger_state.cost,
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
@@ -222,6 +224,12 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
+    if ledger_state.audits.total:
+        kinds = (f"{ledger_state.audits.count(kind)} {kind}" for kind in AuditKind)
+        lines.append(
+            f"{ledger_state.audits.total} labels more for audits of votes ({', '.join(kinds)}), "
+            f"{ledger_state.audits.cost:g} of the cost"
+        )
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:

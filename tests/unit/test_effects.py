@@ -146,7 +146,7 @@ def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], ke
         ["rollout.gpu_memory_utilization=0.4", "rollout.kv_cache_gib=2"],
         ["rollout=hf", "rollout.tensor_parallel=1"],
         ["lora=default", "lora.alpha=4"],
-        ["warning.action=rollback", "warning.max_rollbacks=1"],
+        ["warning.action=rollback", "warning.act_on=hint", "warning.max_rollbacks=1"],
         ["tracking=offline", "tracking.tags=[a]", "tracking.checkpoints=true"],
         ["cluster.runs_per_node=2"],
         ["data=knights", *OWN_TASK],

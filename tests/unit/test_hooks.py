@@ -113,7 +113,9 @@ def check(
     """Whether the run was rolled back, and what was done with its checkpoints; 9 steps, 0.5."""
     checkpoints = Checkpoints()
     found = WarningCheck(
-        config=composed(f"warning.action={action}", "warning.max_rollbacks=1", "steps=9"),
+        config=composed(
+            f"warning.action={action}", "warning.act_on=hint", "warning.max_rollbacks=1", "steps=9"
+        ),
         run_dir=Path(),
         recorder=Writers().recorder(),
         checkpoints=cast(CheckpointSchedule, checkpoints),
@@ -146,4 +148,7 @@ def test_a_warning_is_logged_when_it_begins(
     before: float, logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(action="warn", risk=0.9, before=before)
-    assert ("early warning at step 3: collapse/risk 0.90: the votes agree" in caplog.text) is logged
+    assert (
+        "hint of collapse at step 3, by no label: collapse/risk 0.90: the votes agree"
+        in caplog.text
+    ) is logged

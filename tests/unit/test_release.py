@@ -110,7 +110,7 @@ BODY = f"""\
 - held-out mean@8 on 500 prompts, before training: 0.412
 - held-out mean@8 on 500 prompts, at this step: 0.500
 - collapsed by step 100: no
-- early warning: at step 61, risk 0.51: answers agree more
+- hint of collapse: at step 61, risk 0.51: answers agree more
 
 ## Training
 
@@ -183,7 +183,7 @@ def test_the_card_says_what_is_not_known() -> None:
     for line in (
         "- held-out mean@8, at this step: not measured (0.250 at step 50)\n",
         "- collapsed by step 100: not known\n",
-        "- early warning: none\n",
+        "- hint of collapse: none\n",
         "- data: parquet (fingerprint",
         "- code revision: not recorded\n- versions: not recorded\n",
         "chat template was not recorded, without",

@@ -29,7 +29,11 @@ def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     run.fence()
     ledger.state.check(run.components.rules)
     summary = summarize(
-        run.run_dir, run.components.config, status=status, ledger_state=ledger.state
+        run.run_dir,
+        run.components.config,
+        status=status,
+        ledger_state=ledger.state,
+        audits=run.components.audits.report() if run.components.audits else None,
     )
     state = "parked" if code is ExitCode.WAITING_FOR_LABELS else status
     recorder.heartbeat.beat(state, step=run.state.step, exit_code=int(code))

@@ -139,6 +139,20 @@ class CollapseAlarm:
         return min(1.0, max(0.0, self._last_pass, *self._evidence().values()))
 
     @property
+    def told(self) -> str:
+        """The raised alarm in a sentence; "" while it is silent."""
+        if self.raised is None:
+            return ""
+        return f"collapse alarm at step {self.raised.step}: {self.raised.reason}"
+
+    @property
+    def status(self) -> str:
+        """What audits say until now: the alarm, and what is certified; "" = nothing yet."""
+        return "; ".join(
+            filter(None, (self.told, self.certificate.words(level=self.plan.false_alarm)))
+        )
+
+    @property
     def certified(self) -> float:
         """Share of trusted votes that were right on average, at least; 0 = nothing is certified."""
         return self.certificate.share(level=self.plan.false_alarm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,16 @@ class Certificate:
         """The largest share of right votes certified; 0 = none. False with chance `level`."""
         certified_C = log_evidence(self.right, self.audits, SHARES_C) >= -np.log(level)
         return float(SHARES_C[certified_C][-1]) if certified_C.any() else 0.0
+
+    def words(self, *, level: float) -> str:
+        """What is certified, in a sentence; "" where nothing is."""
+        share = self.share(level=level)
+        if not share:
+            return ""
+        return (
+            f"trusted votes were right on at least {math.floor(100 * share)}% on average "
+            f"(certified by {self.audits} audits, {self.right} right)"
+        )
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint: plain numbers."""
