@@ -222,13 +222,14 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
     cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
     lines = [
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
-        f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
+        f"{ledger_state.cost - ledger_state.audits.cost:g}, {ledger_state.void} void; "
+        f"{config.quota} a step allowed{cap}"
     ]
     if ledger_state.audits.total:
         kinds = (f"{ledger_state.audits.count(kind)} {kind}" for kind in AuditKind)
         lines.append(
-            f"{ledger_state.audits.total} labels more for audits of votes ({', '.join(kinds)}), "
-            f"{ledger_state.audits.cost:g} of the cost"
+            f"{ledger_state.audits.total} labels more for audits of votes "
+            f"({', '.join(kinds)}), for {ledger_state.audits.cost:g}"
         )
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
