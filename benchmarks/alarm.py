@@ -87,7 +87,7 @@ def kept_promise(row: FalseAlarms) -> bool:
 
 def false_alarms(scale: float, seed: int) -> Iterator[FalseAlarms]:
     """On the null: exactly on the bound, and on sound runs."""
-    for steps, many, few in ((SHORT, 20000, 2000), (LONG, 4000, 100)):
+    for steps, many, few in ((SHORT, 20000, 600), (LONG, 4000, 60)):
         for floor in (0.5, 0.8):
             exact = Simulation(chance_T=np.full(steps, floor), runs=int(many * scale), seed=seed)
             found = exact.with_floor(floor, per_step=1)
@@ -131,8 +131,8 @@ FALLS: tuple[tuple[str, Array, int, float], ...] = (
 def fall_delays(scale: float, seed: int) -> Iterator[Delay]:
     """Of each bound alone at 0.05."""
     for votes, chance_T, at, floor in FALLS:
-        many = Simulation(chance_T=chance_T, runs=int(4000 * scale), seed=seed)
-        some = Simulation(chance_T=chance_T, runs=int(1000 * scale), seed=seed)
+        many = Simulation(chance_T=chance_T, runs=int(2000 * scale), seed=seed)
+        some = Simulation(chance_T=chance_T, runs=int(300 * scale), seed=seed)
         for per_step in (0.5, 1.0, 2.0):
             audits = f"{per_step:g} a step"
             if votes != FALLS[-1][0]:  # it does not fall below a floor that it was above

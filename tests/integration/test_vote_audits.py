@@ -22,6 +22,7 @@ from tests.support.commands import (
     summary,
     weights_hash,
 )
+from tests.support.known_metrics import strange_values
 
 OF_AUDITS = (
     names.COLLAPSE_ALARM,
@@ -49,6 +50,7 @@ def test_a_run_with_kept_labels_is_the_run_without_and_repeats_its_audits_when_r
     first = run(*arguments)
     assert first.returncode == 0, first.stderr
     rows = results(metrics(folder))
+    assert strange_values(metrics(folder)) == []
     assert without_audits(rows) == results(metrics(finished))
     assert weights_hash(folder, 6) == weights_hash(finished, 6)
     assert learnt_hash(folder, 6) == learnt_hash(finished, 6)
