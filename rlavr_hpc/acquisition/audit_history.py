@@ -74,6 +74,14 @@ class AuditHistory:
         return sum(map(len, self.bought.values()))
 
     @property
+    def words(self) -> str:
+        """How many there are, for people; "" where there are none."""
+        if not self.total:
+            return ""
+        kinds = ", ".join(f"{self.count(kind)} {kind}" for kind in AuditKind)
+        return f"{self.total} labels more for audits of votes ({kinds}), for {self.cost:g}"
+
+    @property
     def cost(self) -> float:
         """Sum of what was paid for them."""
         return sum(one.cost for labels in self.bought.values() for one in labels.values())

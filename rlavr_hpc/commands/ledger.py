@@ -16,7 +16,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from rlavr_hpc.acquisition.audit_history import AuditKind
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.cluster.slurm.commands import ask_queue
@@ -225,12 +224,8 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"{ledger_state.cost - ledger_state.audits.cost:g}, {ledger_state.void} void; "
         f"{config.quota} a step allowed{cap}"
     ]
-    if ledger_state.audits.total:
-        kinds = (f"{ledger_state.audits.count(kind)} {kind}" for kind in AuditKind)
-        lines.append(
-            f"{ledger_state.audits.total} labels more for audits of votes "
-            f"({', '.join(kinds)}), for {ledger_state.audits.cost:g}"
-        )
+    if audits := ledger_state.audits.words:
+        lines.append(audits)
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:

@@ -116,7 +116,7 @@ class TrainingRun:
         due = is_due(step, every=config.eval_every, steps=config.steps)
         evaluated = evaluate(self.components, step_key) if due else {}
         values = self.record.write(step_key, {**metrics, **evaluated})
-        risk, score = values[self.warning.watched], values.get(self.record.accuracy)
+        risk, score = values.get(self.warning.watched, 0.0), values.get(self.record.accuracy)
         self.state = replace(self.state, unrecorded_metrics=None, risk=risk, score=score)
         asked, busy = distributed.anyone_each(
             self.components.deadline.stop.received is not None, self.checkpoints.writer.busy
