@@ -111,9 +111,9 @@ def _answer_many(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], 
     values, text = (
         (report.proof_values, report.proof_text) if proving else (report.as_values, report.as_text)
     )
-    failed = proving and any(entry.error for entry in entries)
+    code = ExitCode.FAILED if proving and any(e.error for e in entries) else ExitCode.DONE
     lines = [json.dumps({"folder": str(folder), **values(entries)})] if as_json else text(entries)
-    return lines, ExitCode.FAILED if failed else ExitCode.DONE
+    return lines, code
 
 
 def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
@@ -131,8 +131,7 @@ def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
 
 def show(run_dir: Path, *, as_json: bool) -> list[str]:
     """The spend of a run, and of each of its steps."""
-    config = read_config(run_dir)
-    ledger_state = read_ledger(run_dir)
+    config, ledger_state = read_config(run_dir), read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
         values = totals(run_dir, config, ledger_state)
@@ -188,7 +187,7 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
     config = read_config(run_dir)
     proof = prove(run_dir, config)
     if as_json:
-        lost = [*map(asdict, proof.uncounted_lines)]
+        lost = list(map(asdict, proof.uncounted_lines))
         facts = {"uncounted_lines": lost, "remarks": proof.remarks}
         return [json.dumps({"valid": True, **totals(run_dir, config, proof.ledger_state), **facts})]
     return [
@@ -219,13 +218,12 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
 
 def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> list[str]:
     cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
+    cost = ledger_state.cost - ledger_state.audits.cost
     lines = [
-        f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
-        f"{ledger_state.cost - ledger_state.audits.cost:g}, {ledger_state.void} void; "
-        f"{config.quota} a step allowed{cap}"
+        f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for {cost:g}, "
+        f"{ledger_state.void} void; {config.quota} a step allowed{cap}",
+        *filter(None, [ledger_state.audits.words]),
     ]
-    if audits := ledger_state.audits.words:
-        lines.append(audits)
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:
