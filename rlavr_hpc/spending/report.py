@@ -23,7 +23,7 @@ def as_text(entries: Sequence[SpendEntry]) -> list[str]:
     runs = [entry for entry in entries if not entry.found.foreign]
     steps = report_steps(runs)
     policies = by_policy(runs, steps)
-    lines = [totals(runs), "", *_table([HEAD, *(_row(e) for e in runs if not e.error)])]
+    lines = [totals(runs), "", *_table(_run_rows(runs))]
     lines += [f"{e.found.name}  {e.status}, cannot be counted: {e.error}" for e in runs if e.error]
     if policies:
         head = ("policy", "runs", "labels", "cost", "labels/run")
@@ -114,6 +114,15 @@ def _proof_line(entry: SpendEntry) -> str:
     audits = f" and {spend.audited} for audits" if spend.audited else ""
     labels = f"{spend.bought} labels{audits}"
     return f"valid: {spend.lines} lines, {labels} for {spend.cost:g}{waiting}"
+
+
+def _run_rows(runs: Sequence[SpendEntry]) -> list[tuple[str, ...]]:
+    """A head and a line per run; audits have a column where there are any."""
+    rows = [HEAD, *(_row(entry) for entry in runs if not entry.error)]
+    if any(entry.spend.audited for entry in runs if entry.spend):
+        return rows
+    left_out = HEAD.index("audits")
+    return [(*row[:left_out], *row[left_out + 1 :]) for row in rows]
 
 
 def _row(entry: SpendEntry) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class RunSpend:
     allowed: int
     """New labels that its config allows until `step`."""
     void: int
-    audited: int
+    audited: int = 0
     """Labels bought to audit votes, which `bought` leaves out and `cost` does not."""
     cost: float
     open_intents: int
