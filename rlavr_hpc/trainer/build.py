@@ -122,7 +122,7 @@ def build_components(
     *,
     records: Records,
     deadline: Deadline,
-    audits: VoteAudits | None,
+    audits: VoteAudits | None = None,
     by_older_version: bool = False,
 ) -> Components:
     """Everything that one attempt uses.
@@ -133,7 +133,7 @@ def build_components(
         models: what is loaded once.
         records: files of the attempt.
         deadline: when it has to stop.
-        audits: of votes.
+        audits: of votes; None without any.
         by_older_version: whether version 0.1 began the run.
     """
     plugins, split = inputs.plugins, inputs.split
