@@ -53,11 +53,21 @@ def load_plugin(target: str, settings: Mapping[str, Any], *, where: str) -> Any:
     unknown = sorted(set(settings) - fields)
     if unknown:
         known = ", ".join(sorted(fields)) or "it takes none"
-        raise UserError(f"{where}.settings.{unknown[0]}: no such setting of {target} ({known})")
+        called = _called(target, where)
+        raise UserError(f"{where}.settings.{unknown[0]}: no such setting of {called} ({known})")
     try:
         return kind(**settings)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {target}: {error}") from error
+        called = _called(target, where)
+        own = f"{where}: " if called == target else ""
+        raise UserError(f"{own}{called}: {error}") from error
+
+
+def _called(target: str, where: str) -> str:
+    """How the user chose the class: `labels=judge`; the class itself where it is their own."""
+    shipped = shipped_targets(where) if where in GROUPS else {}
+    name = next((name for name, own in shipped.items() if own == target), None)
+    return target if name is None else f"{where.replace('.', '/')}={name}"
 
 
 def _find(target: str, where: str) -> type[Any]:

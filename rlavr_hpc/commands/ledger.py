@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_notes
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
@@ -32,9 +33,7 @@ from rlavr_hpc.spending.verify_ledger import prove, readable
 
 FEW = 4
 """Runs that are read without a progress bar."""
-DESCRIPTION = """\
-Read the ledger, the record of every label that a run bought.
-"""
+DESCRIPTION = "Read the ledger, the record of every label that a run bought.\n"
 SHOW = (
     "Print what was spent: of one run per step, or per prompt with its question; of many runs per "
     "run, policy and step."
@@ -134,9 +133,8 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
     config, ledger_state = read_config(run_dir), read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = totals(run_dir, config, ledger_state)
-        steps = _steps(ledger_state)
-        return [json.dumps({"status": state.state, **values, "steps": steps})]
+        values = totals(run_dir, config, ledger_state) | {"steps": _steps(ledger_state)}
+        return [json.dumps({"status": state.state, **values})]
     return [
         _state_line(state),
         *_headline(run_dir, config, ledger_state),
@@ -210,6 +208,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "labels_void": ledger_state.void,
         "labels_audited": ledger_state.audits.total,
         "cost": ledger_state.cost,
+        "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
         **live_values(run_dir, config.labels, ledger_state),
@@ -224,6 +223,7 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"{ledger_state.void} void; {config.quota} a step allowed{cap}",
         *filter(None, [ledger_state.audits.words]),
     ]
+    lines += money_notes(config, ledger_state)
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:

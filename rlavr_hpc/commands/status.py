@@ -74,8 +74,8 @@ def _watch(folder: str, *, as_json: bool) -> int:
 
 
 def _text(folder: str, seen: StatusReport, *, as_json: bool) -> str:
-    if seen.note:
-        print(f"rlavr: {seen.note}", file=sys.stderr)
+    if seen.caution:
+        print(f"rlavr: {seen.caution}", file=sys.stderr)
     if as_json:
         return "\n".join(json.dumps(as_fields(run)) for run in seen.runs)
     terminal = sys.stdout.isatty()

@@ -86,8 +86,9 @@ class WarningConfig:
     threshold: float = 0.5
     """The hint is given when `collapse/risk` (0 to 1) reaches this."""
     healthy: float = 0.25
-    """A checkpoint is healthy if what `act_on` names was below this: the hint's `collapse/risk`, or
-    the alarm's `collapse/alarm_evidence`."""
+    """A checkpoint is healthy if what `act_on` names was below this, the hint's `collapse/risk` or
+    the alarm's `collapse/alarm_evidence`, and its held-out accuracy within the noise of the
+    best."""
     max_rollbacks: int = 2
     """Roll-backs after which `action=rollback` stops the run instead."""
     budget_factor: float = 2.0

@@ -21,7 +21,7 @@ from rlavr_hpc.trainer.components import Components
 from rlavr_hpc.trainer.hooks.after_step import observe_step
 from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule, is_due
 from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
-from rlavr_hpc.trainer.hooks.evaluation import evaluate
+from rlavr_hpc.trainer.hooks.evaluation import evaluate, scored
 from rlavr_hpc.trainer.hooks.progress import progress_bar, progress_text
 from rlavr_hpc.trainer.hooks.record import RunRecord, restored_metrics, storable_metrics
 from rlavr_hpc.trainer.step import run_step
@@ -76,7 +76,7 @@ class TrainingRun:
         if self.state.step == 0:
             start = self._step_key(0)
             values = self.record.write(start, evaluate(self.components, start))
-            self.state = replace(self.state, score=values.get(self.record.accuracy))
+            self.state = scored(self.state, values, self.record.accuracy)
             if self.components.config.warning.action is OnRisk.rollback:
                 self.checkpoints.save(self.state)
         self.state = replace(self.state, risk=self.warning.current_risk())
@@ -116,8 +116,8 @@ class TrainingRun:
         due = is_due(step, every=config.eval_every, steps=config.steps)
         evaluated = evaluate(self.components, step_key) if due else {}
         values = self.record.write(step_key, {**metrics, **evaluated})
-        risk, score = values.get(self.warning.watched, 0.0), values.get(self.record.accuracy)
-        self.state = replace(self.state, unrecorded_metrics=None, risk=risk, score=score)
+        state, risk = scored(self.state, values, self.record.accuracy), self.warning.risk_in(values)
+        self.state = replace(state, unrecorded_metrics=None, risk=risk)
         asked, busy = distributed.anyone_each(
             self.components.deadline.stop.received is not None, self.checkpoints.writer.busy
         )

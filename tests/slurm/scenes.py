@@ -30,7 +30,6 @@ LONG = (
     f"steps={STEPS}",
     "eval_every=100",
     "save_every=25",
-    "cluster.threads=1",
 )
 """Half a minute of steps: long enough to be preempted several times."""
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")

@@ -8,6 +8,7 @@ the alarm is the same on every rank.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -42,10 +43,10 @@ class WarningCheck:
     alarm: CollapseAlarm | None = None
     """None where no vote is audited, or the hint is acted on."""
 
-    @property
-    def watched(self) -> str:
-        """The metric that is compared with the threshold."""
-        return names.COLLAPSE_RISK if self.alarm is None else names.COLLAPSE_ALARM_EVIDENCE
+    def risk_in(self, row: Mapping[str, float]) -> float:
+        """What is compared with the threshold; 0 in a row without audits."""
+        hint, alarm = names.COLLAPSE_RISK, names.COLLAPSE_ALARM_EVIDENCE
+        return row.get(hint if self.alarm is None else alarm, 0.0)
 
     @property
     def threshold(self) -> float:
