@@ -56,8 +56,10 @@ def test_every_value_of_a_row_is_known_and_in_range_and_no_metric_is_missing(
     missing = {i.name for i in GLOSSARY if not any(i.names(name) for name in told)}
     assert missing == {
         "train/reference_kl",
+        "train/negative_groups",
         "labels/budget_used",
         "labels/pending",
+        "labels/wrong_votes",
         "oracle/label_wrong",
         "sys/accelerator_peak_gib",
         "sys/accelerator_reserved_gib",
