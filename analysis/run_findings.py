@@ -44,7 +44,7 @@ class SignalChange:
     """How one signal changed over a run."""
 
     signal: str
-    """Name of the metric, or `collapse/risk` for the early warning."""
+    """Name of the metric, or `collapse/risk` for the hint of collapse."""
     label_free: bool
     """Known without any label that was not bought anyway."""
     step: int | None
@@ -80,7 +80,7 @@ class CollapseVerdict:
     signals: tuple[SignalChange, ...] = ()
     """Strongest first."""
     warned: int | None = None
-    """First step with an early warning (`collapse/risk` at the run's threshold)."""
+    """First step with a hint of collapse (`collapse/risk` at the run's threshold)."""
     warning: str = ""
     """Its reason."""
     detected: int | None = None

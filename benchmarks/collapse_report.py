@@ -140,7 +140,7 @@ def _signals(judged: Sequence[Judged]) -> list[str]:
         "| signal | collapsed | told of | lead | not collapsed | told of | of these `full` |",
         "|---|---|---|---|---|---|---|",
     ]
-    voices: list[tuple[str, Told]] = [("**together**", _together), ("early warning", _warning)]
+    voices: list[tuple[str, Told]] = [("**together**", _together), ("hint of collapse", _warning)]
     voices += [
         (f"`{signal}`", lambda one, signal=signal: one.detected_by(signal))  # type: ignore[misc]
         for signal in signals_of(judged)

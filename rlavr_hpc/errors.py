@@ -85,7 +85,7 @@ class NewProcessError(RlavrError):
 
 
 class EarlyWarningError(RlavrError):
-    """The early warning stopped the run; a checkpoint was written."""
+    """The collapse alarm, or the hint where asked, stopped the run; a checkpoint was written."""
 
     exit_code = ExitCode.EARLY_WARNING
 

@@ -1,12 +1,12 @@
 """Whether a run collapsed, since when, how, and when that could be detected.
 
 `judge` puts together the onset (`onset`), what the signals did (`signals`), the kind (`kinds`) and
-the early warning. It reads one run and knows no other.
+the hint of collapse. It reads one run and knows no other.
 
 `CollapseVerdict.detected` is the first alarm of three rules. None of them knows the future, or a
 label that was not bought: risk where hardly any label was bought, risk that the bought labels
-confirm, and risk above the early warning's own threshold. The thresholds were fixed on seeds 1 and
-2 of the testbed's policies.
+confirm, and risk above the hint's own threshold. The thresholds were fixed on seeds 1 and 2 of the
+testbed's policies.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ no label says whether they are right."""
 RISK_DOUBTED = 0.25
 """Risk that counts where votes have been right on fewer of the bought prompts for a while."""
 RISK_ALONE = 0.5
-"""Risk that counts by itself: the early warning's default threshold."""
+"""Risk that counts by itself: the hint's default threshold."""
 WATCHED = (
     names.COLLAPSE_MAJORITY_RATIO,
     names.COLLAPSE_ANSWER_ENTROPY,
@@ -46,7 +46,7 @@ WATCHED = (
     names.LABELS_REWARD_GAP,
     *(name for name in SIGNS_OF_BREAKAGE if name != names.COLLAPSE_MAJORITY_RATIO),
 )
-"""What the early warning reads of a row."""
+"""What the hint of collapse reads of a row."""
 AGREEMENT = WATCHED[:3]
 ENDED = ("failed", "stopped", "cancelled")
 """States of runs that do not go on by themselves."""
@@ -128,7 +128,7 @@ def first_detection(run: RunData, risk: pd.Series, votes: SignalChange | None) -
 
     Args:
         run: the run.
-        risk: its early warning by step.
+        risk: its hint of collapse by step.
         votes: what `labels/vote_right` did, if any label was bought.
     """
     if not len(risk):
@@ -145,7 +145,7 @@ def first_detection(run: RunData, risk: pd.Series, votes: SignalChange | None) -
 
 
 def _warning(run: RunData, risk: pd.Series) -> tuple[int | None, str]:
-    """First step with an early warning at the run's own threshold, and its reason."""
+    """First step with a hint of collapse at the run's own threshold, and its reason."""
     asked = run.config.get("warning.threshold", RISK_ALONE)
     threshold = float(asked) if isinstance(asked, int | float) else RISK_ALONE
     reached = risk.index[risk.to_numpy() >= threshold]
@@ -157,7 +157,7 @@ def _warning(run: RunData, risk: pd.Series) -> tuple[int | None, str]:
 
 
 def _watched(run: RunData, *, until: int | None = None) -> list[dict[str, float]]:
-    """The rows as the early warning was shown them: without keys that have no value."""
+    """The rows as the hint of collapse was shown them: without keys that have no value."""
     rows = run.rows.loc[run.rows.index > 0]
     if until is not None:
         rows = rows.loc[rows.index <= until]
@@ -169,7 +169,7 @@ def _watched(run: RunData, *, until: int | None = None) -> list[dict[str, float]
 
 
 def _signals(run: RunData, risk: pd.Series, onset: int | None) -> tuple[SignalChange, ...]:
-    """All signals that the run reports, the early warning among them, strongest first."""
+    """All signals that the run reports, the hint of collapse among them, strongest first."""
     found = [change_of(signal, run, onset=onset) for signal in SIGNALS]
     signals = [change for change in found if change is not None]
     if len(risk):
@@ -182,7 +182,7 @@ def _of_risk(risk: pd.Series) -> SignalChange:
     step = int(reached[0]) if len(reached) else None
     before = risk.loc[risk.index < step] if step is not None else risk
     after = risk.loc[risk.index >= step] if step is not None else None
-    words = f"early warning: risk {risk.max():.2f} at most"
+    words = f"hint of collapse: risk {risk.max():.2f} at most"
     if step is not None:
         words += f", {RISK_ALONE:g} first at step {step}"
     return SignalChange(

@@ -12,8 +12,9 @@ from analysis.load.segments import Notes, segments
 from rlavr_hpc.runs.attempts import Attempt, forks
 from rlavr_hpc.telemetry import names
 
-ABOUT_ORDERS = ("ordered", "sent", "received", "superseded", "seen")
-"""Lines about orders to a live source; what they come to is in the line `settled`."""
+BESIDES = ("ordered", "sent", "received", "superseded", "seen", "audit", "audited")
+"""Lines about orders to a live source, whose outcome is in the line `settled`, and about audits,
+which are no purchase of the acquisition policy."""
 
 
 def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def read_purchases(folder: Path, attempts: Sequence[Attempt], notes: Notes) -> p
             if kind == "intent":
                 wanted = row.get("prompts")
                 decisions[key] = [len(wanted) if isinstance(wanted, list) else 0, 0, 0, 0.0]
-            elif kind in ABOUT_ORDERS:
+            elif kind in BESIDES:
                 continue
             elif kind == "settled" or (kind in ("commit", "void") and key in decisions):
                 entry = decisions.setdefault(key, [0, 0, 0, 0.0])  # also of an earlier decision

@@ -43,7 +43,7 @@ class ConditionCollapse:
     when: str
     kinds: str
     warned_before: str
-    """What label-free signals and the early warning knew, and when."""
+    """What label-free signals and the hint of collapse knew, and when."""
     signals: tuple[SignalAtCollapse, ...]
 
 
@@ -145,7 +145,7 @@ def when(collapsed: Sequence[RunFindings]) -> str:
 
 
 def warned_before(collapsed: Sequence[RunFindings]) -> str:
-    """What label-free signals and the early warning knew about collapsed runs, and when."""
+    """What label-free signals and the hint of collapse knew about collapsed runs, and when."""
     leads = [run.verdict.lead for run in collapsed if run.verdict.lead is not None]
     return write(
         "collapse",

@@ -21,7 +21,7 @@ TITLES = {
     "collapse/length_tokens": "Response length, tokens",
     "collapse/truncated": "Truncated responses",
     "collapse/sampled_entropy": "Policy entropy, sampled",
-    "collapse/risk": "Early warning (risk)",
+    "collapse/risk": "Hint of collapse (risk)",
     "collapse/pseudo_reward - oracle/true_reward": "Pseudo minus true reward",
     "labels/total": "Labels bought so far",
     "train/grad_norm": "Gradient norm",
@@ -74,7 +74,11 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
         "The first step at which label-free signals alone detect the collapse. They are read step "
         "by step, without knowledge of the future.",
     ),
-    ("Warned", "The first step at which the run's own early warning passed its threshold."),
+    (
+        "Warned",
+        "The first step at which the run's own hint of collapse (`collapse/risk`) reached its "
+        "threshold.",
+    ),
     (
         "Steps before the onset",
         "Onset minus detected. A collapse that is detected after its onset is detected late.",

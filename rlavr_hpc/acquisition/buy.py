@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
+from rlavr_hpc.acquisition.audit_history import AuditKind
 from rlavr_hpc.acquisition.ledger import Ledger, as_label
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
-from rlavr_hpc.acquisition.market import LabelMarket
+from rlavr_hpc.acquisition.market import InstantLabels, LabelMarket
 from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.types import Group, Label, Selection, StepKey
 
@@ -52,7 +53,8 @@ def find_candidates(
     market.see_earlier(step_key, ledger)
     past, late = ledger.state.before(step_key), ledger.state.seen_late(step_key)
     ids = [group.prompt.id for group in groups]
-    remembered = {**past.labels, **late} if rules.reuse else late
+    audited = ledger.state.audits.labels(AuditKind.used, until=_before(step_key))
+    remembered = {**past.labels, **audited, **late} if rules.reuse else late
     known = {prompt: remembered[prompt] for prompt in ids if prompt in remembered}
     owned = {
         prompt: label
@@ -68,7 +70,8 @@ def find_candidates(
         and (g.prompt.id not in past.pending or g.prompt.id in late)
         and (buyable is None or g.prompt.id in buyable)
     )
-    left = quota if rules.total is None else min(quota, rules.total - past.asked)
+    remaining = ledger.state.left_of(rules, step_key)
+    left = quota if remaining is None else min(quota, remaining)
     if rules.cost is not None:
         left = min(left, _affordable(candidates, step_key, ledger, rules.cost, market))
     return Candidates(
@@ -142,3 +145,54 @@ def buy_labels(
         pending=tuple(prompt for prompt, purchase in outcomes.items() if purchase is None),
         wrong={p: one.wrong for p, one in outcomes.items() if one is not None and one.wrong},
     )
+
+
+def buy_audits(
+    wanted: Sequence[str],
+    use: AuditKind,
+    *,
+    step_key: StepKey,
+    ledger: Ledger,
+    labels: InstantLabels,
+    known: Mapping[str, str],
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Buy labels that votes are compared with; on disk before they are returned.
+
+    Args:
+        wanted: prompts, with repeats; a step whose audits are on record keeps those.
+        use: whether the labels will also be trained on.
+        step_key: the step.
+        ledger: where it is recorded.
+        labels: answers that are there already.
+        known: prompt id -> label that an audit may look at without paying.
+
+    Returns:
+        The prompts audited, and the label of each; those without one are left out.
+
+    Raises:
+        LedgerError: the record cannot be written; no label was used.
+    """
+    key = ((step_key.branch, step_key.step), use)
+    history = ledger.state.audits
+    if key not in history.drawn and wanted:
+        row = {"kind": "audit", "prompts": list(wanted), "use": str(use)}
+        ledger.record(step_key, [row])
+    drawn = history.drawn.get(key, ())
+    paid = history.bought.get(key, {})
+    missing = [prompt for prompt in dict.fromkeys(drawn) if prompt not in {**known, **paid}]
+    answers = labels.reveal(missing)
+    rows = [
+        {"kind": "audited", "prompt": prompt, "label": answers[prompt], "use": str(use)}
+        | {"cost": labels.cost}
+        for prompt in missing
+        if prompt in answers
+    ]
+    ledger.record(step_key, rows)
+    bought = {p: one.answer for p, one in history.bought.get(key, {}).items() if one.answer}
+    found = {**known, **bought}
+    audited = tuple(prompt for prompt in drawn if prompt in found)
+    return audited, {prompt: found[prompt] for prompt in audited}
+
+
+def _before(step_key: StepKey) -> tuple[int, int]:
+    return (step_key.branch, step_key.step - 1)

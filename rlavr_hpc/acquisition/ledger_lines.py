@@ -11,8 +11,9 @@ from rlavr_hpc.errors import LedgerError
 from rlavr_hpc.io import ReadLine, canonical_json
 from rlavr_hpc.types import StepKey
 
-VERSION, LIVE_VERSION = 1, 2
-"""2 marks the kinds of lines that programs which know labels of data sets alone do not have."""
+VERSION, LIVE_VERSION, AUDIT_VERSION = 1, 2, 3
+"""2 marks the kinds of lines that programs which know labels of data sets alone do not have, 3
+those of audits."""
 GENESIS = "0" * 32
 """What the first line is chained to."""
 INTEGERS = 2**53
@@ -53,6 +54,10 @@ def _is_flag(value: object) -> bool:
 
 def _is_part(value: object) -> bool:
     return value in ("earlier", "step")
+
+
+def _is_use(value: object) -> bool:
+    return value in ("kept", "used")
 
 
 def _is_shown(value: object) -> bool:
@@ -98,6 +103,14 @@ FIELDS: dict[str, dict[str, Check]] = {
     },
     "superseded": {**COMMON, "prompt": _is_text, "key": _is_text, "label": _is_text},
     "seen": {**COMMON, "of": _is_part},
+    "audit": {**COMMON, "prompts": _is_texts, "use": _is_use},
+    "audited": {
+        **COMMON,
+        "prompt": _is_text,
+        "label": _is_text_or_none,
+        "cost": _is_cost,
+        "use": _is_use,
+    },
 }
 """Per kind of line, what else stands in it besides `v`, `seq`, `kind` and `hash`.
 
@@ -107,9 +120,14 @@ FIELDS: dict[str, dict[str, Check]] = {
     settled     what the answers to one intent come to: a label, a wrong vote, or nothing
     superseded  a label corrected by its source
     seen        all that a step sees of earlier orders, or of its own, stands before this line
+    audit       prompts whose vote is compared with a label that was bought for that alone
+    audited     such a label; `use` says whether it also trains (`used`) or never does (`kept`)
 """
 LIVE = frozenset({"ordered", "sent", "received", "settled", "superseded", "seen"})
 """Lines of version 2."""
+AUDITS = frozenset({"audit", "audited"})
+"""Lines of version 3."""
+KNOWN = (VERSION, LIVE_VERSION, AUDIT_VERSION)
 
 
 def chain_line(
@@ -119,6 +137,7 @@ def chain_line(
     chained = []
     for seq, row in enumerate(rows, start=number):
         version = LIVE_VERSION if row["kind"] in LIVE else VERSION
+        version = AUDIT_VERSION if row["kind"] in AUDITS else version
         full = {"v": version, "seq": seq, "branch": step_key.branch, "step": step_key.step, **row}
         head = _hash(full, head)
         chained.append({**full, "hash": head})
@@ -128,8 +147,8 @@ def chain_line(
 def check_hash_chain(row: Mapping[str, Any], *, head: str, number: int, where: str) -> None:
     """Raise LedgerError unless `row` is line `number` behind the one whose hash is `head`."""
     version, seq = row.get("v"), row.get("seq")
-    if version not in (VERSION, LIVE_VERSION):
-        known = f"{VERSION} and {LIVE_VERSION}, the ones known here"
+    if version not in KNOWN:
+        known = f"{', '.join(map(str, KNOWN))}, the ones known here"
         raise LedgerError(f"{where}: version {version!r} is none of {known}")
     if not isinstance(row.get("kind"), str) or row["kind"] not in FIELDS:
         raise LedgerError(f"{where}: unknown kind {row.get('kind')!r}")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlavr_hpc.acquisition.audit_history import AuditHistory, AuditKind
 from rlavr_hpc.acquisition.ledger_lines import GENESIS, check_fields, check_hash_chain
 from rlavr_hpc.acquisition.order_history import OrderHistory
 from rlavr_hpc.acquisition.purchase_history import BranchHistory, Purchase, PurchaseHistory, Step
@@ -24,6 +25,8 @@ class BudgetRules:
     """Whether a label bought once is free afterwards."""
     cost: float | None = None
     """Money over the run, with all that is in flight; None = no cap."""
+    reserved: int = 0
+    """Of the new labels, so many are left to kept audits of this branch, whoever they are about."""
 
 
 def budget_rules(config: RunConfig) -> BudgetRules:
@@ -46,6 +49,7 @@ class LedgerState:
     """Labels corrected by their source, in the same way."""
     orders: OrderHistory = field(default_factory=OrderHistory)
     """To a live source."""
+    audits: AuditHistory = field(default_factory=AuditHistory)
     lines: int = 0
     head: str = GENESIS
     """Hash of the last line."""
@@ -74,6 +78,8 @@ class LedgerState:
             case "superseded":
                 self._enter_correction(key, row, where)
                 self.orders.enter(key, row, where)
+            case "audit" | "audited":
+                self.audits.enter(key, row, where)
             case _:
                 self._check_ordered(row, where)
                 self.orders.enter(key, row, where)
@@ -157,7 +163,7 @@ class LedgerState:
 
     def check(self, rules: BudgetRules) -> None:
         """Raise LedgerError where the purchases break the run's rules."""
-        spent = sum(len(selected) for selected in self.decisions.values())
+        spent = sum(len(selected) for selected in self.decisions.values()) + self.audits.total
         if rules.total is not None and spent > rules.total:
             raise LedgerError(f"{spent} labels asked for, budget_total={rules.total}")
         if rules.reuse:
@@ -174,9 +180,21 @@ class LedgerState:
                     )
                 seen[prompt] = key
 
+    def left_of(self, rules: BudgetRules, step_key: StepKey) -> int | None:
+        """New labels that the cap leaves for a step's own purchases and audits; None = no cap.
+
+        What kept audits of this branch have cost is not told: that would tell who they are about.
+        """
+        if rules.total is None:
+            return None
+        branch, step = step_key.branch, step_key.step
+        kept = self.audits.count(AuditKind.kept, until=(branch, 0))
+        used = self.audits.count(AuditKind.used, until=(branch, step - 1))
+        return rules.total - rules.reserved - kept - used - self.before(step_key).asked
+
     @property
     def bought(self) -> int:
-        """Labels paid for."""
+        """Labels paid for, those of audits left out."""
         return sum(p.answer is not None for step in self.purchases.values() for p in step.values())
 
     def bought_until(self, step_key: StepKey) -> int:
@@ -206,7 +224,7 @@ class LedgerState:
     def cost(self) -> float:
         """Sum of what was paid."""
         settled = sum(p.cost for step in self.purchases.values() for p in step.values())
-        return settled + self.orders.gold_cost
+        return settled + self.orders.gold_cost + self.audits.cost
 
     @property
     def committed(self) -> float:

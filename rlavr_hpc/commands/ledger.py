@@ -33,9 +33,7 @@ from rlavr_hpc.spending.verify_ledger import prove, readable
 
 FEW = 4
 """Runs that are read without a progress bar."""
-DESCRIPTION = """\
-Read the ledger, the record of every label that a run bought.
-"""
+DESCRIPTION = "Read the ledger, the record of every label that a run bought.\n"
 SHOW = (
     "Print what was spent: of one run per step, or per prompt with its question; of many runs per "
     "run, policy and step."
@@ -112,9 +110,9 @@ def _answer_many(folder: Path, verb: str, *, as_json: bool) -> tuple[list[str], 
     values, text = (
         (report.proof_values, report.proof_text) if proving else (report.as_values, report.as_text)
     )
-    failed = proving and any(entry.error for entry in entries)
+    code = ExitCode.FAILED if proving and any(e.error for e in entries) else ExitCode.DONE
     lines = [json.dumps({"folder": str(folder), **values(entries)})] if as_json else text(entries)
-    return lines, ExitCode.FAILED if failed else ExitCode.DONE
+    return lines, code
 
 
 def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
@@ -132,8 +130,7 @@ def _entries(folder: Path, *, proving: bool) -> Iterator[SpendEntry]:
 
 def show(run_dir: Path, *, as_json: bool) -> list[str]:
     """The spend of a run, and of each of its steps."""
-    config = read_config(run_dir)
-    ledger_state = read_ledger(run_dir)
+    config, ledger_state = read_config(run_dir), read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
         values = totals(run_dir, config, ledger_state) | {"steps": _steps(ledger_state)}
@@ -188,7 +185,7 @@ def verify(run_dir: Path, *, as_json: bool) -> list[str]:
     config = read_config(run_dir)
     proof = prove(run_dir, config)
     if as_json:
-        lost = [*map(asdict, proof.uncounted_lines)]
+        lost = list(map(asdict, proof.uncounted_lines))
         facts = {"uncounted_lines": lost, "remarks": proof.remarks}
         return [json.dumps({"valid": True, **totals(run_dir, config, proof.ledger_state), **facts})]
     return [
@@ -209,6 +206,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "quota_per_step": config.quota,
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
+        "labels_audited": ledger_state.audits.total,
         "cost": ledger_state.cost,
         "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "open_intents": ledger_state.open_intents,
@@ -219,9 +217,11 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
 
 def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> list[str]:
     cap = "" if config.budget_total is None else f", at most {config.budget_total} in all"
+    cost = ledger_state.cost - ledger_state.audits.cost
     lines = [
-        f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
-        f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
+        f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for {cost:g}, "
+        f"{ledger_state.void} void; {config.quota} a step allowed{cap}",
+        *filter(None, [ledger_state.audits.words]),
     ]
     lines += money_notes(config, ledger_state)
     if live := live_spend(run_dir, config.labels, ledger_state):

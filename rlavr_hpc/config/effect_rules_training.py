@@ -5,7 +5,7 @@ from __future__ import annotations
 from rlavr_hpc.config.key_effect import Rule
 from rlavr_hpc.config.rollout import Engine
 from rlavr_hpc.config.tracking import Tracking
-from rlavr_hpc.config.warning import OnRisk
+from rlavr_hpc.config.warning import ACTING, OnRisk, VoteAudit
 
 RULES = (
     Rule(
@@ -53,6 +53,34 @@ RULES = (
         because=lambda c: "lora=none trains all weights",
         instead="say lora=default, or set lora.rank",
         by=("lora",),
+    ),
+    Rule(
+        keys=("warning.act_on",),
+        works=lambda c: c.warning.action in ACTING,
+        because=lambda c: f"warning.action={c.warning.action} changes nothing in a run",
+        instead="say warning.action=stop or warning.action=rollback",
+        by=("warning",),
+    ),
+    Rule(
+        keys=("warning.false_alarm",),
+        works=lambda c: c.warning.audit is not VoteAudit.none,
+        because=lambda c: "warning.audit=none audits no vote",
+        instead="say warning.audit=kept, used or both",
+        by=("warning",),
+    ),
+    Rule(
+        keys=("warning.kept_share",),
+        works=lambda c: c.warning.audit.keeps,
+        because=lambda c: f"warning.audit={c.warning.audit} keeps no label from training",
+        instead="say warning.audit=kept or warning.audit=both",
+        by=("warning",),
+    ),
+    Rule(
+        keys=("warning.used_per_step", "warning.trust_floor"),
+        works=lambda c: c.warning.audit.uses,
+        because=lambda c: f"warning.audit={c.warning.audit} draws no trusted vote",
+        instead="say warning.audit=used or warning.audit=both",
+        by=("warning",),
     ),
     Rule(
         keys=("warning.max_rollbacks",),

@@ -63,6 +63,7 @@ ALWAYS = (
     "grading.cpu_seconds",
     "grading.memory_mib",
     "warning.action",
+    "warning.audit",
     "warning.threshold",
     "warning.healthy",
     "checkpoint.keep_last",

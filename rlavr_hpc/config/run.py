@@ -123,7 +123,7 @@ class RunConfig:
         if not 0 <= self.soft_adv < math.inf:
             raise UserError(f"soft_adv={self.soft_adv} must not be negative")
         self.task.check_beside(self.data.task)
-        self._check_raise()
+        self.warning.check_beside(self)
         self._check_oversample()
         if self.model.source is ModelSource.testbed:
             self._fill_in_testbed()
@@ -139,19 +139,6 @@ class RunConfig:
             self.algorithm.micro_batch = TESTBED_MICRO_BATCH
         if self.deepspeed.gradient_checkpointing is None:
             self.deepspeed.gradient_checkpointing = False
-
-    def _check_raise(self) -> None:
-        if self.warning.action is not OnRisk.raise_budget:
-            return
-        if self.budget_total is None:
-            raise UserError(
-                "warning.action=raise_budget needs a cap that it may not pass: set budget_total"
-            )
-        if self.acquisition.fixed_budget:
-            raise UserError(
-                f"warning.action=raise_budget cannot change what acquisition="
-                f"{self.acquisition.name} buys; choose another acquisition or action"
-            )
 
     def _check_oversample(self) -> None:
         if self.algorithm.oversample > 1 and self.reward.name in PAYS_BY_RESPONSE:

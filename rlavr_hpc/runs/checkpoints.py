@@ -48,7 +48,7 @@ class TrainingState:
     prompts_fingerprint: str
     config_hash: str
     risk: float = 0.0
-    """`collapse/risk` after the step."""
+    """After the step: `collapse/risk`, or `collapse/alarm_evidence` where the alarm is acted on."""
     score: float | None = None
     """Held-out mean@n of this step; None where it was not evaluated."""
     score_error: float | None = None
@@ -62,12 +62,16 @@ class TrainingState:
     """Made by `save_every`, not because of a stop: a roll-back must not depend on stops."""
     unrecorded_metrics: Mapping[str, tuple[float, float]] | None = None
     """Metrics of the step as (total, count), when its evaluation was aborted and is still due."""
+    alarm: Mapping[str, Any] | None = None
+    """Of the collapse alarm; None without audits."""
 
 
 def stored_state(state: TrainingState) -> dict[str, Any]:
     """The state as a manifest stores it, where unrecorded metrics are called `owed`."""
     values = asdict(state)
     values["owed"] = values.pop("unrecorded_metrics")
+    if values["alarm"] is None:
+        del values["alarm"]  # so that a version without alarms reads it
     return values
 
 

@@ -55,7 +55,7 @@ class LastHeartbeat:
     accuracy: float | None = None
     risk: float | None = None
     note: str = ""
-    """What is wrong with the steps although the run goes on; "" = nothing."""
+    """What is wrong with the steps although the run goes on, and what audits say; "" = nothing."""
     seconds_per_step: float | None = None
     exit_code: int | None = None
     job: str | None = None

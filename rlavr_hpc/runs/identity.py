@@ -16,10 +16,16 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from rlavr_hpc.config.run import RunConfig, resolve
+from rlavr_hpc.config.warning import VoteAudit
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.plugins import GROUPS, plugins_of, shipped_targets
-from rlavr_hpc.runs.identity_v1 import graded_as_before, with_old_grading, with_old_targets
+from rlavr_hpc.runs.identity_v1 import (
+    graded_as_before,
+    with_old_grading,
+    with_old_targets,
+    with_old_warning,
+)
 
 NOT_IDENTITY = (
     "run_dir",
@@ -62,6 +68,12 @@ ADDED: Mapping[str, Any] = {
     "data.choices": "render",
     "data.conflicts": "drop",
     "budget_cost": None,
+    "warning.act_on": "alarm",
+    "warning.audit": "none",
+    "warning.false_alarm": 0.05,
+    "warning.kept_share": None,
+    "warning.used_per_step": 0.5,
+    "warning.trust_floor": 0.8,
     "labels.on_wrong": "drop",
     "labels.gold_first": 0,
     "lora.rank": 0,
@@ -110,6 +122,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
             "by a newer version of the program, or is no config"
         )
     values = with_old_grading({k: v for k, v in values.items() if k != "version"})
+    values = with_old_warning(values)
     config = resolve(OmegaConf.create(dict(values)))
     for group, plugin in plugins_of(config).items():
         shipped = shipped_targets(group).get(plugin.name)
@@ -169,6 +182,10 @@ def _deciding(config: RunConfig) -> dict[str, Any]:
     if not config.labels.live:
         del nested["labels"]  # as before there were other sources
     flat = {k: UNSET[k] if k in UNSET and v is None else v for k, v in _flatten(nested)}
+    if config.warning.audit is VoteAudit.none:
+        del flat[
+            "warning.act_on"
+        ]  # nothing but the hint can be acted on, as before there was an alarm
     if config.labels.live:
         pending = str(flat["labels.pending"])
         flat["labels.pending"] = SAME_PENDING.get(pending, pending)

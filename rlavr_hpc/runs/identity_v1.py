@@ -13,6 +13,7 @@ from typing import Any
 
 from rlavr_hpc.config.grading import Extract, Thoughts
 from rlavr_hpc.config.run import RunConfig
+from rlavr_hpc.config.warning import ACTING, ActsOn
 
 _ACQUISITION = "rlavr_hpc.acquisition.policies"
 _LEARNING = "rlavr_hpc.learning"
@@ -59,6 +60,18 @@ def with_old_grading(values: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(grading, Mapping) or "thoughts" in grading:
         return values
     return {**values, "grading": {"thoughts": str(OLD_THOUGHTS), **grading}}
+
+
+def with_old_warning(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same of a config from before there was an alarm: what acted then was the hint."""
+    warning = values.get("warning")
+    if (
+        not isinstance(warning, Mapping)
+        or "act_on" in warning
+        or warning.get("action") not in ACTING
+    ):
+        return values
+    return {**values, "warning": {"act_on": str(ActsOn.hint), **warning}}
 
 
 def graded_as_before(config: RunConfig) -> RunConfig:

@@ -57,7 +57,7 @@ class RunState:
     heartbeat_age: float | None
     """Seconds since the last heartbeat."""
     note: str = ""
-    """What is wrong with its steps, whatever its state, and what mends it; "" = nothing."""
+    """What is wrong with its steps and what mends it, and what audits say; "" = nothing."""
     pending: int | None = None
     """Labels that it waits for; of a parked run, as many as were pending when it parked."""
     pending_since: float | None = None

@@ -15,7 +15,7 @@ from rlavr_hpc.spending.totals import (
 )
 
 NO_LEDGER = "no ledger yet"
-HEAD = ("run", "settings", "status", "steps", "bought", "allowed", "void", "cost", "open")
+HEAD = ("run", "settings", "status", "steps", "bought", "allowed", "void", "audits", "cost", "open")
 
 
 def as_text(entries: Sequence[SpendEntry]) -> list[str]:
@@ -23,7 +23,7 @@ def as_text(entries: Sequence[SpendEntry]) -> list[str]:
     runs = [entry for entry in entries if not entry.found.foreign]
     steps = report_steps(runs)
     policies = by_policy(runs, steps)
-    lines = [totals(runs), "", *_table([HEAD, *(_row(e) for e in runs if not e.error)])]
+    lines = [totals(runs), "", *_table(_run_rows(runs))]
     lines += [f"{e.found.name}  {e.status}, cannot be counted: {e.error}" for e in runs if e.error]
     if policies:
         head = ("policy", "runs", "labels", "cost", "labels/run")
@@ -42,6 +42,7 @@ def as_values(entries: Sequence[SpendEntry]) -> dict[str, Any]:
     policies = by_policy(runs, steps)
     return {
         "labels_bought": _bought(runs),
+        "labels_audited": sum(entry.spend.audited for entry in runs if entry.spend),
         "cost": _cost(runs),
         **_live_values(runs),
         "runs": [_values(entry) for entry in runs],
@@ -90,7 +91,10 @@ def totals(entries: Sequence[SpendEntry]) -> str:
     parts += [f"{valid} valid"] if valid else []
     parts += [f"{wrong} wrong, their labels are not counted here"] if wrong else []
     parts += [f"{empty} with {NO_LEDGER}"] if empty else []
-    return f"{', '.join(parts)}: {_bought(runs)} labels bought for {_cost(runs):g}{_live(runs)}"
+    audited = sum(entry.spend.audited for entry in runs if entry.spend)
+    audits = f" and {audited} for audits" if audited else ""
+    spent = f"{_bought(runs)} labels bought{audits} for {_cost(runs):g}"
+    return f"{', '.join(parts)}: {spent}{_live(runs)}"
 
 
 def foreign_folders(entries: Sequence[SpendEntry]) -> list[str]:
@@ -107,7 +111,18 @@ def _proof_line(entry: SpendEntry) -> str:
         return f"{entry.status}, {NO_LEDGER}"
     spend = entry.spend
     waiting = f", {spend.open_intents} open intents" if spend.open_intents else ""
-    return f"valid: {spend.lines} lines, {spend.bought} labels for {spend.cost:g}{waiting}"
+    audits = f" and {spend.audited} for audits" if spend.audited else ""
+    labels = f"{spend.bought} labels{audits}"
+    return f"valid: {spend.lines} lines, {labels} for {spend.cost:g}{waiting}"
+
+
+def _run_rows(runs: Sequence[SpendEntry]) -> list[tuple[str, ...]]:
+    """A head and a line per run; audits have a column where there are any."""
+    rows = [HEAD, *(_row(entry) for entry in runs if not entry.error)]
+    if any(entry.spend.audited for entry in runs if entry.spend):
+        return rows
+    left_out = HEAD.index("audits")
+    return [(*row[:left_out], *row[left_out + 1 :]) for row in rows]
 
 
 def _row(entry: SpendEntry) -> tuple[str, ...]:
@@ -119,7 +134,7 @@ def _row(entry: SpendEntry) -> tuple[str, ...]:
         entry.label,
         spend.status,
         f"{entry.state.step if entry.state else spend.step}/{spend.steps}",
-        *map(str, (spend.bought, spend.allowed, spend.void)),
+        *map(str, (spend.bought, spend.allowed, spend.void, spend.audited)),
         f"{spend.cost:g}",
         str(spend.open_intents),
     )

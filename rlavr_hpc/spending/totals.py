@@ -37,6 +37,8 @@ class RunSpend:
     allowed: int
     """New labels that its config allows until `step`."""
     void: int
+    audited: int = 0
+    """Labels bought to audit votes, which `bought` leaves out and `cost` does not."""
     cost: float
     open_intents: int
     lines: int
@@ -144,6 +146,7 @@ def run_spend(config: RunConfig, ledger_state: LedgerState, state: RunState) -> 
         bought=ledger_state.bought,
         allowed=allowed if cap is None else min(allowed, cap),
         void=ledger_state.void,
+        audited=ledger_state.audits.total,
         cost=ledger_state.cost,
         open_intents=ledger_state.open_intents,
         lines=ledger_state.lines,

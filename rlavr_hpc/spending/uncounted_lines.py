@@ -101,7 +101,7 @@ def _torn(path: Path) -> bytes:
 
 def _uncounted(path: Path, data: bytes, why: UncountedReason) -> UncountedLines:
     raw = data.split(b"\n")[:-1]
-    bought = [row for row in map(_row, raw) if row.get("kind") in ("commit", "settled")]
+    bought = [row for row in map(_row, raw) if row.get("kind") in ("commit", "settled", "audited")]
     return UncountedLines(
         file=f"{path.parent.name}/{path.name}",
         why=why,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from rlavr_hpc.acquisition.buyable import buyable_prompts
@@ -41,6 +41,7 @@ from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
 from rlavr_hpc.trainer.policy.weight_sync import states_offloaded
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts
 from rlavr_hpc.trainer.stages.self_verification import SelfVerifier, build_self_verifier
+from rlavr_hpc.trainer.vote_audits import VoteAudits
 from rlavr_hpc.types import Group, Prompt, StepKey
 
 log = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def build_components(
     *,
     records: Records,
     deadline: Deadline,
+    audits: VoteAudits | None = None,
     by_older_version: bool = False,
 ) -> Components:
     """Everything that one attempt uses.
@@ -129,6 +131,7 @@ def build_components(
         models: what is loaded once.
         records: files of the attempt.
         deadline: when it has to stop.
+        audits: of votes; None without any.
         by_older_version: whether version 0.1 began the run.
     """
     plugins, split = inputs.plugins, inputs.split
@@ -143,7 +146,7 @@ def build_components(
         acquisition_state=AcquisitionState(
             name=config.acquisition.name, policy=plugins.acquisition
         ),
-        rules=budget_rules(config),
+        rules=replace(budget_rules(config), reserved=audits.reserved if audits else 0),
         ledger=records.ledger,
         market=None
         if records.ledger is None
@@ -161,6 +164,7 @@ def build_components(
         audit=Audit(judge=_oracle(split.train, verifier, stage="audit"), gap=true_cag)
         if config.audit
         else None,
+        audits=audits,
         oracle=_oracle(split.train, verifier, stage="oracle")
         if config.acquisition.research_only
         else None,

@@ -23,6 +23,7 @@ from rlavr_hpc.telemetry.audit import Audit, Judge
 from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.stages.self_verification import SelfVerifier
+from rlavr_hpc.trainer.vote_audits import VoteAudits
 from rlavr_hpc.types import Prompt
 
 HELD_OUT = "held_out"
@@ -77,6 +78,8 @@ class Components:
     """For rewards made of the policy's own judgement."""
     test_sets: tuple[HeldOutSet, ...]
     audit: Audit | None
+    audits: VoteAudits | None
+    """Votes that are compared with labels bought for it; the same on every rank."""
     oracle: Judge | None
     """For policies marked as research only."""
     heartbeat: Heartbeat | None

@@ -15,19 +15,17 @@ from rlavr_hpc.config.warning import OnRisk
 from rlavr_hpc.errors import LabelsPendingError, OutOfTimeError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.checkpoints import TrainingState
-from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.reduce import Metrics, as_row
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.components import Components
-from rlavr_hpc.trainer.hooks.audit import audit_step
+from rlavr_hpc.trainer.hooks.after_step import observe_step
 from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule, is_due
 from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
 from rlavr_hpc.trainer.hooks.evaluation import evaluate, scored
-from rlavr_hpc.trainer.hooks.examples import record_examples
-from rlavr_hpc.trainer.hooks.first_step import check_first_step
 from rlavr_hpc.trainer.hooks.progress import progress_bar, progress_text
 from rlavr_hpc.trainer.hooks.record import RunRecord, restored_metrics, storable_metrics
 from rlavr_hpc.trainer.step import run_step
+from rlavr_hpc.trainer.vote_audits import stored_alarm
 from rlavr_hpc.types import StepKey
 
 
@@ -104,23 +102,21 @@ class TrainingRun:
         except (OutOfTimeError, LabelsPendingError):
             global_random.set_states(before)
             raise
-        recorder, records, attempt = self.record.recorder, result.records, self.state.attempt
-        config, metrics = components.config, result.metrics
-        record_examples(recorder, records, step_key, tracking=config.tracking, attempt=attempt)
-        check_first_step(recorder, records, step_key, metrics=metrics, config=config)
-        metrics = {**metrics, **audit_step(components.audit, records, step_key)}
+        recorder, attempt = self.record.recorder, self.state.attempt
+        metrics = observe_step(components, result, step_key, recorder=recorder, attempt=attempt)
         bar.set_postfix_str(progress_text(as_row(metrics)), refresh=False)
         return self._finish_step(step, metrics)
 
     def _finish_step(self, step: int, metrics: Metrics) -> bool:
         """Everything after a step's updates: evaluation, record, checkpoint, warning."""
         config, step_key, before = self.components.config, self._step_key(step), self.state.risk
-        unrecorded = storable_metrics(metrics)
-        self.state = replace(self.state, step=step, unrecorded_metrics=unrecorded, score=None)
+        unrecorded, alarm = storable_metrics(metrics), stored_alarm(self.components.audits)
+        self.state = replace(self.state, step=step, score=None, alarm=alarm)
+        self.state = replace(self.state, unrecorded_metrics=unrecorded)
         due = is_due(step, every=config.eval_every, steps=config.steps)
         evaluated = evaluate(self.components, step_key) if due else {}
         values = self.record.write(step_key, {**metrics, **evaluated})
-        state, risk = scored(self.state, values, self.record.accuracy), values[names.COLLAPSE_RISK]
+        state, risk = scored(self.state, values, self.record.accuracy), self.warning.risk_in(values)
         self.state = replace(state, unrecorded_metrics=None, risk=risk)
         asked, busy = distributed.anyone_each(
             self.components.deadline.stop.received is not None, self.checkpoints.writer.busy

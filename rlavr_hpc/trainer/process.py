@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.answers.timed_out_answers import TimedOutAnswers, read_timed_out
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
@@ -18,8 +19,9 @@ from rlavr_hpc.errors import ExitCode, NewProcessError, RunStoppedError
 from rlavr_hpc.rollout import global_random
 from rlavr_hpc.runs.attempts import check_fence
 from rlavr_hpc.runs.checkpoint_retention import RetentionPolicy
-from rlavr_hpc.runs.checkpoints import Checkpoint
+from rlavr_hpc.runs.checkpoints import Checkpoint, TrainingState
 from rlavr_hpc.runs.first_start import first_start
+from rlavr_hpc.telemetry.collapse.alarm.alarm import CollapseAlarm
 from rlavr_hpc.trainer import build, distributed
 from rlavr_hpc.trainer.attempt_files import AttemptFiles, open_files, open_heartbeat
 from rlavr_hpc.trainer.build_engine import device_name
@@ -34,6 +36,7 @@ from rlavr_hpc.trainer.hooks.record import Recorder, RunRecord
 from rlavr_hpc.trainer.loop import TrainingRun
 from rlavr_hpc.trainer.policy.protocol import Policy
 from rlavr_hpc.trainer.reporting.profile import profile_of
+from rlavr_hpc.trainer.vote_audits import VoteAudits, build_audits, leaves_room
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ class Process:
             ),
         )
         self._stop_if_asked()
-        components = self._build(records)
+        components = self._build(records, started.state)
         self._stop_if_asked()
         global_random.seed_all(self.config.seed, rank=self.topology.rank)
         if started.checkpoint is not None:
@@ -123,7 +126,7 @@ class Process:
     def _fence(self, started: resume.StartedAttempt) -> Callable[[], None]:
         return partial(check_fence, self.run_dir, started.attempt)
 
-    def _build(self, records: Records) -> Components:
+    def _build(self, records: Records, state: TrainingState) -> Components:
         if self._models is None:
             self._models = build.load_models(self.config, self.inputs, self.topology)
         deadline = Deadline(
@@ -139,6 +142,7 @@ class Process:
             self._models,
             records=records,
             deadline=deadline,
+            audits=audits_of_branch(self.config, self.inputs, ledger=records.ledger, state=state),
             by_older_version=older,
         )
 
@@ -182,6 +186,7 @@ class Process:
             recorder=recorder,
             accuracy=accuracy_name(self.config),
             keys=grading_keys(self.config),
+            alarm=components.audits.alarm if components.audits else None,
         )
         checkpoints = CheckpointSchedule(
             components=components, writer=self._writer(components, started), record=record
@@ -197,6 +202,7 @@ class Process:
                 run_dir=self.run_dir,
                 recorder=recorder,
                 checkpoints=checkpoints,
+                alarm=acted_on(self.config, components),
             ),
             fence=self._fence(started),
             profiled=profile_of(self.config, self.run_dir, attempt=started.attempt.number),
@@ -219,3 +225,23 @@ class Process:
             attempt=started.attempt.number,
             newest=started.state.step if started.checkpoint is not None else -1,
         )
+
+
+def audits_of_branch(
+    config: RunConfig, inputs: build.Inputs, *, ledger: Ledger | None, state: TrainingState
+) -> VoteAudits | None:
+    """The audits of the branch that the run is on. All ranks call this together."""
+    stream, answers = inputs.prompts.stream, inputs.split.train.answers
+
+    def has_room() -> bool:
+        assert ledger is not None
+        return leaves_room(config, stream, answers, state=state, ledger=ledger)
+
+    enough = distributed.on_main(has_room)
+    return build_audits(config, stream, answers, state=state, enough=enough)
+
+
+def acted_on(config: RunConfig, components: Components) -> CollapseAlarm | None:
+    """The alarm that warnings are; None where they are the hint."""
+    audits = components.audits
+    return audits.alarm if audits is not None and config.warning.on_alarm else None

@@ -11,6 +11,7 @@ from rlavr_hpc.learning.batch import make_mini_batches
 from rlavr_hpc.learning.dynamic_sampling import filter_informative_groups
 from rlavr_hpc.trainer.components import Components
 from rlavr_hpc.trainer.reporting.step_metrics import step_metrics
+from rlavr_hpc.trainer.stages.audit import buy_audit_labels, check_votes, with_used_labels
 from rlavr_hpc.trainer.stages.buy import acquire_labels
 from rlavr_hpc.trainer.stages.context import begin_step
 from rlavr_hpc.trainer.stages.grade import grade_groups, newly_labelled
@@ -49,7 +50,9 @@ def run_step(components: Components, step_key: StepKey, *, quota: int) -> StepRe
     drawn = finish_vote(step, vote, rollouts)
     groups = filter_informative_groups(drawn, batch=algorithm.batch)
     step.abort_if_out_of_time()  # the last chance: from here on the step changes the run
-    purchase = acquire_labels(step, groups, scores, drawn=drawn)
+    chosen = acquire_labels(step, groups, scores, drawn=drawn)
+    audits = buy_audit_labels(step, chosen, drawn=drawn)
+    purchase = with_used_labels(chosen, audits)
     grades = grade_groups(step, drawn, purchase)
     own = self_reward_inputs(groups, scores, rollouts)
     rewarded = reward_groups(step, groups, purchase=purchase, grades=grades, self_inputs=own)
@@ -64,6 +67,7 @@ def run_step(components: Components, step_key: StepKey, *, quota: int) -> StepRe
     skip_update = purchase.selection.skip_update
     updates = update_policy(step, batches, scores, skip_update=skip_update)
     labelled = newly_labelled(groups, purchase, grades)
+    audited = check_votes(step, drawn, audits, grades)
     probe_losses = update_probes(step, groups, labelled, scores, purchase=purchase)
     records = StepRecords(
         drawn=drawn,
@@ -71,6 +75,7 @@ def run_step(components: Components, step_key: StepKey, *, quota: int) -> StepRe
         purchase=purchase,
         grades=grades,
         labelled=labelled,
+        audited=audited,
         training_groups=rewarded,
         batches=batches,
         updates=updates,

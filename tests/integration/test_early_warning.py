@@ -18,16 +18,16 @@ ALARMED = (*COLLAPSING, "rollout=hf", "steps=14", "eval_every=0", "warning.thres
 def test_a_run_stops_when_collapse_is_feared_and_goes_on_only_when_told_to(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = [*ALARMED, "acquisition=none", f"run_dir={folder}"]
-    stopped = run(*arguments, "warning.action=stop")
+    stopped = run(*arguments, "warning.action=stop", "warning.act_on=hint")
     assert stopped.returncode == 3, stopped.stderr
-    assert "early warning at step" in stopped.stderr
+    assert "hint of collapse at step" in stopped.stderr
     assert "hardly any label says whether they are right" in stopped.stderr
     told = summary(folder)
     step = told["early_warning"]["step"]
     assert told["status"] == "stopped"
     assert 10 <= step == told["steps"] < 14
     assert (folder / f"checkpoints/step_{step}").is_dir()
-    again = run(*arguments, "warning.action=stop")
+    again = run(*arguments, "warning.action=stop", "warning.act_on=hint")
     assert again.returncode == 3, "the same command goes no step further"
     assert summary(folder)["steps"] == step
     on = run(*arguments, "warning.action=warn", "allow_change=[warning]")
@@ -45,6 +45,7 @@ def test_a_feared_collapse_raises_the_budget_under_its_cap(tmp_path: Path) -> No
         "budget=0.06",
         "budget_total=14",
         "warning.action=raise_budget",
+        "warning.act_on=hint",
         f"run_dir={tmp_path / 'r'}",
     )
     assert done.returncode == 0, done.stderr
@@ -72,6 +73,7 @@ def test_a_run_rolls_back_by_itself_on_two_ranks_and_stops_when_that_does_not_he
         "eval_every=0",
         "save_every=4",
         "warning.action=rollback",
+        "warning.act_on=hint",
         "warning.threshold=0.02",
         "warning.healthy=0.01",
         "warning.max_rollbacks=1",
@@ -141,7 +143,8 @@ def test_a_roll_back_to_the_start_needs_a_new_process(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     begun = [*ALARMED[:-3], "acquisition=none", "eval_every=0", f"run_dir={folder}"]
     assert run(*begun, "steps=12", "warning.action=none", "save_every=0").returncode == 0
-    more = (*begun, "steps=14", "save_every=0", "warning.action=rollback", "warning.threshold=0.02")
+    more = (*begun, "steps=14", "save_every=0", "warning.action=rollback", "warning.act_on=hint")
+    more = (*more, "warning.threshold=0.02")
     more = (*more, "warning.healthy=0.01", "warning.max_rollbacks=1", "allow_change=[warning]")
     stopped = run(*more)
     assert stopped.returncode == 75, stopped.stderr

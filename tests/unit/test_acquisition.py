@@ -285,7 +285,7 @@ def tampered(path: Path, number: int, old: str, new: str) -> None:
     [
         (2, '"label":"0"', '"label":"9"', r"1\.jsonl:2: the hash does not match"),
         (1, '"p1"', '"p2"', r"1\.jsonl:1: the hash does not match"),
-        (3, '"v":1', '"v":3', r"1\.jsonl:3: version 3"),
+        (3, '"v":1', '"v":4', r"1\.jsonl:3: version 4"),
         (2, "{", "", r"1\.jsonl:2: not a JSON line"),
     ],
 )

@@ -54,6 +54,7 @@ ROOMS = {
     "rlavr_hpc/labels": {"desk", "sources"},
     "rlavr_hpc/learning": {"losses"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
+    "rlavr_hpc/telemetry/collapse": {"alarm"},
     "rlavr_hpc/trainer": {
         "checkpoint",
         "hooks",

@@ -249,6 +249,18 @@ def test_a_combination_that_does_less_than_it_says_is_remarked_on() -> None:
     ("overrides", "message"),
     [
         (["warning.threshold=0"], r"warning\.threshold=0"),
+        (["warning.action=stop"], "audits no vote, so that it is never raised; say warning.audit"),
+        (
+            ["warning.action=raise_budget", "budget_total=9", "acquisition=random"],
+            "an alarm does not pass; say warning.act_on=hint",
+        ),
+        (["warning.audit=used", "acquisition=random"], "acquisition=random trusts none"),
+        (["warning.audit=kept", "budget_cost=9"], "use budget_total"),
+        (["warning.audit=kept", "labels=people"], "labels=people may need time"),
+        (["warning.audit=kept", "warning.false_alarm=0.5"], r"outside \(0, 0\.5\)"),
+        (["warning.audit=kept", "warning.kept_share=0"], "kept_share=0"),
+        (["warning.audit=both", "warning.used_per_step=0"], "must be above 0"),
+        (["warning.audit=both", "warning.trust_floor=1"], r"trust_floor=1\.0 is outside"),
         (["warning.budget_factor=0.5"], r"budget_factor=0\.5"),
         (["warning.action=raise_budget"], "set budget_total"),
         (

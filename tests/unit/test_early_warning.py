@@ -83,10 +83,16 @@ def test_a_resumed_run_hears_the_same() -> None:
 
 
 def test_the_quota_rises_with_the_risk_and_not_past_the_batch() -> None:
-    config = composed("warning.action=raise_budget", "budget_total=500", "budget=0.2")
+    config = composed(
+        "warning.action=raise_budget", "warning.act_on=hint", "budget_total=500", "budget=0.2"
+    )
     assert [config.quota_at(r) for r in (0.0, 0.49, 0.5, 1.0)] == [13, 13, 26, 26]
     wide = composed(
-        "warning.action=raise_budget", "budget_total=500", "budget=0.2", "warning.budget_factor=9"
+        "warning.action=raise_budget",
+        "warning.act_on=hint",
+        "budget_total=500",
+        "budget=0.2",
+        "warning.budget_factor=9",
     )
     assert wide.quota_at(1.0) == 64
     assert composed("budget=0.2").quota_at(1.0) == 13

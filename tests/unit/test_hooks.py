@@ -14,6 +14,8 @@ import torch.distributed as dist
 from rlavr_hpc.errors import EarlyWarningError
 from rlavr_hpc.runs.checkpoints import TrainingState
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.alarm.alarm import CollapseAlarm
+from rlavr_hpc.telemetry.collapse.alarm.plan import AlarmBound, AlarmPlan, RaisedAlarm
 from rlavr_hpc.telemetry.collapse.early_warning import Alarm
 from rlavr_hpc.telemetry.reduce import Mean, Metrics, as_row
 from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule, is_due
@@ -107,17 +109,42 @@ def test_deferred_metrics_go_into_the_next_row_and_into_no_other() -> None:
     }
 
 
+def raised_alarm() -> CollapseAlarm:
+    plan = AlarmPlan(
+        false_alarm=0.05,
+        begin=0,
+        steps=9,
+        steps_per_pass=3,
+        kept_per_step=1.0,
+        used_per_step=0.0,
+        trust_floor=0.8,
+    )
+    alarm = CollapseAlarm(plan=plan)
+    alarm.raised = RaisedAlarm(step=3, bound=AlarmBound.pairs, reason="fewer votes are right")
+    return alarm
+
+
 def check(
-    *, action: str, risk: float, step: int = 3, before: float = 0.0, branch: int = 0
+    *,
+    action: str,
+    risk: float,
+    step: int = 3,
+    before: float = 0.0,
+    branch: int = 0,
+    alarm: CollapseAlarm | None = None,
 ) -> tuple[bool, list[str]]:
     """Whether the run was rolled back, and what was done with its checkpoints; 9 steps, 0.5."""
     checkpoints = Checkpoints()
     found = WarningCheck(
-        config=composed(f"warning.action={action}", "warning.max_rollbacks=1", "steps=9"),
+        config=composed(
+            f"warning.action={action}", "warning.act_on=hint", "warning.max_rollbacks=1", "steps=9"
+        ),
         run_dir=Path(),
         recorder=Writers().recorder(),
         checkpoints=cast(CheckpointSchedule, checkpoints),
+        alarm=alarm,
     )
+    assert alarm is None or found.current_risk() == alarm.evidence
     state = replace(STATE, step=step, risk=risk, branch=branch)
     return found.check_warning(state, before=before), checkpoints.calls
 
@@ -146,4 +173,27 @@ def test_a_warning_is_logged_when_it_begins(
     before: float, logged: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(action="warn", risk=0.9, before=before)
-    assert ("early warning at step 3: collapse/risk 0.90: the votes agree" in caplog.text) is logged
+    assert (
+        "hint of collapse at step 3, by no label: collapse/risk 0.90: the votes agree"
+        in caplog.text
+    ) is logged
+
+
+def test_where_votes_are_audited_the_alarm_is_acted_on_and_says_which_bound_fell(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.raises(EarlyWarningError, match=r"by the collapse alarm after step 3.*fewer votes"):
+        check(action="stop", risk=1.0, alarm=raised_alarm())
+    assert "collapse alarm at step 3: fewer votes are right" in caplog.text
+    assert "with chance 0.05 at most" in caplog.text
+
+
+def test_evidence_short_of_an_alarm_stops_nothing() -> None:
+    assert check(action="stop", risk=0.99, alarm=raised_alarm()) == (False, [])
+
+
+def test_the_heartbeat_tells_what_audits_say() -> None:
+    writers = Writers()
+    record = RunRecord(recorder=writers.recorder(), accuracy="a", alarm=raised_alarm())
+    record.write(StepKey(seed=1, step=4), {})
+    assert writers.beats[-1]["note"] == "collapse alarm at step 3: fewer votes are right"

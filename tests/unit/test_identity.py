@@ -251,3 +251,24 @@ def test_how_rows_are_read_counts_where_it_is_not_as_before() -> None:
     defaults = ("acquisition.candidates=auto", "data.choices=render")
     assert hash8(composed(*defaults)) == before
     assert hash8_v1(composed(*defaults)) == "38f94074"
+
+
+def test_a_run_that_acts_on_the_hint_is_the_run_that_did_before_there_was_an_alarm() -> None:
+    config = composed("warning.action=rollback", "warning.act_on=hint")
+    known = {"action", "threshold", "healthy", "max_rollbacks", "budget_factor"}
+    assert {k for k in identity(config) if k.startswith("warning.")} == {
+        f"warning.{key}" for key in known
+    }
+    written = to_dict(config)
+    del written["warning"]["act_on"]
+    assert from_dict(written) == config
+    harmless = to_dict(composed())
+    del harmless["warning"]["act_on"]
+    assert from_dict(harmless) == composed()
+
+
+def test_what_acts_counts_where_votes_are_audited() -> None:
+    audited = ("warning.audit=kept", "warning.action=stop")
+    alarm, hint = composed(*audited), composed(*audited, "warning.act_on=hint")
+    assert hash8(alarm) != hash8(hint)
+    assert hash8(composed("warning.audit=kept")) != hash8(composed())

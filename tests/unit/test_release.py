@@ -110,7 +110,7 @@ BODY = f"""\
 - held-out mean@8 on 500 prompts, before training: 0.412
 - held-out mean@8 on 500 prompts, at this step: 0.500
 - collapsed by step 100: no
-- early warning: at step 61, risk 0.51: answers agree more
+- hint of collapse: at step 61, risk 0.51: answers agree more
 
 ## Training
 
@@ -183,7 +183,7 @@ def test_the_card_says_what_is_not_known() -> None:
     for line in (
         "- held-out mean@8, at this step: not measured (0.250 at step 50)\n",
         "- collapsed by step 100: not known\n",
-        "- early warning: none\n",
+        "- hint of collapse: none\n",
         "- data: parquet (fingerprint",
         "- code revision: not recorded\n- versions: not recorded\n",
         "chat template was not recorded, without",
@@ -296,7 +296,7 @@ def test_names_and_texts_of_strangers_stay_text_in_the_card() -> None:
     assert len(card.splitlines()) == len(clean.splitlines()), "a text has begun a line"
     flat = "# Not a title - [click](javascript:1) <script>alert(1)</script> *now*"
     assert f"a local folder named ``x` {flat}`` after" in card
-    told = [line for line in card.splitlines() if line.startswith(("- early", "- versions"))]
+    told = [line for line in card.splitlines() if line.startswith(("- hint", "- versions"))]
     for line in told:
         assert r"x\` # Not a title - \[click\](javascript:1) &lt;script&gt;alert(1)" in line
         assert r"&lt;/script&gt; \*now\*" in line

@@ -155,10 +155,10 @@ def test_a_late_detection_is_called_late() -> None:
     ]
     assert warned_before(runs) == (
         "Label-free signals alone detected 2 of 3 collapses, 1 of them before the onset; median 2 "
-        "steps after the onset. The runs' own early warning came in 1 of 3."
+        "steps after the onset. The runs' own hint came in 1 of 3."
     )
     assert warned_before(runs[2:]) == (
-        "No label-free signal detected it. The run's own early warning never came."
+        "No label-free signal detected it. The run's own hint never came."
     )
 
 

@@ -90,7 +90,7 @@ function facet(node) {
   const traces = crowded
     ? ["healthy", "unknown", "collapsed"].flatMap((o) => band(runs.filter((r) => r.outcome === o), metric, o))
     : runs.map((run) => line(run, smoothed(points(run, metric))));
-  if (shown.has("warned")) traces.push(marks(runs, metric, "warned", "triangle-up", "warned", "early warning"));
+  if (shown.has("warned")) traces.push(marks(runs, metric, "warned", "triangle-up", "warned", "hint of collapse"));
   traces.push(marks(runs, metric, "onset", "x", "collapsed", "onset of the collapse"));
   return [traces, layout({ xaxis: axis({ range: [0, longest], nticks: 4 }), yaxis: axis(ranged(metric)) })];
 }

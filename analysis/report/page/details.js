@@ -22,7 +22,7 @@ function verdict(run) {
   const pill = element("p", null, { class: `pill ${run.outcome}` });
   pill.append(element("span", null, { class: "mark", "aria-hidden": "true" }), element("span", `${WORD[run.outcome]}${run.kind ? `: ${run.kind}` : ""}`));
   const made = [pill, element("p", run.text, { class: "lead" })];
-  if (run.warning) made.push(element("p", `Early warning${run.warned === null ? "" : ` at step ${run.warned}`}: ${run.warning}`, { class: "note" }));
+  if (run.warning) made.push(element("p", `Hint of collapse${run.warned === null ? "" : ` at step ${run.warned}`}: ${run.warning}`, { class: "note" }));
   return made;
 }
 
@@ -68,7 +68,7 @@ function openRun(index) {
   if (!run) return;
   document.getElementById("details-name").textContent = run.name;
   const body = document.getElementById("details-body");
-  const hint = element("p", "Lines: onset (solid), detected by label-free signals (dashed), early warning (dotted).", { class: "quiet caption" });
+  const hint = element("p", "Lines: onset (solid), detected by label-free signals (dashed), hint of collapse (dotted).", { class: "quiet caption" });
   body.replaceChildren(...verdict(run));
   if (Object.keys(run.curves).length) body.append(section("Signals", curves(run, index), hint));
   if (run.signals.length) body.append(section("How signals changed, strongest first", signals(run)));

@@ -1,1 +1,1 @@
-"""What collapse is, and the early warning of it."""
+"""What collapse is, a hint of it without labels, and an alarm by audited votes."""

@@ -1,4 +1,6 @@
-"""The early warning: a risk of collapse from what a run may know, its votes and bought labels.
+"""The hint: a risk of collapse from what a run knows anyhow, its votes and bought labels.
+
+Nothing is promised of how often it is wrong. The alarm in `alarm/`, which needs audits, does that.
 
 It watches three things. *Breakage*: answers vanish or scatter (`breakage`). *Agreement*: answers
 agree more and more. That happens in every run that learns; without labels that confirm the votes,
@@ -156,7 +158,7 @@ class EarlyWarning:
 def first_alarm(
     rows: Sequence[Mapping[str, float]], *, threshold: float, selective: bool
 ) -> dict[str, float | str] | None:
-    """Step, risk and reason of the first early warning; None without one."""
+    """Step, risk and reason of the first hint; None without one."""
     watch = EarlyWarning(selective=selective)
     for row in rows:
         alarm = watch.observe(row)

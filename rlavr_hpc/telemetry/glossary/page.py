@@ -51,7 +51,7 @@ GLANCE: Final = """## At a glance
 
 | question | look at |
 |---|---|
-| is it collapsing? | `collapse/risk`, `collapse/majority_ratio`, `collapse/answer_entropy`, `labels/reward_gap`; with audit `oracle/true_reward` |
+| is it collapsing? | with `warning.audit` `collapse/alarm`; the hint `collapse/risk`, `collapse/majority_ratio`, `collapse/answer_entropy`, `labels/reward_gap`; with audit `oracle/true_reward` |
 | have answers died out? | `collapse/unparsable`, `collapse/nothing_parsable`, `collapse/truncated`, `collapse/repetition` |
 | is there anything to learn from? | `train/nonzero_advantage`, `collapse/zero_advantage`, `collapse/reward_std`, `train/entropy` |
 | did the labels teach something? | `labels/vote_right` (nothing new), `labels/none_correct`, `oracle/selection_precision` |

@@ -63,7 +63,8 @@ def _collapse() -> Section:
     return Section(
         name="Collapse",
         panels=(
-            line("Risk (early warning)", names.COLLAPSE_RISK),
+            line("Hint of collapse, without audits (risk)", names.COLLAPSE_RISK),
+            line("Evidence of the collapse alarm", names.COLLAPSE_ALARM_EVIDENCE),
             line("True reward (research only)", names.ORACLE_TRUE_REWARD),
             line("Majority ratio", names.COLLAPSE_MAJORITY_RATIO),
             line("Distinct answers", names.COLLAPSE_DISTINCT_ANSWERS),

@@ -132,6 +132,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
             score_error=old.score_error,
             unrecorded_metrics=old.unrecorded_metrics,
             dashboard=old.dashboard,
+            alarm=old.alarm,
         )
     check_labels(run_dir, last, request.facts, allowed=frozenset(config.allow_change))
     _check_past(request, found)

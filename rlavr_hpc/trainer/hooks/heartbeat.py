@@ -16,6 +16,7 @@ def beat_running(
     *,
     accuracy: str,
     keys: GradingKeys,
+    audited: str = "",
 ) -> None:
     """Write status.json, on rank 0.
 
@@ -25,6 +26,7 @@ def beat_running(
         values: the row of that step.
         accuracy: name of the metric shown as the run's accuracy; most rows have none.
         keys: settings that mend a step that teaches nothing.
+        audited: what audits of votes say; "" = nothing yet.
     """
     heartbeat.beat(
         "running",
@@ -32,7 +34,7 @@ def beat_running(
         labels_bought=values.get(names.LABELS_TOTAL),
         accuracy=values.get(accuracy),
         risk=values.get(names.COLLAPSE_RISK),
-        note=_note(step, values, keys),
+        note="; ".join(filter(None, (_note(step, values, keys), audited))),
     )
 
 

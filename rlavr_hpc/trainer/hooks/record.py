@@ -8,6 +8,7 @@ from math import isfinite
 
 from rlavr_hpc.runs.heartbeat import Heartbeat
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.alarm.alarm import CollapseAlarm
 from rlavr_hpc.telemetry.collapse.early_warning import EarlyWarning
 from rlavr_hpc.telemetry.examples.record import ExamplesFile
 from rlavr_hpc.telemetry.learning_signal import GradingKeys
@@ -40,6 +41,8 @@ class RunRecord:
     """Metric that the heartbeat shows as the run's accuracy."""
     keys: GradingKeys = field(default_factory=GradingKeys)
     """Settings that the heartbeat names when a step teaches nothing."""
+    alarm: CollapseAlarm | None = None
+    """What audits say stands in the heartbeat; None without audits."""
     deferred_metrics: Metrics = field(default_factory=dict)
     """Measured after the row they belong to was written; they go into the next one."""
 
@@ -64,7 +67,12 @@ class RunRecord:
         values = recorder.metrics.write(step_key, {**row, names.COLLAPSE_RISK: Mean(risk)})
         mirror_row(recorder.mirror, step_key, values)
         beat_running(
-            recorder.heartbeat, step_key.step, values, accuracy=self.accuracy, keys=self.keys
+            recorder.heartbeat,
+            step_key.step,
+            values,
+            accuracy=self.accuracy,
+            keys=self.keys,
+            audited="" if self.alarm is None else self.alarm.status,
         )
         return values
 

@@ -29,10 +29,15 @@ def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
     run.fence()
     ledger.state.check(run.components.rules)
     summary = summarize(
-        run.run_dir, run.components.config, status=status, ledger_state=ledger.state
+        run.run_dir,
+        run.components.config,
+        status=status,
+        ledger_state=ledger.state,
+        audits=run.components.audits.report() if run.components.audits else None,
     )
     state = "parked" if code is ExitCode.WAITING_FOR_LABELS else status
-    note = fault_note(summary)
+    audits = run.components.audits
+    note = "; ".join(filter(None, (fault_note(summary), audits.alarm.status if audits else "")))
     words = {"note": note} if note else {}
     recorder.heartbeat.beat(state, step=run.state.step, exit_code=int(code), **words)
     if status == "done":

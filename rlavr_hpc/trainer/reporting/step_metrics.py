@@ -45,8 +45,10 @@ def step_metrics(step: StepContext, records: StepRecords) -> Metrics:
 def _purchase_metrics(records: StepRecords) -> Metrics:
     """The step's labels, and the comparisons with them that timed out."""
     purchase, grades = records.purchase, records.grades
+    audited = records.audited.used_prompts
+    chosen = [one for one in records.labelled if one.group.prompt.id not in audited]
     return {
-        **label_metrics(purchase.labels, records.labelled, purchase.spend),
+        **label_metrics(purchase.labels, chosen, purchase.spend),
         names.LABELS_TRUSTED: Mean(len(purchase.selection.trusted)),
         names.GRADE_LOST_BY_LABEL: mean_of(
             len(grades[prompt].ungradable) for prompt in purchase.labels

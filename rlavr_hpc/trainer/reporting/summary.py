@@ -40,9 +40,22 @@ UNSURE = 0.02
 
 
 def summarize(
-    run_dir: Path, config: RunConfig, *, status: str, ledger_state: LedgerState
+    run_dir: Path,
+    config: RunConfig,
+    *,
+    status: str,
+    ledger_state: LedgerState,
+    audits: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Compute summary.json from the run's record, and write it."""
+    """Compute summary.json from the run's record, and write it.
+
+    Args:
+        run_dir: the run's folder.
+        config: of the run.
+        status: "done", "stopped" or "failed".
+        ledger_state: all that it bought.
+        audits: what its audits of votes say; None without audits.
+    """
     rows, done = read_line(run_dir), read_metrics(run_dir)
     attempts = read_attempts(run_dir)
     steps = max((row["step"] for row in rows), default=0)
@@ -62,6 +75,7 @@ def summarize(
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
         "labels_reused": reused,
+        "labels_audited": ledger_state.audits.total,
         "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "labels_allowed": config.labels_allowed(taken),
         "collapsed": has_collapsed(rows, samples=config.eval.samples),
@@ -71,6 +85,7 @@ def summarize(
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
+        "audits": audits,
         "attempts": sum(attempt.reason == "start" for attempt in attempts),
         "rollbacks": sum(a.reason == "rollback" for a in standing(attempts)),
         "wall_seconds": _wall_seconds(run_dir, done),
@@ -125,8 +140,7 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
         + (f", {summary['labels_reused']} reused" if summary["labels_reused"] else "")
         + (f", {summary['labels_void']} void: no label there" if summary["labels_void"] else "")
     )
-    if (alarm := summary["early_warning"]) is not None:
-        lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")
+    lines += _warnings(summary)
     if summary["labels_unaffordable"]:
         lines.append(f"  money              {money_note(config, summary['labels_unaffordable'])}")
     lines += [
@@ -136,6 +150,20 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
     if summary["uses_oracle"]:
         lines.append("  RESEARCH ONLY: this policy uses labels that were not bought")
     return "\n".join(lines)
+
+
+def _warnings(summary: Mapping[str, Any]) -> list[str]:
+    """What audits say, and the hint that needs none."""
+    lines, audits = [], summary["audits"]
+    if audits is not None:
+        alarm = audits["alarm"]
+        said = f"at step {alarm['step']}: {alarm['reason']}" if alarm else "silent"
+        lines.append(f"  collapse alarm     {said} ({summary['labels_audited']} labels for audits)")
+        if audits["words"]:
+            lines.append(f"  certified          {audits['words']}")
+    if (hint := summary["early_warning"]) is not None:
+        lines.append(f"  hint of collapse   at step {hint['step']}: {hint['reason']}")
+    return lines
 
 
 def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:

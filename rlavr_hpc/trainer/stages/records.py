@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rlavr_hpc.answers.verifier import Grade
 from rlavr_hpc.telemetry.reduce import Metrics
 from rlavr_hpc.telemetry.step_metrics import Update
+from rlavr_hpc.trainer.stages.audit import AuditedVotes
 from rlavr_hpc.trainer.stages.buy import StepPurchase
 from rlavr_hpc.training_types import MiniBatch, TrainingGroup
 from rlavr_hpc.types import Group, LabelledGroup
@@ -26,6 +27,7 @@ class StepRecords:
     """By prompt id, for prompts with a label or a pseudo-label."""
     labelled: list[LabelledGroup]
     """Groups whose label, or the verdict that their vote is wrong, was paid for in this step."""
+    audited: AuditedVotes
     training_groups: list[TrainingGroup]
     batches: list[MiniBatch]
     updates: list[Update]
