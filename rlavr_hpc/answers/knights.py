@@ -20,7 +20,7 @@ def puzzle_names(text: str) -> tuple[str, ...]:
     """The inhabitants in the order in which the puzzle names them; empty when it names none."""
     found = INHABITANTS.findall(text)
     if not found:
-        return tuple(dict.fromkeys(SPEAKER.findall(text))) if text.endswith(WHO) else ()
+        return tuple(dict.fromkeys(SPEAKER.findall(text))) if text.rstrip().endswith(WHO) else ()
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", found[-1])
     return tuple(part.strip() for part in parts if part.strip())
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.testbed.reasoning.corpus import TOKENS, CorpusBatch, read_corpus
-from rlavr_hpc.testbed.reasoning.wording import END, PAD, UNKNOWN
+from rlavr_hpc.testbed.reasoning.wording import END, PAD, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,8 @@ IGNORED = -100
 POSITIONS = 4096
 """Context of the model, in tokens."""
 PAD_ID = TOKENS[PAD]
+BYTE_OF_BLANK = "\u0120"
+"""How byte-level tokenizers write it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +56,22 @@ class ReasoningRecipe:
 
 
 def build_word_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word, words apart by blanks."""
-    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415
+    """One token for each word with its blank; any other text has no token.
+
+    Byte-level as Qwen2's own, which Transformers loads for this architecture.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
-    inner = Tokenizer(models.WordLevel(vocab=TOKENS, unk_token=UNKNOWN))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = (PAD, END)
+    texts = [word if word in special else text_of([word]) for word in TOKENS]
+    written = [text if text.strip() else BYTE_OF_BLANK for text in texts]
+    inner = Tokenizer(models.BPE(vocab={text: i for i, text in enumerate(written)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    inner.add_tokens([AddedToken(text, normalized=False) for text in texts if text.strip()])
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        eos_token=END,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        clean_up_tokenization_spaces=False,
+        tokenizer_object=inner, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
 
 

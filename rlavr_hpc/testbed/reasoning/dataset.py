@@ -24,7 +24,7 @@ from rlavr_hpc.testbed.reasoning.puzzles import (
     structures,
     with_one_solution,
 )
-from rlavr_hpc.testbed.reasoning.wording import answer_words, puzzle_words
+from rlavr_hpc.testbed.reasoning.wording import answer_words, puzzle_words, text_of
 
 PUZZLE_STREAM = 22
 """Keeps the puzzles apart from every other use of the data seed."""
@@ -144,7 +144,7 @@ def _placed(
             Stratum(kind=kind, harmless=harmless[n], place=place),
             ReasoningPuzzle(
                 id=f"{kind.name.lower()}-{numbers[n]:x}-{int(puzzles.first_N[n])}",
-                text=" ".join(puzzle_words(puzzles, n)),
+                text=text_of(puzzle_words(puzzles, n)),
                 kind=kind,
                 harmless=harmless[n],
                 people=puzzles.people,

@@ -1,6 +1,11 @@
-"""How puzzles, answers and the words of a solution are written; one token a word."""
+"""How puzzles, answers and the words of a solution are written.
+
+A word with the blank behind it is one token, so a text is its words, each with a blank.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rlavr_hpc.testbed.reasoning.language import CONNECTIVES
 from rlavr_hpc.testbed.reasoning.puzzles import PLAIN, Puzzles
@@ -10,10 +15,10 @@ ROLES = ("knight", "knave")
 VALUES = ("F", "T")
 NO, YES, GUESS = "no", "yes", "guess"
 ANSWER, ANSWER_END = "<answer>", "</answer>"
-PAD, END, UNKNOWN = "<pad>", "<end>", "<unk>"
+PAD, END, BLANK = "<pad>", "<end>", ""
 CONNECTIVE_WORDS = tuple(f"c{number:02d}" for number in range(CONNECTIVES))
 VOCABULARY = (
-    *(PAD, END, UNKNOWN),
+    *(PAD, END, BLANK),
     *NAMES,
     *ROLES,
     *VALUES,
@@ -21,7 +26,12 @@ VOCABULARY = (
     *("says", "is", "not", ".", "first", "who", "?", ":", "="),
     *CONNECTIVE_WORDS,
 )
-"""Every word there is; a word's place is its token's number."""
+"""Every word there is; a word's place is its token's number. The blank alone occurs nowhere."""
+
+
+def text_of(words: Iterable[str]) -> str:
+    """The words as a text, each with its blank."""
+    return "".join(f"{word} " for word in words)
 
 
 def roles_of(world: int, people: int) -> list[str]:
