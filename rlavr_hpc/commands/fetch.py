@@ -37,7 +37,7 @@ it on the login node, with the overrides of the run, or with model.path=NAME alo
 
 Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), and so do data sets that
 data.path or data.eval_path name as on the hub: ORG/NAME, or hub:ORG/NAME/FOLDER for a part. The
-shipped experiments' files go to data.path and data.eval_path, the testbed's model to RLAVR_CACHE.
+shipped experiments' files go to data.path and data.eval_path, a testbed's model to RLAVR_CACHE.
 What is already complete is kept and needs no network. The same command continues a download that
 was killed; if two processes fetch the same thing, the second waits for the first.
 """

@@ -269,7 +269,12 @@ def test_a_data_set_is_a_function_of_its_seed_and_its_prefix_of_a_smaller_count(
     assert make_puzzles(LANGUAGE, count=50, seed=0, held_out=False) == PUZZLES[:50]
     other = make_puzzles(LANGUAGE, count=50, seed=1, held_out=False)
     assert len({p.id for p in other} & {p.id for p in PUZZLES[:50]}) < 25
-    assert len({p.text for p in PUZZLES}) == len({p.id for p in PUZZLES}) == len(PUZZLES)
+
+
+def test_no_structure_comes_twice_in_a_data_set() -> None:
+    puzzles = make_puzzles(LANGUAGE, count=2500, seed=0, held_out=False)
+    said = [p.text.partition(" first ")[0] for p in puzzles]
+    assert len(set(said)) == len({p.id for p in puzzles}) == 2500
 
 
 def arrays_of(texts: Sequence[str]) -> Puzzles:

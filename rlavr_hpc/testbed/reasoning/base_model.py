@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rlavr_hpc.io import canonical_json
 from rlavr_hpc.testbed.reasoning.corpus import TOKENS, CorpusBatch, read_corpus
-from rlavr_hpc.testbed.reasoning.wording import END, PAD, text_of
+from rlavr_hpc.testbed.reasoning.wording import BLANK, END, PAD, text_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,8 @@ IGNORED = -100
 POSITIONS = 4096
 """Context of the model, in tokens."""
 PAD_ID = TOKENS[PAD]
+ENDS = (PAD, END)
+"""Special tokens."""
 BYTE_OF_BLANK = "\u0120"
 """How byte-level tokenizers write it."""
 
@@ -63,13 +65,12 @@ def build_word_tokenizer() -> PreTrainedTokenizerFast:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers  # noqa: PLC0415
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
-    special = (PAD, END)
-    texts = [word if word in special else text_of([word]) for word in TOKENS]
-    written = [text if text.strip() else BYTE_OF_BLANK for text in texts]
-    inner = Tokenizer(models.BPE(vocab={text: i for i, text in enumerate(written)}, merges=[]))
+    texts = {text_of([word]): token for word, token in TOKENS.items() if word not in (*ENDS, BLANK)}
+    others = {BYTE_OF_BLANK: TOKENS[BLANK], **{word: TOKENS[word] for word in ENDS}}
+    inner = Tokenizer(models.BPE(vocab={**texts, **others}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     inner.decoder = decoders.ByteLevel()
-    inner.add_tokens([AddedToken(text, normalized=False) for text in texts if text.strip()])
+    inner.add_tokens([AddedToken(text, normalized=False) for text in texts])
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, eos_token=END, pad_token=PAD, clean_up_tokenization_spaces=False
     )
@@ -83,7 +84,7 @@ def build(recipe: ReasoningRecipe, out: Path, *, quiet: bool) -> None:
 
     tokenizer = build_word_tokenizer()
     torch.manual_seed(recipe.seed)
-    model = _new_model(recipe, tokenizer)
+    model = new_model(recipe)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=0.0
     )
@@ -91,7 +92,7 @@ def build(recipe: ReasoningRecipe, out: Path, *, quiet: bool) -> None:
         optimizer, max_lr=LEARNING_RATE, total_steps=recipe.steps, pct_start=0.1
     )
     bar = tqdm(total=recipe.steps, desc="reading the corpus", disable=quiet, unit="batch")
-    reader = _Reader(model)
+    reader = CorpusReader(model)
     for batch in read_corpus(recipe.seed, steps=recipe.steps):
         loss = reader.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -109,12 +110,13 @@ def build(recipe: ReasoningRecipe, out: Path, *, quiet: bool) -> None:
     tokenizer.save_pretrained(out)
 
 
-def _new_model(recipe: ReasoningRecipe, tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+def new_model(recipe: ReasoningRecipe) -> Qwen2ForCausalLM:
+    """The model before it has read anything; its weights are drawn from torch's random state."""
     from transformers import Qwen2Config, Qwen2ForCausalLM  # noqa: PLC0415
 
     return Qwen2ForCausalLM(
         Qwen2Config(
-            vocab_size=len(tokenizer),
+            vocab_size=len(TOKENS),
             hidden_size=64,
             intermediate_size=192,
             num_hidden_layers=3,
@@ -123,16 +125,17 @@ def _new_model(recipe: ReasoningRecipe, tokenizer: PreTrainedTokenizerFast) -> Q
             max_position_embeddings=POSITIONS,
             tie_word_embeddings=recipe.tied,
             bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=TOKENS[END],
+            pad_token_id=PAD_ID,
         )
     )
 
 
-class _Reader:
+class CorpusReader:
     """Reads each puzzle once, for all of its solutions."""
 
     def __init__(self, model: Qwen2ForCausalLM) -> None:
+        """The model that is trained."""
         self._model = model
 
     def loss(self, batch: CorpusBatch) -> torch.Tensor:
