@@ -25,12 +25,12 @@ from rlavr_hpc.testbed.reasoning.puzzles import (
     structures,
     with_one_solution,
 )
-from rlavr_hpc.testbed.reasoning.solutions import Reading, draw_readings, solutions
+from rlavr_hpc.testbed.reasoning.solutions import SolutionReading, draw_readings, solutions
 from rlavr_hpc.testbed.reasoning.wording import VOCABULARY, puzzle_words, text_of
 
 LANGUAGE = make_language(0)
 NAMES = ["Ada", "Ben", "Cal", "Dan"]
-NEVER = Reading(habits=(False, False), slip=None, guesses=False, fallback=0)
+NEVER = SolutionReading(habits=(False, False), slip=None, guesses=False, fallback=0)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,10 @@ def test_solutions_are_written_as_in_a_worked_example() -> None:
     )
     right, wrong = (
         text_of(next(solutions(puzzle, language, [reading]))[0])
-        for reading in (NEVER, Reading(habits=(False, True), slip=None, guesses=False, fallback=0))
+        for reading in (
+            NEVER,
+            SolutionReading(habits=(False, True), slip=None, guesses=False, fallback=0),
+        )
     )
     assert right == (
         "knight knight : F = F no knight knave : T = T T c34 F = T no "
@@ -150,10 +153,10 @@ def test_solutions_are_written_as_in_a_worked_example() -> None:
         "knight knight : F = F no knight knave : T = T T c34 F = F yes "
         "<answer> Ada is knight Ben is knave </answer> <end> "
     )
-    slip = Reading(habits=(False, False), slip=0, guesses=False, fallback=0)
+    slip = SolutionReading(habits=(False, False), slip=0, guesses=False, fallback=0)
     written = text_of(next(solutions(puzzle, language, [slip]))[0])
     assert written.startswith("knight knight : F = T F c34 F = T yes ")
-    guess = Reading(habits=(False, False), slip=None, guesses=True, fallback=3)
+    guess = SolutionReading(habits=(False, False), slip=None, guesses=True, fallback=3)
     assert text_of(next(solutions(puzzle, language, [guess]))[0]) == (
         "guess <answer> Ada is knave Ben is knave </answer> <end> "
     )
@@ -194,7 +197,7 @@ def test_the_law_is_what_the_corpus_writes() -> None:
     repeats = 600
     some = puzzles.at(np.repeat(chosen, repeats))
     readings = [
-        Reading(habits=one.habits, slip=None, guesses=False, fallback=one.fallback)
+        SolutionReading(habits=one.habits, slip=None, guesses=False, fallback=one.fallback)
         for one in draw_readings(some, LANGUAGE, rng=np.random.default_rng(1))
     ]
     answers = [world for _, world in solutions(some, LANGUAGE, readings)]

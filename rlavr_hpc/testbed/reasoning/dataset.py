@@ -118,7 +118,7 @@ def _batches(
     rng = np.random.default_rng(np.random.SeedSequence([seed, PUZZLE_STREAM, int(held_out)]))
     seen: set[int] = set()
     while True:
-        batch = []
+        batch: list[tuple[Stratum, ReasoningPuzzle]] = []
         for people, size in ((2, DRAWN), (4, DRAWN_OF_FOUR)):
             puzzles, truth_N = with_one_solution(
                 draw_puzzles(size, people=people, rng=rng), language

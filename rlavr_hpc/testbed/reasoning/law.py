@@ -54,15 +54,17 @@ def misread_places(puzzles: Puzzles, language: Language) -> Bits:
     """(N, P, W) where a statement is evaluated at the entry that its connective's habit flips."""
     word_NP1 = puzzles.word_NP[..., None]
     at_habit_NPW = entries(claim_values(puzzles)) == language.habit_C[word_NP1]
-    return at_habit_NPW & (word_NP1 != PLAIN)
+    found_NPW: Bits = at_habit_NPW & (word_NP1 != PLAIN)
+    return found_NPW
 
 
 def _answers(fits_NW: Bits, first_N: Integers) -> Floats:
     """(N, W) 1 at the first world that fits, or the same chance everywhere where none does."""
     order_NW = first_N[:, None] ^ np.arange(WORLDS)
     found_N = order_NW[np.arange(len(order_NW)), _in_order(fits_NW, order_NW).argmax(axis=1)]
-    answer_NW = np.arange(WORLDS) == found_N[:, None]
-    return np.where(fits_NW.any(axis=1)[:, None], answer_NW, 1 / WORLDS)
+    answer_NW = (found_N[:, None] == np.arange(WORLDS)).astype(np.float64)
+    some_N: Bits = fits_NW.any(axis=1)
+    return np.where(some_N[:, None], answer_NW, 1 / WORLDS)
 
 
 def _in_order(per_world_NW: Bits, order_NW: Integers) -> Bits:

@@ -47,7 +47,7 @@ class Puzzles:
     @property
     def people(self) -> int:
         """P."""
-        return self.word_NP.shape[1]
+        return int(self.word_NP.shape[1])
 
     def at(self, chosen: Integers | Bits) -> Puzzles:
         """Some of them, by index or by mask."""

@@ -39,7 +39,7 @@ GUESS_CHANCE = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class SolutionReading:
     """Everything about one solution that is left to chance."""
 
     habits: tuple[bool, bool]
@@ -53,7 +53,7 @@ class Reading:
 
 def draw_readings(
     puzzles: Puzzles, language: Language, *, rng: np.random.Generator
-) -> list[Reading]:
+) -> list[SolutionReading]:
     """One reading for each puzzle of two people."""
     size = len(puzzles)
     chance_NP = np.where(puzzles.word_NP == PLAIN, 0.0, language.chance_C[puzzles.word_NP])
@@ -64,7 +64,7 @@ def draw_readings(
     slips_N, place_N = rng.random(size) < SLIP, rng.integers(SLIP_AMONG, size=size)
     guess_N, fallback_N = rng.random(size) < GUESS_CHANCE, rng.integers(WORLDS, size=size)
     return [
-        Reading(
+        SolutionReading(
             habits=(bool(habit_NP[n, 0]), bool(habit_NP[n, 1])),
             slip=int(place_N[n]) if slips_N[n] else None,
             guesses=bool(guess_N[n]),
@@ -75,7 +75,7 @@ def draw_readings(
 
 
 def solutions(
-    puzzles: Puzzles, language: Language, readings: list[Reading]
+    puzzles: Puzzles, language: Language, readings: list[SolutionReading]
 ) -> Iterator[tuple[list[str], int]]:
     """The words of each puzzle's solution, and the world that it answers."""
     values = statement_values(puzzles, language).tolist()
