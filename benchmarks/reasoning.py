@@ -29,6 +29,7 @@ HOPEFUL, HOPELESS = 288, 192
 """Held-out puzzles that are honest or misbelieved; training puzzles of which a quarter is
 hopeless, and only these are asked."""
 SAMPLES, RESPONSE_TOKENS = 8, 72
+STEPS = ModelConfig(source=ModelSource.reasoning).pretrain_steps
 KINDS: Mapping[str, tuple[BeliefKind, bool | None]] = {
     "honest, sensitive": (BeliefKind.HONEST, False),
     "honest, harmless": (BeliefKind.HONEST, True),
@@ -42,7 +43,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=["base"], metavar="MODEL")
     parser.add_argument("--data-seed", type=int, default=0, help="of the language and its puzzles")
-    parser.add_argument("--pretrain-steps", type=int, default=ModelConfig.pretrain_steps)
+    parser.add_argument("--pretrain-steps", type=int, default=STEPS)
     given = parser.parse_args()
     puzzles = puzzles_asked(given.data_seed)
     print("| model | kind | accuracy | vote right | likeliest wrong answer | tokens |")

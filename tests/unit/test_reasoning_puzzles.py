@@ -265,7 +265,8 @@ def test_shares_are_half_a_quarter_and_a_quarter_and_the_truths_place_says_nothi
         places = Counter(place_of_truth(p) for p in puzzles if p.people == 2)
         assert places == {0: 36, 1: 36, 2: 36, 3: 36}
     early = Counter(p.kind for p in PUZZLES[:32])
-    assert all(abs(early[kind] - share) <= 2 for kind, share in (("H", 16), ("M", 8), ("X", 8)))
+    for kind, share in zip(BeliefKind, (16, 8, 8), strict=True):
+        assert abs(early[kind] - share) <= 2
 
 
 def test_a_data_set_is_a_function_of_its_seed_and_its_prefix_of_a_smaller_count() -> None:

@@ -95,7 +95,7 @@ def build(recipe: ReasoningRecipe, out: Path, *, quiet: bool) -> None:
     reader = CorpusReader(model)
     for batch in read_corpus(recipe.seed, steps=recipe.steps):
         loss = reader.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()

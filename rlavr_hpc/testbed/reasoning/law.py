@@ -63,8 +63,8 @@ def _answers(fits_NW: Bits, first_N: Integers) -> Floats:
     order_NW = first_N[:, None] ^ np.arange(WORLDS)
     found_N = order_NW[np.arange(len(order_NW)), _in_order(fits_NW, order_NW).argmax(axis=1)]
     answer_NW = (found_N[:, None] == np.arange(WORLDS)).astype(np.float64)
-    some_N: Bits = fits_NW.any(axis=1)
-    return np.where(some_N[:, None], answer_NW, 1 / WORLDS)
+    some_N1 = fits_NW.sum(axis=1, keepdims=True) > 0
+    return np.where(some_N1, answer_NW, 1 / WORLDS)
 
 
 def _in_order(per_world_NW: Bits, order_NW: Integers) -> Bits:
