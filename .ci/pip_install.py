@@ -65,6 +65,7 @@ def main(arguments: list[str]) -> int:
     """Run pip; its exit code."""
     log = Path(sys.prefix) / "install.log"
     pip = [sys.executable, "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
+    pip.append("--no-compile")  # pip does it on one core; the Makefile does it on all
     with log.open("w+", encoding="utf-8", errors="replace") as sink:
         done = subprocess.run([*pip, *arguments], stdout=sink, stderr=sink, check=False)
         sink.seek(0)

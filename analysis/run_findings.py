@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from analysis.load.run import AnnotatorSpend, Problem
+from rlavr_hpc.telemetry.collapse.verdict import FoundFault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,9 @@ class CollapseVerdict:
     """First step at which label-free signals alone detect a collapse."""
     lead: int | None = None
     """`onset - detected`: steps in advance; negative = late; None where either is missing."""
+    faults: tuple[FoundFault, ...] = ()
+    """What else is wrong with the run: accuracy lost short of a collapse, responses that no longer
+    end or state an answer; gravest first."""
     nothing_learnt: str = ""
     """What kept every step from teaching anything, as part of a sentence; "" = nothing did. Such a
     run is not judged."""

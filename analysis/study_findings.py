@@ -44,6 +44,8 @@ class Condition:
     on_frontier: bool
     """On the Pareto frontier: no other condition without an oracle has more accuracy for as many
     labels or fewer."""
+    start: Interval | None = None
+    """Held-out accuracy of the untrained model, at step 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class Contrast:
     significant: bool = False
     """`p_adjusted` < 0.05, and the permutation test, which assumes no distribution, agrees:
     `p_value` < 0.05 or as small as it can be; at least three runs of each condition."""
+    seeds_needed: int | None = None
+    """Seeds that would settle a difference of this size; None = the spread is not known."""
     agreeing: int = 0
     """Common seeds on which `better` is better; 0 where unpaired."""
 
@@ -76,6 +80,9 @@ class Standing(StrEnum):
 
     recommended = "recommended"
     """The one to use next."""
+    undecided = "undecided"
+    """Would be the one to use next, but its lead over another policy may be chance, or there is
+    nothing to compare it with."""
     alternative = "alternative"
     """Takes fewer labels, or reaches more accuracy."""
     dominated = "dominated"

@@ -72,6 +72,12 @@ class LabelsPendingError(RlavrError):
     exit_code = ExitCode.WAITING_FOR_LABELS
 
 
+class LabelsStoppedError(LabelsPendingError):
+    """The run's own first process asks the label source, and asking it again is useless."""
+
+    exit_code = ExitCode.MISTAKE
+
+
 class NewProcessError(RlavrError):
     """The run goes on from the start, which this process's models have left behind."""
 

@@ -96,6 +96,17 @@ class LineWriter:
             raise
         self._length += len(data)
 
+    def is_in_place(self) -> bool:
+        """Whether the file still stands at its path; what is written to a deleted one is lost."""
+        try:
+            return os.path.samestat(self.path.stat(), os.fstat(self._descriptor))
+        except FileNotFoundError:
+            return False
+
+    def close(self) -> None:
+        """Write nothing more."""
+        os.close(self._descriptor)
+
     def _write_all(self, data: bytes) -> None:
         view = memoryview(data)
         while view:

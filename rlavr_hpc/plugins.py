@@ -53,11 +53,21 @@ def load_plugin(target: str, settings: Mapping[str, Any], *, where: str) -> Any:
     unknown = sorted(set(settings) - fields)
     if unknown:
         known = ", ".join(sorted(fields)) or "it takes none"
-        raise UserError(f"{where}.settings.{unknown[0]}: no such setting of {target} ({known})")
+        called = _called(target, where)
+        raise UserError(f"{where}.settings.{unknown[0]}: no such setting of {called} ({known})")
     try:
         return kind(**settings)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {target}: {error}") from error
+        called = _called(target, where)
+        own = f"{where}: " if called == target else ""
+        raise UserError(f"{own}{called}: {error}") from error
+
+
+def _called(target: str, where: str) -> str:
+    """How the user chose the class: `labels=judge`; the class itself where it is their own."""
+    names = (name for name, own in shipped_targets(where).items() if own == target)
+    name = next(names, None) if where in GROUPS else None
+    return target if name is None else f"{where.replace('.', '/')}={name}"
 
 
 def _find(target: str, where: str) -> type[Any]:

@@ -22,6 +22,9 @@ class TrainingGroup:
     """Trust in [0, 1]: 1 for a bought label, by `unlabelled` for the rest."""
     bought: bool
     """True when `rewards` come from a true label."""
+    refuted: tuple[int, ...] = ()
+    """Rollouts known to be wrong, to be trained away from: their advantage takes the place of all
+    that `rewards` and `weight` say."""
 
     @property
     def all_right(self) -> bool:

@@ -106,6 +106,10 @@ class Vote:
         members = set(self.clusters[0]) if self.clusters else set()
         return tuple(i in members for i in range(len(self.answers)))
 
+    def cluster_of(self, answer: str) -> tuple[int, ...]:
+        """The cluster in which this very text stands; empty where it stands in none."""
+        return next((c for c in self.clusters if any(self.answers[i] == answer for i in c)), ())
+
     def is_right(self, correct: Sequence[bool]) -> bool:
         """Whether the winning cluster is a correct one by (G,) `correct`; False without a vote."""
         return bool(self.clusters) and correct[self.clusters[0][0]]
@@ -220,11 +224,13 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledGroup:
-    """What a label that was just bought says about its group."""
+    """What a label, or the verdict that the vote is wrong, just bought, says about its group."""
 
     group: Group
     correct: tuple[bool, ...]
     """(G,) by the label."""
+    unknown: tuple[int, ...] = ()
+    """Rollouts of which a verdict says nothing: not known to be `correct`, nor to be wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,14 @@
 """The step from which accuracy is lost, by change points in the best measure on record.
 
-A run has collapsed when its last levels lie below `FLOOR` times the highest level before them. The
-definition (`telemetry.collapse.definition`) asks the same of 10-step means; the detector knows
-neither those means nor their maximum, and can be applied to measures the definition cannot.
+Change points date an onset: the last levels lie below `FLOOR` times the highest level before them.
+Whether the run has collapsed is for the definition to say (`telemetry.collapse.definition`), which
+knows how noisy the measure is; where that is not on record, the change points decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,14 @@ import pandas as pd
 from analysis.collapse.change_points import Level, Values, levels, thinned
 from analysis.load.run import HELD_OUT, RunData
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.collapse.definition import WINDOW
+from rlavr_hpc.telemetry.collapse.definition import (
+    EVALUATIONS,
+    FEWEST,
+    WINDOW,
+    WINDOWS,
+    Collapse,
+    find_collapse,
+)
 
 FLOOR = 0.78
 """Share of the highest level that is still healthy: the definition's 0.8 less half a standard
@@ -48,6 +55,25 @@ class Measure:
     """By step, without gaps."""
     shortest: int
     """Points a level has at least."""
+    variances: pd.Series | None = None
+    """Of the values, by step; None = not on record."""
+    windows: Sequence[int] = WINDOWS
+    """Of the definition."""
+    needs_variances: bool = False
+    """Neighbouring values differ by what happened between them, too."""
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether the definition can be applied."""
+        return self.variances is not None or not self.needs_variances
+
+    def collapse(self) -> Collapse | None:
+        """By the definition, its onset as a step of the run."""
+        variances = None if self.variances is None else self.variances.tolist()
+        found = find_collapse(self.series.tolist(), variances, windows=self.windows)
+        if found is None:
+            return None
+        return replace(found, onset=int(self.series.index[found.onset - 1]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +107,26 @@ def measure_of(run: RunData) -> Measure | None:
         None without any, or with too few points to tell a collapse.
     """
     truth = run.series(names.ORACLE_TRUE_REWARD)
-    if len(truth) >= max(WINDOW, COVERED * np.sum(run.rows.index > 0)):
-        shortest = min(WINDOW, len(truth) // 2)
+    if len(truth) >= max(FEWEST, COVERED * np.sum(run.rows.index > 0)):
         return Measure(
-            name=names.ORACLE_TRUE_REWARD, title="true reward", series=truth, shortest=shortest
+            name=names.ORACLE_TRUE_REWARD,
+            title="true reward",
+            series=truth,
+            shortest=WINDOW,
+            variances=_where(run.series(names.ORACLE_TRUE_REWARD_VARIANCE), truth),
         )
     if len(run.accuracy) >= FEWEST_EVALUATIONS:
         name = next(column for column in run.rows.columns if column.startswith(HELD_OUT))
-        return Measure(name=name, title="held-out accuracy", series=run.accuracy, shortest=2)
+        errors = run.accuracy_error
+        return Measure(
+            name=name,
+            title="held-out accuracy",
+            series=run.accuracy,
+            shortest=2,
+            variances=_where(errors**2, run.accuracy),
+            windows=EVALUATIONS,
+            needs_variances=True,
+        )
     right = run.series(names.LABELS_VOTE_RIGHT)
     if run.policy in BLIND and len(right) >= 2 * WINDOW:
         return Measure(
@@ -96,8 +134,21 @@ def measure_of(run: RunData) -> Measure | None:
             title="share of right votes among bought prompts",
             series=right,
             shortest=WINDOW,
+            variances=_binomial(right, run.series(names.LABELS_BOUGHT)),
         )
     return None
+
+
+def _where(variances: pd.Series, values: pd.Series) -> pd.Series | None:
+    """Of the values; None where one of them lacks it."""
+    found = variances.reindex(values.index)
+    return None if found.isna().any() else found
+
+
+def _binomial(shares: pd.Series, counts: pd.Series) -> pd.Series | None:
+    """Variances of shares of so many, at their common mean."""
+    mean = float(shares.mean())
+    return _where(mean * (1.0 - mean) / counts[counts > 0], shares)
 
 
 def course_of(measure: Measure) -> Course:

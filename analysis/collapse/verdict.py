@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from analysis.collapse.faults import other_faults
 from analysis.collapse.kinds import kind_of, reason
 from analysis.collapse.nothing_learnt import explain_lost, nothing_learnt
 from analysis.collapse.onset import Course, Measure, course_of, measure_of
@@ -23,8 +24,10 @@ from analysis.collapse.signals import SIGNALS, change_of, strength
 from analysis.load.run import RunData
 from analysis.run_findings import CollapseVerdict, SignalChange
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.collapse.definition import WINDOW, collapse_onset
+from rlavr_hpc.telemetry.collapse.breakage import READ as SIGNS_OF_BREAKAGE
+from rlavr_hpc.telemetry.collapse.definition import FEWEST, WINDOW, Collapse
 from rlavr_hpc.telemetry.collapse.early_warning import FEW_LABELS, EarlyWarning, first_alarm
+from rlavr_hpc.telemetry.collapse.verdict import describe_fault
 from rlavr_hpc.telemetry.learning_signal import describe_lost
 
 RISK_UNLABELLED = 0.2
@@ -41,6 +44,7 @@ WATCHED = (
     names.LABELS_BOUGHT,
     names.LABELS_VOTE_RIGHT,
     names.LABELS_REWARD_GAP,
+    *(name for name in SIGNS_OF_BREAKAGE if name != names.COLLAPSE_MAJORITY_RATIO),
 )
 """What the early warning reads of a row."""
 AGREEMENT = WATCHED[:3]
@@ -53,13 +57,14 @@ def judge(run: RunData) -> CollapseVerdict:
     lost = nothing_learnt(run)
     measure = measure_of(run) if lost is None else None
     found = course_of(measure) if measure else Course()
-    defined = _defined(run)
-    course = _as_defined(run, found, defined) if measure and run.audited else found
+    defined = measure.collapse() if measure else None
+    course = _as_defined(found, defined) if measure and measure.is_defined else found
     risk = risk_of(run)
     signals = _signals(run, risk, course.onset)
     by_name = {change.signal: change for change in signals}
     detected = first_detection(run, risk, by_name.get(names.LABELS_VOTE_RIGHT))
     warned, warning = _warning(run, risk)
+    faults = other_faults(run) if lost is None else ()
     kind, why = None, ""
     if course.onset is not None and course.healthy is not None:
         coarse = course.onset - course.healthy
@@ -68,7 +73,7 @@ def judge(run: RunData) -> CollapseVerdict:
     return CollapseVerdict(
         collapsed=None if measure is None else course.onset is not None,
         onset=course.onset,
-        defined_onset=defined,
+        defined_onset=defined.onset if defined and run.audited else None,
         change_point=found.onset,
         measured_by=measure.name if measure else None,
         kind=kind,
@@ -78,40 +83,32 @@ def judge(run: RunData) -> CollapseVerdict:
         warning=warning,
         detected=detected,
         lead=course.onset - detected if course.onset is not None and detected is not None else None,
+        faults=faults,
         nothing_learnt="" if lost is None else describe_lost(lost),
-        text=_text(run, measure, course, why) if lost is None else explain_lost(run, lost),
+        text=_text(run, measure, course, why) + "".join(f" It {describe_fault(f)}." for f in faults)
+        if lost is None
+        else explain_lost(run, lost),
     )
 
 
-def _as_defined(run: RunData, found: Course, onset: int | None) -> Course:
+def _as_defined(found: Course, defined: Collapse | None) -> Course:
     """The onset by change points, unless the definition says something else.
 
-    The definition decides whether a run has collapsed. Change points date the onset better,
-    by up to the definition's window of ten steps, because that window averages over the change.
+    The definition decides whether a run has collapsed. Where both see it, change points that lie
+    within a window of its onset date it better.
     """
-    if onset == found.onset:
+    if defined is None:
+        return replace(found, onset=None, healthy=None) if found.onset is not None else found
+    if found.onset is not None and abs(found.onset - defined.onset) <= WINDOW:
         return found
-    if onset is not None and found.onset is not None and abs(onset - found.onset) <= WINDOW:
-        return found
-    if onset is None:
-        return replace(found, onset=None, healthy=None)
-    truth = run.series(names.ORACLE_TRUE_REWARD)
-    best = truth.rolling(WINDOW).mean().loc[: onset - 1].max()
     return replace(
         found,
-        onset=onset,
-        healthy=onset - 1,
-        best=float(best),
-        last=float(truth.loc[onset:].mean()),
+        onset=defined.onset,
+        healthy=defined.onset - 1,
+        best=defined.best,
+        last=defined.last,
         dip=None,
     )
-
-
-def _defined(run: RunData) -> int | None:
-    """The definition's onset, as a step of the run; None without the whole truth."""
-    truth = run.series(names.ORACLE_TRUE_REWARD)
-    place = collapse_onset(truth.tolist()) if run.audited else None
-    return None if place is None else int(truth.index[place - 1])
 
 
 def risk_of(run: RunData) -> pd.Series:
@@ -221,12 +218,12 @@ def _text(run: RunData, measure: Measure | None, course: Course, why: str) -> st
 
 
 def _not_judged(run: RunData) -> str:
-    if run.steps < WINDOW and run.state in ENDED:
+    if run.steps < FEWEST and run.state in ENDED:
         asked = f" of {run.steps_planned}" if run.steps_planned else ""
         end = "It failed" if run.state == "failed" else f"It was {run.state}"
-        return f"{end} after {run.steps} steps{asked}: {WINDOW} are needed to judge it."
-    if run.steps < WINDOW:
-        return f"Cannot be judged yet: {run.steps} steps, {WINDOW} are needed."
+        return f"{end} after {run.steps} steps{asked}: {FEWEST} are needed to judge it."
+    if run.steps < FEWEST:
+        return f"Cannot be judged yet: {run.steps} steps, {FEWEST} are needed."
     return (
         "Cannot be judged: there is no audit (`audit=true`), no held-out accuracy at three steps, "
         "and no label that was bought blindly."

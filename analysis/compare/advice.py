@@ -18,6 +18,7 @@ ENOUGH = 0.9
 is the one with the fewest labels."""
 OPTIONS, AVOIDED = 4, 8
 """Lines on each, per task."""
+CHOSEN = (Standing.recommended, Standing.undecided)
 BUYS_ALL = "full"
 """The policy that buys every label."""
 
@@ -88,6 +89,11 @@ def advise(
     return ranked, " ".join(summaries) or "There are no runs to compare."
 
 
+def _was_right(one: Candidate) -> bool:
+    """Whether a held-out response was right at the start or the end, or this is not known."""
+    return one.condition.accuracy is None or one.condition.accuracy.mean > 0 or one.gain != 0
+
+
 def _candidate(condition: Condition, runs: Mapping[str, RunFindings]) -> Candidate:
     own = [runs[name] for name in condition.runs]
     starts = [
@@ -116,14 +122,17 @@ def _advise(
     if not sound:
         most = max(usable, key=_labels, default=None)
         collapsed = any(one.condition.collapsed for one in usable)
-        return last, write("advice", "nothing", most=most, collapsed=collapsed)
+        never_right = bool(usable) and not any(map(_was_right, usable))
+        facts = {"most": most, "collapsed": collapsed, "never_right": never_right}
+        return last, write("advice", "nothing", **facts)
     best = max(sound, key=lambda one: one.gain)
     enough = [one for one in sound if one.gain >= ENOUGH * best.gain]
     first = min(enough, key=lambda one: (one.labels, -one.accuracy.mean))
     ceiling = next((one for one in sound if one.buys_all), best)
     others = [one for one in sound if one is not first and one.name in efficient]
+    lead = _lead(first, sound, contrasts)
     advice = [
-        _recommended(first, ceiling, usable, contrasts),
+        _chosen(first, ceiling, usable, lead, alone=len(known) == 1),
         *(_alternative(one, first, contrasts) for one in others[:OPTIONS]),
         *(_about(a, Standing.dominated, better=b) for a, b in _dominated(sound)[:OPTIONS]),
     ]
@@ -133,6 +142,8 @@ def _advise(
         "in_short",
         first=first,
         ceiling=ceiling,
+        lead=lead,
+        alone=len(known) == 1,
         cheapest=cheapest if cheapest.labels < first.labels else None,
         collapsed=[one.name for one in usable if one.condition.collapsed],
     )
@@ -143,20 +154,35 @@ def _labels(candidate: Candidate) -> float:
     return candidate.labels
 
 
-def _recommended(
+def _lead(
+    first: Candidate, sound: Sequence[Candidate], contrasts: Sequence[Contrast]
+) -> Contrast | None:
+    """Over the next best policy that learns with the same budget; None without one.
+
+    Where that one is better on the seeds both have, the contrast says so.
+    """
+    own = first.condition
+    rivals = [
+        one
+        for one in sound
+        if one.condition.budget == own.budget and one.condition.policy != own.policy
+    ]
+    if not rivals:
+        return None
+    pair = {first.name, max(rivals, key=lambda one: one.gain).name}
+    return next((c for c in contrasts if {c.better, c.worse} == pair), None)
+
+
+def _chosen(
     first: Candidate,
     ceiling: Candidate,
     usable: Sequence[Candidate],
-    contrasts: Sequence[Contrast],
+    lead: Contrast | None,
+    *,
+    alone: bool,
 ) -> Advice:
     """With how sure its lead is over the next best policy, and the experiment that is missing."""
     own = first.condition
-    rivals = {
-        one.name
-        for one in usable
-        if one.condition.budget == own.budget and one.condition.policy != own.policy
-    }
-    leads = [c for c in contrasts if c.better == first.name and c.worse in rivals]
     smaller = [
         one
         for one in usable
@@ -165,9 +191,12 @@ def _recommended(
     ]
     return _about(
         first,
-        Standing.recommended,
+        Standing.recommended
+        if not alone and (lead is None or lead.significant)
+        else Standing.undecided,
         ceiling=ceiling,
-        lead=min(leads, key=lambda contrast: contrast.difference.mean, default=None),
+        lead=lead,
+        alone=alone,
         smaller=smaller,
         cheaper=any(one.labels < first.labels for one in usable),
     )
@@ -209,6 +238,6 @@ def _dominated(sound: Sequence[Candidate]) -> list[tuple[Candidate, Candidate]]:
 
 def _about(candidate: Candidate, standing: Standing, **facts: object) -> Advice:
     """A line of advice; the template has a macro for each standing."""
-    name = "first" if standing is Standing.recommended else "candidate"
+    name = "first" if standing in CHOSEN else "candidate"
     text = write("advice", standing.value, **{name: candidate}, **facts)
     return Advice(rank=0, condition=candidate.name, text=text, standing=standing)

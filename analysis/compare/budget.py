@@ -35,6 +35,7 @@ def label_spending(run: RunData, *, target: float | None = None) -> Spending:
     counted = int(total.iloc[-1]) if len(total) else 0
     facts = run.purchases
     by_step = _column(run, names.LABELS_BOUGHT, missing=0.0)
+    judged = by_step + _column(run, names.LABELS_WRONG_VOTES, missing=0.0)
     return Spending(
         labels=int(bought.sum()) if len(bought) else counted,
         labels_void=int(facts["void"].sum()) if len(facts) else 0,
@@ -45,10 +46,10 @@ def label_spending(run: RunData, *, target: float | None = None) -> Spending:
         curve=curve,
         area=area_under(curve),
         labels_to_target=None if target is None else labels_to(curve, target),
-        vote_right=_share(_column(run, names.LABELS_VOTE_RIGHT), by_step),
+        vote_right=_share(_column(run, names.LABELS_VOTE_RIGHT), judged),
         none_correct=_share(_column(run, names.LABELS_NONE_CORRECT), by_step),
         oracle_recall=_share(_column(run, names.ORACLE_SELECTION_PRECISION), by_step),
-        value=_value(run, by_step),
+        value=_value(run, judged),
         annotators=run.annotators,
         labels_wrong=_share(_column(run, names.ORACLE_LABEL_WRONG), by_step),
         seconds_waited=float(run.series(names.time_name("wait")).sum()),

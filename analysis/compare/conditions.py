@@ -21,6 +21,7 @@ LEADERS = {
     "acquisition": POLICY,
     "reward": "reward.name",
     "algorithm.loss": "algorithm.loss.name",
+    "labels": "labels.name",
     "data": TASK,
     "model": "model.source",
     "rollout": "rollout.engine",
@@ -32,6 +33,7 @@ WORDS = {
     TASK: "data",
     "model.source": "model",
     "rollout.engine": "rollout",
+    "labels.name": "labels",
 }
 """Keys that have a shorter word on the command line."""
 OF_THE_TASK = ("data", "model", "eval", "grading")
@@ -219,7 +221,7 @@ def _text(value: str) -> str:
     """As it is written on the command line; of a path the last part."""
     plain = json.loads(value)
     if isinstance(plain, str):
-        return readable(PurePath(plain).name or plain)
+        return readable(plain if "://" in plain else PurePath(plain).name or plain)
     if isinstance(plain, list):
         return "[" + ",".join(_text(json.dumps(item)) for item in plain) + "]"
     return f"{plain:g}" if isinstance(plain, float) else value

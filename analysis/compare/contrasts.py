@@ -10,15 +10,21 @@ from itertools import combinations, pairwise
 from analysis.compare.advice import advise
 from analysis.compare.cautions import cautions
 from analysis.compare.conditions import OF_THE_CHOICE, OF_THE_TASK, without
-from analysis.compare.resampling import holm, interval, paired, unpaired
+from analysis.compare.resampling import (
+    FEWEST_SEEDS,
+    DifferenceTest,
+    holm,
+    interval,
+    paired,
+    seeds_to_settle,
+    unpaired,
+)
 from analysis.run_findings import RunFindings
 from analysis.study_findings import Comparison, Condition, Contrast, Interval
 
 CONTRASTS = 60
 """At most, over all tasks: every further one costs the others power."""
 ALPHA = 0.05
-FEWEST = 3
-"""Runs of each condition without which no difference is significant."""
 SLACK = 1e-9
 """For rounding."""
 
@@ -92,6 +98,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
     ends = _by_seed(finished, {run.name: run.spending.accuracy_end for run in finished})
     labels = _by_seed(finished, {run.name: float(run.spending.labels) for run in finished})
     area = _by_seed(finished, {run.name: run.spending.area for run in finished})
+    start = _by_seed(finished, {run.name: run.spending.accuracy_start for run in finished})
     first = runs[0]
     condition = Condition(
         name=name,
@@ -108,6 +115,7 @@ def _group(name: str, runs: Sequence[RunFindings]) -> ConditionGroup:
         area=_interval(area),
         uses_oracle=any(run.uses_oracle for run in runs),
         on_frontier=False,
+        start=_interval(start),
     )
     return ConditionGroup(condition=condition, runs=tuple(runs), ends=ends)
 
@@ -185,7 +193,7 @@ def _contrast(one: ConditionGroup, other: ConditionGroup) -> Contrast:
     """Paired over common seeds, unless these are fewer than three while other runs are left out."""
     common = sorted(one.ends.keys() & other.ends.keys(), key=str)
     all_common = len(common) == min(len(one.ends), len(other.ends))
-    is_paired = len(common) >= FEWEST or (len(common) > 0 and all_common)
+    is_paired = len(common) >= FEWEST_SEEDS or (len(common) > 0 and all_common)
     if is_paired:
         tested = paired([one.ends[s] for s in common], [other.ends[s] for s in common])
     else:
@@ -201,11 +209,18 @@ def _contrast(one: ConditionGroup, other: ConditionGroup) -> Contrast:
         p_smallest=tested.p_smallest,
         p_t=tested.p_t,
         agreeing=tested.agreeing,
+        seeds_needed=_seeds_needed(tested),
     )
+
+
+def _seeds_needed(tested: DifferenceTest) -> int | None:
+    if tested.spread is None:
+        return None
+    return seeds_to_settle(tested.difference.mean, tested.spread)
 
 
 def _is_significant(contrast: Contrast, p_adjusted: float | None) -> bool:
     if p_adjusted is None or contrast.p_value is None or contrast.p_smallest is None:
         return False
     no_objection = contrast.p_value <= max(ALPHA, contrast.p_smallest * (1 + SLACK))
-    return contrast.difference.count >= FEWEST and p_adjusted < ALPHA and no_objection
+    return contrast.difference.count >= FEWEST_SEEDS and p_adjusted < ALPHA and no_objection

@@ -18,6 +18,8 @@ PURCHASES = ["branch", "step", "wanted", "bought", "void", "cost", "on_line"]
 """Columns of `RunData.purchases`."""
 HELD_OUT = "eval/held_out/mean@"
 """Beginning of the held-out accuracy's name; the number of samples follows."""
+HELD_OUT_ERROR = "eval/held_out/stderr@"
+"""The same of its standard error."""
 
 
 def readable(name: object) -> str:
@@ -125,6 +127,13 @@ class RunData:
         found = [column for column in self.rows.columns if column.startswith(HELD_OUT)]
         values: pd.Series = self.rows[found[0]].dropna() if found else pd.Series(dtype="float64")
         return values.rename("accuracy")
+
+    @cached_property
+    def accuracy_error(self) -> pd.Series:
+        """Standard errors of `accuracy`, by step; empty where they were not measured."""
+        found = [column for column in self.rows.columns if column.startswith(HELD_OUT_ERROR)]
+        values: pd.Series = self.rows[found[0]].dropna() if found else pd.Series(dtype="float64")
+        return values
 
     @cached_property
     def labels_by_step(self) -> pd.Series:

@@ -114,6 +114,7 @@ def _condition(
         "oracle": bool(condition and condition.uses_oracle),
         "frontier": bool(condition and condition.on_frontier),
         "labels": _ends(condition.labels) if condition else None,
+        "start": condition.start.mean if condition and condition.start else None,
         "accuracy": _ends(condition.accuracy) if condition else None,
         "vote_right": mean([s.vote_right for s in spent]),
         "none_correct": mean([s.none_correct for s in spent]),

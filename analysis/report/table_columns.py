@@ -71,7 +71,7 @@ CONDITIONS: Columns = {
     "on_frontier": bool,
     **{
         f"{name}{end}": float
-        for name in ("labels", "accuracy", "area")
+        for name in ("labels", "start", "accuracy", "area")
         for end in ("", "_low", "_high")
     },
 }

@@ -157,7 +157,7 @@ def _run(run: RunFindings) -> Row:
 
 def _condition(rank: int, condition: Condition) -> Row:
     row = {name: getattr(condition, name) for name in CONDITIONS if hasattr(condition, name)}
-    for name in ("labels", "accuracy", "area"):
+    for name in ("labels", "start", "accuracy", "area"):
         row |= _interval(name, getattr(condition, name))
     settings = json.dumps(dict(condition.settings), sort_keys=True)
     return row | {

@@ -53,7 +53,7 @@ def _table(comparison: Comparison) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("condition", "advice"):
         table.add_column(name, overflow="fold")
-    for name in ("runs", "collapsed", "labels", "accuracy at the end"):
+    for name in ("runs", "collapsed", "labels", "untrained", "accuracy at the end"):
         table.add_column(name, justify="right")
     for condition in comparison.conditions:
         cells = _cells(condition, standings.get(condition.name, NONE))
@@ -69,5 +69,6 @@ def _cells(condition: Condition, standing: str) -> tuple[str, ...]:
         f"{condition.finished}/{len(condition.runs)}",
         f"{condition.collapsed} of {condition.judged}",
         labels,
+        number(condition.start.mean, 3) if condition.start else NONE,
         with_interval(condition.accuracy),
     )

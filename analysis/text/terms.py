@@ -52,6 +52,7 @@ KINDS: dict[CollapseKind, tuple[str, str]] = {
 
 STANDINGS: dict[Standing, str] = {
     Standing.recommended: "use next",
+    Standing.undecided: "not decided",
     Standing.alternative: "alternative",
     Standing.dominated: "dominated",
     Standing.avoid: "avoid",

@@ -141,6 +141,11 @@ class Ledger:
                 f"{self._writer.path}: cannot be written ({error.strerror}); no label of step "
                 f"{step_key.step} was used. Make room and start the same command again"
             ) from error
+        if not self._writer.is_in_place():
+            raise LedgerError(
+                f"{self._writer.path} was deleted while the run writes it; no label of step "
+                f"{step_key.step} was used. Restore the ledger from a copy, or begin another run"
+            )
         for row in chained:
             self.state.enter(row, str(self._writer.path))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,10 @@ from rlavr_hpc.types import Group, StepKey
 
 class LabelMarket(Protocol):
     """Turns decisions into purchases on the ledger. Only `buy.buy_labels` buys."""
+
+    @property
+    def stopped(self) -> Callable[[], str]:
+        """Says why no label that is pending will come; "" = it may."""
 
     def quote(self, groups: Sequence[Group]) -> float:
         """The most that one label of any of these may cost."""
@@ -43,6 +47,7 @@ class DatasetMarket:
     """Labels that the data set holds back: a purchase uncovers one."""
 
     labels: InstantLabels
+    stopped: Callable[[], str] = lambda: ""
 
     def quote(self, groups: Sequence[Group]) -> float:
         """The price of any label."""

@@ -6,11 +6,12 @@ that is done again after a kill sees the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
+from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.order_history import Intent, PlacedOrder, ReceivedAnswer
 from rlavr_hpc.acquisition.order_lines import (
@@ -62,8 +63,10 @@ class OrderBook:
     """Money over the run; None = no cap."""
     placed: Callable[[], None] = lambda: None
     """Called when there are new orders in the mailbox."""
-    gold: tuple[str, ...] = ()
-    """Prompts with a known answer that may be mixed in, in the order in which they are used."""
+    stopped: Callable[[], str] = lambda: ""
+    """Why the source is not asked any more, where this process asks it; "" = it may be."""
+    gold: GoldOrders
+    """Questions with a known answer that may be mixed in."""
 
     def quote(self, groups: Sequence[Group]) -> float:
         """The most that one label of any of these may cost."""
@@ -99,7 +102,7 @@ class OrderBook:
             if (here, prompt) not in history.of_intent
             for copy in range(self.config.redundancy)
         ]
-        gold = self._gold(len(rows), ledger) if rows else []
+        gold = self._gold(rows, maker, ledger)
         rows += [ordered_line(order, here, gold=True) for order in gold]
         ledger.record(step_key, rows)
         self._place(ledger, [*((here, group.prompt.id) for group in wanted)])
@@ -200,26 +203,27 @@ class OrderBook:
         """Put the orders of these intents, and gold, into the mailbox where they are not yet."""
         history = ledger.state.orders
         placed = [order for intent in intents for order in history.of_intent.get(intent, ())]
+        gold = history.gold.values()
         wanted = [
             replace(self.maker.make(order.prompt, order.shown, copy=order.copy), key=order.key)
-            for order in (*placed, *history.gold.values())
+            for order in ((*gold, *placed) if self.config.gold_first else (*placed, *gold))
             if order.key not in history.received and order.key not in self.mailbox.out.placed
         ]
         self.mailbox.out.place(wanted)
         if wanted:
             self.placed()
 
-    def _gold(self, new: int, ledger: Ledger) -> list[Order]:
-        """Questions with known answers that go with so many new ones."""
-        if not self.config.gold:
-            return []
-        history = ledger.state.orders
-        asked = history.ordered - len(history.gold) + new
-        wanted = int(self.config.gold / (1 - self.config.gold) * asked + 1e-9)
-        used = {order.prompt for order in history.gold.values()}
-        free = [prompt for prompt in self.gold if prompt not in used]
-        more = max(0, wanted - len(history.gold))
-        return [self.maker.make(prompt, {}, copy=0) for prompt in free[:more]]
+    def _gold(
+        self, rows: Sequence[Mapping[str, Any]], maker: OrderMaker, ledger: Ledger
+    ) -> list[Order]:
+        """Questions with known answers that go with these lines of new orders."""
+        beside = [row["prompt"] for row in rows]
+        most = None
+        if self.cap is not None and rows:
+            left = self.cap - ledger.state.committed - sum(row["price"] for row in rows)
+            price = max(row["price"] for row in rows)
+            most = int(left / price + 1e-9) if price else None
+        return self.gold.make(ledger.state.orders, maker, beside=beside, most=most)
 
     def _corrections(self, ledger: Ledger) -> list[dict[str, Any]]:
         """Lines for labels that their source has corrected since."""

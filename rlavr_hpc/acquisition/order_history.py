@@ -140,5 +140,7 @@ class OrderHistory:
 
     @property
     def gold_cost(self) -> float:
-        """Of the questions with a known answer."""
-        return sum(self.received[key].cost for key in self.gold if key in self.received)
+        """Of the questions with a known answer; one whose label is bought too is paid there."""
+        bought = {order.key for placed in self.of_intent.values() for order in placed}
+        received = [self.received[key] for key in self.gold if key in self.received]
+        return sum(answer.cost for answer in received if answer.key not in bought)

@@ -43,23 +43,33 @@ class OrderMaker:
             copy: how many were asked for the same label before it.
         """
         question = self.questions[prompt_id]
-        messages = question.messages or (Message(role="user", content=question.text),)
-        ask = Ask.verdict if self.asks_verdict(shown) else Ask.answer
         clusters = shown.get("clusters")
-        key = order_key(
-            messages, task=question.task, ask=ask, source=self.identity, shown=shown, copy=copy
-        )
         order = Order(
-            key=key,
+            key=self.key_of(prompt_id, shown, copy=copy),
             prompt_id=prompt_id,
-            messages=messages,
-            ask=ask,
+            messages=_messages(question),
+            ask=self._ask(shown),
             task=question.task,
             price=self.config.price,
             vote=shown.get("vote"),
             clusters=None if clusters is None else tuple(clusters),
         )
         return replace(order, price=self.source.quote(order))
+
+    def key_of(self, prompt_id: str, shown: Mapping[str, Any], *, copy: int) -> str:
+        """The key of that order."""
+        question = self.questions[prompt_id]
+        return order_key(
+            _messages(question),
+            task=question.task,
+            ask=self._ask(shown),
+            source=self.identity,
+            shown=shown,
+            copy=copy,
+        )
+
+    def _ask(self, shown: Mapping[str, Any]) -> Ask:
+        return Ask.verdict if self.asks_verdict(shown) else Ask.answer
 
     def asks_verdict(self, shown: Mapping[str, Any]) -> bool:
         """Whether a verdict is asked for; without a vote there is nothing to judge."""
@@ -74,6 +84,10 @@ class OrderMaker:
             return {"vote": vote}
         texts = [group.vote.answers[members[0]] or "" for members in group.vote.clusters]
         return {"vote": vote, "clusters": sorted(texts, key=shuffled)}
+
+
+def _messages(question: Question) -> tuple[Message, ...]:
+    return question.messages or (Message(role="user", content=question.text),)
 
 
 def shuffled(text: str) -> str:

@@ -21,7 +21,11 @@ class AcquisitionPolicy(Protocol):
 
 @runtime_checkable
 class LearningPolicy(Protocol):
-    """A policy that learns from the labels it has bought; its state is part of a checkpoint."""
+    """A policy that learns from the labels it has bought; its state is part of a checkpoint.
+
+    With the class variable `learns_verdicts` it also gets groups of which no more is known than
+    that their vote is wrong: those with `unknown` responses.
+    """
 
     def choose(self, candidates: Sequence[Group], view: View) -> Selection:
         """As any policy's."""

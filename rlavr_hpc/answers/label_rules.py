@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rlavr_hpc.answers.label_words import is_prose, read_accepted, says_nothing
 from rlavr_hpc.answers.readable_forms import is_answer
 from rlavr_hpc.answers.tasks.protocol import find_answer
 from rlavr_hpc.answers.verifier import Verifier
@@ -12,6 +13,8 @@ from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.labels.orders import Order
 from rlavr_hpc.labels.text import is_void
 from rlavr_hpc.types import Question
+
+PROSE = "it is prose, not a mathematical answer; set task=text where words are the answers"
 
 
 def read_reply(text: str, order: Order) -> str | None:
@@ -27,14 +30,17 @@ class LabelRules:
 
     def fault(self, question: Question, text: str) -> str:
         """Why a text can be no label of the question; "" where it can."""
-        if is_void(text):
+        task = question.task
+        if is_void(text) or says_nothing(task, text):
             return "it says that there is no answer"
         try:
-            self.verifier.tasks[question.task].accepted(text, question.text)
+            read = read_accepted(self.verifier, task, question.text, text)
         except (RlavrError, ValueError):
-            return f"it is no answer of task {question.task}"
-        if not is_answer(question.task, text, question.text):
-            return f"it is no answer of task {question.task}"
+            return f"it is no answer of task {task}"
+        if None in read or not read or not is_answer(task, text, question.text):
+            return f"it is no answer of task {task}"
+        if task == "math" and any(one is not None and is_prose(one) for one in read):
+            return PROSE
         return ""
 
     def clusters(self, question: Question, texts: Sequence[str]) -> Sequence[Sequence[int]]:

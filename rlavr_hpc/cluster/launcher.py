@@ -30,6 +30,7 @@ from rlavr_hpc.runs.folder import (
     sweep_run_dir,
 )
 from rlavr_hpc.runs.heartbeat import read_heartbeat
+from rlavr_hpc.runs.label_fetchers import fetch_verb
 from rlavr_hpc.runs.states import RunState, run_state
 from rlavr_hpc.runs.sweep_plan import PlannedRun, write_plan
 
@@ -114,12 +115,15 @@ def launch_local(
 
 def _tell_parked(folders: Sequence[Path]) -> None:
     """How runs go on whose labels are not there."""
-    parked = [f for f in folders if (last := read_heartbeat(f).heartbeat) and last.parked]
-    if parked:
+    sources = {f: b.source for f in folders if (b := read_heartbeat(f).heartbeat) and b.parked}
+    if sources:
+        top = next(iter(sources)).parent
+        verbs = sorted({fetch_verb(source) for source in sources.values()})
         print(
-            f"{len(parked)} of {len(folders)} runs wait for labels (exit code "
-            f"{ExitCode.WAITING_FOR_LABELS:d}): rlavr labels serve {parked[0].parent} fetches "
-            "them; then the same command goes on with these runs",
+            f"{len(sources)} of {len(folders)} runs wait for labels (exit code "
+            f"{ExitCode.WAITING_FOR_LABELS:d}): "
+            f"{' and '.join(f'rlavr {verb} {top}' for verb in verbs)} brings them; then the same "
+            "command goes on with these runs",
             file=sys.stderr,
         )
 

@@ -115,7 +115,8 @@ def as_lines(config: RunConfig, values: Mapping[str, Any]) -> Iterator[str]:
     if values["example"] is not None:
         yield from _example(values["example"])
     yield ""
-    yield _summary(values["findings"])
+    unnamed = values["asked"].get(AskedForm.nothing, 0) == values["prompts"]
+    yield _summary(values["findings"], unnamed=unnamed)
 
 
 def _form(form: str) -> str:
@@ -147,12 +148,18 @@ def _example(example: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  | {printable(line)}" for line in example["text"].split("\n"))
 
 
-def _summary(findings: Sequence[Mapping[str, Any]]) -> str:
+def _summary(findings: Sequence[Mapping[str, Any]], *, unnamed: bool) -> str:
     errors = sum(finding["level"] == FindingLevel.error for finding in findings)
     warnings = sum(finding["level"] == FindingLevel.warning for finding in findings)
     if errors:
         return f"{errors} wrong for all rows: `rlavr run` refuses this"
-    return f"{warnings} wrong for some rows" if warnings else "nothing is wrong"
+    found = f"{warnings} wrong for some rows" if warnings else "nothing is wrong"
+    if not unnamed:
+        return found
+    return (
+        f"{found}{'' if warnings else ' with the rows'}; but no prompt says where its answer "
+        "shall stand, so a model that is not used to such prompts may give none that can be read"
+    )
 
 
 def printable(text: str) -> str:

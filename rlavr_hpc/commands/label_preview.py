@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rlavr_hpc.answers.build_verifier import build_verifier
 from rlavr_hpc.answers.equivalence import ParsedAnswer
 from rlavr_hpc.answers.knights import puzzle_names, read_roles
+from rlavr_hpc.answers.label_words import (
+    compares_as_words,
+    is_prose,
+    read_accepted,
+    says_nothing,
+)
 from rlavr_hpc.answers.readable_forms import is_answer
-from rlavr_hpc.answers.sandbox.process import Limits
-from rlavr_hpc.answers.tasks.protocol import label_mode
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.run import RunConfig
@@ -24,6 +29,10 @@ from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.text import is_void
 
 LETTERS = re.compile(r"[A-Z](, [A-Z])*")
+PROSE = (
+    "This is read as words, not as mathematics. Give the value alone, a name of one or two words, "
+    "or words in \\text{...}; say that you cannot answer if you do not know."
+)
 WORD = "(compared word for word, not as mathematics)"
 
 
@@ -34,20 +43,18 @@ def read_label(verifier: Verifier, task: str, question: str, text: str) -> Readi
     """
     if task not in verifier.tasks:
         return Reading(problem=f"This run knows no task {task!r}.")
-    if is_void(text):
+    if is_void(text) or says_nothing(task, text):
         return Reading(problem="This stands for no answer; say that you cannot answer instead.")
     if problem := _not_of_task(task, question, text):
         return Reading(problem=problem)
-    rules = verifier.tasks[task]
     try:
-        raw = [(label_mode(rules.mode), accepted) for accepted in rules.accepted(text, question)]
-        parsed = verifier.own.get(task, verifier.equality).read(raw)
+        read = read_accepted(verifier, task, question, text)
     except RlavrError as error:
         return Reading(problem=str(error))
-    return _as_reading(task, text, [parsed[one] for one in raw])
+    return _as_reading(task, text, read)
 
 
-def _as_reading(task: str, text: str, found: list[ParsedAnswer | None]) -> Reading:
+def _as_reading(task: str, text: str, found: Sequence[ParsedAnswer | None]) -> Reading:
     read = [one for one in found if one is not None]
     if len(read) < len(found) or not read:
         return Reading(problem="The grader finds no answer in this.")
@@ -56,7 +63,9 @@ def _as_reading(task: str, text: str, found: list[ParsedAnswer | None]) -> Readi
     if task not in ("math", "choice", "knights"):
         return Reading(shown=text, key=" | ".join(sorted(repr(one.key) for one in read)))
     math = task == "math"
-    words = math and any(one.literal or not one.comparable for one in read)
+    if math and any(map(is_prose, read)):
+        return Reading(problem=PROSE)
+    words = math and any(map(compares_as_words, read))
     return Reading(
         shown=" or ".join(one.shown or one.raw[1] for one in read),
         note=WORD if words else "",
@@ -100,13 +109,7 @@ class RunGraders:
     def _of(self, run_dir: Path) -> Verifier:
         if run_dir not in self._verifiers:
             config = self.config_of(run_dir)
-            grading = config.grading
-            self._verifiers[run_dir] = Verifier(
-                limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
-                workers=min(2, available_cores(os.environ)),
-                where=grading.extract,
-                thoughts=grading.thoughts,
-                evaluate=grading.evaluate_expressions,
-                task=config.task,
+            self._verifiers[run_dir] = build_verifier(
+                config.grading, config.task, workers=min(2, available_cores(os.environ))
             )
         return self._verifiers[run_dir]

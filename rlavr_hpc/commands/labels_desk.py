@@ -9,17 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rlavr_hpc.config.labels import DeskConfig, LabelsConfig
+from rlavr_hpc.acquisition.answered_orders import answered_orders
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.labels.desk.access import Access, Person, Role
 from rlavr_hpc.labels.desk.desk import Desk
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
-from rlavr_hpc.labels.desk.progress import Needed
+from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
+from rlavr_hpc.labels.desk.place import last_desk
 from rlavr_hpc.labels.line_files import start_name
 from rlavr_hpc.labels.served_run import ServedRun
 from rlavr_hpc.labels.sources.people import PeopleSource
-from rlavr_hpc.overview.release_parked import answers_lacking, release_enough
+from rlavr_hpc.overview.parked_runs import ParkedRuns
+from rlavr_hpc.overview.release_parked import wants_labels
 from rlavr_hpc.runs.find import find_runs
 from rlavr_hpc.runs.folder import read_config
 
@@ -147,6 +150,7 @@ class PeopleRuns:
                     source=PeopleSource(),
                     say=self.say,
                     start=self.start,
+                    settled=answered_orders,
                 )
         return list(self._served.values())
 
@@ -157,22 +161,11 @@ def labels_of(run_dir: Path) -> LabelsConfig | None:
     return labels if isinstance(labels, LabelsConfig) else None
 
 
-def answers_needed(run: ServedRun) -> int:
-    """Answers that a waiting run lacks before it goes on."""
-    return answers_lacking(run.run_dir, len(run.open), run.config)
-
-
-def release_if_enough(run: ServedRun) -> None:
-    """Let a parked run go on when its labels are there."""
-    release_enough(run.run_dir, len(run.open), run.config, run.say)
-
-
 def serve(
     given: argparse.Namespace,
     *,
     labels: LabelsOf = labels_of,
     config_of: Callable[[Path], RunConfig] = read_config,
-    needed: Needed = answers_needed,
 ) -> int:
     """Serve until a signal.
 
@@ -180,7 +173,6 @@ def serve(
         given: the options.
         labels: a run's config group `labels`.
         config_of: a run's config; tells how its answers are graded.
-        needed: answers that a run lacks before it goes on.
     """
     from rlavr_hpc.commands.label_preview import RunGraders  # noqa: PLC0415
     from rlavr_hpc.labels.desk.serve import serve_desk  # noqa: PLC0415
@@ -193,7 +185,7 @@ def serve(
             f"no run at or below {given.folder} has labels=people; start one first: it places its "
             "questions in its folder"
         )
-    graders = RunGraders(config_of)
+    graders, parked = RunGraders(config_of), ParkedRuns()
     desk = Desk(
         top=given.folder,
         find=find,
@@ -201,10 +193,11 @@ def serve(
         say=_say,
         config=desk_config(given, runs[0].config.desk),
         start=start,
-        after=release_if_enough,
+        after=parked.release,
+        wanted=wants_labels,
     )
     try:
-        serve_desk(desk, needed=needed)
+        serve_desk(desk, needed=parked.answers_lacking)
     finally:
         graders.close()
     return ExitCode.DONE

@@ -7,15 +7,15 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
 from rlavr_hpc.acquisition.order_history import PlacedOrder, ReceivedAnswer
+from rlavr_hpc.answers.build_verifier import build_verifier
 from rlavr_hpc.answers.label_rules import LabelRules
-from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.topology import available_cores
 from rlavr_hpc.config.run import RunConfig
@@ -84,16 +84,20 @@ def read_quality(folder: Path) -> QualityReport:
     """The figures of all live runs at or below a folder.
 
     Raises:
-        UserError: no run there has a live source.
+        UserError: there is no such folder, or no run there has a live source.
         RlavrError: a ledger is damaged.
     """
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder; name a run, a sweep, or a folder of runs")
     gathered = _Gathered()
     with ExitStack() as stack:
         verifiers: dict[str, Verifier] = {}
         for found, config in _live_runs(folder, gathered.remarks):
             key = canonical_json([to_dict(config)["grading"], to_dict(config)["task"]])
             if key not in verifiers:
-                verifiers[key] = stack.enter_context(_verifier(config))
+                cores = available_cores(os.environ)
+                verifier = build_verifier(config.grading, config.task, workers=cores)
+                verifiers[key] = stack.enter_context(closing(verifier))
             with readable(found.folder):
                 _gather(found, config, LabelRules(verifier=verifiers[key]), gathered)
         if not gathered.states:
@@ -132,23 +136,6 @@ def _live_runs(folder: Path, remarks: list[str]) -> Iterator[tuple[FoundFolder, 
             continue
         if config.labels.live:
             yield found, config
-
-
-@contextmanager
-def _verifier(config: RunConfig) -> Iterator[Verifier]:
-    grading = config.grading
-    verifier = Verifier(
-        limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
-        workers=available_cores(os.environ),
-        where=grading.extract,
-        thoughts=grading.thoughts,
-        evaluate=grading.evaluate_expressions,
-        task=config.task,
-    )
-    try:
-        yield verifier
-    finally:
-        verifier.close()
 
 
 def _gather(found: FoundFolder, config: RunConfig, rules: LabelRules, gathered: _Gathered) -> None:

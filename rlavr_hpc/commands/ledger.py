@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_notes
 from rlavr_hpc.cluster.slurm.commands import ask_queue
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import ExitCode, UserError
@@ -135,9 +136,8 @@ def show(run_dir: Path, *, as_json: bool) -> list[str]:
     ledger_state = read_ledger(run_dir)
     state = run_state(run_dir, queue=ask_queue()[0])
     if as_json:
-        values = totals(run_dir, config, ledger_state)
-        steps = _steps(ledger_state)
-        return [json.dumps({"status": state.state, **values, "steps": steps})]
+        values = totals(run_dir, config, ledger_state) | {"steps": _steps(ledger_state)}
+        return [json.dumps({"status": state.state, **values})]
     return [
         _state_line(state),
         *_headline(run_dir, config, ledger_state),
@@ -210,6 +210,7 @@ def totals(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> dict[
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
         "cost": ledger_state.cost,
+        "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "open_intents": ledger_state.open_intents,
         "lines": ledger_state.lines,
         **live_values(run_dir, config.labels, ledger_state),
@@ -222,6 +223,7 @@ def _headline(run_dir: Path, config: RunConfig, ledger_state: LedgerState) -> li
         f"acquisition={config.acquisition.name}: {ledger_state.bought} labels bought for "
         f"{ledger_state.cost:g}, {ledger_state.void} void; {config.quota} a step allowed{cap}"
     ]
+    lines += money_notes(config, ledger_state)
     if live := live_spend(run_dir, config.labels, ledger_state):
         lines.append(live.as_text(charged=ledger_state.cost))
     elif ledger_state.open_intents:

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="STEP",
         help="step of a checkpoint, or 0 for the start (default: the newest checkpoint whose risk "
-        "of collapse is below warning.healthy)",
+        "of collapse is below warning.healthy and whose held-out accuracy is within the noise of "
+        "the best)",
     )
     which.add_argument(
         "--undo", action="store_true", help="take back the last roll-back, if nothing ran since"

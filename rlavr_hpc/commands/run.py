@@ -55,6 +55,17 @@ REFUSED: list[RlavrError] = []
 """Why this process's run could not be started or failed; raised once Hydra has returned."""
 
 
+MEANT = {
+    **dict.fromkeys(
+        ("data.train", "data.file", "data.files", "data.dataset", "data.train_path"), "data.path"
+    ),
+    **dict.fromkeys(
+        ("data.test", "data.val", "data.valid", "data.eval", "data.held_out"), "data.eval_path"
+    ),
+}
+"""What other programs call a key of this one."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `rlavr run`: those of Hydra that serve here."""
     add = parser.add_argument
@@ -145,11 +156,19 @@ def _readable(error: BaseException, cause: BaseException) -> str:
     if len(lines) > 1 and "Could not find" not in lines[0]:
         lines = [line for line in lines if not line.strip().startswith(("full_key", "object_type"))]
     lines = [line for line in lines if not line.strip().startswith("To append to your config")]
-    if missing := re.search(r"Could not override '([^']+)'", text := "\n  ".join(lines)):
-        known = [key.key for group in config_groups() for key in group.keys]
-        if close := get_close_matches(missing[1], known, n=2):
-            text += f"; did you mean {' or '.join(close)}?"
+    missing = re.search(r"Could not override '([^']+)'", text := "\n  ".join(lines))
+    if missing and (close := _meant(missing[1])):
+        text += f"; did you mean {' or '.join(close)}?"
     return text if not reason or reason in text else f"{text}\n  {reason}"
+
+
+def _meant(key: str) -> list[str]:
+    """Keys that somebody may have meant who typed this one, the likeliest first."""
+    known = [key.key for group in config_groups() for key in group.keys]
+    if key in MEANT:
+        return [MEANT[key]]
+    begun = [one for one in known if one.startswith(f"{key}_")]
+    return begun[:2] or get_close_matches(key, known, n=2)
 
 
 def _help(overrides: Sequence[str], parser: argparse.ArgumentParser) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 from rlavr_hpc.cluster.slurm import commands
 from rlavr_hpc.errors import ExitCode, UserError
 from rlavr_hpc.overview.failure_causes import FailureCause, explain
-from rlavr_hpc.overview.status_query import StatusReport, query_status
+from rlavr_hpc.overview.status_query import ALL_THERE, StatusReport, query_status
 from rlavr_hpc.overview.status_table import as_fields
 from rlavr_hpc.runs.find import name_one
+from rlavr_hpc.runs.label_fetchers import fetch_verb, fetch_words
 from rlavr_hpc.runs.state_types import State, WaitsIn
 from rlavr_hpc.runs.stops import Cause
 
@@ -45,14 +46,17 @@ NEXT = {
     State.failed: ("retry {run}", "continue it from its last checkpoint"),
     State.cancelled: ("retry {run}", "continue it from its last checkpoint"),
 }
-NEXT_FOR_LABELS = {
-    WaitsIn.memory: [("labels serve {run}", "fetch its labels; it goes on by itself")],
+THEN_FOR_LABELS = {
+    WaitsIn.memory: "it goes on by itself",
+    WaitsIn.queue: "it is released when enough are there",
+    WaitsIn.folder: "",
+}
+AFTER_LABELS = {
+    WaitsIn.memory: [],
     WaitsIn.queue: [
-        ("labels serve {run}", "fetch its labels; it is released when enough are there"),
         ("start-now {run}", "release it at once, with the labels that are there"),
     ],
     WaitsIn.folder: [
-        ("labels serve {run}", "fetch its labels"),
         ("", "then start the same command again; it continues from what is on disk"),
     ],
 }
@@ -151,11 +155,11 @@ def _evidence(why: FailureCause) -> Iterator[str]:
 
 def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
     if why.run.waits_in is not None:
-        return [
-            (f"rlavr {verb.format(run=folder)}" if verb else "", words)
-            for verb, words in NEXT_FOR_LABELS[why.run.waits_in]
-        ]
+        steps = next_for_labels(why.run.waits_in, why.run.source, folder)
+        return steps[1:] if ALL_THERE in why.run.reason and steps[1:] else steps
     verb, words = NEXT.get(why.run.state, ("", ""))
+    if why.run.job is None and not why.run.overrides:  # a run of no sweep, or of one without Slurm
+        words = words.replace("the sweep's command", "the run's command")
     if verb == "retry {run}" and why.run.job is None:  # `retry` submits Slurm jobs
         verb, words = "", "start the same command again; it continues from what is on disk"
     if "BeginTime" in why.run.reason:
@@ -166,3 +170,19 @@ def _next(why: FailureCause, folder: str) -> list[tuple[str, str]]:
         words = "after you have fixed the mistake" + ("" if verb else ", start it again")
     command = f"rlavr {verb.format(run=folder)}" if verb else ""
     return [(command, words)]
+
+
+def next_for_labels(waits_in: WaitsIn, source: str | None, folder: str) -> list[tuple[str, str]]:
+    """The commands that bring a run its labels and let it go on, with what each does; "" = none.
+
+    Args:
+        waits_in: where the run is.
+        source: whom it asked.
+        folder: as the user named it.
+    """
+    then = THEN_FOR_LABELS[waits_in]
+    first = f"{fetch_verb(source)} {{run}}", "; ".join(filter(None, (fetch_words(source), then)))
+    return [
+        (f"rlavr {verb.format(run=folder)}" if verb else "", words)
+        for verb, words in (first, *AFTER_LABELS[waits_in])
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rlavr_hpc.config.key_effect import Rule
-from rlavr_hpc.config.labels import OF_SOURCES, Pending
+from rlavr_hpc.config.labels import OF_SOURCES, Ask, Pending
 from rlavr_hpc.config.run import RunConfig
 
 
@@ -23,6 +23,7 @@ def _from_the_data(config: RunConfig) -> str:
     return "labels=dataset takes labels from the data, at once"
 
 
+PEOPLE = ("people", "labelstudio")
 SETTINGS = sorted({key for keys in OF_SOURCES.values() for key in keys})
 RULES = (
     *map(_of_source, SETTINGS),
@@ -46,6 +47,18 @@ RULES = (
         idle=(False,),
     ),
     Rule(
+        keys=("labels.gold_first",),
+        works=lambda c: c.labels.live and c.labels.name not in PEOPLE,
+        because=lambda c: (
+            "annotators would soon know which questions come first"
+            if c.labels.live
+            else _from_the_data(c)
+        ),
+        instead="mix known answers in with labels.gold, e.g. 0.1, or say labels=judge",
+        by=("labels",),
+        idle=(0,),
+    ),
+    Rule(
         keys=("labels.patience", "labels.then"),
         works=lambda c: c.labels.live and c.labels.pending is Pending.wait,
         because=lambda c: (
@@ -62,6 +75,17 @@ RULES = (
         because=lambda c: "the run never parks" if c.labels.live else _from_the_data(c),
         instead="say labels.pending=park",
         by=("labels", "labels.pending"),
+    ),
+    Rule(
+        keys=("labels.on_wrong",),
+        works=lambda c: c.labels.live and c.labels.ask is Ask.verdict,
+        because=lambda c: (
+            f"labels.ask={c.labels.ask} asks for answers, which never say that a vote is wrong"
+            if c.labels.live
+            else _from_the_data(c)
+        ),
+        instead="say labels.ask=verdict (labels.mode=verify for labels=judge)",
+        by=("labels", "labels.ask", "labels.mode"),
     ),
     Rule(
         keys=("labels.max_redundancy", "labels.resolve"),

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from rlavr_hpc.config.checks import at_least
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.errors import UserError
 
@@ -32,6 +33,15 @@ class Ask(StrEnum):
     """The answer of the question."""
     verdict = "verdict"
     """Whether the model's majority vote is right."""
+
+
+class OnWrong(StrEnum):
+    """What a prompt whose vote is wrong by a verdict is trained on in the step that asked."""
+
+    drop = "drop"
+    """Nothing."""
+    negative = "negative"
+    """Away from the vote: advantage -x/G of the x responses that gave it, 0 of the others."""
 
 
 class Show(StrEnum):
@@ -62,25 +72,6 @@ class JudgeMode(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class DeskConfig:
-    """The annotators' page of `labels=people`."""
-
-    host: str = "127.0.0.1"
-    """Address to listen on; behind a portal of another host it is this host's name, or 0.0.0.0."""
-    port: int = 0
-    """Of the page; 0 = any free one."""
-    socket: str | None = None
-    """Path of a unix socket to serve on instead of a port."""
-    origins: list[str] = field(default_factory=list)
-    """Addresses besides this host's under which browsers reach the page, e.g. a portal's; links
-    begin with the first, its path included."""
-    prefix: str = ""
-    """Path before every address of the page, behind a portal that keeps it."""
-    claim_minutes: float | None = None
-    """How long a question is kept for one annotator; null = three times the median answer."""
-
-
-@dataclass(slots=True, kw_only=True)
 class LabelsConfig(PluginConfig):
     """Who gives the true labels, what may be asked, and what happens while they are pending."""
 
@@ -94,6 +85,8 @@ class LabelsConfig(PluginConfig):
     """Of one answer, in money of your choice."""
     ask: Ask = Ask.answer
     """Whether the answer is asked for, or whether the vote is right."""
+    on_wrong: OnWrong = OnWrong.drop
+    """ask=verdict: what a prompt is trained on whose vote is wrong."""
     show: Show = Show.nothing
     """What is shown besides the question; it is on record."""
     pending: Pending = Pending.wait
@@ -103,7 +96,7 @@ class LabelsConfig(PluginConfig):
     then: Pending = Pending.park
     """wait: what follows when patience ends."""
     enough: float = 1.0
-    """park: share of the pending answers, 0 to 1, at which the bridge lets the job start again."""
+    """park: share of the pending labels, 0 to 1, at which the bridge lets the job start again."""
     poll: float = 10.0
     """Seconds between two looks at the answers."""
     inline: bool = False
@@ -119,8 +112,11 @@ class LabelsConfig(PluginConfig):
     resolve: Resolve = Resolve.majority
     """Which of several answers becomes the label."""
     gold: float = 0.0
-    """Orders of known answers mixed in, as a share of all orders, 0 to 1; they need labelled
-    rows."""
+    """Orders of known answers mixed in, as a share of all orders, 0 to below 1; they need
+    labelled rows."""
+    gold_first: int = 0
+    """Questions with a known answer that are asked before all others, to tell how many come right;
+    only where rows have answers."""
     bank: str | None = None
     """Folder of the study's label bank: what one run bought, no other run pays for again."""
     command: str | None = None
@@ -161,21 +157,28 @@ class LabelsConfig(PluginConfig):
     desk: DeskConfig = field(default_factory=DeskConfig)
 
     def __post_init__(self) -> None:
-        """Check the ranges."""
+        """Check the ranges, and make paths absolute: the bridge runs in another folder."""
+        self._check_numbers()
+        self._check_judge()
+        self._check_waiting()
+        for key in ("bank", "template"):
+            if (path := getattr(self, key)) is not None:
+                setattr(self, key, os.path.abspath(path))  # noqa: PTH100 - links stay as named
+
+    def _check_numbers(self) -> None:
         for key in ("price", "patience", "deadline", "prompt_price", "reply_price", "temperature"):
             at_least(f"labels.{key}", getattr(self, key), 0)
         for key in ("redundancy", "samples", "batch", "max_failures", "concurrency", "max_tokens"):
             at_least(f"labels.{key}", getattr(self, key), 1)
+        at_least("labels.gold_first", self.gold_first, 0)
         for key in ("poll", "timeout"):
             if getattr(self, key) <= 0:
                 raise UserError(f"labels.{key}={getattr(self, key)} must be above 0")
         for key in ("enough", "gold", "agreement"):
             if not 0 <= getattr(self, key) <= 1:
                 raise UserError(f"labels.{key}={getattr(self, key)} is outside [0, 1]")
-        if self.bank is not None:  # the job and the bridge may run in different folders
-            self.bank = os.path.abspath(self.bank)  # noqa: PTH100 - links stay as named
-        self._check_judge()
-        self._check_waiting()
+        if self.gold == 1:
+            raise UserError("labels.gold=1 would ask known answers alone; set it below 1")
 
     def _check_judge(self) -> None:
         if self.name != "judge":

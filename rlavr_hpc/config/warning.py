@@ -34,7 +34,8 @@ class WarningConfig:
     threshold: float = 0.5
     """The warning fires when `collapse/risk` (0 to 1) reaches this."""
     healthy: float = 0.25
-    """A checkpoint is healthy if `collapse/risk` was below this."""
+    """A checkpoint is healthy if `collapse/risk` was below this, and its held-out accuracy within
+    the noise of the best."""
     max_rollbacks: int = 2
     """Roll-backs after which `action=rollback` stops the run instead."""
     budget_factor: float = 2.0

@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 from transformers.utils import logging as transformers_logging
 
+from rlavr_hpc.answers.build_verifier import build_verifier
 from rlavr_hpc.cluster.preemption import Deadline, StopFlag
 from rlavr_hpc.cluster.topology import Topology
 from rlavr_hpc.errors import RunStoppedError, UserError
@@ -25,7 +26,7 @@ from rlavr_hpc.evaluation.responses import ResponsesRecord, responses_path, writ
 from rlavr_hpc.evaluation.weights import WORK, in_model_format, read_weights
 from rlavr_hpc.io import make_folder
 from rlavr_hpc.rollout.engine import RolloutEngine
-from rlavr_hpc.trainer import build, build_engine, distributed
+from rlavr_hpc.trainer import build_engine, distributed
 from rlavr_hpc.trainer.policy import build_ops
 from rlavr_hpc.trainer.policy.deepspeed_policy import init_ranks
 
@@ -69,7 +70,7 @@ def carry_out(
         if all(len(d) == len(job.prompts) for d, job in zip(done, plan.jobs, strict=True)):
             log.info("%s holds everything already; nothing to sample", plan.out)
         else:
-            verifier = build.build_verifier(
+            verifier = build_verifier(
                 plan.settings.grading, plan.settings.task, workers=topology.threads
             )
             held.callback(verifier.close)

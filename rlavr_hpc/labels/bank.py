@@ -38,6 +38,7 @@ class Bank:
 
     def look(self) -> None:
         """Read what other processes have put in."""
+        self._out.restore()
         self._in.look()
 
     def put(self, answer: Answer) -> None:

@@ -8,16 +8,18 @@ old bytes, and one held open for writing shows NULs.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.io import LineWriter, make_folder
 
+log = logging.getLogger(__name__)
 NUL_SECONDS = 120.0
 """So long a line with NULs may still be filled in by its writer."""
 MAX_LINE = 1 << 20
@@ -101,7 +103,7 @@ class LineFollower:
 def read_row(raw: bytes) -> dict[str, Any]:
     """A line as a JSON object; ValueError says what else it is, and quotes nothing of it."""
     if len(raw) > MAX_LINE:
-        raise ValueError(f"a line of {len(raw)} bytes")
+        raise ValueError(f"a line of {len(raw)} bytes, and at most {MAX_LINE} are read")
     if b"\0" in raw:
         raise ValueError("NUL bytes")
     try:
@@ -121,11 +123,20 @@ def start_name() -> str:
 
 @dataclass(slots=True)
 class LinesOut:
-    """The one writer of `FOLDER/NAME.jsonl`; the file is made with the first line."""
+    """The one writer of `FOLDER/NAME.jsonl`, or of `NAME_2.jsonl` where the first is another's.
+
+    The file is made with the first line. When it is deleted, its lines are written anew, under the
+    next name: readers know how far they have read a file by its name.
+    """
 
     folder: Path
     name: str
+    tell: Callable[[str], None] = log.warning
+    """Takes a line about a file that was deleted."""
     _writer: LineWriter | None = None
+    _files: int = 0
+    """Names that were taken, or found taken."""
+    _written: list[Mapping[str, Any]] = field(default_factory=list)
 
     def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the rows; they are on disk on return.
@@ -136,7 +147,36 @@ class LinesOut:
         rows = list(rows)
         if not rows:
             return
+        self.restore()
         if self._writer is None:
             make_folder(self.folder)
-            self._writer = LineWriter(self.folder / f"{self.name}.jsonl")
+            self._writer = self._new_file()
         self._writer.append(rows)
+        self._written += rows
+
+    def restore(self) -> None:
+        """Write all lines again, where their file was deleted.
+
+        Raises:
+            OSError: they cannot be written, or the folder above is gone too, as of a run that was
+                deleted.
+        """
+        if self._writer is None or self._writer.is_in_place():
+            return
+        lost, count = self._writer.path, len(self._written)
+        self.folder.mkdir(exist_ok=True)
+        writer = self._new_file()
+        writer.append(self._written)
+        self._writer.close()
+        self._writer = writer
+        lines = f"{count} line{'s' * (count != 1)}"
+        self.tell(f"{lost} WAS DELETED while it was written; its {lines} stand in {writer.path}")
+
+    def _new_file(self) -> LineWriter:
+        while True:
+            self._files += 1
+            name = self.name if self._files == 1 else f"{self.name}_{self._files}"
+            try:
+                return LineWriter(self.folder / f"{name}.jsonl")
+            except FileExistsError:  # of another writer of this process
+                continue

@@ -21,7 +21,7 @@ def read_key(variable: str | None) -> str:
     if not key:
         raise SourceStoppedError(
             f"the environment variable {variable} (labels.key_variable) is not set where the "
-            "bridge runs"
+            "bridge runs (with labels.inline, the run itself)"
         )
     if not key.isascii() or not key.isprintable() or " " in key:
         raise SourceStoppedError(

@@ -135,23 +135,35 @@ class CallLog:
         self._out.append([row])
         self.known.look()
 
+    def in_flight(self, key: str) -> bool:
+        """Whether a call was made, here or elsewhere, that may still give the answer."""
+        calls = self.known.calls.get(key)
+        return calls is not None and self._may_answer(key, max(calls.begun, default=0), calls)
+
     def _next(self, key: str, calls: Calls) -> int | None:
         """The number of the next call; None while one is in flight elsewhere."""
         number = max(calls.begun, default=0)
         while True:
-            if number and number not in calls.ended and self._in_flight(key, number):
+            if self._may_answer(key, number, calls):
                 return None
             if not self._path(key, number + 1).exists():
                 return number + 1
             number += 1
 
-    def _in_flight(self, key: str, number: int) -> bool:
+    def _may_answer(self, key: str, number: int, calls: Calls) -> bool:
+        """Whether this call is in flight, or has ended with an answer that is not written yet."""
+        how = calls.ended[number][0] if number in calls.ended else ""
+        if not number or how not in ("", ANSWERED):
+            return False
         try:
-            owner = json.loads(self._path(key, number).read_text())
-            begun = float(owner.pop("at"))
-            lives = is_alive(ProcessIdentity(**owner), seen_at=begun)
+            claim = json.loads(self._path(key, number).read_text())
+            begun = float(claim.pop("at"))
+            owner = ProcessIdentity(**claim)
+            lives = is_alive(owner, seen_at=begun)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
+        if how == ANSWERED and owner == self._me:
+            return False  # it was not written, or is void for another run
         return lives is not False and time.time() - begun < self.try_seconds
 
     def _link(self, key: str, number: int) -> bool:

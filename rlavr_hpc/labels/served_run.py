@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,10 +13,18 @@ from rlavr_hpc.labels.bank import Bank
 from rlavr_hpc.labels.line_files import LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, AnswersIn, OrdersIn
 from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.printable import printable
 from rlavr_hpc.labels.sent import CallLog
 from rlavr_hpc.labels.source import LabelSource, SourceError, SourceStoppedError
+from rlavr_hpc.runs.source_failure import (
+    SourceFailure,
+    forget_source_failure,
+    write_source_failure,
+)
 
 Say = Callable[[str], None]
+WORDS = 600
+"""Characters of a failure that are told."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,8 +38,16 @@ class ServedRun:
     """Takes a line for the log."""
     start: str
     """Name of this start of the bridge."""
+    watch: Callable[[ServedRun], None] = lambda run: None
+    """Called after each answer, and after each look."""
+    settled: Callable[[Path], Set[str]] = lambda run: frozenset()
+    """Keys whose answers the run has on record; read once, for a mailbox that has lost them."""
+    until: str = "the bridge is started again"
+    """What ends it that a source is not asked any more."""
     stopped: str = ""
     """Why the source is not asked any more; "" = it is."""
+    failed: bool = False
+    """Whether the source failed at the last look."""
     orders: OrdersIn = field(init=False)
     answers: AnswersIn = field(init=False)
     bank: Bank | None = field(init=False, default=None)
@@ -38,14 +55,16 @@ class ServedRun:
     _out: LinesOut = field(init=False)
     _failures: int = 0
     """In a row."""
+    _last_failure: str = ""
     _told: set[str] = field(default_factory=set)
+    _settled: Set[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Open the mailbox; calls are claimed in the bank where there is one."""
         self.orders, self.answers = OrdersIn(self.run_dir), AnswersIn(self.run_dir)
         if self.config.bank is not None:
             self.bank = Bank(Path(self.config.bank), start=self.start)
-        self._out = LinesOut(self.run_dir / ANSWERS, self.start)
+        self._out = LinesOut(self.run_dir / ANSWERS, self.start, tell=self.say)
         self._log = CallLog(
             self.run_dir if self.bank is None else self.bank.folder,
             self.start,
@@ -58,7 +77,9 @@ class ServedRun:
         return [
             order
             for key, order in self.orders.orders.items()
-            if key not in self.answers.first and key not in self.orders.withdrawn
+            if key not in self.answers.first
+            and key not in self.orders.withdrawn
+            and key not in self._settled
         ]
 
     def look(self) -> int:
@@ -67,19 +88,23 @@ class ServedRun:
         Raises:
             OSError: an answer could not be written; it stays in the source's hands.
         """
-        first = not self.orders.orders
+        first, self.failed = not self.orders.orders, False
+        self._out.restore()
         self.orders.look()
         self.answers.look()
-        if first:
+        if first and self.orders.orders:
+            self._settled = self.settled(self.run_dir)
             self.source.remember(self.answers.first.values())
         self._tell_refused()
         came = self._from_bank()
         if self.open and not self.stopped:
             self._log.known.look()
-            came += self._ask()
+            came += self._write(self._ask)
             came += self._give_up()
-            self._correct()
+        if self.orders.orders and not self.stopped:
+            self._write(self._correct)
         self._tell_complaints()
+        self.watch(self)
         return came
 
     def put(self, answer: Answer) -> None:
@@ -91,6 +116,7 @@ class ServedRun:
             self.bank.put(answer)
         self._out.append([answer.to_row()])
         self.answers.look()
+        forget_source_failure(self.run_dir)
         what = "void" if answer.void is not None else "answered"
         who = f" by {printable(answer.annotator)}" if answer.annotator else ""
         why = f": {printable(answer.void)}" if answer.void is not None else ""
@@ -98,6 +124,7 @@ class ServedRun:
         cost = "" if answer.cost is None else f", cost {answer.cost:g}"
         name = printable(order.prompt_id) if order is not None else "?"
         self.say(f"{self.run_dir.name}: {answer.key[:8]} ({name}) {what}{who}{seconds}{cost}{why}")
+        self.watch(self)
 
     def _from_bank(self) -> int:
         """Answers that another run has paid for."""
@@ -112,37 +139,66 @@ class ServedRun:
             self.answers.look()
         return len(known)
 
-    def _ask(self) -> int:
+    def retire(self) -> None:
+        """Take back what is open: the run wants no labels any more."""
+        self.orders.look()
+        self.answers.look()
+        if self.open and not self.stopped:
+            try:
+                self.source.withdraw([order.key for order in self.open])
+            except SourceError as error:
+                self.failed = True
+                self.say(f"{self.run_dir.name}: what it has asked is not taken back: {error}")
+
+    def _ask(self) -> Iterator[Answer]:
+        """New answers to open orders."""
+        if withdrawn := [key for key in self.orders.withdrawn if key not in self.answers.first]:
+            self.source.withdraw(withdrawn)
+        for answer in self._said():
+            if answer.key not in self.answers.first:
+                yield answer
+
+    def _said(self) -> Iterator[Answer]:
+        yield from self.source.order(self.open, self._log)
+        yield from self.source.collect(self.open)
+
+    def _correct(self) -> Iterator[Answer]:
+        """Answers that were changed, to be written behind those that they correct."""
+        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
+        yield from list(self.source.corrections({**self.answers.first, **corrected}))
+
+    def _write(self, said: Callable[[], Iterator[Answer]]) -> int:
+        """Write what the source says, and tell what goes wrong; how many answers came."""
         came = 0
         try:
-            for answer in self._said():
-                if answer.key in self.answers.first:
-                    continue
+            for answer in said():
                 self.put(answer)
                 came += 1
                 self._failures = 0
         except SourceStoppedError as error:
-            self.stopped = str(error)
-            self.say(
-                f"{self.run_dir.name}: {error}; nothing more is asked until the bridge "
-                "is started again"
-            )
+            self._stop(printable(str(error), WORDS))
         except SourceError as error:
-            self._failures += 1
-            self.say(f"{self.run_dir.name}: {error} ({self._failures} in a row)")
-            if self._failures >= self.config.max_failures:
-                self.stopped = f"{self._failures} failures in a row, the last: {error}"
-                self.say(
-                    f"{self.run_dir.name}: labels.max_failures={self.config.max_failures} "
-                    "reached; nothing more is asked until the bridge is started again"
-                )
+            self._fail(printable(str(error), WORDS))
         return came
 
-    def _said(self) -> Iterable[Answer]:
-        if withdrawn := [key for key in self.orders.withdrawn if key not in self.answers.first]:
-            self.source.withdraw(withdrawn)
-        yield from self.source.order(self.open, self._log)
-        yield from self.source.collect(self.open)
+    def _fail(self, why: str) -> None:
+        self._failures += 1
+        if self._failures == 1 or self._last_failure != why:
+            self.say(f"{self.run_dir.name}: {why} ({self._failures} in a row)")
+        self._record_failure(why)
+        if self._failures >= self.config.max_failures:
+            self._stop(f"{self._failures} failures in a row, the last: {why}")
+
+    def _stop(self, why: str) -> None:
+        self.say(f"{self.run_dir.name}: {why}; nothing more is asked until {self.until}")
+        self.stopped = why
+        self._record_failure(why)
+
+    def _record_failure(self, why: str) -> None:
+        self.failed, self._last_failure = True, why
+        failure = SourceFailure(time=time.time(), words=why, stopped=bool(self.stopped))
+        with suppress(OSError):  # it was said
+            write_source_failure(self.run_dir, failure)
 
     def _give_up(self) -> int:
         """Orders whose calls have failed for too long are void."""
@@ -151,19 +207,14 @@ class ServedRun:
             calls = self._log.known.calls.get(order.key)
             if calls is None or calls.first is None or not calls.failure:
                 continue
+            if self._log.in_flight(order.key):
+                continue  # its answer may be on its way
             if time.time() - calls.first >= self.config.deadline:
                 why = f"no answer in labels.deadline={self.config.deadline:g} s: {calls.failure}"
                 late.append(Answer(key=order.key, void=why, cost=calls.cost))
         for answer in late:
             self.put(answer)
         return len(late)
-
-    def _correct(self) -> None:
-        """Write answers that were changed behind those that they correct."""
-        corrected = {key: self.answers.latest(key) for key in self.answers.corrected}
-        known = {**self.answers.first, **corrected}
-        for answer in list(self.source.corrections(known)):
-            self.put(answer)
 
     def _tell_refused(self) -> None:
         for refused in (*self.orders.refused, *self.answers.refused):
@@ -173,11 +224,7 @@ class ServedRun:
 
     def _tell_complaints(self) -> None:
         for complaint in self.source.complaints:
-            self.say(f"{self.run_dir.name}: {complaint}")
+            if complaint not in self._told:
+                self._told.add(complaint)
+                self.say(f"{self.run_dir.name}: {complaint}")
         self.source.complaints.clear()
-
-
-def printable(text: str, width: int = 80) -> str:
-    """A stranger's text on one line of a terminal."""
-    flat = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * width]).split())
-    return flat if len(flat) <= width else f"{flat[: width - 3]}..."

@@ -33,6 +33,13 @@ class LabelSource(Protocol):
     def quote(self, order: Order) -> float:
         """The most that an answer may cost; must not need a network."""
 
+    def check_here(self) -> None:
+        """Refuse what surely cannot work on this host; asks nobody, and must be quick.
+
+        Raises:
+            SourceStoppedError: it cannot be asked from here.
+        """
+
     def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
         """Ask, and yield what is answered at once.
 
@@ -73,6 +80,9 @@ class Source:
     def quote(self, order: Order) -> float:
         """The order's price."""
         return order.price
+
+    def check_here(self) -> None:
+        """Nothing is known to be wrong."""
 
     def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
         """Ask."""

@@ -25,8 +25,11 @@ class Shaping:
     def leaves_out(self, group: TrainingGroup) -> bool:
         """Whether a prompt is left out of the update and its divisor: it teaches nothing.
 
-        The task's rewards decide, before any length penalty, as in DAPO's filter by accuracy.
+        The task's rewards decide, before any length penalty, as in DAPO's filter by accuracy. A
+        group with an answer known to be wrong teaches that, whatever its rewards.
         """
+        if group.refuted:
+            return False
         right = group.all_right and self.leave_out in (LeaveOut.all_right, LeaveOut.flat)
         wrong = group.all_wrong and self.leave_out in (LeaveOut.all_wrong, LeaveOut.flat)
         return right or wrong

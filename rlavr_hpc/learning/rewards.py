@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rlavr_hpc.training_types import TrainingGroup
@@ -72,6 +72,24 @@ def assign_rewards(
             bought=False,
         )
         for group in groups
+    ]
+
+
+def refute_votes(
+    training_groups: Sequence[TrainingGroup], wrong: Mapping[str, str]
+) -> list[TrainingGroup]:
+    """The groups; those without a label are trained away from an answer known to be wrong.
+
+    Args:
+        training_groups: with their rewards.
+        wrong: prompt id -> that answer. Where no response of the group gives it, as when a step
+            that is done again has sampled others, its group stays as it is.
+    """
+    return [
+        replace(one, refuted=one.group.vote.cluster_of(wrong[one.group.prompt.id]))
+        if one.group.prompt.id in wrong and not one.bought
+        else one
+        for one in training_groups
     ]
 
 

@@ -16,6 +16,7 @@ from rlavr_hpc.cluster.slurm.commands import SlurmError, ask_queue
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.io import make_folder, write_record
 from rlavr_hpc.labels.mailbox import LABELS
+from rlavr_hpc.runs.cancelled_wait import is_wait_cancelled
 from rlavr_hpc.runs.done import is_done
 from rlavr_hpc.runs.heartbeat import LastHeartbeat, read_heartbeat
 from rlavr_hpc.runs.queue_reasons import is_held
@@ -26,18 +27,19 @@ from rlavr_hpc.runs.stops import CANCELLATION, stop_path
 FOLDER = f"{LABELS}/enough"
 VERSION = 1
 EPSILON = 1e-9
+"""A share of a count may come out a little below a whole number."""
 
 Say = Callable[[str], None]
 
 
 def release_enough(
-    run_dir: Path, open_orders: int, labels: LabelsConfig, say: Say | None = None
+    run_dir: Path, open_labels: int, labels: LabelsConfig, say: Say | None = None
 ) -> bool:
     """Release the Slurm job of a parked run when enough of its labels are there.
 
     Args:
         run_dir: the run's folder.
-        open_orders: how many of its orders have no answer yet.
+        open_labels: how many of the labels that it waits for lack an answer.
         labels: its settings; `enough` counts.
         say: takes a line that says what was done, or why it was not.
 
@@ -50,10 +52,9 @@ def release_enough(
         OSError: the run's folder cannot be written.
     """
     beat = read_heartbeat(run_dir).heartbeat
-    if beat is None or not beat.parked or not _has_enough(beat, open_orders, labels):
+    if beat is None or not beat.parked or open_labels > spared_labels(beat, labels):
         return False
-    mark = run_dir / FOLDER / f"{beat.attempt}.json"
-    if mark.exists():
+    if is_released(run_dir, beat):
         return False
     tell = say or (lambda line: None)
     done, line = (True, _own_command(run_dir)) if beat.job is None else _release(run_dir, beat)
@@ -61,18 +62,20 @@ def release_enough(
         tell(f"{run_dir.name}: {line}")
     if done is None:
         return False
+    mark = _mark(run_dir, beat)
     make_folder(mark.parent)
-    write_record(mark, VERSION, {"time": time.time(), "open": open_orders, "job": beat.job})
+    write_record(mark, VERSION, {"time": time.time(), "open": open_labels, "job": beat.job})
     return done
 
 
-def answers_lacking(run_dir: Path, open_orders: int, labels: LabelsConfig) -> int:
-    """How many answers a run lacks before it goes on; of one that is not parked, all open ones."""
-    beat = read_heartbeat(run_dir).heartbeat
-    if beat is None or not beat.parked:
-        return open_orders
-    spared = math.floor((1 - labels.enough) * (beat.pending or 0) + EPSILON)
-    return max(0, open_orders - spared)
+def is_released(run_dir: Path, beat: LastHeartbeat) -> bool:
+    """Whether a parked run was released since it parked, by this bridge or another one."""
+    return _mark(run_dir, beat).exists()
+
+
+def spared_labels(beat: LastHeartbeat, labels: LabelsConfig) -> int:
+    """How many of the labels that a parked run waits for need not be there when it goes on."""
+    return math.floor((1 - labels.enough) * (beat.pending or 0) + EPSILON)
 
 
 def wants_labels(run_dir: Path) -> bool:
@@ -84,11 +87,13 @@ def wants_labels(run_dir: Path) -> bool:
 
 
 def _is_cancelled(run_dir: Path, beat: LastHeartbeat) -> bool:
-    return beat.job is not None and stop_path(run_dir, beat.job, CANCELLATION).exists()
+    if beat.job is not None and stop_path(run_dir, beat.job, CANCELLATION).exists():
+        return True
+    return beat.parked and is_wait_cancelled(run_dir, beat.attempt)
 
 
-def _has_enough(beat: LastHeartbeat, open_orders: int, labels: LabelsConfig) -> bool:
-    return open_orders <= (1 - labels.enough) * (beat.pending or 0) + EPSILON
+def _mark(run_dir: Path, beat: LastHeartbeat) -> Path:
+    return run_dir / FOLDER / f"{beat.attempt}.json"
 
 
 def _own_command(run_dir: Path) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from rlavr_hpc.runs.label_fetchers import fetch_verb
 from rlavr_hpc.runs.state_types import State, WaitsIn, format_duration
 from rlavr_hpc.runs.states import RunState
 
@@ -55,13 +56,13 @@ HINTS = (
     (State.stalled, "cancel {run}", "end it"),
     (State.zombie, "why {run}", "where it runs; its next start ends it"),
     (State.unknown, "why {run}", "what cannot be read"),
-    (
-        State.waiting_for_labels,
-        "labels serve {folder}",
-        "fetch the labels; it releases parked jobs when enough are there",
-    ),
     (State.preempted, "start-now {folder}", "start jobs that wait for Slurm's delay"),
 )
+FOR_LABELS = {
+    "labels serve": "fetch the labels; it releases parked jobs when enough are there",
+    "labels desk": "let people answer; it releases parked jobs when enough are there",
+}
+"""Of a run that waits for labels: what brings them."""
 PARKED_AGAIN = "  give a parked run's command again when its labels are there; it continues"
 LOCAL_AGAIN = "  start the command of a failed run again; it continues from what is on disk"
 AGAIN = "  give the sweep's command again to submit what is planned or stopped, and nothing else"
@@ -187,6 +188,8 @@ def _hints(runs: Sequence[RunState], folder: str) -> list[str]:
         for state, verb, words in HINTS
         if state in first and (not verb.startswith("retry") or first[state].job)
     ]
+    waiting = {fetch_verb(run.source) for run in runs if run.state is State.waiting_for_labels}
+    hints += [(f"  rlavr {verb} {folder}", FOR_LABELS[verb]) for verb in sorted(waiting)]
     width = max((len(command) for command, _ in hints), default=0)
     lines = [f"{command.ljust(width)}  # {words}" for command, words in hints]
     if State.failed in first and not first[State.failed].job:  # `retry` submits Slurm jobs
@@ -194,7 +197,8 @@ def _hints(runs: Sequence[RunState], folder: str) -> list[str]:
     if any(run.waits_in is WaitsIn.folder for run in runs):
         lines.append(PARKED_AGAIN)
     if State.planned in first or State.stopped in first:
-        lines.append(AGAIN)
+        alone = not any(run.overrides or run.job for run in runs)
+        lines.append(AGAIN.replace("the sweep's", "the run's") if alone else AGAIN)
     return ["", *lines] if lines else []
 
 

@@ -27,9 +27,10 @@ from rlavr_hpc.runs.identity import is_hash_of
 from rlavr_hpc.runs.provenance import read_provenance
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
+from rlavr_hpc.telemetry.collapse.verdict import has_collapsed
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle
-from rlavr_hpc.trainer.reporting.summary import has_collapsed, held_out_accuracies
+from rlavr_hpc.trainer.reporting.summary import held_out_accuracies
 from rlavr_hpc.types import StepKey
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -160,7 +161,7 @@ def _outcome(config: RunConfig, rows: Rows, step: int, *, held_out: int | None) 
         accuracy_start=accuracies[0][1] if accuracies and accuracies[0][0] == 0 else None,
         accuracy=last[1] if last and last[0] == step else None,
         last_measured=last,
-        collapsed=has_collapsed(rows, accuracies),
+        collapsed=has_collapsed(rows, samples=config.eval.samples),
         early_warning=first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),

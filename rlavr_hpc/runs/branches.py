@@ -23,8 +23,9 @@ from rlavr_hpc.runs.attempts import (
     read_attempts,
     standing,
 )
-from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, is_healthy, newest_valid
+from rlavr_hpc.runs.checkpoints import Checkpoint, candidates, newest_valid
 from rlavr_hpc.runs.done import read_done, remove_done, write_done
+from rlavr_hpc.runs.healthy_steps import healthy_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +149,13 @@ def _other_attempt(run_dir: Path) -> RlavrError:
 
 
 def _newest_healthy(usable: list[Checkpoint], below: float) -> int:
-    for found in usable:
-        if is_healthy(found.state, below=below):
-            try:
-                found.verify()
-            except CheckpointError:
-                continue
-            return found.state.step
+    by_step = {found.state.step: found for found in usable}
+    for step in healthy_steps((found.state for found in usable), below=below):
+        try:
+            by_step[step].verify()
+        except CheckpointError:
+            continue
+        return step
     return 0
 
 

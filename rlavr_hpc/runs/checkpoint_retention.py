@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rlavr_hpc.runs.checkpoints import TrainingState, is_healthy
+from rlavr_hpc.runs.checkpoints import TrainingState
+from rlavr_hpc.runs.healthy_steps import healthy_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class RetentionPolicy:
     best: bool = True
     """The one with the highest held-out accuracy."""
     healthy_below: float = 0.25
-    """The newest one with a risk below this: a roll-back needs it."""
+    """The newest healthy one, with a risk below this: a roll-back needs it."""
 
 
 def steps_to_keep(states: Iterable[TrainingState], keep: RetentionPolicy) -> set[int]:
@@ -30,5 +31,4 @@ def steps_to_keep(states: Iterable[TrainingState], keep: RetentionPolicy) -> set
     scored = [s for s in ordered if s.score is not None]
     if keep.best and scored:  # of equal ones the newest
         kept.add(max(scored, key=lambda state: (state.score, state.step)).step)
-    healthy = [s.step for s in ordered if is_healthy(s, below=keep.healthy_below)]
-    return kept | set(healthy[:1])
+    return kept | set(healthy_steps(ordered, below=keep.healthy_below)[:1])

@@ -51,6 +51,8 @@ class TrainingState:
     """`collapse/risk` after the step."""
     score: float | None = None
     """Held-out mean@n of this step; None where it was not evaluated."""
+    score_error: float | None = None
+    """Its standard error; None where it is not known."""
     ledger_lines: int = 0
     ledger_head: str | None = None
     """Hash of the last ledger line before it; None in checkpoints of version 1."""
@@ -97,11 +99,6 @@ class Checkpoint:
                 raise CheckpointError(f"{name} cannot be read ({error.strerror})") from error
             if found != self.files[name]["sha256"]:
                 raise CheckpointError(f"{name} does not have the content it was written with")
-
-
-def is_healthy(state: TrainingState, *, below: float) -> bool:
-    """Whether a roll-back may choose it by itself; never one that was made because of a stop."""
-    return state.risk < below and state.scheduled and state.unrecorded_metrics is None
 
 
 def in_line(state: TrainingState, attempts: Sequence[Attempt]) -> bool:

@@ -62,6 +62,8 @@ ADDED: Mapping[str, Any] = {
     "data.choices": "render",
     "data.conflicts": "drop",
     "budget_cost": None,
+    "labels.on_wrong": "drop",
+    "labels.gold_first": 0,
     "lora.rank": 0,
     "lora.alpha": 32.0,
     "lora.targets": ["all-linear"],
@@ -77,8 +79,8 @@ READ_VERSIONS = (1, 2)
 OF_A_PLUGIN = ("name", "settings", "candidates")
 """What of a plug-in decides results; its defaults are resolved into the run's own keys."""
 OF_LABELS = (
-    *("name", "settings", "version", "price", "ask", "show", "pending", "redundancy"),
-    *("max_redundancy", "resolve", "gold"),
+    *("name", "settings", "version", "price", "ask", "on_wrong", "show", "pending"),
+    *("redundancy", "max_redundancy", "resolve", "gold", "gold_first"),
     *("model", "mode", "template", "samples", "agreement", "temperature", "max_tokens"),
 )
 """What of a label source decides results; how labels are fetched does not."""
@@ -170,6 +172,8 @@ def _deciding(config: RunConfig) -> dict[str, Any]:
     if config.labels.live:
         pending = str(flat["labels.pending"])
         flat["labels.pending"] = SAME_PENDING.get(pending, pending)
+        if flat["labels.template"]:  # its text is in the orders' keys, wherever it lies
+            flat["labels.template"] = Path(str(flat["labels.template"])).name
     return {k: v for k, v in flat.items() if k not in ADDED or v != ADDED[k]}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rlavr_hpc.runs.cancelled_wait import is_wait_cancelled
 from rlavr_hpc.runs.heartbeat import WAITING
 from rlavr_hpc.runs.queue_reasons import is_held, why_waiting
 from rlavr_hpc.runs.queued_job import QueuedJob
+from rlavr_hpc.runs.source_failure import read_source_failure
 from rlavr_hpc.runs.state_types import (
     KILL_SECONDS,
     JudgedState,
@@ -36,6 +38,9 @@ def judge_held(case: RunEvidence, job: QueuedJob) -> JudgedState:
 
 def judge_parked_job(case: RunEvidence, stop: Stop) -> JudgedState:
     """Of a parked run whose job is not seen in the queue."""
+    beat = case.facts.heartbeat
+    if beat is not None and is_wait_cancelled(case.facts.run, beat.attempt):
+        return _cancelled()
     if not case.has_slurm:
         return _waits(case, WaitsIn.queue, "whether its job is still held is not known here")
     if stop.again and case.now < stop.time + KILL_SECONDS:  # Slurm lists it nowhere for a moment
@@ -48,6 +53,8 @@ def judge_parked(case: RunEvidence) -> JudgedState | None:
     beat = case.facts.heartbeat
     if beat is None or not beat.parked:
         return None
+    if is_wait_cancelled(case.facts.run, beat.attempt):
+        return _cancelled()
     if beat.job is None:
         return _waits(case, WaitsIn.folder, "no process holds a node")
     if not case.has_slurm:
@@ -55,14 +62,30 @@ def judge_parked(case: RunEvidence) -> JudgedState | None:
     return _job_is_gone(case)
 
 
+def _cancelled() -> JudgedState:
+    words = "cancelled while it was parked for labels; nothing is asked for it any more"
+    return JudgedState(state=State.cancelled, reason=words)
+
+
 def _job_is_gone(case: RunEvidence) -> JudgedState:
-    words = f"{describe_pending(case)}; parked, but its job is gone, so nothing releases it"
-    return JudgedState(state=State.stopped, reason=words)
+    words = "parked, but its job is gone, so nothing releases it"
+    reason = f"{describe_pending(case)}; {words}{_describe_failure(case)}"
+    return JudgedState(state=State.stopped, reason=reason)
 
 
 def _waits(case: RunEvidence, where: WaitsIn, words: str) -> JudgedState:
-    reason = f"{describe_pending(case)}; {words}"
+    reason = f"{describe_pending(case)}; {words}{_describe_failure(case)}"
     return JudgedState(state=State.waiting_for_labels, reason=reason, waits_in=where)
+
+
+def _describe_failure(case: RunEvidence) -> str:
+    """What the run's source has failed of since it last answered; "" where it has not."""
+    failure = read_source_failure(case.facts.run)
+    if failure is None:
+        return ""
+    ago = format_duration(max(0.0, case.now - failure.time))
+    how = "is not asked any more since it failed" if failure.stopped else "failed"
+    return f"; its source {how} {ago} ago: {failure.words}"
 
 
 def describe_pending(case: RunEvidence) -> str:

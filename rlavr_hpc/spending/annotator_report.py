@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlavr_hpc.labels.printable import printable
 from rlavr_hpc.labels.quality import AnnotatorQuality, Share
-from rlavr_hpc.labels.served_run import printable
 
 NAME_WIDTH, REASON_WIDTH = 24, 72
 SHOWN_REASONS = 8

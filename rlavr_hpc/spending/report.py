@@ -118,7 +118,7 @@ def _row(entry: SpendEntry) -> tuple[str, ...]:
         entry.found.name,
         entry.label,
         spend.status,
-        f"{spend.step}/{spend.steps}",
+        f"{entry.state.step if entry.state else spend.step}/{spend.steps}",
         *map(str, (spend.bought, spend.allowed, spend.void)),
         f"{spend.cost:g}",
         str(spend.open_intents),

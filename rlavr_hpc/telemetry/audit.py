@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.reduce import Metrics, mean_of
+from rlavr_hpc.telemetry.reduce import Metrics, mean_of, variance_of_mean
 from rlavr_hpc.types import Group, Selection, StepKey
 
 Judge = Callable[[Sequence[Group], StepKey], Mapping[str, Sequence[bool]]]
@@ -96,6 +97,7 @@ def _beliefs(judged: Sequence[Judged]) -> Metrics:
     return {
         names.ORACLE_VOTE_ACCURACY: mean_of(j.vote_right for j in judged),
         names.ORACLE_TRUE_REWARD: mean_of(right for j in judged for right in j.correct),
+        names.ORACLE_TRUE_REWARD_VARIANCE: variance_of_mean([fmean(j.correct) for j in judged]),
         names.ORACLE_PASS: mean_of(any(j.correct) for j in judged),
         names.ORACLE_REWARD_ACCURACY: mean_of(
             mine == true

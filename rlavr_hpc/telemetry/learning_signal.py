@@ -93,7 +93,7 @@ def losses_of(row: Mapping[str, float]) -> tuple[SignalLoss, ...]:
     found = []
     if row.get(names.COLLAPSE_UNPARSABLE) == 1.0:
         found.append(SignalLoss.unparsable)
-    elif row.get(names.COLLAPSE_ZERO_ADVANTAGE) == 1.0:
+    elif row.get(names.COLLAPSE_ZERO_ADVANTAGE) == 1.0 and not row.get(names.TRAIN_NEGATIVE_GROUPS):
         found.append(_why_equal(row))
     if row.get(names.COLLAPSE_TRUNCATED) == 1.0:
         found.append(SignalLoss.truncated)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import variance
 from typing import Self
 
 
@@ -56,6 +57,13 @@ def mean_of(values: Iterable[float]) -> Mean:
     """The mean of values; of none, it is left out of the row."""
     listed = [float(value) for value in values]
     return Mean(sum(listed), len(listed))
+
+
+def variance_of_mean(values: Sequence[float]) -> Mean:
+    """Unbiased variance of the values' mean; of fewer than two, it is left out of the row."""
+    if len(values) < 2:
+        return Mean(0.0, 0)
+    return Mean(variance(values) / len(values))
 
 
 def max_of(values: Iterable[float]) -> Max:

@@ -52,6 +52,8 @@ class StepSpend:
     """`budget_total`."""
     pending: int | None = None
     """Labels asked for that nobody has seen; None with a source that answers at once."""
+    wrong: int | None = None
+    """Of the void ones, votes that a verdict calls wrong; None where no verdict is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +90,14 @@ def label_metrics(
 
     Args:
         labels: this step's labels.
-        labelled: the groups whose label is new, with the correctness of their responses.
+        labelled: the groups whose label is new, with the correctness of their responses; also those
+            of which a verdict says that their vote is wrong.
         spend: of the step and of the run.
     """
     reused = sum(label.reused for label in labels.values())
-    pending = {} if spend.pending is None else {names.LABELS_PENDING: Mean(spend.pending)}
+    of_some = {names.LABELS_PENDING: spend.pending, names.LABELS_WRONG_VOTES: spend.wrong}
     return {
-        **pending,
+        **{name: Mean(value) for name, value in of_some.items() if value is not None},
         names.LABELS_QUOTA: Mean(spend.quota),
         names.LABELS_BOUGHT: Mean(spend.bought),
         names.LABELS_VOID: Mean(spend.void),
@@ -103,7 +106,7 @@ def label_metrics(
         names.LABELS_BUDGET_USED: Mean(spend.asked, spend.cap or 0),
         names.LABELS_REUSED: Mean(reused),
         names.LABELS_VOTE_RIGHT: mean_of(x.group.vote.is_right(x.correct) for x in labelled),
-        names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in labelled),
+        names.LABELS_NONE_CORRECT: mean_of(not any(x.correct) for x in labelled if not x.unknown),
         names.LABELS_REWARD_GAP: mean_of(
             agrees - right
             for one in labelled
@@ -127,7 +130,7 @@ def advantage_metrics(batches: Sequence[MiniBatch], *, responses: int) -> Metric
             sum(advantage != 0.0 for advantage in advantages), responses
         ),
         names.TRAIN_LEFT_OUT: Mean(responses - sum(b.responses for b in batches), responses),
-        names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in every group
+        names.TRAIN_ADVANTAGE_STD: Mean(math.sqrt(square)),  # their mean is 0 in most groups
         names.TRAIN_ADVANTAGE_MAX: max_of(advantages + others),
         names.TRAIN_ADVANTAGE_MIN: min_of(advantages + others),
     }

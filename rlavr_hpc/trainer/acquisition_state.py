@@ -60,7 +60,7 @@ class AcquisitionState:
             content = _read(path)
             name = content["name"]
             self.late.load(content.get("late", ()))
-            if name == self.name and not self._refused(content["state"], seed, may_change):
+            if name == self.name and not self._refused(content["state"], path, seed, may_change):
                 return
         if not may_change:
             held = f"the probes of acquisition={name}" if name else "no probes"
@@ -71,14 +71,17 @@ class AcquisitionState:
             )
         log.warning("acquisition=%s starts with untrained probes", self.name)
 
-    def _refused(self, state: Mapping[str, Any], seed: int, may_change: bool) -> bool:
+    def _refused(self, state: Mapping[str, Any], path: Path, seed: int, may_change: bool) -> bool:
         """Load the state; True if it does not fit the settings, which may have changed."""
         assert isinstance(self.policy, LearningPolicy)
         try:
             self.policy.load(state, seed=seed)
-        except CheckpointError:
+        except CheckpointError as error:
             if not may_change:
-                raise
+                raise CheckpointError(
+                    f"{path}: {error}; or go on with untrained probes: allow_change=[acquisition]"
+                ) from error
+            log.warning("%s: %s", path, error)
             self.policy.load({}, seed=seed)
             return True
         return False

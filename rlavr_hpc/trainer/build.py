@@ -14,14 +14,12 @@ from rlavr_hpc.acquisition.buyable import buyable_prompts
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.policy_protocol import AcquisitionPolicy
+from rlavr_hpc.answers.build_verifier import build_verifier
 from rlavr_hpc.answers.recorded_verifier import RecordedVerifier
-from rlavr_hpc.answers.sandbox.process import Limits
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.cluster.preemption import Deadline
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.run import RunConfig
-from rlavr_hpc.config.task import TaskConfig
 from rlavr_hpc.data import templates
 from rlavr_hpc.data.dataset import Dataset
 from rlavr_hpc.data.load_split import Split
@@ -137,6 +135,7 @@ def build_components(
     verifier = RecordedVerifier(models.verifier, records.timed_out)
     return Components(
         config=config,
+        run_dir=records.run_dir,
         stream=inputs.prompts.stream,
         engine=models.engine,
         policy=models.policy,
@@ -220,18 +219,6 @@ def _test_sets(prompts: tuple[Prompt, ...], held_out: Dataset) -> tuple[HeldOutS
     if not prompts:
         return ()
     return (HeldOutSet(name=HELD_OUT, prompts=prompts, answers=held_out.answers),)
-
-
-def build_verifier(grading: GradingConfig, task: TaskConfig, *, workers: int) -> Verifier:
-    """A verifier; its graders are started by the first answer that needs one."""
-    return Verifier(
-        limits=Limits(cpu_seconds=grading.cpu_seconds, memory_mib=grading.memory_mib),
-        workers=workers,
-        where=grading.extract,
-        thoughts=grading.thoughts,
-        evaluate=grading.evaluate_expressions,
-        task=task,
-    )
 
 
 def _oracle(train: Dataset, verifier: RecordedVerifier, *, stage: str) -> Judge:

@@ -58,6 +58,7 @@ class Components:
     """Everything a step uses."""
 
     config: RunConfig
+    run_dir: Path
     stream: PromptStream
     engine: RolloutEngine
     policy: Policy

@@ -8,6 +8,7 @@ from rlavr_hpc.data.load_split import Split, load_split
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.identity import source_identity
 from rlavr_hpc.labels.load import load_source
+from rlavr_hpc.labels.source import SourceStoppedError
 from rlavr_hpc.trainer.model_folder.folder import check_model
 
 AGAINST_LABELS = ("void_labels", "unreadable_labels", "conflicting_labels", "no_answer_column")
@@ -44,6 +45,20 @@ def load_inputs(config: RunConfig) -> Split:
     return split
 
 
+def check_inline_source(config: RunConfig) -> None:
+    """Check that this process, which is to ask the label source, can do so.
+
+    Raises:
+        UserError: it surely cannot: there is no such program, or no key.
+    """
+    if not config.labels.inline:
+        return
+    try:
+        load_source(config.labels).check_here()
+    except SourceStoppedError as error:
+        raise UserError(f"labels.inline=true: {error}") from error
+
+
 def _no_labels(config: RunConfig, split: Split) -> str:
     """Why there is nothing to buy."""
     reasons = [
@@ -57,5 +72,6 @@ def _no_labels(config: RunConfig, split: Split) -> str:
     return (
         f"acquisition={config.acquisition.name} buys labels, but no row of {config.data.path} has "
         f"one: {'; '.join(reasons) or 'there is no answer'}. Add answers to the data, name their "
-        "column with 'data.columns={answer: COLUMN}', or use acquisition=none"
+        "column with 'data.columns={answer: COLUMN}', let somebody give them (labels=command, "
+        "labels=judge or labels=people), or use acquisition=none"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rlavr_hpc.answers.readable_forms import choices_that_read, forms_read, is_answer
@@ -76,7 +76,7 @@ def inspect_data(
     counts = Counter(form for forms in asked.values() for form in forms)
     good = _with_answers(train)
     findings = [
-        *train.findings,
+        *(_not_asked_for(finding, config) for finding in train.findings),
         *also,
         *_bad_labels(config, train, good),
         *_held_out_findings(config, split.held_out),
@@ -87,6 +87,15 @@ def inspect_data(
         asked={form.value: counts[form] for form in AskedForm if counts[form]},
         findings=tuple(dict.fromkeys(findings)),
     )
+
+
+def _not_asked_for(finding: DataFinding, config: RunConfig) -> DataFinding:
+    """A missing column is nothing to mend where somebody else gives the labels."""
+    if finding.kind != "no_answer_column" or not config.labels.live:
+        return finding
+    text = finding.text.partition("; ")[0]
+    asked = f"{text}; labels={config.labels.name} gives the labels"
+    return replace(finding, level=FindingLevel.note, text=asked)
 
 
 def refuse_or_tell(inspection: DataInspection, log: logging.Logger, *, quiet: bool) -> None:
@@ -149,6 +158,21 @@ def _held_out_findings(config: RunConfig, held_out: Dataset) -> Iterable[DataFin
     """What was found in the held-out prompts; without a label among them nothing is evaluated."""
     yield from held_out.findings
     path = config.data.eval_path
+    if not held_out.answers and config.labels.live and (path or config.data.holdout):
+        where = (
+            f"{path}: none of its rows has an answer"
+            if path
+            else (
+                f"data.holdout={config.data.holdout:g} keeps labelled prompts out of training, and "
+                f"no row of {config.data.path} has an answer"
+            )
+        )
+        yield DataFinding(
+            kind="nothing_to_evaluate",
+            level=FindingLevel.warning,
+            text=f"{where}, so nothing is evaluated: held-out answers are not asked for",
+            count=len(held_out.questions),
+        )
     if path and not held_out.answers and not config.labels.live:
         yield DataFinding(
             kind="held_out_without_labels",

@@ -33,6 +33,7 @@ from rlavr_hpc.errors import (
     ExitCode,
     FencedError,
     LabelsPendingError,
+    LabelsStoppedError,
     NewProcessError,
     RlavrError,
     RunStoppedError,
@@ -41,7 +42,7 @@ from rlavr_hpc.errors import (
 from rlavr_hpc.runs.done import DONE_FILE
 from rlavr_hpc.runs.first_start import first_start
 from rlavr_hpc.runs.folder import StartKind, check_start, check_writable
-from rlavr_hpc.trainer.inputs import load_inputs
+from rlavr_hpc.trainer.inputs import check_inline_source, load_inputs
 from rlavr_hpc.trainer.leave_record import leave_record
 from rlavr_hpc.trainer.memory_check import check_memory
 
@@ -125,7 +126,8 @@ def _run(config: RunConfig, run_dir: Path, stop: StopFlag) -> ExitCode:
         while run.fit() == "rolled_back":
             run = process.start()
     except (RunStoppedError, EarlyWarningError, LabelsPendingError) as stopped:
-        _conclude(run, "stopped", code=stopped.exit_code)
+        failed = isinstance(stopped, LabelsStoppedError)
+        _conclude(run, "failed" if failed else "stopped", code=stopped.exit_code)
         _leave()
         raise
     except (FencedError, NewProcessError):
@@ -141,6 +143,8 @@ def join(config: RunConfig, run_dir: Path, topology: Topology, stop: StopFlag) -
     """Ask the plan, read the inputs and join the other ranks; imports torch."""
     passes = check_memory(config, run_dir, topology, os.environ)
     split = load_inputs(config)
+    if topology.is_main:
+        check_inline_source(config)
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     import torch  # noqa: PLC0415
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
+from rlavr_hpc.acquisition.gold_check import GoldCheck
+from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.market import DatasetMarket, LabelMarket
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
 from rlavr_hpc.acquisition.order_maker import OrderMaker
@@ -18,6 +21,7 @@ from rlavr_hpc.labels.inline_bridge import InlineBridge
 from rlavr_hpc.labels.load import load_source
 from rlavr_hpc.labels.mailbox import AnswersIn, OrdersOut
 from rlavr_hpc.labels.sent import CallsIn
+from rlavr_hpc.trainer.known_answers import known_answers
 
 
 def build_market(
@@ -41,7 +45,8 @@ def build_market(
     inline = None
     if labels.inline:
         asked = load_source(labels, reader=read_reply, linger=labels.poll)
-        inline = InlineBridge(run_dir, labels, asked)
+        check = GoldCheck(open_known=lambda run_dir: known_answers(config, train))
+        inline = InlineBridge(run_dir, labels, asked, watch=check, settled=answered_orders)
     calls = CallsIn(run_dir if labels.bank is None else Path(labels.bank))
     return OrderBook(
         config=labels,
@@ -55,7 +60,8 @@ def build_market(
         rules=LabelRules(verifier=verifier),
         cap=config.budget_cost,
         placed=inline.placed if inline else do_nothing,
-        gold=tuple(sorted(train.answers, key=_shuffled)) if labels.gold else (),
+        stopped=(lambda: inline.stopped) if inline else lambda: "",
+        gold=GoldOrders(config=labels, prompts=tuple(sorted(train.answers, key=_shuffled))),
     )
 
 

@@ -22,7 +22,7 @@ from rlavr_hpc.trainer.components import Components
 from rlavr_hpc.trainer.hooks.audit import audit_step
 from rlavr_hpc.trainer.hooks.checkpoints import CheckpointSchedule, is_due
 from rlavr_hpc.trainer.hooks.early_warning import WarningCheck
-from rlavr_hpc.trainer.hooks.evaluation import evaluate
+from rlavr_hpc.trainer.hooks.evaluation import evaluate, scored
 from rlavr_hpc.trainer.hooks.examples import record_examples
 from rlavr_hpc.trainer.hooks.first_step import check_first_step
 from rlavr_hpc.trainer.hooks.progress import progress_bar, progress_text
@@ -78,7 +78,7 @@ class TrainingRun:
         if self.state.step == 0:
             start = self._step_key(0)
             values = self.record.write(start, evaluate(self.components, start))
-            self.state = replace(self.state, score=values.get(self.record.accuracy))
+            self.state = scored(self.state, values, self.record.accuracy)
             if self.components.config.warning.action is OnRisk.rollback:
                 self.checkpoints.save(self.state)
         self.state = replace(self.state, risk=self.warning.current_risk())
@@ -120,8 +120,8 @@ class TrainingRun:
         due = is_due(step, every=config.eval_every, steps=config.steps)
         evaluated = evaluate(self.components, step_key) if due else {}
         values = self.record.write(step_key, {**metrics, **evaluated})
-        risk, score = values[names.COLLAPSE_RISK], values.get(self.record.accuracy)
-        self.state = replace(self.state, unrecorded_metrics=None, risk=risk, score=score)
+        state, risk = scored(self.state, values, self.record.accuracy), values[names.COLLAPSE_RISK]
+        self.state = replace(state, unrecorded_metrics=None, risk=risk)
         asked, busy = distributed.anyone_each(
             self.components.deadline.stop.received is not None, self.checkpoints.writer.busy
         )

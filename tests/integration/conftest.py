@@ -1,9 +1,13 @@
-"""Runs that several modules look at, none of which writes there; and a disk that is soon full."""
+"""Runs that several modules look at, none of which writes there; and a disk that is soon full.
+
+Also the order of the files.
+"""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,11 +16,21 @@ import pytest
 from tests.support.commands import SIX_STEPS, TINY, command, run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start vLLM or several ranks come first, then those of many tests.
+
+    `--dist loadfile` gives a process a whole file: a long one at the end would run alone.
+    """
+    dear = {item.path for item in items if any(map(item.get_closest_marker, ("vllm", "ranks")))}
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in dear, -tests[item.path], item.path))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed run that others must equal."""
+    """An undisturbed run that others must equal, in a new interpreter, unlike most of them."""
     folder = tmp_path_factory.mktemp("reference") / "run"
-    done = run(*SIX_STEPS, f"run_dir={folder}")
+    done = run(*SIX_STEPS, f"run_dir={folder}", fresh=True)
     assert done.returncode == 0, done.stderr
     assert "held-out accuracy" in done.stdout
     return folder

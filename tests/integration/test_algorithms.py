@@ -54,6 +54,7 @@ def test_an_oversampled_step_buys_its_quota_and_resumes_exactly(tmp_path: Path) 
         "unlabelled=pseudo",
         "algorithm.overlong.buffer=0.9",
         "rollout.temperature=0.3",
+        "cluster.threads=2",  # unlike most runs of tests
     ]
     whole, halves = tmp_path / "whole", tmp_path / "halves"
     for folder, steps in ((whole, 2), (halves, 1), (halves, 2)):

@@ -23,6 +23,7 @@ SMALL = (
     "algorithm.group_size=4",
     "eval_every=0",
     "save_every=0",
+    "cluster.threads=1",
     "steps=1",
 )
 

@@ -36,6 +36,7 @@ SETTINGS = (
     "algorithm.mini_batch=8",
     "algorithm.group_size=6",
     "algorithm.micro_batch=64",
+    "cluster.threads=1",
     "algorithm.lr=1e-3",
     "eval.samples=2",
     "budget=0.25",

@@ -12,6 +12,7 @@ import pytest
 from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.labels.orders import Answer
 from rlavr_hpc.labels.sources.labelstudio import LabelStudioSource
+from rlavr_hpc.labels.sources.labelstudio_project import SharedProject
 from tests.support.label_runs import Bridge, an_order
 from tests.support.labelstudio_server import (
     LEGACY,
@@ -195,6 +196,46 @@ def test_a_later_edit_is_a_later_line_also_after_a_restart(studio: Studio, tmp_p
     assert (later.answer, later.cost, later.corrects) == ("43", 0.0, True)
 
 
+def test_edits_are_found_while_no_order_is_open_and_the_project_is_read_rarely_then(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    bridge = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
+    bridge.look()
+    made = studio.annotate("a", "42")
+    clock.now += 61
+    bridge.look()
+    made |= {"result": [area("answer", "43")], "updated_at": "2026-01-02T00:00:00.000000Z"}
+    before = studio.reads
+    for _ in range(11):
+        clock.now += 60
+        bridge.look()
+    assert studio.reads == before + 1
+    assert [answer.answer for answer in bridge.run.answers.later["a"]] == ["43"]
+
+
+def test_tasks_that_nobody_has_touched_go_when_their_run_is_over(
+    studio: Studio, tmp_path: Path
+) -> None:
+    bridge = a_bridge(studio, tmp_path, "a", "b", "c")
+    bridge.look()
+    studio.annotate("b", "42")
+    studio.task_of("c")["drafts"].append({"id": 1, "result": []})
+    bridge.look()
+    bridge.run.retire()
+    readings = studio.reads
+    bridge.run.retire()
+    assert studio.reads == readings
+    assert [task["data"]["key"] for task in studio.tasks] == ["b", "c"]
+    assert studio.deletions == 1
+    bridge.look()
+    assert studio.task_of("a"), "the run goes on after all"
+    studio.status = 500
+    bridge.run.retire()
+    assert "not taken back" in bridge.said[-1]
+    assert not bridge.run.stopped
+
+
 def test_a_short_token_is_bought_once_and_again_when_it_has_ended(
     studio: Studio, tmp_path: Path
 ) -> None:
@@ -245,7 +286,44 @@ def test_the_project_is_read_now_and_then_only(studio: Studio, tmp_path: Path) -
     clock = Clock()
     bridge = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
     bridge.look()
+    bridge.look()
     studio.annotate("a", "42")
     assert bridge.look() == {}
     clock.now += 61
     assert bridge.look()["a"].answer == "42"
+
+
+def test_runs_of_one_process_read_their_project_once_together(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    first, second = (
+        a_bridge(studio, tmp_path / name, "both", name, every=60.0, clock=clock) for name in "ab"
+    )
+    for bridge in (first, second, first, second):
+        bridge.look()
+    assert [task["data"]["key"] for task in studio.tasks] == ["both", "a", "b"], "one task a key"
+    read = studio.reads
+    studio.annotate("b", "41")
+    studio.annotate("both", "42")
+    for _ in range(3):
+        clock.now += 20.1
+        first.look()
+        second.look()
+    assert studio.reads == read + 1
+    assert set(first.look()) == {"both"}
+    assert set(second.look()) == {"both", "b"}
+
+
+def test_a_reading_from_before_another_bridges_import_makes_no_second_task(
+    studio: Studio, tmp_path: Path
+) -> None:
+    clock = Clock()
+    first = a_bridge(studio, tmp_path, "a", every=60.0, clock=clock)
+    second = Bridge(tmp_path, a_source(studio, every=60.0, clock=clock))
+    old = SharedProject(first.run.source._project.project)  # type: ignore[attr-defined]
+    old.look(clock.now, every=60.0)
+    first.look()
+    second.run.source._project = old  # type: ignore[attr-defined]
+    second.look()
+    assert (len(studio.tasks), studio.imports) == (1, 1)

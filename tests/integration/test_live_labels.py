@@ -134,6 +134,37 @@ def test_a_file_without_any_answer_is_trained_on_and_evaluation_is_left_out(
     assert "no held-out prompts" in done.stderr + done.stdout
 
 
+@pytest.mark.slow
+def test_a_run_asks_for_verdicts_and_trains_away_from_the_votes_called_wrong(
+    tmp_path: Path,
+) -> None:
+    program, folder = tmp_path / "judge.py", tmp_path / "run"
+    program.write_text(
+        "import json, sys\n"
+        "for line in sys.stdin:\n"
+        "    order = json.loads(line)\n"
+        "    said = {'verdict': 'wrong' if int(order['key'][-1], 16) % 2 else 'right'}\n"
+        "    said = said if order['ask'] == 'verdict' else {'void': 'no vote'}\n"
+        "    print(json.dumps({'key': order['key'], **said}))\n"
+    )
+    verdicts = ("labels.ask=verdict", "labels.on_wrong=negative", "unlabelled=drop", "budget=0.5")
+    done = run(
+        *(*TINY, *CARE, "rollout=hf", "steps=3", *FAST, *verdicts),
+        f"labels.command='{sys.executable} {program}'",
+        f"run_dir={folder}",
+    )
+    assert done.returncode == ExitCode.DONE, done.stderr
+    rows = [row for row in metrics(folder) if "train/negative_groups" in row]
+    wrong = [row["labels/wrong_votes"] for row in rows]
+    assert [row["train/negative_groups"] for row in rows] == wrong
+    assert sum(wrong) > 0
+    assert any(row["train/advantage_min"] < 0 for row in rows)
+    assert all(0 < row["labels/vote_right"] < 1 for row in rows)
+    assert all(row["labels/vote_loss"] > 0 for row in rows)
+    settled = [one for step in read_ledger(folder).purchases.values() for one in step.values()]
+    assert sum(one.wrong is not None for one in settled) == sum(wrong)
+
+
 def test_a_run_that_goes_on_sees_late_labels_again_in_the_same_steps(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -196,7 +196,6 @@ def test_a_run_with_it_trains_votes_grades_and_resumes_exactly(tmp_path: Path) -
         "unlabelled=pseudo",
         "rollout=hf",
         "grading.cpu_seconds=0.1",
-        "cluster.threads=1",
         "eval_every=0",
         "save_every=0",
     )

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from rlavr_hpc.acquisition.ledger import read_ledger
+from rlavr_hpc.acquisition.policies.care import CarePolicy
+from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.trainer.acquisition_state import AcquisitionState
 from tests.support.commands import command, run
 
 DATA = Path(__file__).parents[1] / "data/version_0_1.tar.xz"
@@ -63,15 +66,27 @@ def untouched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def resumed(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same after today's program was asked for two more steps of each."""
+    """The same after today's program was asked for two more steps of each.
+
+    The probes of the sweep's run are of an earlier layout, and begin anew with the user's consent.
+    """
     root = tmp_path_factory.mktemp("resumed") / "runs"
     shutil.copytree(untouched, root)
     more = (*SETTINGS, "steps=6", f"root={root}")
-    single, sweep = run(*SINGLE, *more), run("-m", *SWEEP, *more)
+    single = run(*SINGLE, *more)
+    sweep = run("-m", *SWEEP, *more, "allow_change=[acquisition]")
     assert (single.returncode, sweep.returncode) == (0, 0), single.stderr + sweep.stderr
     for told, folder in ((single, "old-5276dd66"), (sweep, "old_sweep/11835c67")):
         assert f"{folder}: attempt 2 continues after step 4" in told.stderr
+    assert "acquisition=care starts with untrained probes" in sweep.stderr
     return root
+
+
+def test_probes_of_version_0_1_are_refused_with_the_way_out(untouched: Path) -> None:
+    policy = CarePolicy(warmup_steps=2, response_width=16, prompt_width=16, head_width=16)
+    folder = untouched / "old_sweep/11835c67/checkpoints/step_4"
+    with pytest.raises(CheckpointError, match=r"earlier version.*allow_change=\[acquisition\]"):
+        AcquisitionState(name="care", policy=policy).load(folder, seed=1, allowed=())
 
 
 def test_todays_commands_go_on_in_the_folders_of_version_0_1(resumed: Path) -> None:

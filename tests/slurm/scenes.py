@@ -30,7 +30,6 @@ LONG = (
     f"steps={STEPS}",
     "eval_every=100",
     "save_every=25",
-    "cluster.threads=1",
 )
 """Half a minute of steps: long enough to be preempted several times."""
 OVER = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED")
@@ -79,6 +78,12 @@ def node_of(folder: Path) -> str:
     """Where the run's job runs; "" while it does not."""
     said = job(folder)
     return said["NodeList"] if said.get("JobState") == "RUNNING" else ""
+
+
+def minutes_of(folder: Path) -> int:
+    """Whole minutes for which the run's job has run."""
+    hours, minutes, _ = job(folder)["RunTime"].split(":")  # a job of days has another form
+    return 60 * int(hours) + int(minutes)
 
 
 def queued(root: Path) -> list[QueuedJob]:

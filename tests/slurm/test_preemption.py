@@ -60,13 +60,14 @@ def test_a_run_at_its_time_limit_goes_on_in_a_new_start_and_equals_an_undisturbe
     launch(
         tmp_path,
         *LONG,
-        "hydra.launcher.time=2",
+        "hydra.launcher.time=30",
         "hydra.launcher.signal_seconds=10",
         "hydra.launcher.max_failures=20",
     )
     folder = the_run(tmp_path)
     wait_for("an attempt's token", lambda: read_attempts(folder))
     with scenes.held(folder):
+        limit(cluster, folder, minutes=scenes.minutes_of(folder) + 1)
         wait_for("the limit", lambda: scenes.stops(folder))
         wait_for("the kill", lambda: scenes.job(folder)["JobState"] == "PENDING")
     assert [stop.again for stop in scenes.stops(folder)] == [True]

@@ -14,7 +14,7 @@ from tests.slurm.conftest import Cluster
 from tests.slurm.scenes import launch, wait_for
 from tests.support.commands import CARE, REPOSITORY, SIX_STEPS, TINY, rlavr, run
 
-VLLM = (*TINY, *CARE, "steps=14", "eval_every=0", "save_every=5", "cluster.threads=1")
+VLLM = (*TINY, *CARE, "steps=14", "eval_every=0", "save_every=5")
 """The engine that is the default: vLLM."""
 REWARD = """
 from dataclasses import dataclass
@@ -24,7 +24,6 @@ class BriefReward:
     def of(self, group, by_vote, own):
         return tuple(by_vote)
 """
-QUICK = (*SIX_STEPS, "cluster.threads=1")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +65,10 @@ def test_two_budgets_on_two_ranks_with_vllm_one_of_them_preempted_end_as_they_do
 def test_two_nodes_with_one_rank_equal_one_node_with_two(cluster: Cluster, tmp_path: Path) -> None:
     for root, nodes, tasks in ((tmp_path / "wide", 2, 1), (tmp_path / "deep", 1, 2)):
         launch(
-            root, *QUICK, f"hydra.launcher.nodes={nodes}", f"hydra.launcher.tasks_per_node={tasks}"
+            root,
+            *SIX_STEPS,
+            f"hydra.launcher.nodes={nodes}",
+            f"hydra.launcher.tasks_per_node={tasks}",
         )
         scenes.wait_until_over(scenes.the_run(root))
     wide, deep = (scenes.the_run(tmp_path / name) for name in ("wide", "deep"))
@@ -81,10 +83,10 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
 ) -> None:
     cluster.configure(signal="TERM", grace=10)
     later = "+hydra.launcher.sbatch.begin=now+1hour"
-    launch(tmp_path, *QUICK, "seed=1,2", later)
+    launch(tmp_path, *SIX_STEPS, "seed=1,2", later)
     jobs = {job.name for job in scenes.queued(tmp_path)}
     (tmp_path / "x").mkdir()
-    again = launch(tmp_path / "x" / "..", *QUICK, "seed=1,2", later)
+    again = launch(tmp_path / "x" / "..", *SIX_STEPS, "seed=1,2", later)
     assert again.stdout.count("left alone") == 2
     assert "nothing to submit" in again.stdout
     assert {job.name for job in scenes.queued(tmp_path)} == jobs, "nothing was queued twice"
@@ -98,7 +100,7 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
         "-m",
         "hydra/launcher=slurm",
         f"root={tmp_path}",
-        *QUICK,
+        *SIX_STEPS,
         "seed=1,2,3",
         "hydra.launcher.wait=true",
     )
@@ -110,11 +112,13 @@ def test_the_same_sweep_again_leaves_what_is_queued_skips_what_is_done_and_adds_
     scenes.wait_until_over(third)  # its results are there before its last word
     assert scenes.causes(third) == ["done"]
 
-    retried = launch(tmp_path, *QUICK, "seed=2", "retry_failed=true", "hydra.launcher.wait=true")
+    retried = launch(
+        tmp_path, *SIX_STEPS, "seed=2", "retry_failed=true", "hydra.launcher.wait=true"
+    )
     assert "cancelled: submitted again" in retried.stdout
     scenes.wait_until_over(second)
     assert scenes.causes(second)[-1] == "done"
-    longer = launch(tmp_path, *QUICK, "seed=1", "steps=8", "hydra.launcher.wait=true")
+    longer = launch(tmp_path, *SIX_STEPS, "seed=1", "steps=8", "hydra.launcher.wait=true")
     assert "submitted to continue" in longer.stdout
     assert json.loads((first / "DONE.json").read_text())["steps"] == 8
     assert len(folders(tmp_path)) == 3
@@ -132,7 +136,12 @@ def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
         "+hydra.launcher.sbatch.begin=now+1hour",
     )
     done = run(
-        "-m", "hydra/launcher=slurm", f"root={tmp_path / 'root'}", *QUICK, *mine, environment=there
+        "-m",
+        "hydra/launcher=slurm",
+        f"root={tmp_path / 'root'}",
+        *SIX_STEPS,
+        *mine,
+        environment=there,
     )
     assert done.returncode == 0, done.stderr
     reward.write_text("raise SystemExit('edited')\n")
@@ -145,7 +154,7 @@ def test_a_queued_run_does_not_see_what_is_edited_after_it_was_submitted(
 
 
 def test_a_dry_run_shows_the_script_and_queues_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    said = launch(tmp_path, *QUICK, "seed=1,2", "hydra.launcher.dry_run=true")
+    said = launch(tmp_path, *SIX_STEPS, "seed=1,2", "hydra.launcher.dry_run=true")
     assert "#SBATCH --array=0-1%2" in said.stdout
     assert "sbatch --test-only: Job " in said.stdout
     assert not list(tmp_path.glob("run/slurm"))
@@ -157,13 +166,13 @@ def test_an_evaluation_follows_its_run_and_a_sweep_larger_than_an_array_is_split
     cluster: Cluster, tmp_path: Path
 ) -> None:
     said = launch(
-        tmp_path, *QUICK, "hydra.launcher.evaluate=--on held_out", "hydra.launcher.wait=true"
+        tmp_path, *SIX_STEPS, "hydra.launcher.evaluate=--on held_out", "hydra.launcher.wait=true"
     )
     assert "submitted 1 evaluations" in said.stdout
     folder = scenes.the_run(tmp_path)
     wait_for("the evaluation", lambda: list(folder.glob("evaluation/step_6/held_out.json")))
     seeds = "seed=" + ",".join(map(str, range(1, 153)))
-    many = launch(tmp_path / "many", *QUICK, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
+    many = launch(tmp_path / "many", *SIX_STEPS, seeds, "+hydra.launcher.sbatch.begin=now+1hour")
     assert "submitted 151 runs" in many.stdout
     assert "submitted 1 runs" in many.stdout
     assert rlavr("cancel", str(tmp_path / "many/run")).returncode == 0

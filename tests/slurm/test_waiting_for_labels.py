@@ -31,7 +31,6 @@ FEW = (
     f"steps={STEPS}",
     "eval_every=0",
     "save_every=1",
-    "cluster.threads=1",
 )
 PROGRAM = """
 import json, pathlib, sys

@@ -23,7 +23,7 @@ def main() -> None:
     from rlavr_hpc.cluster.topology import announce_ranks, apply_threads, read_topology
     from rlavr_hpc.trainer.job import _free_port, end_process
 
-    topology = read_topology(os.environ, threads=0, runs_per_node=1)
+    topology = read_topology(os.environ, threads=1, runs_per_node=1)
     apply_threads(topology, os.environ)
     announce_ranks(topology, os.environ)
     os.environ |= {"MASTER_PORT": str(_free_port()), "DS_ACCELERATOR": "cpu"}

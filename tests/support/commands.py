@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger import read_ledger
+from tests.support import warm_start
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TINY = (
@@ -22,8 +23,13 @@ TINY = (
     "eval.samples=2",
     "data.eval_limit=8",
     "model.pretrain_steps=400",
+    "cluster.threads=1",
 )
-"""A testbed run small enough for a test; the base model is good enough to answer in boxes."""
+"""A testbed run small enough for a test; the base model is good enough to answer in boxes.
+
+One thread, as two of its size spend their time waiting for each other at full load: with two tests
+at a time such a run takes several times the CPU time.
+"""
 NOT_OF_FILES = ("data.eval_limit", "eval.samples")
 """Of these, what does nothing where no prompts are held out."""
 TINY_FILE = tuple(key for key in TINY if not key.startswith(NOT_OF_FILES))
@@ -34,21 +40,36 @@ SIX_STEPS = (*TINY, *CARE, "rollout=hf", "steps=6", "eval_every=3", "save_every=
 
 
 def run(
-    *overrides: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+    *overrides: str,
+    ranks: int = 1,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m rlavr_hpc.run OVERRIDES`, or the same under torchrun."""
-    return command("rlavr_hpc.run", *overrides, ranks=ranks, environment=environment)
+    return command("rlavr_hpc.run", *overrides, ranks=ranks, environment=environment, fresh=fresh)
 
 
 def command(
-    module: str, *arguments: str, ranks: int = 1, environment: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    ranks: int = 1,
+    environment: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged."""
-    launcher = [sys.executable, "-m"]
+    """`python -m MODULE ARGUMENTS`; its output is kept, its exit code not judged.
+
+    A process with the environment of the tests starts warm, unless `fresh` asks for a new
+    interpreter: libraries read the environment when they are imported. Of several ranks it is
+    torchrun's process alone; each rank has a new interpreter.
+    """
+    line = [module, *arguments]
     if ranks > 1:
-        launcher += ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
+        torchrun = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+        line = [*torchrun, "-m", *line]
+    if environment is None and not fresh and not warm_start.CUDA.exists():
+        return warm_start.start(line, REPOSITORY)
     return subprocess.run(
-        [*launcher, module, *arguments],
+        [sys.executable, "-m", *line],
         capture_output=True,
         text=True,
         check=False,

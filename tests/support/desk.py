@@ -16,7 +16,8 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from rlavr_hpc.config.labels import Ask, DeskConfig, LabelsConfig
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import Ask, LabelsConfig
 from rlavr_hpc.labels.desk.access import Person, Role
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.guard import Addresses, Guard

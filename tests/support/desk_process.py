@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlavr_hpc.labels.desk.access import Access, Person, Role
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, last_desk
+from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
+from rlavr_hpc.labels.desk.place import last_desk
 from rlavr_hpc.labels.line_files import start_name
 
 ROOT = Path(__file__).resolve().parents[2]

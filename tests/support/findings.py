@@ -270,6 +270,7 @@ def condition(plan: Plan, runs: list[RunFindings]) -> Condition:
     """Of the runs that carry its name."""
     mine = [r for r in runs if r.condition == plan.name]
     ends = [r.spending.accuracy_end for r in mine if r.spending.accuracy_end is not None]
+    starts = [r.spending.accuracy_start for r in mine if r.spending.accuracy_start is not None]
     areas = [r.spending.area for r in mine if r.spending.area is not None]
     return Condition(
         name=plan.name,
@@ -286,6 +287,7 @@ def condition(plan: Plan, runs: list[RunFindings]) -> Condition:
         area=interval(areas),
         uses_oracle=plan.oracle,
         on_frontier=plan.policy in ("full", "anchored", "none"),
+        start=interval(starts),
     )
 
 

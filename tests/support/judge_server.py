@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from rlavr_hpc.labels.sources.judge_address import address_of
+
 ANSWER = r"So it is \boxed{42}."
 USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
 CASE = re.compile(r"<<([\w-]+)>>")
@@ -186,6 +188,7 @@ def judge_server(**settings: Any) -> Iterator[Served]:  # noqa: ANN401
     handler = type("Handler", (_Handler,), {"served": served})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    address_of.cache_clear()  # an earlier server's port, with its pauses, may be this one's
     served.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -1,4 +1,7 @@
-"""A stand-in for Label Studio: tasks, imports that always make new ones, tokens, annotations."""
+"""A stand-in for Label Studio: tasks, imports that always make new ones, tokens, annotations.
+
+`test_labelstudio_real` holds the same of the real one.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,13 @@ class Studio:
 
     url: str = ""
     tasks: list[dict[str, Any]] = field(default_factory=list)
+    made: int = 0
+    """Tasks so far."""
     imports: int = 0
+    reads: int = 0
+    """Pages of tasks."""
     refreshes: int = 0
+    deletions: int = 0
     access: str = ""
     """The short token that is good now."""
     hang_after_import: bool = False
@@ -82,6 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path != "/api/tasks/" or parse_qs(url.query)["project"] != ["7"]:
             self._send(404, {"detail": "Not found."})
             return
+        self.studio.reads += 1
         asked = parse_qs(url.query)
         page, size = int(asked["page"][0]), int(asked["page_size"][0])
         tasks = self.studio.tasks
@@ -97,6 +106,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path != "/api/projects/7/import":
             self._send(404, {"detail": "Not found."})
 
+    def do_DELETE(self) -> None:
+        if not self._allowed():
+            return
+        self.studio.deletions += 1
+        left = [one for one in self.studio.tasks if self.path != f"/api/tasks/{one['id']}/"]
+        found, self.studio.tasks[:] = len(left) < len(self.studio.tasks), left
+        self._send(204 if found else 404, None)
+
     def _refresh(self, body: dict[str, str]) -> None:
         if body["refresh"] != PERSONAL:
             self._send(401, {"detail": "Token is invalid"})
@@ -108,7 +125,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _import(self, rows: list[dict[str, Any]]) -> None:
         self.studio.imports += 1
         for row in rows:
-            number = len(self.studio.tasks) + 1
+            self.studio.made += 1
+            number = self.studio.made
             made = {"id": number, "data": row["data"], "annotations": [], "drafts": []}
             self.studio.tasks.append(made)
         if self.studio.hang_after_import:
@@ -129,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         return False
 
     def _send(self, status: int, body: object) -> None:
-        data = json.dumps(body).encode()
+        data = b"" if status == 204 else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.buy import buy_labels, find_candidates
+from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.ledger import Ledger
 from rlavr_hpc.acquisition.ledger_state import budget_rules
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
@@ -60,7 +61,7 @@ class LiveFolder:
                 calls=CallsIn(folder if bank is None else Path(bank)),
             ),
             rules=PlainRules(),
-            gold=gold,
+            gold=GoldOrders(config=config.labels, prompts=gold),
         )
 
     def buy(self, step: int, *prompts: str) -> None:

@@ -20,7 +20,7 @@ from tests.support.configs import composed
 
 
 def main(out: Path, *overrides: str) -> None:
-    topology = read_topology(os.environ, threads=0, runs_per_node=1)
+    topology = read_topology(os.environ, threads=1, runs_per_node=1)
     apply_threads(topology, os.environ)
     job.check_rendezvous(topology)
     announce_ranks(topology, os.environ)

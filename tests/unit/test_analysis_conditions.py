@@ -178,3 +178,26 @@ def test_what_most_conditions_share_goes_without_saying() -> None:
 def test_nothing_goes_without_saying_where_two_conditions_differ() -> None:
     runs = [run("full"), run("full", algorithm__lr=0.03)]
     assert names_of(*runs) == ["full algorithm.lr=0.001", "full algorithm.lr=0.03"]
+
+
+def test_of_a_label_source_only_its_name_is_told_unless_it_is_asked_in_two_ways() -> None:
+    judge: dict[str, Any] = {
+        "labels__name": "judge",
+        "labels__target": "rlavr_hpc.labels.sources.judge:JudgeSource",
+        "labels__base_url": "http://127.0.0.1:8000/v1",
+        "labels__key_variable": "KEY",
+        "labels__patience": 600.0,
+    }
+    data: dict[str, Any] = {
+        "labels__name": "dataset",
+        "labels__target": "rlavr_hpc.labels.dataset:DatasetLabels",
+    }
+    assert names_of(run("care", **judge), run("care", **data)) == [
+        "care labels=judge",
+        "care labels=dataset",
+    ]
+    elsewhere = run("care", **{**judge, "labels__base_url": "http://b:8000/v1"})
+    assert names_of(run("care", **judge), elsewhere) == [
+        "care labels.base_url=http://127.0.0.1:8000/v1",
+        "care labels.base_url=http://b:8000/v1",
+    ]

@@ -13,10 +13,11 @@ import torch
 
 from rlavr_hpc.acquisition.policies.care import CarePolicy, expected_gaps, most_believed
 from rlavr_hpc.acquisition.probes.features import Examples, examples_of, features_of, joined
-from rlavr_hpc.acquisition.probes.networks import IMPOSSIBLE, CountProbe, VoteProbe, Widths
+from rlavr_hpc.acquisition.probes.networks import IMPOSSIBLE, CountProbe, Widths
 from rlavr_hpc.acquisition.probes.pair import Guess, Probes, Training
 from rlavr_hpc.acquisition.probes.replay import Replay, class_weights
 from rlavr_hpc.errors import CheckpointError
+from rlavr_hpc.learning.rewards import pseudo_label_weights
 from rlavr_hpc.trainer.acquisition_state import FILE, AcquisitionState
 from rlavr_hpc.types import Group, HiddenStates, LabelledGroup, StepKey, View
 from tests.support.groups import group
@@ -90,18 +91,8 @@ def test_class_weights_by_hand() -> None:
     assert rare.tolist() == pytest.approx([0.25, 1.5])
 
 
-def test_networks_have_the_methods_shapes_and_look_where_they_should() -> None:
-    widths = Widths()
-    vote = VoteProbe(prompt_features=HIDDEN + 5, hidden=HIDDEN, widths=widths).eval()
-    linear = [m for m in vote.modules() if isinstance(m, torch.nn.Linear)]
-    assert [(m.in_features, m.out_features) for m in linear][:5] == [
-        (HIDDEN + 5, 128),
-        (HIDDEN + 1, 64),
-        (64, 512),
-        (640, 256),
-        (256, 2),
-    ]
-    count = CountProbe(prompt_features=HIDDEN + 5, hidden=HIDDEN, classes=5, widths=widths).eval()
+def test_the_second_stage_looks_at_responses_outside_the_vote_alone() -> None:
+    count = CountProbe(prompt_features=HIDDEN + 5, hidden=HIDDEN, classes=5, widths=Widths()).eval()
     prompt, responses = torch.randn(2, HIDDEN + 5), torch.randn(2, 4, HIDDEN)
     outside = torch.tensor([[False, True, True, False]] * 2)
     allowed = torch.tensor([[True, True, False, False, False]] * 2)
@@ -258,9 +249,17 @@ def test_warm_up_counts_from_the_first_step_the_policy_has_seen(tmp_path: Path) 
     assert resumed.choose(EIGHT, view(EIGHT, step=63)).trusted != ()
 
 
-def test_groups_without_a_vote_are_not_believed() -> None:
+def test_a_prompt_without_a_vote_may_take_a_place_in_the_gate_and_trains_nothing() -> None:
     silent = groups_of(*([[None] * 4] * 7), ["1", "1", "2", "3"])
-    assert CarePolicy().choose(silent, view(silent)).gate == ("p7",)
+    chosen = CarePolicy(warmup_steps=0).choose(silent, view(silent, quota=8))
+    assert len(chosen.trusted) == 2
+    voteless = [name for name in chosen.trusted if name != "p7"]
+    assert voteless
+    assert len(chosen.selected) == 6, "what is trusted is not bought, with or without a vote"
+    weights = pseudo_label_weights(
+        [g.prompt.id for g in silent], unlabelled="trusted", selection=chosen, soft_adv=1.0
+    )
+    assert [weights[name] for name in voteless] == [0.0] * len(voteless)
 
 
 def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path) -> None:
@@ -282,6 +281,20 @@ def test_probes_that_do_not_fit_are_an_error_and_never_begin_anew(tmp_path: Path
     (tmp_path / FILE).unlink()
     with pytest.raises(CheckpointError, match="holds no probes"):
         AcquisitionState(name="care", policy=CarePolicy()).load(tmp_path, seed=1, allowed=())
+
+
+def test_probes_of_an_earlier_version_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    save(AcquisitionState(name="care", policy=taught(2)), tmp_path)
+    content = torch.load(tmp_path / FILE, weights_only=True)
+    assert content["state"].pop("layout") == 2
+    torch.save(content, tmp_path / FILE)
+    resumed = CarePolicy()
+    with pytest.raises(
+        CheckpointError, match=r"acquisition\.pt.*earlier version.*allow_change=\[acquisition\]"
+    ):
+        AcquisitionState(name="care", policy=resumed).load(tmp_path, seed=1, allowed=())
+    AcquisitionState(name="care", policy=resumed).load(tmp_path, seed=1, allowed=["acquisition"])
+    assert resumed.state() == {}
 
 
 def test_a_probe_file_with_code_in_it_is_refused(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from rlavr_hpc.runs.checkpoints import (
 )
 from rlavr_hpc.runs.done import read_done, remove_done, write_done
 from rlavr_hpc.runs.folder import open_run_folder
+from rlavr_hpc.runs.healthy_steps import healthy_steps
 from rlavr_hpc.runs.process_setup import ProcessSetup, check_fits
 from rlavr_hpc.telemetry.reduce import Mean
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_line, steps_left_behind
@@ -159,7 +160,7 @@ def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> N
     def at(step: int, risk: float, score: float | None = None) -> TrainingState:
         return replace(STATE, step=step, risk=risk, score=score)
 
-    states = [at(5, 0.1, 0.9), at(10, 0.2), at(15, 0.3, 0.4), at(20, 0.6), at(25, 0.7, 0.1)]
+    states = [at(5, 0.1, 0.9), at(10, 0.2), at(15, 0.3, 0.85), at(20, 0.6), at(25, 0.7, 0.1)]
     assert steps_to_keep(states, RetentionPolicy(last=1)) == {25, 5, 10}
     assert steps_to_keep(states, RetentionPolicy(last=2, best=False)) == {25, 20, 10}
     assert steps_to_keep(states, RetentionPolicy(last=1, every=10, best=False)) == {25, 20, 10}
@@ -174,6 +175,31 @@ def test_what_stays_is_the_last_every_nth_the_best_and_the_newest_healthy() -> N
     assert steps_to_keep([at(10, 0.1), by_stop, owing], keep) == {25, 10}
     equal = [at(5, 0.1, 0.5), at(10, 0.1, 0.5)]
     assert steps_to_keep([*equal, at(15, 0.1, 0.2)], RetentionPolicy(last=1)) == {15, 10}
+
+
+def test_a_checkpoint_is_healthy_only_where_its_accuracy_is_within_the_noise_of_the_best() -> None:
+    states = [
+        replace(STATE, step=20, score=0.50, score_error=0.02),
+        replace(STATE, step=40, score=0.545, score_error=0.02),
+        replace(STATE, step=50),
+        replace(STATE, step=60, score=0.50, score_error=0.02),
+        replace(STATE, step=70),
+        replace(STATE, step=80, score=0.0, score_error=0.0),
+        replace(STATE, step=90),
+    ]  # two standard errors of a difference: 0.057; the risk of all is 0
+    assert healthy_steps(states, below=0.25) == [60, 50, 40, 20]
+    assert steps_to_keep(states, RetentionPolicy(last=1)) == {40, 60, 90}
+    risky = [replace(state, risk=0.3) if state.step == 60 else state for state in states]
+    assert healthy_steps(risky, below=0.25)[0] == 50
+    unmeasured = [replace(state, score_error=None) for state in states]
+    assert healthy_steps(unmeasured, below=0.25) == [60, 50, 40, 20]
+
+
+def test_a_roll_back_passes_over_checkpoints_that_lost_their_accuracy(tmp_path: Path) -> None:
+    begin_attempt(tmp_path, resumed_from=0)
+    checkpoint(tmp_path, step=60, score=0.545, score_error=0.02)
+    checkpoint(tmp_path, step=110, score=0.0, score_error=0.0)
+    assert roll_back(tmp_path, healthy_below=0.25).step == 60
 
 
 def test_a_roll_back_goes_to_the_newest_healthy_checkpoint_on_a_new_branch(tmp_path: Path) -> None:

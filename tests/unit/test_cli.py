@@ -11,7 +11,7 @@ import pytest
 
 from rlavr_hpc import __version__, cli
 from rlavr_hpc.commands.command_reference import as_text, commands, config_groups
-from rlavr_hpc.commands.run import options_first
+from rlavr_hpc.commands.run import _readable, options_first
 from rlavr_hpc.config import keys
 from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.plugin import PluginConfig
@@ -354,6 +354,20 @@ def test_a_misspelt_key_is_one_message_that_guesses_the_right_one() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "did you mean steps?" in done.stderr
     assert "+stepz" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("data.train", "data.path"),
+        ("data.test", "data.eval_path"),
+        ("labels.key", "labels.key_variable"),
+        ("stepz", "steps"),
+    ],
+)
+def test_a_key_of_another_name_is_guessed(typed: str, meant: str) -> None:
+    error = ValueError(f"Could not override '{typed}'.")
+    assert f"did you mean {meant}" in _readable(error, error)
 
 
 def test_options_of_hydra_that_exclude_each_other_are_one_message() -> None:

@@ -14,6 +14,7 @@ from analysis.collapse.verdict import first_detection, judge, risk_of
 from analysis.load.run import RunData
 from analysis.run_findings import CollapseKind, CollapseVerdict
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.verdict import Fault
 from tests.support.analysis_runs import make_run
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "collapse"
@@ -81,9 +82,9 @@ def test_a_run_that_never_learned_has_not_collapsed_and_it_is_said() -> None:
 def test_a_run_with_too_few_steps_cannot_be_told() -> None:
     verdict = truth((9, 0.3))
     assert (verdict.collapsed, verdict.measured_by) == (None, None)
-    assert verdict.text == "Cannot be judged yet: 9 steps, 10 are needed."
+    assert verdict.text == "Cannot be judged yet: 9 steps, 20 are needed."
     assert judge(make_run()).collapsed is None
-    assert truth((10, 0.3)).collapsed is False
+    assert truth((20, 0.3)).collapsed is False
 
 
 def test_steps_without_the_truth_are_passed_over_and_the_onset_stays_a_step() -> None:
@@ -346,5 +347,17 @@ def test_the_definition_has_the_last_word_where_change_points_are_far_from_it() 
 def test_a_collapse_that_only_the_definition_sees_is_one() -> None:
     run = make_run(rows={TRUTH: [0.5] * 60 + [0.42] * 40 + [0.395] * 40})
     verdict = judge(run)
-    assert (verdict.change_point, verdict.collapsed, verdict.onset) == (None, True, 109)
-    assert verdict.loss == pytest.approx(1 - 0.395 / 0.5, abs=0.01)
+    assert (verdict.change_point, verdict.collapsed, verdict.onset) == (None, True, 61)
+    assert verdict.loss == pytest.approx(1 - 0.4075 / 0.5, abs=0.01)
+
+
+def test_other_faults_stand_beside_the_verdict_with_the_step_of_each() -> None:
+    truncated = [0.05] * 30 + [1.0] * 30
+    verdict = truth((60, 0.5), **{names.COLLAPSE_TRUNCATED: truncated})
+    assert verdict.collapsed is False
+    assert [fault.fault for fault in verdict.faults] == [Fault.stopped_ending]
+    assert "It stopped ending its responses from step" in verdict.text
+    lost = truth((40, 0.47), (40, 0.41))
+    assert [(fault.fault, fault.since) for fault in lost.faults] == [(Fault.lost_accuracy, 41)]
+    assert "It lost accuracy from step 41 on: true reward 0.470 -> 0.410." in lost.text
+    assert truth((40, 0.47), (40, 0.1)).faults == ()

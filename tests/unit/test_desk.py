@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rlavr_hpc.config.labels import Ask, DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
-from rlavr_hpc.labels.desk.journal import DESK, DeskPlace, last_desk, refuse_second
+from rlavr_hpc.labels.desk.journal import DESK
+from rlavr_hpc.labels.desk.place import DeskPlace, claim_seat, last_desk, refuse_second
+from rlavr_hpc.runs.process import this_process
 from tests.support.desk import TriedDesk, answers, key_on, place, question
 
 SEVEN, NINE, TEN = question("What is 3 + 4?"), question("What is 9?"), question("What is 10?")
@@ -126,7 +134,7 @@ def test_a_claim_outlives_a_restart(desk: TriedDesk) -> None:
 
 
 def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
-    tmp_path: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place(tmp_path / "run", [SEVEN])
     desk = TriedDesk(tmp_path)
@@ -140,7 +148,10 @@ def test_a_claim_that_ran_out_goes_to_another_and_the_late_answer_still_counts(
     assert late.headers["location"] == "./?late=1"
     assert "was not counted" in bob.get("/?late=1").text
     desk.desk.end()
+    ada.post("/answer", data={"key": SEVEN.key, "answer": "7"})
     assert desk.final() == {SEVEN.key: "7"}
+    told = [line for line in capsys.readouterr().out.splitlines() if "too late" in line]
+    assert told == [f"{SEVEN.key[:8]}: an answer of bob came too late"], "one line, of one answer"
 
 
 def test_of_several_answers_to_one_order_exactly_one_is_written(tmp_path: Path) -> None:
@@ -190,6 +201,21 @@ def test_a_withdrawn_order_is_asked_no_more_and_its_answer_is_not_written(tmp_pa
     assert late.headers["location"] == "./?late=1"
     assert desk.final() == {}
     assert key_on(ada) == ""
+
+
+def test_nobody_is_asked_for_a_run_that_wants_no_labels_any_more(tmp_path: Path) -> None:
+    place(tmp_path / "run", [SEVEN])
+    place(tmp_path / "other", [NINE])
+    desk = TriedDesk(tmp_path, runs=("run", "other"))
+    desk.desk.mail.wanted = lambda run_dir: run_dir.name != "run"
+    desk.desk.look()
+    ada, bob = desk.browser("ada"), desk.browser("bob")
+    assert (key_on(ada), key_on(bob)) == (NINE.key, "")
+    page = desk.browser("owner", Role.owner).get("/owner").text
+    assert "<h1>1 question open" in " ".join(page.replace("<", " <").split())
+    desk.desk.mail.wanted = lambda run_dir: True
+    desk.desk.look()
+    assert key_on(bob) == SEVEN.key
 
 
 def test_cannot_answer_is_void_with_its_reason(desk: TriedDesk) -> None:
@@ -358,7 +384,85 @@ def test_a_second_desk_of_a_folder_is_refused_while_the_first_lives(tmp_path: Pa
     assert (last.address, last.running) == ("http://127.0.0.1:1/", False)
 
 
+def test_of_desks_that_start_at_once_one_runs(tmp_path: Path) -> None:
+    (tmp_path / DESK).mkdir()
+    start = threading.Barrier(8)
+
+    def take(port: int) -> bool:
+        place_ = DeskPlace(tmp_path / DESK, f"http://127.0.0.1:{port}/", port)
+        start.wait()
+        try:
+            place_.take()
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(take, range(8))) == 1
+    claims = [claim_seat(tmp_path / DESK / "seats/2", this_process()) for _ in range(2)]
+    assert claims == [True, False], "both saw that seat 1 was the last"
+
+
+def test_a_desk_that_was_taken_for_ended_gives_nothing_out_when_it_comes_back(
+    desk: TriedDesk, tmp_path: Path
+) -> None:
+    folder = tmp_path / DESK
+    me = this_process()
+    there = DeskPlace(folder, "http://127.0.0.1:1/", 1, _me=replace(me, host="elsewhere"))
+    there.take()
+    desk.desk.journal.superseded = lambda: there.superseded
+    ada, bob = desk.browser("ada"), desk.browser("bob")
+    assert ada.get("/").status_code == 200
+    with pytest.raises(UserError, match="runs already"):
+        DeskPlace(folder, "http://127.0.0.1:2/", 2).take()
+    os.utime(folder / "desk.json", (0, 0))
+    DeskPlace(folder, "http://127.0.0.1:2/", 2).take()
+    assert bob.get("/").status_code == 503, "its question would be another's"
+    there.renew()
+    there.leave()
+    last = last_desk(folder)
+    assert last is not None
+    assert (last.address, last.running) == ("http://127.0.0.1:2/", True)
+
+
 def test_names_that_would_spoil_a_record_are_refused(desk: TriedDesk) -> None:
     for name in ("", " ada", "a\nb", "\x1b[31m", "a" * 41, "<b>"):
         with pytest.raises(UserError, match="is no name for the desk"):
             desk.desk.access.make_link(Person(name=name, role=Role.annotator))
+
+
+def test_answers_that_are_deleted_under_a_living_desk_are_written_again_and_nobody_is_asked_twice(
+    desk: TriedDesk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ada = desk.browser("ada")
+    first = key_on(ada)
+    ada.post("/answer", data={"key": first, "answer": "7"})
+    desk.desk.end()
+    [file] = (desk.top / "run/labels/answers").iterdir()
+    file.unlink()
+    desk.desk.look()
+    assert desk.final() == {first: "7"}
+    assert f"{file} WAS DELETED" in capsys.readouterr().out
+    second = key_on(ada)
+    [again] = (desk.top / "run/labels/answers").iterdir()
+    again.unlink()
+    ada.post("/answer", data={"key": second, "answer": "9"})
+    desk.desk.end()
+    assert desk.final() == {first: "7", second: "9"}
+    assert key_on(ada) == ""
+
+
+def test_one_run_whose_folder_is_gone_keeps_no_other_from_its_answers(tmp_path: Path) -> None:
+    for name, order in (("a", SEVEN), ("b", NINE)):
+        place(tmp_path / name, [order])
+    desk = TriedDesk(tmp_path, runs=("a", "b"))
+    ada = desk.browser("ada")
+    ada.post("/answer", data={"key": SEVEN.key, "answer": "7"} | {"key": key_on(ada)})
+    desk.desk.end()
+    answered = "a" if desk.final("a") else "b"
+    other = "b" if answered == "a" else "a"
+    shutil.rmtree(tmp_path / answered)
+    place(tmp_path / other, [TEN], attempt=2)
+    with pytest.raises(FileNotFoundError):
+        desk.desk.look()
+    assert TEN.key in desk.desk.mail.open

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Person, Role
 from rlavr_hpc.labels.desk.guard import read_addresses
@@ -233,12 +233,20 @@ def test_joined_signs_and_wide_spaces_stay_readable() -> None:
     assert visible("x" * 100_003).endswith("x\n[3 characters more]")
 
 
-@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize(
+    ("origin", "prefix", "kept"),
+    [
+        (PORTAL, "/node/n12/8123/", True),
+        (f"{PORTAL}/node/n12/8123", "/node/n12/8123", True),
+        (PORTAL, "/node/n12/8123", False),
+        (f"{PORTAL}/rnode/n12/8123", "", False),
+    ],
+)
 def test_a_portal_reaches_the_page_whether_it_keeps_its_prefix_or_drops_it(
-    tmp_path: Path, kept: bool
+    tmp_path: Path, origin: str, prefix: str, kept: bool
 ) -> None:
     place(tmp_path / "run", [SEVEN])
-    addresses = read_addresses([PORTAL], "/node/n12/8123/", ["n12"])
+    addresses = read_addresses([origin], prefix, ["n12"])
     desk = TriedDesk(tmp_path, addresses=addresses)
     client = TestClient(desk.app, base_url="http://n12:8123", follow_redirects=False)
     client.headers["Origin"] = PORTAL
@@ -254,7 +262,8 @@ def test_a_portal_reaches_the_page_whether_it_keeps_its_prefix_or_drops_it(
     assert 'action="answer"' in page.text
     sent = client.post(f"{at}/answer", data={"key": SEVEN.key, "answer": "7"})
     assert sent.headers["location"] == "./"
-    assert client.get("/node/n12/8123").headers["location"] == "8123/"
+    if prefix:
+        assert client.get("/node/n12/8123").headers["location"] == "8123/"
     client.headers["Origin"] = "https://other.example.org"
     assert client.post(f"{at}/undo", data={"sure": "yes"}).status_code == 403
 

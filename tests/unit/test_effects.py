@@ -22,6 +22,7 @@ OWN = ("model=pretrained", "model.path=m")
 JSONL = ("data=jsonl", "data.path=f.jsonl")
 OWN_TASK = ("task.name=mine", "task.target=mine:Mine", "+task.settings.near=2")
 OWN_POLICY = ("acquisition.name=mine", "acquisition.target=mine:Mine")
+JUDGE = ("labels=judge", "labels.base_url=http://127.0.0.1:1/v1", "labels.model=m")
 HYDRA = OmegaConf.create({"runtime": {"config_sources": [], "choices": {}}})
 
 
@@ -124,6 +125,9 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["acquisition=none", "acquisition.candidates=labelled"], "acquisition.candidates"),
         (["cluster.check_memory=false"], "cluster.check_memory"),
         ([*OWN, *JSONL, "task=text", "grading.thoughts=read"], "grading.thoughts"),
+        (["labels.on_wrong=negative"], "labels.on_wrong"),
+        (["labels=people", "labels.on_wrong=drop"], "labels.on_wrong"),
+        ([*JUDGE, "labels.on_wrong=negative"], "labels.on_wrong"),
     ],
 )
 def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], key: str) -> None:
@@ -157,6 +161,8 @@ def test_a_key_without_an_effect_is_refused_by_its_name(overrides: list[str], ke
         ["data=knights", "task=knights"],
         ["experiment=reasoning", "data.count=64", "data.eval_count=8", "model.pretrain_steps=3"],
         ["experiment=reasoning", "data.seed=4", "eval.samples=2", "data.eval_limit=8"],
+        ["labels=people", "labels.ask=verdict", "labels.on_wrong=negative"],
+        [*JUDGE, "labels.mode=verify", "labels.on_wrong=negative"],
         ["acquisition=care", "budget=1", "unlabelled=trusted"],
         ["acquisition=care", "budget=1", "unlabelled=pseudo", "reward=self_certainty"],
         ["acquisition=full", *OWN_POLICY, "unlabelled=pseudo"],

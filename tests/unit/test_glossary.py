@@ -23,6 +23,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/metrics.md"
 FAMILIES = {
     "labels/PROBE_loss",
     "eval/SET/mean@N",
+    "eval/SET/stderr@N",
     "eval/SET/pass@N",
     "eval/SET/maj@N",
 }

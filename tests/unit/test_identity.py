@@ -67,6 +67,14 @@ def test_names_and_settings_of_plugins_are_part_of_it() -> None:
     assert len({hash8(config) for config in names}) == len(names)
 
 
+def test_what_a_wrong_vote_trains_names_a_run_and_by_default_its_name_is_as_before() -> None:
+    asked = ("labels=people", "labels.ask=verdict")
+    before, against = composed(*asked), composed(*asked, "labels.on_wrong=negative")
+    assert not [key for key in identity(before) if key.endswith("on_wrong")]
+    assert changed_keys(before, against) == {"labels.on_wrong": ("drop", "negative")}
+    assert hash8(before) != hash8(against)
+
+
 def test_what_else_is_known_of_a_plugin_does_not_count() -> None:
     config = composed()
     told = replace(config, acquisition=replace(config.acquisition, default_budget=0.7))

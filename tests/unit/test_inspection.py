@@ -10,7 +10,7 @@ import pytest
 
 from rlavr_hpc.answers.readable_forms import choices_that_read, forms_read, is_answer
 from rlavr_hpc.cli import call
-from rlavr_hpc.commands.check import printable
+from rlavr_hpc.commands.check import _summary, printable
 from rlavr_hpc.config.grading import Extract
 from rlavr_hpc.data.asked_form import AskedForm, asked_forms
 from rlavr_hpc.data.dataset import Dataset
@@ -270,3 +270,32 @@ def test_what_was_found_in_the_held_out_file_is_told(tmp_path: Path) -> None:
     )  # fmt: skip
     found = inspect_data(config, load_split(config.data)).findings
     assert [f.text.split(":")[0] for f in found if f.kind == "void_labels"] == [str(other)]
+
+
+def test_where_somebody_else_gives_labels_nothing_to_evaluate_is_a_warning_by_name() -> None:
+    unlabelled = Dataset(questions=(question("2+2?", name="e"),), answers={})
+    live = ("labels=command", "labels.command=x")
+    found = held_out_findings(unlabelled, "data.eval_path=e.jsonl", *live)["nothing_to_evaluate"]
+    assert found.level is FindingLevel.warning
+    assert found.text.startswith("e.jsonl: none of its rows has an answer, so nothing is evaluated")
+    drawn = held_out_findings(NOTHING, "data.holdout=0.1", *live)["nothing_to_evaluate"]
+    assert drawn.text.startswith("data.holdout=0.1 keeps labelled prompts out of training")
+    assert held_out_findings(NOTHING, "data.holdout=0", *live) == {}
+
+
+def test_a_missing_column_is_nothing_to_mend_where_somebody_else_gives_labels() -> None:
+    missing = DataFinding(
+        kind="no_answer_column",
+        level=FindingLevel.warning,
+        text="d.jsonl: no column for the answer; the columns are a; name it with data.columns=",
+    )
+    train = Dataset(questions=(question("2+2?", name="q"),), answers={}, findings=(missing,))
+    config = composed("rollout=hf", "labels=command", "labels.command=x", "data.holdout=0")
+    [found] = inspect_data(config, Split(train=train, held_out=NOTHING)).findings
+    assert found.level is FindingLevel.note
+    assert found.text == "d.jsonl: no column for the answer; labels=command gives the labels"
+
+
+def test_a_check_whose_prompts_ask_for_no_form_does_not_say_that_nothing_is_wrong() -> None:
+    assert _summary([], unnamed=False) == "nothing is wrong"
+    assert "no prompt says where its answer shall stand" in _summary([], unnamed=True)

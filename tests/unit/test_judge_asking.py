@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.config.labels import OF_SOURCES, Ask, JudgeMode, LabelsConfig, source_settings
+from rlavr_hpc.labels.sent import FAILED, CallLog
 from rlavr_hpc.labels.source import SourceStoppedError
 from rlavr_hpc.labels.sources.judge import JudgeSource
 from rlavr_hpc.labels.sources.judge_address import Address, address_of
@@ -188,3 +189,19 @@ def test_one_record_of_an_address_and_its_pauses() -> None:
     assert 200.5 <= first <= 201.5
     address.limits(200.1, None)
     assert address.not_before == first, "one moment counts once"
+
+
+def test_an_order_that_another_bridge_is_asking_about_is_left_to_it_however_little_money_is_left(
+    tmp_path: Path,
+) -> None:
+    judge = a_judge(prompt_price=1.0, reply_price=2.0, tries=1)
+    order = an_order()
+    order = an_order(price=judge.quote(order))
+    other, mine = (CallLog(tmp_path, name, try_seconds=60.0) for name in "12")
+    other.claim([order], at_risk=judge.bound(order))
+    mine.known.look()
+    assert list(judge.order([order], mine)) == []
+    other.ended(order.key, 1, f"{FAILED}status 500", cost=judge.bound(order))
+    mine.known.look()
+    [void] = judge.order([order], mine)
+    assert "too little is left" in (void.void or "")

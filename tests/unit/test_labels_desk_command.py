@@ -11,10 +11,12 @@ import pytest
 from rlavr_hpc.answers.verifier import Verifier
 from rlavr_hpc.commands import labels_desk
 from rlavr_hpc.commands.label_preview import read_label
-from rlavr_hpc.config.labels import DeskConfig, LabelsConfig
+from rlavr_hpc.config.label_desk import DeskConfig
+from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.access import Access
-from rlavr_hpc.labels.desk.journal import DESK, DeskJournal, DeskPlace
+from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
+from rlavr_hpc.labels.desk.place import DeskPlace
 
 
 def given(*arguments: str) -> argparse.Namespace:

@@ -305,6 +305,15 @@ def test_a_label_that_is_no_text_is_refused_before_it_is_written(tmp_path: Path)
     assert (tmp_path / "ledger/1.jsonl").read_bytes().count(b"\n") == 1
 
 
+def test_no_label_counts_whose_ledger_was_deleted_while_the_run_writes_it(tmp_path: Path) -> None:
+    opened: Ledger = Worker(tmp_path).ledger
+    opened.decide(PLACE, ["p0"], quota=1)
+    (tmp_path / "ledger/1.jsonl").unlink()
+    with pytest.raises(LedgerError, match=r"1\.jsonl was deleted while the run writes it"):
+        opened.commit(PLACE, {"p0": Purchase(answer="7", cost=1.0)})
+    assert opened.outcome(PLACE, "p0") is None
+
+
 @settings(max_examples=300)
 @given(
     segment=st.sampled_from([1, 2]),

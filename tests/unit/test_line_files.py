@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+
+import pytest
 
 from rlavr_hpc.labels.line_files import LineFollower, LinesOut
 from rlavr_hpc.labels.mailbox import ANSWERS, ORDERS, AnswersIn, OrdersIn
@@ -70,3 +73,36 @@ def test_an_order_that_was_withdrawn_is_known_as_such(tmp_path: Path) -> None:
     orders = OrdersIn(tmp_path)
     assert [one.key for one in orders.look()] == ["k"]
     assert (orders.withdrawn, len(orders.refused)) == ({"k"}, 1)
+
+
+def test_a_file_that_is_deleted_under_its_writer_is_made_anew_with_all_its_lines(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    folder, follower = tmp_path / "lines", LineFollower(tmp_path / "lines")
+    out = LinesOut(folder, "1", tell=told.append)
+    out.append([{"key": "a"}, {"key": "b"}])
+    assert keys(follower) == ["a", "b"]
+    (folder / "1.jsonl").unlink()
+    out.append([{"key": "c"}])
+    assert keys(follower) == keys(LineFollower(folder)) == ["a", "b", "c"]
+    assert [line.count("1.jsonl WAS DELETED") for line in told] == [1]
+    shutil.rmtree(folder)
+    out.restore()
+    assert keys(LineFollower(folder)) == ["a", "b", "c"]
+
+
+def test_nothing_is_written_for_a_run_that_was_deleted(tmp_path: Path) -> None:
+    out = LinesOut(tmp_path / "run" / ANSWERS, "1")
+    out.append([{"key": "a"}])
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(FileNotFoundError):
+        out.append([{"key": "b"}])
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_writers_of_one_name_have_a_file_each(tmp_path: Path) -> None:
+    one, two = LinesOut(tmp_path, "1"), LinesOut(tmp_path, "1")
+    for key, out in (("a", one), ("b", two), ("c", one)):
+        out.append([{"key": key}])
+    assert keys(LineFollower(tmp_path)) == ["a", "c", "b"]

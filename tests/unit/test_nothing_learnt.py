@@ -34,8 +34,8 @@ def test_one_step_that_could_be_read_leaves_the_verdict_to_the_measure() -> None
 def test_a_failed_run_of_few_steps_is_said_to_have_failed() -> None:
     rows = {names.COLLAPSE_UNPARSABLE: [0.5] * 3}
     failed = judge(make_run(rows=rows, state="failed", steps_planned=20))
-    assert failed.text == "It failed after 3 steps of 20: 10 are needed to judge it."
+    assert failed.text == "It failed after 3 steps of 20: 20 are needed to judge it."
     stopped = judge(make_run(rows=rows, state="stopped"))
-    assert stopped.text == "It was stopped after 3 steps: 10 are needed to judge it."
+    assert stopped.text == "It was stopped after 3 steps: 20 are needed to judge it."
     running = judge(make_run(rows=rows, state="running"))
-    assert running.text == "Cannot be judged yet: 3 steps, 10 are needed."
+    assert running.text == "Cannot be judged yet: 3 steps, 20 are needed."

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.acquisition.buy import Bought, Candidates, buy_labels, find_candidates
+from rlavr_hpc.acquisition.gold_orders import GoldOrders
 from rlavr_hpc.acquisition.ledger import Ledger, read_ledger
 from rlavr_hpc.acquisition.ledger_state import BudgetRules
 from rlavr_hpc.acquisition.order_book import Mailbox, OrderBook
@@ -20,8 +21,13 @@ from rlavr_hpc.labels.orders import Order, SourceIdentity
 from rlavr_hpc.labels.resolve import by_text
 from rlavr_hpc.labels.sent import CallsIn
 from rlavr_hpc.labels.source import Source
+from rlavr_hpc.learning.advantages import compute_advantages
+from rlavr_hpc.learning.reward_shaping import Shaping
+from rlavr_hpc.learning.rewards import VoteReward, assign_rewards
 from rlavr_hpc.runs.attempts import segment
-from rlavr_hpc.types import Question, Selection, StepKey
+from rlavr_hpc.telemetry.reduce import as_row
+from rlavr_hpc.telemetry.step_metrics import StepSpend, label_metrics
+from rlavr_hpc.types import LabelledGroup, Question, Selection, SelfRewardInputs, StepKey
 from tests.support.attempts import begin_attempt
 from tests.support.groups import group
 
@@ -80,7 +86,7 @@ class Run:
             ),
             rules=NoWords(),
             cap=self.rules.cost,
-            gold=self.gold,
+            gold=GoldOrders(config=self.config, prompts=self.gold),
         )
 
     def offer(self, step: int, *, quota: int = 2) -> Candidates:
@@ -365,3 +371,71 @@ def test_a_correction_is_a_new_line_and_counts_from_then_on(tmp_path: Path) -> N
     run.again()
     assert run.offer(2).owned["p3"].answer == "3"
     assert run.ledger.state.bought == 1
+
+
+def test_a_void_order_is_in_no_mean_no_spread_and_no_count(tmp_path: Path) -> None:
+    asked, never = Run(tmp_path / "asked"), Run(tmp_path / "never")
+    known: list[tuple[list[tuple[float, ...]], dict[str, float]]] = []
+    for run, prompts in ((asked, ("p3", "p1")), (never, ("p3",))):
+        offer = run.offer(1)
+        run.buy(1, *prompts, offer=offer)
+        run.say({"key": run.key("p3"), "answer": "1"})
+        run.say(*({"key": run.key(p), "void": "refusal"} for p in prompts if p != "p3"))
+        known.append(learnt(run, run.buy(1, *prompts, offer=offer)))
+    assert known[0] == known[1]
+    states = [run.ledger.state for run in (asked, never)]
+    assert [(s.bought, s.cost) for s in states] == [(1, 1.0), (1, 1.0)]
+    assert [s.asked_until(StepKey(seed=1, step=1)) for s in states] == [2, 1], "its quota is spent"
+
+
+def learnt(run: Run, bought: Bought) -> tuple[list[tuple[float, ...]], dict[str, float]]:
+    """The advantages of a step with these labels, and its figures of labels and votes."""
+    correct = {
+        p: tuple(answer == label.answer for answer in votes.answers)
+        for p, label in bought.labels.items()
+        for votes in (g.vote for g in GROUPS if g.prompt.id == p)
+    }
+    training = assign_rewards(
+        GROUPS,
+        by_label={p: [float(one) for one in right] for p, right in correct.items()},
+        by_vote={g.prompt.id: (1.0, 0.0, 1.0) for g in GROUPS},
+        pseudo=VoteReward(),
+        own={g.prompt.id: SelfRewardInputs() for g in GROUPS},
+        trust={g.prompt.id: 0.0 if g.prompt.id in bought.wrong else 1.0 for g in GROUPS},
+    )
+    labelled = [
+        LabelledGroup(group=g, correct=correct[g.prompt.id])
+        for g in GROUPS
+        if g.prompt.id in correct
+    ]
+    seen = run.ledger.state.purchases[0, 1].values()
+    spend = StepSpend(
+        quota=2,
+        bought=sum(one.answer is not None for one in seen),
+        cost=sum(one.cost for one in seen),
+        void=0,
+        total=run.ledger.state.bought,
+        asked=0,
+        cap=None,
+    )
+    metrics = as_row(label_metrics(bought.labels, labelled, spend))
+    return compute_advantages(training, Shaping()), metrics
+
+
+def test_a_model_that_changed_behind_its_name_is_another_source_also_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    keys = {}
+    for name, models in {"same": ("m-1 fp", "m-1 fp"), "changed": ("m-1 fp", "m-2 fp")}.items():
+        run = Run(tmp_path / name, LabelsConfig(name="judge", base_url="http://h/v1", model="m"))
+        offer = run.offer(1)
+        run.buy(1, "p3", "p1", offer=offer)
+        for prompt, model in zip(("p3", "p1"), models, strict=True):
+            run.say({"key": run.key(prompt), "answer": "3", "model": model})
+            run.buy(1, "p3", "p1", offer=offer)
+        run.again()
+        run.buy(2, "p5", "p2")
+        keys[name] = (run.key("p3"), run.key("p5"))
+        assert [one.model for one in run.ledger.state.orders.received.values()] == list(models)
+    assert keys["same"][0] == keys["changed"][0]
+    assert keys["same"][1] != keys["changed"][1], "what m-2 says is bought anew"

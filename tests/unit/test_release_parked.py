@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from rlavr_hpc.acquisition.answered_orders import answered_orders
 from rlavr_hpc.cluster.slurm import commands
+from rlavr_hpc.commands.labels_desk import PeopleRuns
 from rlavr_hpc.config.labels import LabelsConfig
+from rlavr_hpc.labels.bridge import Bridge, LiveRun
+from rlavr_hpc.labels.mailbox import OrdersOut
+from rlavr_hpc.labels.orders import Answer, Order
+from rlavr_hpc.labels.sent import CallLog
+from rlavr_hpc.labels.served_run import ServedRun
+from rlavr_hpc.labels.source import Source
+from rlavr_hpc.labels.sources.people import PeopleSource
+from rlavr_hpc.overview.parked_runs import ParkedRuns
 from rlavr_hpc.overview.release_parked import release_enough, wants_labels
+from rlavr_hpc.runs.cancelled_wait import cancel_wait
 from rlavr_hpc.runs.stops import CANCELLATION, Cause
+from tests.support.configs import composed
 from tests.support.fake_slurm import FakeSlurm
+from tests.support.label_runs import an_order
+from tests.support.live_runs import LiveFolder
 from tests.support.run_folders import beat, finish, queued, stop
 
+PEOPLE = ("acquisition=random", "budget=0.5", "steps=20", "reuse_labels=true")
+PROMPTS = ("f0-a2-b0", "f0-a3-b0", "f0-a4-b0", "f0-a5-b0")
 HELD = queued("12_0", reason="job requeued in held state")
 
 
@@ -141,3 +160,133 @@ def test_releasing_a_job_that_has_started_meanwhile_is_fine(slurm: FakeSlurm) ->
     with pytest.raises(commands.SlurmError, match="denied"):
         commands.release("12_0")
     assert os.environ["PATH"].startswith(str(slurm.folder))
+
+
+def test_a_bridge_asks_nothing_for_a_cancelled_run_until_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    asked = Asked()
+    OrdersOut(tmp_path / "r", 1).place([an_order()])
+    bridge = Bridge(
+        find=lambda: [LiveRun(run_dir=tmp_path / "r", config=LabelsConfig(name="mine"))],
+        make_source=lambda _: asked,
+        say=print,
+        wanted=wants_labels,
+    )
+    beat(tmp_path / "r", "parked", time=time.time(), pending=1, job=None)
+    cancel_wait(tmp_path / "r", attempt=1)
+    bridge.look()
+    assert (asked.keys, bridge.open) == ([], 0)
+    beat(tmp_path / "r", "waiting", time=time.time(), pending=1, job=None, attempt=2)
+    bridge.look()
+    assert (asked.keys, bridge.open) == (["k"], 1)
+
+
+@dataclass(kw_only=True)
+class Asked(Source):
+    """Notes what it is asked, and says nothing."""
+
+    keys: list[str] = field(default_factory=list)
+
+    def order(self, orders: Sequence[Order], log: CallLog) -> Iterator[Answer]:
+        self.keys += [order.key for order in orders]
+        yield from ()
+
+
+def parked_with_orders(folder: Path, *settings: str, gold: tuple[str, ...] = ()) -> LiveFolder:
+    """Parked while the labels of four prompts are pending."""
+    live = LiveFolder(folder, composed("labels=people", *PEOPLE, *settings), gold=gold)
+    live.buy(1, *PROMPTS)
+    beat(folder, "parked", time=time.time(), pending=len(PROMPTS), job=None, restart=None)
+    return live
+
+
+def answered(live: LiveFolder, *copies: tuple[str, int, str]) -> ServedRun:
+    """The run as a bridge sees it, with answers to (prompt, copy) in its mailbox."""
+    placed = live.orders()
+    live.say("1", *({"key": placed[p][copy].key, "answer": text} for p, copy, text in copies))
+    run = ServedRun(
+        run_dir=live.folder,
+        config=live.config.labels,
+        source=PeopleSource(),
+        say=print,
+        start="1",
+    )
+    run.look()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("answers", "lacking", "enough"),
+    [((3, 2, 2, 2), 1, False), ((3, 3, 0, 0), 0, True), ((3, 1, 0, 0), 2, False)],
+)
+def test_enough_is_a_share_of_the_labels_and_not_of_their_answers(
+    tmp_path: Path, answers: Sequence[int], lacking: int, enough: bool
+) -> None:
+    live = parked_with_orders(tmp_path / "r", "labels.redundancy=3", "labels.enough=0.5")
+    came = [(p, copy, "7") for p, n in zip(PROMPTS, answers, strict=True) for copy in range(n)]
+    run, parked = answered(live, *came), ParkedRuns()
+    assert parked.answers_lacking(run) == lacking
+    parked.release(run)
+    assert released(run) is enough
+
+
+def test_the_first_answer_settles_a_label_where_the_first_counts(tmp_path: Path) -> None:
+    live = parked_with_orders(tmp_path / "r", "labels.redundancy=3", "labels.resolve=first")
+    run, parked = answered(live, *((prompt, 1, "7") for prompt in PROMPTS[:3])), ParkedRuns()
+    assert parked.answers_lacking(run) == 1
+    live.say("2", {"key": live.orders()[PROMPTS[3]][0].key, "void": "cannot say"})
+    run.look()
+    assert parked.answers_lacking(run) == 1, "a void answer settles nothing"
+    live.say("3", {"key": live.orders()[PROMPTS[3]][1].key, "answer": "7"})
+    run.look()
+    parked.release(run)
+    assert released(run)
+
+
+def test_questions_with_a_known_answer_are_no_labels_that_a_run_waits_for(tmp_path: Path) -> None:
+    gold = ("f0-a6-b0", "f0-a7-b0")
+    live = parked_with_orders(tmp_path / "r", "labels.gold=0.3", gold=gold)
+    assert set(live.orders()) > set(PROMPTS), "gold is among the orders"
+    run = answered(live, *((prompt, 0, "7") for prompt in PROMPTS))
+    ParkedRuns().release(run)
+    assert run.open
+    assert released(run)
+
+
+def test_without_a_ledger_every_question_counts(tmp_path: Path) -> None:
+    live = parked_with_orders(tmp_path / "r", "labels.redundancy=2", "labels.enough=0.5")
+    shutil.rmtree(tmp_path / "r/ledger")
+    run, parked = answered(live, (PROMPTS[0], 0, "7"), (PROMPTS[0], 1, "7")), ParkedRuns()
+    assert parked.answers_lacking(run) == 2
+    live.say("2", *({"key": live.orders()[PROMPTS[1]][n].key, "answer": "7"} for n in (0, 1)))
+    run.look()
+    parked.release(run)
+    assert released(run)
+
+
+def released(run: ServedRun) -> bool:
+    return (run.run_dir / "labels/enough/1.json").exists()
+
+
+def test_a_label_that_is_on_the_ledger_is_asked_for_by_nobody_whatever_became_of_its_answer(
+    tmp_path: Path,
+) -> None:
+    live = LiveFolder(tmp_path / "r", composed("labels=people", *PEOPLE))
+    live.buy(1, *PROMPTS[:2])
+    placed = live.orders()
+    live.say("1", {"key": placed[PROMPTS[0]][0].key, "answer": "7"})
+    live.buy(1, *PROMPTS[:2])
+    shutil.rmtree(tmp_path / "r/labels/answers")
+    asked = Asked()
+    bridge = Bridge(
+        find=lambda: [LiveRun(run_dir=tmp_path / "r", config=live.config.labels)],
+        make_source=lambda _: asked,
+        say=print,
+        settled=answered_orders,
+    )
+    bridge.look()
+    assert asked.keys == [placed[PROMPTS[1]][0].key]
+    [run] = PeopleRuns(tmp_path, "2", lambda _: live.config.labels, print)()
+    run.look()
+    assert [order.key for order in run.open] == asked.keys

@@ -104,6 +104,15 @@ def test_a_slurm_that_does_not_answer_is_told_and_the_folders_speak(
     assert "1 running" in done.stdout
 
 
+def test_a_slurm_that_does_not_answer_is_no_matter_to_runs_that_have_no_job(
+    slurm: FakeSlurm, tmp_path: Path
+) -> None:
+    beat(tmp_path / "r", "stopped", job=None)
+    slurm.says("squeue", "squeue: error: no controller", code=1)
+    done = rlavr("status", str(tmp_path / "r"), environment=slurm.environment)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_slurm_the_folders_speak_without_a_word_about_it(
     sweep: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,6 @@ import pytest
 from rlavr_hpc.acquisition.cag import true_cag
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.audit import Audit
-from rlavr_hpc.telemetry.collapse.definition import collapse_onset
 from rlavr_hpc.telemetry.reduce import Mean, as_row, mean_of, merge
 from rlavr_hpc.telemetry.response_metrics import group_metrics
 from rlavr_hpc.telemetry.sinks import MetricsFile, read_metrics
@@ -27,23 +26,6 @@ def test_means_merge_by_their_counts_and_not_by_their_number() -> None:
 
 def test_a_mean_over_nothing_or_without_a_finite_value_is_left_out_of_the_row() -> None:
     assert as_row({"a": mean_of([]), "b": Mean(math.inf), "c": Mean(math.nan)}) == {}
-
-
-@pytest.mark.parametrize(
-    ("rewards", "onset"),
-    [
-        ([0.5] * 40, None),
-        ([0.5] * 20 + [0.0] * 20, 23),
-        ([0.5] * 20 + [0.0] * 20 + [0.5] * 20, None),
-        ([0.5] * 9, None),
-        ([], None),
-        ([0.1 * i for i in range(30)], None),
-    ],
-)
-def test_collapse_is_the_start_of_the_last_low_stretch(
-    rewards: list[float], onset: int | None
-) -> None:
-    assert collapse_onset(rewards) == onset
 
 
 def test_group_metrics_describe_votes_without_labels() -> None:
@@ -92,6 +74,7 @@ def test_the_audit_measures_what_only_labels_can_tell() -> None:
     assert row == {
         names.ORACLE_VOTE_ACCURACY: 0.5,
         names.ORACLE_TRUE_REWARD: 0.5,
+        names.ORACLE_TRUE_REWARD_VARIANCE: pytest.approx(1 / 36),  # of 2/3 and 1/3, halved
         names.ORACLE_PASS: 1.0,
         names.ORACLE_REWARD_ACCURACY: 0.5,
         names.ORACLE_REWARD_GAP: pytest.approx(1 / 6),  # 4 of 6 agree with a vote, 3 are right

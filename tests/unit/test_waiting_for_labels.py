@@ -6,21 +6,32 @@ import json
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from rlavr_hpc.cluster import outcomes
+from rlavr_hpc.commands.why import next_for_labels
+from rlavr_hpc.config.labels import LabelsConfig, Pending
 from rlavr_hpc.errors import ExitCode, LabelsPendingError
+from rlavr_hpc.overview import status_query
+from rlavr_hpc.overview.release_parked import wants_labels
+from rlavr_hpc.overview.status_table import as_table
 from rlavr_hpc.overview.wait_for_end import end_code
 from rlavr_hpc.runs.heartbeat import Heartbeat, read_heartbeat
 from rlavr_hpc.runs.queued_job import QueuedJob
 from rlavr_hpc.runs.state_types import State, WaitsIn
 from rlavr_hpc.runs.states import RunState, run_state, states
 from rlavr_hpc.runs.stops import Cause, read_stops
+from rlavr_hpc.trainer import distributed
+from rlavr_hpc.trainer.stages import wait_for_labels
+from rlavr_hpc.types import StepKey
 from tests.support.commands import rlavr
 from tests.support.fake_slurm import FakeSlurm, without_slurm
 from tests.support.run_folders import NODE, NOW, beat, make_plan, queued, stop, submit
@@ -208,6 +219,94 @@ def test_one_whose_batch_script_was_killed_first_is_held_or_gone_all_the_same(ru
 # --- commands ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("source", "verb"), [("people", "labels desk"), ("judge", "labels serve")])
+def test_status_and_why_name_the_command_that_brings_the_labels(
+    source: str, verb: str, tmp_path: Path
+) -> None:
+    parked(tmp_path / "r", now=time.time(), source=source, job=None)
+    seen = look(tmp_path / "r", None)
+    assert f"rlavr {verb} runs  # " in as_table([seen], "runs")
+    assert next_for_labels(WaitsIn.folder, source, "runs/r")[0][0] == f"rlavr {verb} runs/r"
+
+
+def test_a_parked_run_whose_labels_have_all_come_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parked_locally(tmp_path / "r")
+    seen = look(tmp_path / "r", None)
+    for lacking, told in ((None, False), (1, False), (0, True)):
+        monkeypatch.setattr(status_query, "labels_lacking", lambda run_dir, n=lacking: n)
+        assert (status_query.ALL_THERE in status_query.with_arrivals(seen).reason) is told
+
+
+def test_a_run_of_no_sweep_is_told_to_repeat_its_own_command(tmp_path: Path) -> None:
+    beat(tmp_path / "r", "stopped", job=None)
+    seen = replace(look(tmp_path / "r", None), state=State.stopped, job=None, overrides=())
+    assert "give the run's command again" in as_table([seen], "runs")
+    planned = replace(seen, overrides=("seed=1",))
+    assert "give the sweep's command again" in as_table([planned], "runs")
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process, without a process group."""
+    monkeypatch.setattr(distributed, "on_main", lambda work: work())
+    monkeypatch.setattr(distributed, "abort_together", lambda stop: None)
+
+
+@dataclass
+class FakeClock:
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        yield
+
+
+def a_step(run_dir: Path, **labels: Any) -> Any:  # noqa: ANN401
+    stop = SimpleNamespace(received=None)
+    components = SimpleNamespace(
+        config=SimpleNamespace(labels=LabelsConfig(**labels)),
+        run_dir=run_dir,
+        market=None,
+        heartbeat=None,
+        deadline=SimpleNamespace(stop=stop),
+    )
+    return SimpleNamespace(components=components, key=StepKey(seed=1, step=3), clock=FakeClock())
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize(("source", "verb"), [("people", "labels desk"), ("judge", "labels serve")])
+def test_a_waiting_run_says_once_for_what_and_which_command_brings_it(
+    source: str, verb: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wait_for_labels, "TOLD_AFTER", 0.0)
+    looks = iter([["a"], ["a"], []])
+    with caplog.at_level("INFO", "rlavr_hpc"):
+        wait_for_labels.wait_for_labels(
+            a_step(Path("runs/r"), name=source),
+            cast("Any", SimpleNamespace(pending=["a", "b"])),
+            lambda: cast("Any", SimpleNamespace(pending=next(looks))),
+        )
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line == (
+        f"waiting for 2 labels of step 3 from {source}: `rlavr {verb} runs/r` brings them; "
+        "after 10 min the run parks"
+    )
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_run_that_parks_names_the_command_that_brings_its_labels() -> None:
+    step = a_step(Path("runs/r"), name="people", pending=Pending.park, poll=1e-9)
+    some = cast("Any", SimpleNamespace(pending=["a"]))
+    with pytest.raises(LabelsPendingError, match="`rlavr labels desk runs/r` brings them"):
+        wait_for_labels.wait_for_labels(step, some, lambda: some)
+
+
+def test_a_run_that_asks_by_itself_names_no_command() -> None:
+    some = cast("Any", SimpleNamespace(pending=["a"]))
+    step = a_step(Path("runs/r"), name="command", inline=True)
+    assert "which this run asks by itself" in wait_for_labels.waiting(step, some)
+
+
 def test_status_tells_what_is_waited_for_and_how_it_goes_on(run: Path, slurm: FakeSlurm) -> None:
     parked(run, now=time.time())
     slurm.has(queued("12_0", reason=HELD))
@@ -215,7 +314,7 @@ def test_status_tells_what_is_waited_for_and_how_it_goes_on(run: Path, slurm: Fa
     assert "waiting for labels" in table.splitlines()[1]
     assert "1 run: 1 waiting for labels" in table
     assert f"waiting for labels {run.name}: {WORDS}; no process holds a node" in table
-    assert f"rlavr labels serve {run}" in table
+    assert f"rlavr labels desk {run}" in table
     told = json.loads(rlavr("status", str(run), "--json", environment=slurm.environment).stdout)
     assert (told["state"], told["waits_in"]) == ("waiting for labels", "queue")
     assert (told["pending"], told["source"]) == (24, "people")
@@ -246,7 +345,7 @@ def test_why_says_how_a_parked_run_goes_on(run: Path, slurm: FakeSlurm) -> None:
     slurm.has(queued("12_0", reason=HELD))
     told = json.loads(rlavr("why", str(run), "--json", environment=slurm.environment).stdout)
     assert (told["cause"], told["crashes"], told["clues"]) == ("waiting_for_labels", 0, [])
-    assert told["next"] == [f"rlavr labels serve {run}", f"rlavr start-now {run}"]
+    assert told["next"] == [f"rlavr labels desk {run}", f"rlavr start-now {run}"]
 
 
 def test_cancel_ends_a_held_job_for_good(run: Path, slurm: FakeSlurm) -> None:
@@ -259,13 +358,31 @@ def test_cancel_ends_a_held_job_for_good(run: Path, slurm: FakeSlurm) -> None:
     assert run_state(run, queue=()).state is State.cancelled
 
 
-def test_cancel_says_that_a_run_parked_without_slurm_holds_nothing(
+def test_cancel_of_a_run_parked_without_slurm_ends_its_waiting_until_it_is_started_again(
     tmp_path: Path, slurm: FakeSlurm
 ) -> None:
     parked_locally(tmp_path / "r", now=time.time())
     done = rlavr("cancel", str(tmp_path / "r"), environment=slurm.environment)
     assert done.returncode == 0
-    assert "parked without a job: it holds nothing" in done.stdout
+    assert "r: cancelled (was parked without a job, step 30): nothing is asked" in done.stdout
+    state = run_state(tmp_path / "r", queue=None)
+    assert (state.state, state.waits_in) == (State.cancelled, None)
+    assert not wants_labels(tmp_path / "r")
+    why = rlavr("why", str(tmp_path / "r"), environment=slurm.environment).stdout
+    assert "next: start the same command again" in why
+    Heartbeat(tmp_path / "r", 2, 150).beat("starting", step=30)
+    assert wants_labels(tmp_path / "r"), "its next attempt is not cancelled"
+
+
+def test_cancel_of_a_parked_run_whose_job_is_gone_ends_its_waiting_too(
+    run: Path, slurm: FakeSlurm
+) -> None:
+    parked(run, now=time.time())
+    assert wants_labels(run)
+    done = rlavr("cancel", str(run), environment=slurm.environment)
+    assert "cancelled (was parked without a job" in done.stdout
+    assert look(run).state is State.cancelled
+    assert not wants_labels(run)
 
 
 def test_start_now_releases_a_held_job_and_starts_it(run: Path, slurm: FakeSlurm) -> None:

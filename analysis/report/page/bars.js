@@ -34,6 +34,14 @@ function budget(node) {
       });
     }
   }
+  const starts = conditions.map((condition) => condition.start).filter((start) => start !== null);
+  if (starts.length) {
+    const start = starts.reduce((sum, one) => sum + one, 0) / starts.length;
+    traces.push({
+      x: [0], y: [start], name: "untrained model", mode: "markers", hoverinfo: "text", text: [`untrained model<br>${number(start)}`], cliponaxis: false,
+      marker: { symbol: "x-thin-open", size: 11, color: colour("quiet"), line: { width: 2, color: colour("quiet") } },
+    });
+  }
   const most = Math.max(1, ...conditions.map((condition) => condition.labels[2]));
   const wide = node.clientWidth > 700;
   const ticks = ticksTo(most, wide);

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 
 import matplotlib as mpl
 import numpy as np
@@ -102,6 +103,9 @@ def budget(findings: Findings) -> Figure:
             label=clipped(condition.name, 34),
             clip_on=False,
         )
+    starts = [condition.start.mean for condition in conditions if condition.start]
+    if starts:
+        panel.plot(0, mean(starts), "x", color="#555555", label="untrained model", clip_on=False)
     panel.set_xscale("function", functions=(_root, _square))
     most = max(condition.labels.high for condition in conditions if condition.labels)
     panel.set_xlim(0, most * 1.05 + 1)

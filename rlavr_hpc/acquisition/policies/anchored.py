@@ -60,6 +60,7 @@ class AnchoredPolicy:
     """See the module."""
 
     needs_hidden: ClassVar[bool] = True
+    learns_verdicts: ClassVar[bool] = True
 
     survey_steps: int = 10
     """Steps without training, in which anchors are set and labels are bought at random."""
@@ -123,8 +124,12 @@ class AnchoredPolicy:
         for labelled in labelled_groups:
             name = labelled.group.prompt.id
             answer = self._anchors[name].answer
-            given = zip(labelled.group.vote.answers, labelled.correct, strict=True)
-            verdicts = [correct for text, correct in given if text is not None and text == answer]
+            given = enumerate(zip(labelled.group.vote.answers, labelled.correct, strict=True))
+            verdicts = [
+                correct
+                for i, (text, correct) in given
+                if text is not None and text == answer and i not in labelled.unknown
+            ]
             if verdicts:
                 self._right.pop(name, None)
                 self._right[name] = float(verdicts[0])

@@ -23,10 +23,12 @@ class CarePolicy:
 
     The score of a prompt is sum_y P(y) CAG(x, y), its expected gap given that its vote is wrong.
     The share `gate` of the candidates with the likeliest votes is trusted once `warmup_steps` are
-    over: never bought, and with `unlabelled=trusted` trained on their vote.
+    over: never bought, and with `unlabelled=trusted` trained on their vote. A prompt without a vote
+    may be among them; its score is 0, and so it trains nothing.
     """
 
     needs_hidden: ClassVar[bool] = True
+    learns_verdicts: ClassVar[bool] = True
 
     gate: float = 0.25
     """Share of the candidates that may be trusted."""
@@ -151,10 +153,9 @@ class CarePolicy:
 def most_believed(
     names: Sequence[str], beliefs: Sequence[float], *, share: float
 ) -> tuple[str, ...]:
-    """The ceil(share * N) highest beliefs above 0; ties keep the order of the batch."""
+    """The ceil(share * N) highest beliefs; ties keep the order of the batch."""
     count = max(0, math.ceil(share * len(names) - 1e-9))
-    voted = [i for i, belief in enumerate(beliefs) if belief > 0]
-    order = sorted(voted, key=lambda i: -beliefs[i])  # sorted() is stable
+    order = sorted(range(len(names)), key=lambda i: -beliefs[i])  # sorted() is stable
     return tuple(names[i] for i in order[:count])
 
 

@@ -14,6 +14,9 @@ import torch
 
 from rlavr_hpc.types import Group, LabelledGroup, View
 
+UNKNOWN = -100
+"""A target that no verdict has told: `torch.nn.functional.cross_entropy` leaves it out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
@@ -50,9 +53,9 @@ class Examples:
     right_N: torch.Tensor
     """1 where the vote is right, else 0."""
     correct_NG: torch.Tensor
-    """1 for a correct response, else 0."""
+    """1 for a correct response, else 0; UNKNOWN where a verdict leaves it open."""
     elsewhere_N: torch.Tensor
-    """Correct responses outside the vote; 0 when the vote is right."""
+    """Correct responses outside the vote, 0 when the vote is right; UNKNOWN where it is open."""
 
     def __len__(self) -> int:
         """How many."""
@@ -79,6 +82,11 @@ class Examples:
         """Some of them, in this order."""
         index = torch.tensor(rows, dtype=torch.long)
         return Examples.of({name: column[index] for name, column in self.tensors().items()})
+
+    def counted(self) -> Examples | None:
+        """Those whose correct responses outside the vote are known; None without any."""
+        rows = (self.elsewhere_N != UNKNOWN).nonzero().flatten().tolist()
+        return self.take(rows) if rows else None
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
@@ -121,11 +129,16 @@ def features_of(groups: Sequence[Group], view: View) -> Features:
 
 
 def examples_of(labelled_groups: Sequence[LabelledGroup], view: View) -> Examples:
-    """What bought labels teach about their groups; `view` as for `features_of`."""
+    """What bought labels and verdicts teach about their groups; `view` as for `features_of`."""
     votes = [(labelled.group.vote, labelled.correct) for labelled in labelled_groups]
-    return Examples(
+    examples = Examples(
         features=features_of([labelled.group for labelled in labelled_groups], view),
         right_N=torch.tensor([int(vote.is_right(correct)) for vote, correct in votes]),
         correct_NG=torch.tensor([[int(c) for c in correct] for _, correct in votes]),
         elsewhere_N=torch.tensor([vote.correct_elsewhere(correct) for vote, correct in votes]),
     )
+    for row, labelled in enumerate(labelled_groups):
+        if labelled.unknown:
+            examples.correct_NG[row, list(labelled.unknown)] = UNKNOWN
+            examples.elsewhere_N[row] = UNKNOWN
+    return examples

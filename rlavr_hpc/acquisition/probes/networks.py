@@ -68,17 +68,18 @@ class VoteProbe(nn.Module):
             prompt_features=prompt_features, response_features=hidden + 1, widths=widths
         )
         self.head = _head(widths.prompt + widths.response, 2, widths)
-        self.pair_prompt = nn.Linear(widths.prompt, 2)
-        self.pair_response = nn.Linear(widths.response, 2, bias=False)
+        self.pair_head = _head(widths.prompt + widths.response, 2, widths)
 
     def forward(
         self, prompt_NP: torch.Tensor, responses_NGF: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (N, 2) of a wrong and a right vote, and (N, G, 2) of each response."""
         prompt_NH, responses_NGH = self.branches(prompt_NP, responses_NGF)
+        groups, rollouts = responses_NGH.shape[:2]
         vote_N2 = self.head(torch.cat([prompt_NH, responses_NGH.mean(1)], dim=-1))
-        pairs_NG2 = self.pair_prompt(prompt_NH).unsqueeze(1) + self.pair_response(responses_NGH)
-        return vote_N2, pairs_NG2
+        prompts_NGH = prompt_NH.unsqueeze(1).expand(-1, rollouts, -1)
+        pairs_NGH = torch.cat([prompts_NGH, responses_NGH], dim=-1)
+        return vote_N2, self.pair_head(pairs_NGH.flatten(0, 1)).view(groups, rollouts, 2)
 
 
 class CountProbe(nn.Module):
@@ -99,9 +100,13 @@ class CountProbe(nn.Module):
         outside_NG: torch.Tensor,
         allowed_NC: torch.Tensor,
     ) -> torch.Tensor:
-        """Logits (N, C); only responses outside the vote are looked at."""
-        prompt_NH, responses_NGH = self.branches(prompt_NP, responses_NGD)
-        weight_NG1 = outside_NG.unsqueeze(-1).to(responses_NGH.dtype)
+        """Logits (N, C); only responses outside the vote are looked at.
+
+        The others are zero before they are normalized, so that they count in the statistics of
+        batch normalization; the mean is over those outside the vote, and 0 where there are none.
+        """
+        weight_NG1 = outside_NG.unsqueeze(-1).to(responses_NGD.dtype)
+        prompt_NH, responses_NGH = self.branches(prompt_NP, responses_NGD * weight_NG1)
         pooled_NH = (responses_NGH * weight_NG1).sum(1) / weight_NG1.sum(1).clamp(min=1.0)
         logits_NC: torch.Tensor = self.head(torch.cat([prompt_NH, pooled_NH], dim=-1))
         return logits_NC.masked_fill(~allowed_NC, IMPOSSIBLE)

@@ -23,6 +23,9 @@ INIT_STREAM, REPLAY_STREAM = 17, 19
 """Keep these draws apart from every other use of the run seed."""
 FEWEST = 2
 """Batch normalization needs as many examples."""
+LAYOUT = 2
+"""Of a saved state. Version 0.1 had 1, without saying so: another auxiliary head, and a second
+stage that left out the responses of the vote only after it had normalized them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Guess:
     """What the probes think of N groups."""
 
     vote_right_N: list[float]
-    """Probability that the vote is right; 0 without a vote."""
+    """Probability that the vote is right; also of a group without a vote, though it is not."""
     elsewhere_NC: list[list[float]]
     """Probability of each number of right rollouts outside the vote."""
 
@@ -94,15 +97,15 @@ class Probes:
                 features.outside_NG,
                 features.allowed_NC,
             )
-            right_N = vote_N2.double().softmax(-1)[:, 1]
-            voted_N = features.majority_N > 0
         return Guess(
-            vote_right_N=torch.where(voted_N, right_N, 0.0).tolist(),
+            vote_right_N=vote_N2.double().softmax(-1)[:, 1].tolist(),
             elsewhere_NC=count_NC.double().softmax(-1).tolist(),
         )
 
     def learn(self, examples: Examples | None, step_key: StepKey) -> dict[str, float]:
         """Train on a step's bought labels, if any, and replayed ones, then remember the new.
+
+        Stage 2 leaves out examples of which a verdict says only that their vote is wrong.
 
         Returns:
             Mean loss of each stage over the updates; none when there were too few examples.
@@ -112,16 +115,18 @@ class Probes:
         )
         losses: dict[str, list[float]] = {"vote": [], "count": []}
         count = self._training.replayed
+        counted = None if examples is None else examples.counted()
         for _ in range(self._training.updates):
             uniform, stratified = (
                 self.replay.uniform(count, rng),
                 self.replay.stratified(count, rng),
             )
-            batches = [self.replay.with_rows(examples, rows) for rows in (uniform, stratified)]
-            if batches[0] is None or batches[1] is None or len(batches[0]) < FEWEST:
-                continue
-            losses["vote"].append(self._update_vote(batches[0]))
-            losses["count"].append(self._update_count(batches[1]))
+            of_vote = self.replay.with_rows(examples, uniform)
+            of_count = self.replay.with_rows(counted, stratified)
+            if of_vote is not None and len(of_vote) >= FEWEST:
+                losses["vote"].append(self._update_vote(of_vote))
+            if of_count is not None and len(of_count) >= FEWEST:
+                losses["count"].append(self._update_count(of_count))
         if examples is not None:
             self.replay.add(examples)
         return {stage: sum(values) / len(values) for stage, values in losses.items() if values}
@@ -129,6 +134,7 @@ class Probes:
     def state(self) -> dict[str, Any]:
         """Everything a checkpoint needs."""
         return {
+            "layout": LAYOUT,
             "shape": self.shape,
             "vote": self.vote.state_dict(),
             "count": self.count.state_dict(),
@@ -142,6 +148,12 @@ class Probes:
         Raises:
             CheckpointError: it is of other probes.
         """
+        if (layout := state.get("layout", 1)) != LAYOUT:
+            raise CheckpointError(
+                f"the saved probes do not fit: an earlier version of the program made them (layout "
+                f"{layout!r}, here {LAYOUT}), and they had learnt something else; finish the run "
+                "with the version that began it"
+            )
         try:
             self.vote.load_state_dict(state["vote"])
             self.count.load_state_dict(state["count"])
@@ -165,7 +177,7 @@ class Probes:
         vote_N2, pairs_NG2 = self.vote(
             examples.features.prompt_NP, examples.features.responses_and_lengths_NGF
         )
-        pair_loss = self._balanced(pairs_NG2.flatten(0, 1), examples.correct_NG.flatten())
+        pair_loss = functional.cross_entropy(pairs_NG2.flatten(0, 1), examples.correct_NG.flatten())
         loss = self._balanced(vote_N2, examples.right_N) + self._training.pair_weight * pair_loss
         return self._step(self.vote, self._optimizers[0], loss)
 
@@ -188,7 +200,7 @@ class Probes:
             lowest=self._training.class_weight_min,
             highest=self._training.class_weight_max,
         )
-        return functional.cross_entropy(logits_NC, classes_N, weight=weights_C)
+        return functional.cross_entropy(logits_NC, classes_N, weight=weights_C.to(logits_NC.dtype))
 
     def _step(
         self, network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor

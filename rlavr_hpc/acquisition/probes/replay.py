@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from rlavr_hpc.acquisition.probes.features import Examples, joined
+from rlavr_hpc.acquisition.probes.features import UNKNOWN, Examples, joined
 
 
 class Replay:
@@ -44,12 +44,16 @@ class Replay:
         return [int(row) for row in rng.permutation(len(self))[:count]]
 
     def stratified(self, count: int, rng: np.random.Generator) -> list[int]:
-        """The same, spread evenly over the numbers of right rollouts outside the vote."""
+        """The same, spread evenly over the numbers of right rollouts outside the vote.
+
+        Examples of which this number is not known are left out.
+        """
         if not len(self):
             return []
         shuffled_N = rng.permutation(len(self))
         classes_N = self._buffers["elsewhere_N"][self._places(shuffled_N)].numpy()
-        queues = [shuffled_N[classes_N == name][-count:].tolist() for name in np.unique(classes_N)]
+        names = np.unique(classes_N[classes_N != UNKNOWN])
+        queues = [shuffled_N[classes_N == name][-count:].tolist() for name in names]
         chosen: list[int] = []
         while len(chosen) < count and any(queues):
             for queue in [q for q in queues if q][: count - len(chosen)]:
@@ -85,15 +89,15 @@ class Replay:
 def class_weights(
     classes_N: torch.Tensor, *, count: int, lowest: float, highest: float
 ) -> torch.Tensor:
-    """(count,) weights frequency^-1/2, scaled to mean 1 over the classes present, then clipped.
+    """(count,) float64 weights frequency^-1/2, with mean 1 over the classes present, then clipped.
 
     Args:
-        classes_N: of the mini-batch.
+        classes_N: of the mini-batch; UNKNOWN ones do not count.
         count: how many classes there are; absent ones weigh 0.
         lowest: clips from below.
         highest: clips from above.
     """
-    frequency_C = torch.bincount(classes_N, minlength=count).float()
+    frequency_C = torch.bincount(classes_N[classes_N != UNKNOWN], minlength=count).double()
     present_C = frequency_C > 0
     raw_C = torch.where(present_C, frequency_C.clamp(min=1).rsqrt(), 0.0)
     scaled_C = raw_C / (raw_C.sum() / present_C.sum())

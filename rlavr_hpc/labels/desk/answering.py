@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from rlavr_hpc.labels.desk.assignments import Kept
+from rlavr_hpc.labels.desk.assignments import HOLD_SECONDS, Kept
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.forms import (
     OTHER,
@@ -23,7 +23,7 @@ from rlavr_hpc.labels.desk.mailboxes import OpenOrder
 from rlavr_hpc.labels.desk.pages import AnnotatorView, Pages, QuestionView
 from rlavr_hpc.labels.desk.reading import Reading
 from rlavr_hpc.labels.orders import Answer, Order
-from rlavr_hpc.labels.served_run import printable
+from rlavr_hpc.labels.printable import printable
 
 LATE = (
     "Your last answer was not counted: the question had an answer already, or is not asked any "
@@ -64,7 +64,7 @@ class Answering:
         if not was_given:
             return Response("This question was not given to you.\n", 403, media_type="text/plain")
         if given is None:
-            return RedirectResponse("./?late=1", 303)
+            return self._late(name, form.key)
         filled = fill(given.order, form, name)
         reading = self._read(given, filled)
         problem = filled.problem or (reading.problem if reading else "")
@@ -112,7 +112,21 @@ class Answering:
                 self.desk.say(f"an answer of {printable(name)} could not be saved: {error}")
                 view = QuestionView(given=given, form=form, problem=NOT_SAVED)
                 return self._again(name, view, 503)
-        return RedirectResponse("./" if kept is Kept.kept else "./?late=1", 303)
+        if kept is not Kept.kept:
+            return self._late(name, form.key)
+        self.desk.say(
+            f"{form.key[:8]}: {printable(name)} has answered; it is sent with their next answer, "
+            f"or in {HOLD_SECONDS:.0f} s, and may be undone until then"
+        )
+        return RedirectResponse("./", 303)
+
+    def _late(self, name: str, key: str) -> Response:
+        """Say that an answer does not count: to its annotator, and in the log."""
+        with self.desk.lock:
+            counted = self.desk.mail.answers.get(key)
+        if counted is None or counted.annotator != name:  # else a form that was sent twice
+            self.desk.say(f"{key[:8]}: an answer of {printable(name)} came too late")
+        return RedirectResponse("./?late=1", 303)
 
     def _again(self, name: str, view: QuestionView, status: int) -> Response:
         with self.desk.lock:

@@ -14,7 +14,8 @@ from typing import Any
 from rlavr_hpc.labels.desk.journal import DeskJournal
 from rlavr_hpc.labels.desk.mailboxes import Mailboxes, OpenOrder
 from rlavr_hpc.labels.orders import Answer, read_answer
-from rlavr_hpc.labels.served_run import Say, printable
+from rlavr_hpc.labels.printable import printable
+from rlavr_hpc.labels.served_run import Say
 
 HOLD_SECONDS = 60.0
 MEDIANS = 3.0

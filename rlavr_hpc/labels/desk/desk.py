@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.labels.desk.access import Access
 from rlavr_hpc.labels.desk.assignments import Assignments
 from rlavr_hpc.labels.desk.journal import DESK, DeskJournal
@@ -21,7 +21,7 @@ from rlavr_hpc.labels.served_run import Say, ServedRun
 
 FIND_SECONDS = 300.0
 """Between two searches for new runs; a search walks through folders."""
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 20.0
 """Between two looks into the mailboxes, at least."""
 
 
@@ -38,9 +38,11 @@ class Desk:
     start: str
     after: Callable[[ServedRun], None] = lambda run: None
     """Called for each run after each look."""
+    wanted: Callable[[Path], bool] = lambda run: True
+    """Whether a run may still use labels; nobody is asked for any other."""
     journal: DeskJournal = field(init=False)
     access: Access = field(init=False)
-    mail: Mailboxes = field(default_factory=Mailboxes)
+    mail: Mailboxes = field(init=False)
     assignments: Assignments = field(init=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _found_at: float | None = None
@@ -55,6 +57,7 @@ class Desk:
         """
         self.journal = DeskJournal(self.top / DESK, self.start)
         self.access = Access(self.journal)
+        self.mail = Mailboxes(wanted=self.wanted)
         self.assignments = Assignments(self.journal, self.mail, self.say, self.config.claim_minutes)
         self.journal.look()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from statistics import median
 
 from rlavr_hpc.labels.orders import Answer, Order
@@ -23,6 +24,8 @@ class OpenOrder:
 class Mailboxes:
     """The orders and answers of all runs that a desk serves."""
 
+    wanted: Callable[[Path], bool] = lambda run: True
+    """Whether a run may still use labels; nobody is asked for any other."""
     runs: list[ServedRun] = field(default_factory=list)
     open: dict[str, OpenOrder] = field(default_factory=dict)
     """By key; the run that lacks least comes first, then the order of its file."""
@@ -31,6 +34,7 @@ class Mailboxes:
     seen: dict[str, set[str]] = field(default_factory=dict)
     """Annotator -> contents of the questions answered."""
     _contents: dict[str, str] = field(default_factory=dict)
+    _unwanted: set[Path] = field(default_factory=set)
     _indexed: list[tuple[int, ...]] = field(default_factory=list)
 
     def serve(self, runs: Sequence[ServedRun]) -> None:
@@ -42,13 +46,20 @@ class Mailboxes:
         """Read all mailboxes, and give a run what another one has an answer to.
 
         Raises:
-            OSError: an answer could not be written; the next look tries again.
+            OSError: of one run; all others were looked at. The next look tries again.
         """
+        trouble = None
         for run in self.runs:
-            run.look()
+            try:
+                run.look()
+            except OSError as error:
+                trouble = error
+        self._unwanted = {run.run_dir for run in self.runs if not self.wanted(run.run_dir)}
         self._index()
         if self._share():
             self._index()
+        if trouble is not None:
+            raise trouble
 
     def put(self, answer: Answer) -> bool:
         """Write an answer for every run that waits for it; False = none does.
@@ -63,6 +74,10 @@ class Mailboxes:
             run.put(answer)
         self._index()
         return True
+
+    def open_of(self, run: ServedRun) -> list[Order]:
+        """A run's open orders; none of one that wants no labels any more."""
+        return [] if run.run_dir in self._unwanted else run.open
 
     def content(self, key: str) -> str:
         """The same for all orders of one question; "" for a key that no run has ordered."""
@@ -85,7 +100,8 @@ class Mailboxes:
         return shared
 
     def _index(self) -> None:
-        if (sizes := [_sizes(run) for run in self.runs]) == self._indexed:
+        sizes = [(len(self.open_of(run)), *_sizes(run)) for run in self.runs]
+        if sizes == self._indexed:
             return
         self._indexed = sizes
         self._index_open()
@@ -99,8 +115,8 @@ class Mailboxes:
     def _index_open(self) -> None:
         waiting: dict[str, list[ServedRun]] = {}
         orders: dict[str, Order] = {}
-        for run in sorted(self.runs, key=lambda run: len(run.open)):
-            for order in run.open:
+        for run in sorted(self.runs, key=lambda run: len(self.open_of(run))):
+            for order in self.open_of(run):
                 orders.setdefault(order.key, order)
                 waiting.setdefault(order.key, []).append(run)
             new = (o for key, o in run.orders.orders.items() if key not in self._contents)

@@ -10,6 +10,7 @@ from statistics import median
 
 from rlavr_hpc.config.labels import Pending
 from rlavr_hpc.labels.desk.desk import Desk
+from rlavr_hpc.labels.desk.mailboxes import Mailboxes
 from rlavr_hpc.labels.desk.reading import Preview
 from rlavr_hpc.labels.orders import Answer, Order
 from rlavr_hpc.labels.served_run import ServedRun
@@ -83,7 +84,7 @@ def desk_progress(desk: Desk, now: float, *, needed: Needed = lacking) -> DeskPr
         left = {who: at_desk.left(who, now) for who in sorted(names)}
         may = {who for who in left if who in desk.access.annotators}
         pace = sum(now - at <= PACE_SECONDS for at in at_desk.sent_at.values())
-        runs = tuple(_runs(mail.runs, pace, needed))
+        runs = tuple(_runs(mail, pace, needed))
         answers = list(mail.answers.values())
         prices = {o.key: o.price for run in mail.runs for o in run.orders.orders.values()}
         held = {who for who in left if at_desk.holding(who) is not None}
@@ -113,12 +114,13 @@ def desk_progress(desk: Desk, now: float, *, needed: Needed = lacking) -> DeskPr
     )
 
 
-def _runs(runs: Iterable[ServedRun], pace: int, needed: Needed) -> Iterable[RunProgress]:
+def _runs(mail: Mailboxes, pace: int, needed: Needed) -> Iterable[RunProgress]:
     """In the order in which their questions are asked, so that what one lacks adds up."""
     before = 0
-    for run in sorted(runs, key=lambda run: len(run.open)):
+    for run in sorted(mail.runs, key=lambda run: len(mail.open_of(run))):
         answers, orders = run.answers.first, run.orders.orders
-        waits = run.config.pending is not Pending.go_on and bool(run.open)
+        still_open = len(mail.open_of(run))
+        waits = run.config.pending is not Pending.go_on and still_open > 0
         lacks = needed(run) if waits else None
         yield RunProgress(
             name=run.run_dir.name,
@@ -126,12 +128,12 @@ def _runs(runs: Iterable[ServedRun], pace: int, needed: Needed) -> Iterable[RunP
             ordered=len(orders),
             answered=sum(key in orders and a.void is None for key, a in answers.items()),
             void=sum(key in orders and a.void is not None for key, a in answers.items()),
-            open=len(run.open),
+            open=still_open,
             needed=lacks,
             hours=(before + lacks) / pace if pace and lacks is not None else None,
             cost=sum(_cost(a, orders[k].price) for k, a in answers.items() if k in orders),
         )
-        before += len(run.open)
+        before += still_open
 
 
 Given = tuple[ServedRun, Order, Answer]

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import uvicorn
 
-from rlavr_hpc.config.labels import DeskConfig
+from rlavr_hpc.config.label_desk import DeskConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.labels.desk.desk import Desk
 from rlavr_hpc.labels.desk.guard import Addresses, read_addresses
-from rlavr_hpc.labels.desk.journal import DESK, DeskPlace, last_desk, refuse_second
+from rlavr_hpc.labels.desk.journal import DESK
+from rlavr_hpc.labels.desk.place import DeskPlace, last_desk, refuse_second
 from rlavr_hpc.labels.desk.progress import Needed, lacking
 from rlavr_hpc.labels.desk.site import DeskSite, application
 
@@ -40,18 +41,25 @@ def serve_desk(desk: Desk, *, needed: Needed = lacking) -> None:
     with _listening(config, folder) as (listener, port):
         place = DeskPlace(folder, address_of(config, port), port)
         place.take()
+        desk.journal.superseded = lambda: place.superseded
         desk.look()
+
+        def renew() -> None:
+            place.renew()
+            if place.superseded and not server.should_exit:
+                desk.say(f"another desk of {desk.top} has taken over; this one ends")
+                server.should_exit = True
 
         @asynccontextmanager
         async def living() -> AsyncIterator[None]:
-            thread = threading.Thread(target=desk.run, args=(place.renew,), daemon=True)
+            thread = threading.Thread(target=desk.run, args=(renew,), daemon=True)
             thread.start()
             where = config.socket if config.socket is not None else f"{config.host}:{port}"
             desk.say(f"the desk of {desk.top} listens on {where}; its links begin {place.address}")
             yield
             desk.end()
             place.leave()
-            if config.socket is not None:
+            if config.socket is not None and not place.superseded:
                 Path(config.socket).unlink(missing_ok=True)
 
         app = application(DeskSite(desk=desk, needed=needed), addresses, lifespan=living)

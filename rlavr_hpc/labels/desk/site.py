@@ -21,7 +21,7 @@ from rlavr_hpc.labels.desk.forms import read_fields
 from rlavr_hpc.labels.desk.guard import Addresses, Guard
 from rlavr_hpc.labels.desk.pages import Pages, static_files
 from rlavr_hpc.labels.desk.progress import Needed, desk_progress, lacking
-from rlavr_hpc.labels.served_run import printable
+from rlavr_hpc.labels.printable import printable
 
 OPEN_FILES = ("style.css", "sign_in.js")
 """What the page for signing in asks for; everything else needs a cookie."""

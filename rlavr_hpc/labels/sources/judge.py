@@ -60,14 +60,14 @@ class JudgeSource(JudgeSettings):
         yield from list(self._ready.values())
         ends = None if self.linger is None else self.clock() + self.linger
         look = Look(log=log, key=key, wanted=wanted, queue=deque(self._by_failures(orders)))
-        while True:
+        over = False
+        while not over:
             yield from self._send(look)
             flying = {work.call: work for work in self._works.values() if work.call is not None}
-            if not flying or (ends is not None and self.clock() >= ends and not look.stop):
-                break
             patience = None if ends is None or look.stop else max(0.0, ends - self.clock())
             for call in wait(flying, timeout=patience, return_when=FIRST_COMPLETED).done:
                 yield from self._take(flying[call], look)
+            over = not flying or patience == 0.0
         look.tell(f"{self.base_url}")
 
     def withdraw(self, keys: Sequence[str]) -> None:
@@ -101,6 +101,8 @@ class JudgeSource(JudgeSettings):
             work = self._works.setdefault(order.key, JudgedOrder(order))
             if order.key in self._ready or work.call is not None or now < work.not_before:
                 continue
+            if look.log.in_flight(order.key):
+                continue  # another bridge asks, and what that call costs is not known yet
             if (void := self._unasked(order, look)) is not None:
                 yield void
             elif not look.stop:
@@ -156,6 +158,7 @@ class JudgeSource(JudgeSettings):
             how = f"{FAILED}{reply.outcome.why}"
         elif isinstance(reply.outcome, Stopped):
             look.stop = reply.outcome.why
+            look.no_address = reply.outcome.no_address
         else:
             answer = self._drawn(work, reply, seconds=seconds, cost=cost)
             if answer is None and order.key in look.wanted:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rlavr_hpc.labels.declining import refuses
 from rlavr_hpc.labels.orders import MAX_TEXT, Order
 from rlavr_hpc.labels.sources.judge_reading import JudgeSaid, Nothing, Reply, Usage
-from rlavr_hpc.labels.sources.judge_text import refuses, stated_verdict, usable
+from rlavr_hpc.labels.sources.judge_text import stated_verdict, usable
 
 Reader = Callable[[str, Order], str | None]
 """The answer that a reply states; None for none."""

@@ -39,15 +39,26 @@ class Look:
     failures: list[str] = field(default_factory=list)
     stop: str = ""
     """Why nothing more is sent."""
+    no_address: bool = False
+    """Whether that is the address itself."""
 
     def tell(self, address: str) -> None:
         """Raise what went wrong."""
         if self.stop:
-            raise SourceStoppedError(f"labels.base_url={address}: {self.stop}")
+            hint = _other_address(address) if self.no_address else ""
+            raise SourceStoppedError(f"labels.base_url={address}: {self.stop}{hint}")
         if self.failures:
             count = len(self.failures)
             calls = "a call" if count == 1 else f"{count} calls"
             raise SourceError(f"labels.base_url={address}: {calls} failed: {self.failures[-1]}")
+
+
+def _other_address(address: str) -> str:
+    """What may be meant instead of an address under which nothing answers."""
+    for end in ("/chat/completions", "/completions"):
+        if address.endswith(end):
+            return f"; the address ends before {end}: try {address.removesuffix(end)}"
+    return "" if address.endswith("/v1") else f"; most services want /v1: try {address}/v1"
 
 
 def reply_of(call: Future[Fetched], key: str) -> Reply:

@@ -31,8 +31,9 @@ STOPPING = {
     401: "the service refuses the key",
     402: "the service wants money",
     403: "the service refuses the key",
-    404: "the service knows no such model or address",
 }
+NO_MODEL = ("model", "deployment")
+"""In an error's code or words, behind status 404: the address is right."""
 END_UNKNOWN = (408, 504, 524)
 """Statuses of a service that may have worked on the request before it gave up."""
 MAX_WORDS = 300
@@ -81,6 +82,8 @@ class Stopped:
     """Asking again is useless."""
 
     why: str
+    no_address: bool = False
+    """Nothing answers under this path."""
 
 
 Outcome = JudgeSaid | Nothing | Failed | Stopped
@@ -144,6 +147,8 @@ def _refused(fetched: Fetched, error: str | None) -> Outcome:
         return Stopped(why=f"the service's purse is empty: {why}")
     if status == 429:
         return Failed(why=why, spent=False, limited=True, after=retry_after(fetched.headers))
+    if status == 404:
+        return _not_found(why, low)
     if status in STOPPING:
         return Stopped(why=f"{STOPPING[status]}: {why}")
     if status in (400, 413, 422) and _says(low, FILTERED):
@@ -154,6 +159,12 @@ def _refused(fetched: Fetched, error: str | None) -> Outcome:
         return Stopped(why=f"the service sends elsewhere; labels.base_url is not its own: {why}")
     after = retry_after(fetched.headers) if status == 503 else None
     return Failed(why=why, spent=status in END_UNKNOWN, limited=after is not None, after=after)
+
+
+def _not_found(why: str, low: str) -> Stopped:
+    if _says(low, NO_MODEL):
+        return Stopped(why=f"the service knows no such model (labels.model): {why}")
+    return Stopped(why=f"the service knows no such address: {why}", no_address=True)
 
 
 def _error_with_200(error: str) -> Outcome:

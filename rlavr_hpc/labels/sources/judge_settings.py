@@ -8,6 +8,7 @@ from typing import Any
 from rlavr_hpc.config.labels import JudgeMode
 from rlavr_hpc.labels.http_call import check_address
 from rlavr_hpc.labels.orders import Order
+from rlavr_hpc.labels.secret import read_key
 from rlavr_hpc.labels.source import Source
 from rlavr_hpc.labels.sources.judge_draws import Clusters, DrawPlan, Reader
 from rlavr_hpc.labels.sources.judge_money import Prices
@@ -77,6 +78,14 @@ class JudgeSettings(Source):
             length_field=self.length_field,
             body=self.body,
         )
+
+    def check_here(self) -> None:
+        """Refuse a key that is not in this environment.
+
+        Raises:
+            SourceStoppedError: it is missing, or cannot be sent.
+        """
+        read_key(self.key_variable)
 
     def quote(self, order: Order) -> float:
         """The most that an answer may cost, all tries included; without prices the order's own."""

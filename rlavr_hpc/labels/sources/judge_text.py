@@ -1,4 +1,4 @@
-r"""What a judge's text says: its part behind the thoughts, its answer, its verdict, a refusal.
+r"""What a judge's text says: its part behind the thoughts, its answer, its verdict.
 
 An answer is what stands in the place that was asked for; words elsewhere are never one. A verdict
 is the last JSON object, at the very end, because a judge may quote what it judges before.
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from rlavr_hpc.labels.declining import declines
 from rlavr_hpc.labels.orders import VERDICTS, Order
 from rlavr_hpc.labels.text import is_void
 
@@ -32,28 +33,6 @@ MAX_TAIL = 20_000
 """Characters, from the end, in which a JSON object is looked for."""
 PLACEHOLDERS = frozenset({"answer", "your answer", "letter", "final answer", "value", "..."})
 LAZY = frozenset({"", "...", "\\ldots", "\\dots", "\\cdots"})
-REFUSALS = re.compile(
-    r"\bI(?:'|\u2019)?\s?(?:m|am)\s+(?:sorry|unable|not able|not permitted)\b"
-    r"|\bI\s*(?:cannot|can(?:'|\u2019)?t|can not|won(?:'|\u2019)?t|will not|must decline|decline)\b"
-    r"|\bas an ai\b|\bunable to (?:help|assist|answer|comply)\b"
-    r"|\bje ne (?:peux|puis)\b|\bd\u00e9sol\u00e9e?\b|\bno puedo\b|\blo siento\b"
-    r"|\bich kann\b[^.]{0,60}\bnicht\b|\bleider\b|\btut mir leid\b"
-    r"|\bnon posso\b|\bmi dispiace\b|\bn\u00e3o posso\b|\bdesculpe\b|\blamento\b"
-    r"|\u043d\u0435 \u043c\u043e\u0433\u0443|\u0438\u0437\u0432\u0438\u043d\u0438\u0442\u0435"
-    r"|\u65e0\u6cd5|\u7121\u6cd5|\u4e0d\u80fd|\u62b1\u6b49|\u5bf9\u4e0d\u8d77"
-    r"|\u3067\u304d\u307e\u305b\u3093|\u7533\u3057\u8a33|\u304a\u7b54\u3048\u3067\u304d"
-    r"|\uc8c4\uc1a1|\ud560 \uc218 \uc5c6"
-    r"|\u0644\u0627 \u0623\u0633\u062a\u0637\u064a\u0639|\u0622\u0633\u0641",
-    re.IGNORECASE,
-)
-"""How models decline, in the languages that they speak most."""
-DECLINED = re.compile(
-    r"\s*(?:\\text\{)?\s*(?:sorry\b|I(?:'|\u2019)?\s?(?:m|am) (?:sorry|unable)"
-    r"|I (?:cannot|can't|can\u2019t)\b"
-    r"|as an ai\b|\u62b1\u6b49|\u5bf9\u4e0d\u8d77|\u7533\u3057\u8a33|\uc8c4\uc1a1)",
-    re.IGNORECASE,
-)
-"""A refusal in the place of an answer; `cannot be determined` is an answer."""
 AFTER_VERDICT = " \t\r\n`*."
 
 
@@ -62,11 +41,6 @@ def without_thoughts(text: str) -> str | None:
     closed = list(CLOSING.finditer(text))
     rest = text[closed[-1].end() :] if closed else text
     return None if OPENING.search(rest) else rest
-
-
-def refuses(text: str) -> bool:
-    """Whether a text declines, in words; asked only of a text without an answer."""
-    return REFUSALS.search(text[:2000]) is not None
 
 
 def stated_answer(text: str, order: Order) -> str | None:
@@ -88,7 +62,7 @@ def usable(answer: str | None) -> str | None:
     low = answer.strip("<>[]()$ .").lower()
     if answer in LAZY or low in PLACEHOLDERS or is_void(answer):
         return None
-    return None if DECLINED.match(answer) else answer
+    return None if declines(answer) else answer
 
 
 def stated_verdict(text: str) -> str | None:

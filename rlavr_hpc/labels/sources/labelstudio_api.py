@@ -1,4 +1,4 @@
-"""Label Studio's HTTP interface, as far as it is used: list a project's tasks, add tasks."""
+"""Label Studio's HTTP interface, as far as it is used: list, add and delete a project's tasks."""
 
 from __future__ import annotations
 
@@ -65,6 +65,14 @@ class Project:
         if body.get("task_count") != len(tasks):
             raise UnknownEndError(f"labels.base_url={self.url}: not all tasks were made")
 
+    def delete(self, task: int) -> None:
+        """Delete a task; one that is gone already is as good.
+
+        Raises:
+            SourceError: it may still be there.
+        """
+        self._call("DELETE", f"/api/tasks/{task}/")
+
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         fetched = self._send(method, path, body)
         if fetched.status == 401 and self._access:
@@ -104,6 +112,8 @@ class Project:
         where = f"labels.base_url={self.url}: status {status}"
         if status in (401, 403):
             raise SourceStoppedError(f"{where}: the token in {self.key_variable} is refused")
+        if method == "DELETE" and status in (204, 404):
+            return {}
         if status == 404 or 300 <= status < 400:
             raise SourceStoppedError(f"{where}: labels.project={self.number} is not there")
         unknown = method == "POST" and (status >= 500 or status in (200, 201))

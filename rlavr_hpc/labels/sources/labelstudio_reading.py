@@ -1,7 +1,7 @@
 """What annotators have said in a Label Studio project: its tasks, and which annotation counts.
 
 An import makes new tasks each time, so several may hold one key: their annotations are one list.
-Drafts are other objects and never read. The first annotation of a key counts; one by a person who
+Drafts are other objects and no answers. The first annotation of a key counts; one by a person who
 has answered another copy of the question does not.
 """
 
@@ -41,7 +41,8 @@ class AskedTask:
     key: str
     content: str
     annotations: list[Annotation] = field(default_factory=list)
-    tasks: int = 0
+    untouched: list[int] = field(default_factory=list)
+    """Numbers of its tasks on which nobody has worked."""
 
 
 @dataclass(slots=True)
@@ -81,10 +82,11 @@ def read_tasks(rows: Iterable[object]) -> dict[str, AskedTask]:
         ):
             continue
         one = asked.setdefault(key, AskedTask(key, str(data.get(CONTENT) or key)))
-        one.tasks += 1
         for raw in row.get("annotations") or ():
             if (annotation := _annotation(raw)) is not None:
                 one.annotations.append(annotation)
+        if type(row.get("id")) is int and not row.get("annotations") and not row.get("drafts"):
+            one.untouched.append(row["id"])
     return asked
 
 

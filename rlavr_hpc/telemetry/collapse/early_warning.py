@@ -1,7 +1,8 @@
 """The early warning: a risk of collapse from what a run may know, its votes and bought labels.
 
-It watches two things. *Agreement*: answers agree more and more. That happens in every run that
-learns; without labels that confirm the votes, it may be wrong. *Labels*: votes are right on fewer
+It watches three things. *Breakage*: answers vanish or scatter (`breakage`). *Agreement*: answers
+agree more and more. That happens in every run that learns; without labels that confirm the votes,
+it may be wrong. *Labels*: votes are right on fewer
 of the bought prompts than at their best, by more than chance explains. A policy that learns where
 to buy finds more wrong votes as it gets better. For such a policy the second quantity is the gap
 between the reward by the vote and the reward by the label (pseudo minus true reward).
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from math import sqrt
 
 from rlavr_hpc.telemetry import names
+from rlavr_hpc.telemetry.collapse.breakage import Breakage, BreakageWatch
 
 WINDOW = 10
 """Steps of labels that are compared with earlier ones; before the first such the risk is 0."""
@@ -90,6 +92,7 @@ class EarlyWarning:
     """The policy learns where votes are wrong and buys there."""
     alarm: Alarm = field(default_factory=Alarm)
     _evidence: list[StepEvidence] = field(default_factory=list)
+    _breakage: BreakageWatch = field(default_factory=BreakageWatch)
     _first: Rate | None = None
     _best: Rate | None = None
 
@@ -103,11 +106,12 @@ class EarlyWarning:
         if names.COLLAPSE_MAJORITY_RATIO not in row:
             return self.alarm
         self._evidence.append(_evidence_of(row))
+        broken = self._breakage.observe(row)
         if len(self._evidence) >= WINDOW:
-            self.alarm = self._judge()
+            self.alarm = self._judge(broken)
         return self.alarm
 
-    def _judge(self) -> Alarm:
+    def _judge(self, broken: Breakage) -> Alarm:
         window = self._evidence[-WINDOW:]
         bought = sum(s.bought for s in window)
         rate = Rate(sum(s.right for s in window), bought)
@@ -118,8 +122,10 @@ class EarlyWarning:
             by_labels, confirmed, reason = self._by_rate(rate)
         rise = agreement_rise([s.agreement for s in self._evidence])
         by_agreement = rise / FULL_AGREEMENT * (1.0 - confirmed)
-        risk = min(1.0, max(by_labels, by_agreement))
         reason = reason if by_labels >= by_agreement else self._about_agreement(rate)
+        risk = min(1.0, max(by_labels, by_agreement))
+        if broken.risk > risk:
+            risk, reason = broken.risk, broken.reason
         return Alarm(risk=risk, reason=reason if risk > 0 else "")
 
     def _by_rate(self, rate: Rate) -> tuple[float, float, str]:
@@ -161,7 +167,8 @@ def first_alarm(
 
 def _evidence_of(row: Mapping[str, float]) -> StepEvidence:
     right = row.get(names.LABELS_VOTE_RIGHT)
-    bought = row.get(names.LABELS_BOUGHT, 0.0) if right is not None else 0.0
+    known = row.get(names.LABELS_BOUGHT, 0.0) + row.get(names.LABELS_WRONG_VOTES, 0.0)
+    bought = known if right is not None else 0.0
     return StepEvidence(
         agreement=(
             row[names.COLLAPSE_MAJORITY_RATIO],

@@ -69,7 +69,7 @@ class Example:
     label: str | None
     """The true label where `labelled`; None elsewhere."""
     weight: float
-    """Of the prompt in the loss: 0 = not trained on."""
+    """Of the prompt's rewards in the loss: 0 = not trained towards them."""
     responses: tuple[ExampleResponse, ...]
     """The first ones of the group."""
 

@@ -129,6 +129,7 @@ def _publish(request: AttemptRequest, found: Checkpoint | None, last: int) -> St
             step=old.step,
             risk=old.risk,
             score=old.score,
+            score_error=old.score_error,
             unrecorded_metrics=old.unrecorded_metrics,
             dashboard=old.dashboard,
         )

@@ -9,7 +9,7 @@ from rlavr_hpc.runs.done import write_done
 from rlavr_hpc.trainer.hooks.mirror import close_mirror
 from rlavr_hpc.trainer.loop import TrainingRun
 from rlavr_hpc.trainer.reporting.outcome import outcome_of, read_summary
-from rlavr_hpc.trainer.reporting.summary import explain, summarize
+from rlavr_hpc.trainer.reporting.summary import explain, fault_note, summarize
 
 
 def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
@@ -32,7 +32,9 @@ def conclude(run: TrainingRun, status: str, *, code: ExitCode) -> str:
         run.run_dir, run.components.config, status=status, ledger_state=ledger.state
     )
     state = "parked" if code is ExitCode.WAITING_FOR_LABELS else status
-    recorder.heartbeat.beat(state, step=run.state.step, exit_code=int(code))
+    note = fault_note(summary)
+    words = {"note": note} if note else {}
+    recorder.heartbeat.beat(state, step=run.state.step, exit_code=int(code), **words)
     if status == "done":
         write_done(run.run_dir, run.state.step)
     if code is not ExitCode.DONE:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch.distributed as dist
 
+from rlavr_hpc.config.labels import LabelsConfig, OnWrong
 from rlavr_hpc.learning.dynamic_sampling import is_informative
 from rlavr_hpc.learning.reward_shaping import Shaping
 from rlavr_hpc.telemetry import names
@@ -34,6 +35,7 @@ def step_metrics(step: StepContext, records: StepRecords) -> Metrics:
             _purchase_metrics(records),
             {names.probe_name(probe): Mean(loss) for probe, loss in losses},
             _training_metrics(records, step.components.shaping),
+            _negative_metrics(records, step.components.config.labels),
             _time_metrics(step, records),
             step.free_memory.metrics(),
         ]
@@ -65,6 +67,14 @@ def _training_metrics(records: StepRecords, shaping: Shaping) -> Metrics:
             *map(update_metrics, records.updates),
         ]
     )
+
+
+def _negative_metrics(records: StepRecords, labels: LabelsConfig) -> Metrics:
+    """How many prompts the step trains away from their vote, where a run does so."""
+    if labels.on_wrong is not OnWrong.negative:
+        return {}
+    refuted = sum(bool(one.refuted) for one in records.training_groups)
+    return {names.TRAIN_NEGATIVE_GROUPS: Mean(refuted)}
 
 
 def _time_metrics(step: StepContext, records: StepRecords) -> Metrics:

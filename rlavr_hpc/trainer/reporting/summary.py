@@ -5,19 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime
+from math import hypot
 from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.acquisition.ledger_state import LedgerState
+from rlavr_hpc.acquisition.money_limit import labels_unaffordable, money_note
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError
 from rlavr_hpc.io import write_atomic
 from rlavr_hpc.runs.attempts import read_attempts, standing
 from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
-from rlavr_hpc.telemetry.collapse.definition import FLOOR, collapse_onset
+from rlavr_hpc.telemetry.collapse.definition import FEWEST
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
+from rlavr_hpc.telemetry.collapse.verdict import (
+    Fault,
+    FoundFault,
+    describe_fault,
+    faults_of,
+    has_collapsed,
+)
 from rlavr_hpc.telemetry.examples.record import read_examples
 from rlavr_hpc.telemetry.learning_signal import as_record, choose_endings, lost_signal
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
@@ -25,6 +35,8 @@ from rlavr_hpc.trainer.components import HELD_OUT
 from rlavr_hpc.trainer.hooks.first_step import grading_keys
 
 SCHEMA = 1
+UNSURE = 0.02
+"""Change of held-out accuracy that says nothing, where its noise was not measured."""
 
 
 def summarize(
@@ -35,6 +47,7 @@ def summarize(
     attempts = read_attempts(run_dir)
     steps = max((row["step"] for row in rows), default=0)
     accuracies = held_out_accuracies(rows, samples=config.eval.samples)
+    faults = faults_of(rows, samples=config.eval.samples)
     reused = sum(int(row.get(names.LABELS_REUSED, 0)) for row in rows)
     taken = sum(row["step"] > 0 for row in done)  # steps of rolled-back branches included
     summary = {
@@ -43,15 +56,18 @@ def summarize(
         "steps": steps,
         "accuracy_start": accuracies[0][1] if accuracies else None,
         "accuracy_end": accuracies[-1][1] if accuracies else None,
+        "accuracy_noise": _accuracy_noise(rows, config.eval.samples),
         "budget": config.budget,
         "budget_effective": config.budget_effective,
         "labels_bought": ledger_state.bought,
         "labels_void": ledger_state.void,
         "labels_reused": reused,
+        "labels_unaffordable": labels_unaffordable(config, ledger_state),
         "labels_allowed": config.labels_allowed(taken),
-        "collapsed": has_collapsed(rows, accuracies),
+        "collapsed": has_collapsed(rows, samples=config.eval.samples),
         "lost_signal": _lost_signal(run_dir, rows, config),
-        "collapse_step": collapse_onset(_true_rewards(rows)),
+        "collapse_step": next((f.since for f in faults if f.fault is Fault.collapsed), None),
+        "faults": [_fault_record(f, config, bought=ledger_state.bought) for f in faults],
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
@@ -87,26 +103,6 @@ def held_out_accuracies(
     return [(row["step"], row[name]) for row in rows if name in row]
 
 
-def _true_rewards(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Of steps 1, 2, ...; empty when the audit was off for some of them."""
-    steps = [row for row in rows if row["step"] > 0]
-    if any(names.ORACLE_TRUE_REWARD not in row for row in steps):
-        return []
-    return [row[names.ORACLE_TRUE_REWARD] for row in steps]
-
-
-def has_collapsed(
-    rows: Sequence[Mapping[str, Any]], accuracies: Sequence[tuple[int, float]]
-) -> bool | None:
-    """By the true rewards where the audit measured them, else by accuracy; None = unknown."""
-    rewards = _true_rewards(rows)
-    if rewards:
-        return collapse_onset(rewards) is not None
-    if len(accuracies) > 1:
-        return accuracies[-1][1] < FLOOR * max(accuracy for _, accuracy in accuracies)
-    return None
-
-
 def _wall_seconds(run_dir: Path, rows: Sequence[Mapping[str, Any]]) -> float:
     """Seconds of all attempts together, each from its token to its last row."""
     total = 0.0
@@ -131,6 +127,8 @@ def explain(summary: Mapping[str, Any], config: RunConfig, run_dir: Path) -> str
     )
     if (alarm := summary["early_warning"]) is not None:
         lines.append(f"  early warning      at step {alarm['step']}: {alarm['reason']}")
+    if summary["labels_unaffordable"]:
+        lines.append(f"  money              {money_note(config, summary['labels_unaffordable'])}")
     lines += [
         f"  outcome            {_outcome(summary, config)}",
         f"  everything is in   {run_dir}",
@@ -144,23 +142,76 @@ def _outcome(summary: Mapping[str, Any], config: RunConfig) -> str:
     start, end = summary["accuracy_start"], summary["accuracy_end"]
     if (lost := summary["lost_signal"]) is not None and lost["nothing_learnt"]:
         return f"NOTHING LEARNT: {lost['text']}; {lost['mend']}"
-    if summary["collapsed"]:
-        step = summary["collapse_step"]
-        since = f" from about step {step} on" if step else ""
-        cause = (
+    if faults := summary["faults"]:
+        others = "".join(f"\n                     and {fault['text']}" for fault in faults[1:])
+        fault, since, what = faults[0]["text"].partition(" from step")
+        return f"{fault.upper()}{since}{what}; {faults[0]['mend']}{others}"
+    if start is None:
+        return _not_evaluated(config)
+    if end > start + summary["accuracy_noise"]:
+        return "improved: held-out accuracy rose"
+    if end < start - summary["accuracy_noise"] and summary["collapsed"] is None:
+        return f"held-out accuracy fell; below {FEWEST} steps nothing is called a collapse"
+    if end < start - summary["accuracy_noise"]:
+        return "held-out accuracy fell, but the run has not collapsed"
+    return f"no change of held-out accuracy beyond its noise ({summary['accuracy_noise']:.3f})"
+
+
+def _not_evaluated(config: RunConfig) -> str:
+    """Why there is no accuracy, and what gives one."""
+    if config.data.eval_path:
+        return f"no row of data.eval_path={config.data.eval_path} has an answer, so no accuracy"
+    if config.data.holdout:
+        return (
+            f"no row that data.holdout={config.data.holdout:g} could keep out of training has an "
+            "answer, so no accuracy (name a file with answers: data.eval_path)"
+        )
+    return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
+
+
+def fault_note(summary: Mapping[str, Any]) -> str:
+    """What is wrong with the run, for its last heartbeat; "" = nothing, or told step by step."""
+    faults, notes = summary["faults"], []
+    if faults and summary["lost_signal"] is None:
+        notes.append(f"{'; '.join(fault['text'] for fault in faults)}; {faults[0]['mend']}")
+    if count := summary.get("labels_unaffordable"):
+        notes.append(f"budget_cost left nothing for {count} more label{'s' * (count != 1)}")
+    return "; ".join(notes)
+
+
+def _fault_record(found: FoundFault, config: RunConfig, *, bought: int) -> dict[str, Any]:
+    """For summary.json: the fault, what happened, and what to try."""
+    return asdict(found) | {
+        "text": describe_fault(found),
+        "mend": _mend(found.fault, config, bought=bought),
+    }
+
+
+def _mend(fault: Fault, config: RunConfig, *, bought: int) -> str:
+    """What to try; what keeps a whole run from learning is explained apart."""
+    if fault is Fault.stopped_ending:
+        limit = config.rollout.max_response_tokens
+        return (
+            f"responses run into rollout.max_response_tokens={limit}: lower algorithm.lr, or pay "
+            "for the end with algorithm=dapo (its length penalty)"
+        )
+    if fault is Fault.stopped_answering:
+        return "lower algorithm.lr; the folder examples/ has the responses"
+    if not config.quota:
+        return (
             "no label was bought and the run trained on the majority vote alone; buy labels with "
             "another acquisition policy"
-            if not config.quota
-            else "every label was bought, so the cause is not a lack of labels; lower algorithm.lr"
-            if config.quota == config.algorithm.batch
-            else f"{summary['labels_bought']} labels did not prevent it; try a larger budget or "
-            "another acquisition policy"
         )
-        return f"COLLAPSED{since}: {cause}"
-    if start is None:
-        return "no held-out prompts, so no accuracy (set data.holdout or data.eval_path)"
-    if end > start + 0.02:
-        return "improved: held-out accuracy rose"
-    if end < start - 0.02:
-        return "held-out accuracy fell, but the run has not collapsed"
-    return "no clear change of held-out accuracy"
+    if config.quota == config.algorithm.batch:
+        return "every label was bought, so the cause is not a lack of labels; lower algorithm.lr"
+    return (
+        f"{bought} labels did not prevent it; try a larger budget, another acquisition policy or a "
+        "lower algorithm.lr"
+    )
+
+
+def _accuracy_noise(rows: Sequence[Mapping[str, Any]], samples: int) -> float:
+    """Change of held-out accuracy below which it says nothing: two standard errors of both ends."""
+    name = names.eval_name(HELD_OUT, "stderr", samples)
+    errors = [row[name] for row in rows if name in row]
+    return 2.0 * hypot(errors[0], errors[-1]) if errors else UNSURE

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rlavr_hpc.acquisition.buy import Candidates, buy_labels, find_candidates
+from rlavr_hpc.config.labels import Ask
 from rlavr_hpc.telemetry.step_metrics import StepSpend
 from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.stages.context import TRAIN, StepContext
@@ -32,6 +33,8 @@ class StepPurchase:
     """Prompt id -> label that became visible in this step, of an order of an earlier one."""
     wrong: Mapping[str, str] = field(default_factory=dict)
     """Prompt id -> vote that is known to be wrong, where no label is known."""
+    late_wrong: Mapping[str, str] = field(default_factory=dict)
+    """The same of orders of earlier steps: a vote of that step, become visible in this one."""
 
     @property
     def answers(self) -> dict[str, str]:
@@ -104,24 +107,23 @@ def _buy(step: StepContext, choice: _Choice | None) -> StepPurchase:
         bought = buy_labels(
             choice.selection, offer=choice.offer, step_key=step.key, ledger=ledger, market=market
         )
+    late = ledger.state.seen_late(step.key)
     return StepPurchase(
         labels=bought.labels,
         selection=choice.selection,
         spend=_spend_of(step, quota=choice.offer.quota),
         pending=bought.pending,
-        late={
-            prompt: purchase.answer
-            for prompt, purchase in ledger.state.seen_late(step.key).items()
-            if purchase.answer is not None
-        },
+        late={p: one.answer for p, one in late.items() if one.answer is not None},
         wrong=bought.wrong,
+        late_wrong={p: one.wrong for p, one in late.items() if one.wrong is not None},
     )
 
 
 def _spend_of(step: StepContext, *, quota: int) -> StepSpend:
     """What the ledger says of the step, and of the run until now."""
-    ledger = step.components.ledger
+    ledger, labels = step.components.ledger, step.components.config.labels
     assert ledger is not None
+    asks_verdicts = labels.live and labels.ask is Ask.verdict
     seen = ledger.state.purchases.get((step.key.branch, step.key.step), {})
     return StepSpend(
         quota=quota,
@@ -131,7 +133,8 @@ def _spend_of(step: StepContext, *, quota: int) -> StepSpend:
         total=ledger.state.bought_until(step.key),
         asked=ledger.state.asked_until(step.key),
         cap=step.components.rules.total,
-        pending=len(ledger.state.orders.unsettled) if step.components.config.labels.live else None,
+        pending=len(ledger.state.orders.unsettled) if labels.live else None,
+        wrong=sum(one.wrong is not None for one in seen.values()) if asks_verdicts else None,
     )
 
 

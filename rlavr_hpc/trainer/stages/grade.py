@@ -64,10 +64,39 @@ def grade_share(
 def newly_labelled(
     groups: Sequence[Group], purchase: StepPurchase, grades: Mapping[str, Grade]
 ) -> list[LabelledGroup]:
-    """The groups whose label was paid for in this step, with their correct responses."""
+    """The groups whose label was paid for in this step, with their correct responses.
+
+    Behind them those of which a verdict says that their vote is wrong.
+    """
     paid = {prompt for prompt, label in purchase.labels.items() if not label.reused}
     return [
-        LabelledGroup(group=group, correct=grades[group.prompt.id].correct)
+        *(
+            LabelledGroup(group=group, correct=grades[group.prompt.id].correct)
+            for group in groups
+            if group.prompt.id in paid
+        ),
+        *refuted_groups(groups, purchase.wrong),
+    ]
+
+
+def refuted_groups(groups: Sequence[Group], wrong: Mapping[str, str]) -> list[LabelledGroup]:
+    """What it says of groups that their vote is wrong: nothing of the other clusters.
+
+    A response without an answer is wrong, whatever the label.
+
+    Args:
+        groups: with their votes.
+        wrong: prompt id -> vote that is known to be wrong. A group that votes otherwise, as when a
+            step that is done again has sampled other responses, is left out.
+    """
+    return [
+        LabelledGroup(
+            group=group,
+            correct=(False,) * len(group.rollouts),
+            unknown=tuple(i for cluster in group.vote.clusters[1:] for i in cluster),
+        )
         for group in groups
-        if group.prompt.id in paid
+        if group.prompt.id in wrong
+        and group.vote.clusters
+        and group.vote.cluster_of(wrong[group.prompt.id]) == group.vote.clusters[0]
     ]

@@ -11,6 +11,7 @@ from rlavr_hpc.trainer import distributed
 from rlavr_hpc.trainer.late_labels import StoredGroup
 from rlavr_hpc.trainer.stages.buy import StepPurchase, policy_view
 from rlavr_hpc.trainer.stages.context import StepContext
+from rlavr_hpc.trainer.stages.grade import refuted_groups
 from rlavr_hpc.trainer.stages.score import ScoringResult
 from rlavr_hpc.types import Group, LabelledGroup, View
 
@@ -31,7 +32,7 @@ def update_probes(
     Args:
         step: the step.
         groups: those that the step trains on.
-        labelled: those whose label was bought in it.
+        labelled: those whose label, or the verdict that their vote is wrong, was bought in it.
         scores: what the policy makes of the groups.
         purchase: its pending groups are kept until their label comes.
     """
@@ -51,7 +52,7 @@ def _update(
         return {}
     late = step.components.acquisition_state.late
     view = policy_view(step, scores, quota=0, oracle={})
-    came = late.take(purchase.late)
+    came, refuted = late.take(purchase.late), late.take(purchase.late_wrong)
     late.keep(
         StoredGroup(
             group=group,
@@ -61,9 +62,14 @@ def _update(
         for group in groups
         if group.prompt.id in purchase.pending
     )
-    return acquisition.learn(
-        [*labelled, *_graded(step, came, purchase.late)], _with_states(view, came)
-    )
+    news = [
+        *labelled,
+        *_graded(step, came, purchase.late),
+        *refuted_groups([one.group for one in refuted], purchase.late_wrong),
+    ]
+    if not getattr(acquisition, "learns_verdicts", False):
+        news = [one for one in news if not one.unknown]
+    return acquisition.learn(news, _with_states(view, [*came, *refuted]))
 
 
 def _graded(

@@ -25,7 +25,7 @@ class StepRecords:
     grades: Mapping[str, Grade]
     """By prompt id, for prompts with a label or a pseudo-label."""
     labelled: list[LabelledGroup]
-    """Groups whose label was paid for in this step."""
+    """Groups whose label, or the verdict that their vote is wrong, was paid for in this step."""
     training_groups: list[TrainingGroup]
     batches: list[MiniBatch]
     updates: list[Update]

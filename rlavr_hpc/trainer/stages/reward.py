@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rlavr_hpc.answers.verifier import Grade
-from rlavr_hpc.learning.rewards import assign_rewards, pseudo_label_weights
+from rlavr_hpc.config.labels import OnWrong
+from rlavr_hpc.learning.rewards import assign_rewards, pseudo_label_weights, refute_votes
 from rlavr_hpc.trainer.components import Components
 from rlavr_hpc.trainer.stages.buy import StepPurchase
 from rlavr_hpc.trainer.stages.context import StepContext
@@ -23,7 +24,10 @@ def reward_groups(
     grades: Mapping[str, Grade],
     self_inputs: Mapping[str, SelfRewardInputs],
 ) -> list[TrainingGroup]:
-    """Rewards and the weight of every group in training (method, sections 1 and 4)."""
+    """Rewards and the weight of every group in training (method, sections 1 and 4).
+
+    A vote that is known to be wrong has weight 0: nothing is trained towards it.
+    """
     components = step.components
     weights = pseudo_label_weights(
         [group.prompt.id for group in groups],
@@ -32,14 +36,17 @@ def reward_groups(
         soft_adv=components.config.soft_adv,
     )
     with step.clock.phase("grade"):
-        return assign_rewards(
+        rewarded = assign_rewards(
             groups,
             by_label={prompt: grades[prompt].rewards for prompt in purchase.labels},
             by_vote=_pseudo_label_rewards(components, groups, grades),
             pseudo=components.pseudo,
             own=self_inputs,
-            trust={**weights, **dict.fromkeys(purchase.wrong, 0.0)},  # a wrong vote teaches nothing
+            trust={**weights, **dict.fromkeys(purchase.wrong, 0.0)},
         )
+    if components.config.labels.on_wrong is OnWrong.negative:
+        return refute_votes(rewarded, purchase.wrong)
+    return rewarded
 
 
 def self_reward_inputs(
