@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from rlavr_hpc.io import make_folder
-from rlavr_hpc.testbed.base_model import cache_root
+from rlavr_hpc.testbed.model_cache import cache_root
 
 TRL = "1.16.0"
 TORCH = "2.13.0"

@@ -45,7 +45,8 @@ from benchmarks.versus_trl_figures import (
     sides,
     table,
 )
-from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.testbed.base_model import Recipe
+from rlavr_hpc.testbed.model_cache import ensure_base_model
 from rlavr_hpc.testbed.questions import make_world
 
 WARM_UP = 3

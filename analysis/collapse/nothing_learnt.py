@@ -40,7 +40,7 @@ def nothing_learnt(run: RunData) -> LostSignal | None:
 
 def explain_lost(run: RunData, lost: LostSignal) -> str:
     """What happened, what mends it, and how some responses ended, as far as that is on record."""
-    puzzles = _text(run, "data.kind") == "knights"
+    puzzles = _text(run, "data.kind") in ("knights", "reasoning")
     keys = GradingKeys(
         extract=_text(run, "grading.extract"),
         max_response_tokens=_whole(run, "rollout.max_response_tokens"),

@@ -9,6 +9,9 @@ import re
 
 INHABITANTS = re.compile(r"You meet \d{1,2} inhabitants?: ([^.\n]{1,500})\.")
 IS = r"\s*(?:is|was|:|=|->|-|\()\s*(?:(?:an?|the)\s+)?((?i:knight|knave))\b"
+SPEAKER = re.compile(r"(?:^|(?<= \. ))([A-Z][a-z]{1,40}) says ")
+WHO = " . who ?"
+"""How a prompt of `data=reasoning` ends; everybody in it speaks."""
 SOMEONE = re.compile(r"\b([A-Z][\w'-]{0,40})" + IS)
 ROLE = r"\b{name}\b" + IS
 
@@ -17,7 +20,7 @@ def puzzle_names(text: str) -> tuple[str, ...]:
     """The inhabitants in the order in which the puzzle names them; empty when it names none."""
     found = INHABITANTS.findall(text)
     if not found:
-        return ()
+        return tuple(dict.fromkeys(SPEAKER.findall(text))) if text.rstrip().endswith(WHO) else ()
     parts = re.split(r",\s*(?:and\s+)?|\s+and\s+", found[-1])
     return tuple(part.strip() for part in parts if part.strip())
 

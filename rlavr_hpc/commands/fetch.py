@@ -28,7 +28,8 @@ from rlavr_hpc.offline.missing_inputs import (
     lacking,
     on_hub,
 )
-from rlavr_hpc.testbed.base_model import Recipe, cache_root, ensure_base_model
+from rlavr_hpc.testbed.model_cache import cache_root, ensure_base_model
+from rlavr_hpc.testbed.recipes import recipe_of
 
 DESCRIPTION = """\
 Download the model, tokenizer and data of a run, so that jobs can run on nodes without network. Use
@@ -36,7 +37,7 @@ it on the login node, with the overrides of the run, or with model.path=NAME alo
 
 Models go to HF_HUB_CACHE or HF_HOME (default ~/.cache/huggingface), and so do data sets that
 data.path or data.eval_path name as on the hub: ORG/NAME, or hub:ORG/NAME/FOLDER for a part. The
-shipped experiments' files go to data.path and data.eval_path, the testbed's model to RLAVR_CACHE.
+shipped experiments' files go to data.path and data.eval_path, a testbed's model to RLAVR_CACHE.
 What is already complete is kept and needs no network. The same command continues a download that
 was killed; if two processes fetch the same thing, the second waits for the first.
 """
@@ -181,13 +182,7 @@ def _fetch_data(path: Path) -> None:
 
 
 def _fetch_testbed(config: RunConfig) -> None:
-    recipe = Recipe(
-        kinds=config.data.kinds,
-        wrong_rule=config.data.wrong_rule,
-        seed=config.data.seed,
-        steps=config.model.pretrain_steps,
-        tied=config.model.tied_embeddings,
-    )
+    recipe = recipe_of(config.model, config.data)
     home = cache_root(os.environ) / "testbed"
     if (home / recipe.digest).exists():
         print(f"there: the testbed's model in {home / recipe.digest}")

@@ -29,8 +29,12 @@ class DataKind(StrEnum):
     """Any of these, told by its name and its first bytes."""
     knights = "knights"
     """Generated knights-and-knaves puzzles."""
+    reasoning = "reasoning"
+    """Puzzles in a made-up language, for `model=reasoning`, some with known wrong beliefs."""
 
 
+MADE_PUZZLES = (DataKind.knights, DataKind.reasoning)
+"""Kinds that make as many puzzles as `data.count` and `data.eval_count` say."""
 FILE_KINDS = (DataKind.parquet, DataKind.jsonl, DataKind.csv, DataKind.folder, DataKind.file)
 """Kinds that read `data.path`."""
 
@@ -156,11 +160,11 @@ class DataConfig:
     people: list[int] = field(default_factory=lambda: [3])
     """Knights only: numbers of people in training puzzles, each 2 to 8; puzzles take turns."""
     count: int = 1000
-    """Knights only: number of training puzzles."""
+    """Puzzles only (knights, reasoning): number of training puzzles."""
     eval_people: list[int] = field(default_factory=list)
     """Knights only: numbers of people in held-out puzzles; empty = as `people`."""
     eval_count: int = 100
-    """Knights only: number of held-out puzzles; 0 = no evaluation."""
+    """Puzzles only (knights, reasoning): number of held-out puzzles; 0 = no evaluation."""
 
     def __post_init__(self) -> None:
         """Check fields against each other."""
@@ -185,10 +189,10 @@ class DataConfig:
             for size in sizes:
                 if size not in PUZZLE_PEOPLE:
                     raise UserError(f"data.{key}={sizes}: puzzles have 2 to 8 people, not {size}")
-        if self.kind is not DataKind.knights:
+        if self.kind not in MADE_PUZZLES:
             return
         if self.path or self.eval_path or self.holdout or self.task not in (None, "knights"):
             raise UserError(
-                "data=knights makes its own puzzles: leave out data.path, data.eval_path, "
+                f"data={self.kind} makes its own puzzles: leave out data.path, data.eval_path, "
                 "data.holdout and data.task; data.eval_count says how many are held out"
             )

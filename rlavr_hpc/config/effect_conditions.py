@@ -5,25 +5,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rlavr_hpc.config.acquisition import Unlabelled
-from rlavr_hpc.config.data import ChatTemplate, DataKind
+from rlavr_hpc.config.data import MADE_PUZZLES, ChatTemplate, DataKind
 from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.task import BUILT_IN
 
 if TYPE_CHECKING:
     from rlavr_hpc.config.run import RunConfig
 
-MADE = (DataKind.testbed, DataKind.knights)
+MADE = (DataKind.testbed, *MADE_PUZZLES)
 """Prompts that the program makes itself."""
 
 
 def pretrained(config: RunConfig) -> bool:
     """Whether the model is the user's."""
-    return config.model.source is ModelSource.pretrained
+    return not config.model.built_here
 
 
 def from_file(config: RunConfig) -> bool:
     """Whether the prompts are."""
     return config.data.kind not in MADE
+
+
+def makes_puzzles(config: RunConfig) -> bool:
+    """Whether they are puzzles, of the task that the program knows."""
+    return config.data.kind in MADE_PUZZLES
 
 
 def buys(config: RunConfig) -> bool:
@@ -34,7 +39,7 @@ def buys(config: RunConfig) -> bool:
 def held_out(config: RunConfig) -> bool:
     """Whether there are prompts to evaluate on."""
     data = config.data
-    if data.kind is DataKind.knights:
+    if makes_puzzles(config):
         return data.eval_count > 0
     return data.holdout > 0 or bool(data.eval_path and from_file(config))
 
@@ -52,7 +57,7 @@ def weighs_votes(config: RunConfig) -> bool:
 
 def testbed_questions(config: RunConfig) -> bool:
     """Whether the testbed's questions are asked, or its model has read about them."""
-    return config.data.kind is DataKind.testbed or not pretrained(config)
+    return config.data.kind is DataKind.testbed or config.model.source is ModelSource.testbed
 
 
 def draws_data(config: RunConfig) -> bool:
@@ -78,7 +83,7 @@ def unlabelled_remain(config: RunConfig) -> bool:
 
 def chooses_task(config: RunConfig) -> bool:
     """Whether the prompts leave open what an answer is."""
-    return config.data.kind is not DataKind.knights
+    return not makes_puzzles(config)
 
 
 def takes_task(config: RunConfig) -> bool:
@@ -99,7 +104,8 @@ def may_read_thoughts(config: RunConfig) -> bool:
 
 def data_words(config: RunConfig) -> str:
     """Where the prompts come from."""
-    made = {DataKind.testbed: "asks the testbed's questions", DataKind.knights: "makes puzzles"}
+    puzzles = dict.fromkeys(MADE_PUZZLES, "makes puzzles")
+    made = {DataKind.testbed: "asks the testbed's questions", **puzzles}
     return f"data={config.data.kind} {made.get(config.data.kind, 'reads its prompts from a file')}"
 
 
@@ -114,11 +120,11 @@ def template_words(config: RunConfig) -> str:
     """Why no chat template is applied."""
     if pretrained(config):
         return "data.chat_template=none leaves the template out"
-    return "the testbed's model has no chat template"
+    return f"model={config.model.source} has no chat template"
 
 
 def task_words(config: RunConfig) -> str:
     """Whose answers are not math."""
-    if config.data.kind is DataKind.knights:
-        return "data=knights asks for who is what"
+    if makes_puzzles(config):
+        return f"data={config.data.kind} asks for who is what"
     return f"the task of all prompts is {config.task_name}"

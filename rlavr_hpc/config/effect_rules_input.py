@@ -11,7 +11,7 @@ RULES = (
     Rule(
         keys=("model.path", "model.trust_remote_code"),
         works=when.pretrained,
-        because=lambda c: "model=testbed trains a tiny model of its own",
+        because=lambda c: f"model={c.model.source} trains a tiny model of its own",
         instead="say model=pretrained model.path=FOLDER_OR_HUB_NAME",
         by=("model",),
         idle=(False,),
@@ -20,16 +20,16 @@ RULES = (
         keys=("model.tied_embeddings", "model.pretrain_steps"),
         works=lambda c: not when.pretrained(c),
         because=lambda c: (
-            f"it is about the testbed's model, and model.path={c.model.path} is trained"
+            f"it is about a testbed's model, and model.path={c.model.path} is trained"
         ),
-        instead="say model=testbed",
+        instead="say model=testbed, or experiment=reasoning",
         by=("model",),
         idle=(False,),
     ),
     Rule(
         keys=("cluster.check_memory",),
         works=when.pretrained,
-        because=lambda c: "model=testbed trains a tiny model, of which no plan is made",
+        because=lambda c: f"model={c.model.source} trains a tiny model, of which no plan is made",
         instead="say model=pretrained model.path=FOLDER_OR_HUB_NAME",
         by=("model",),
         idle=(True,),
@@ -59,11 +59,11 @@ RULES = (
     ),
     Rule(
         keys=("data.holdout",),
-        works=lambda c: c.data.kind is not DataKind.knights and not c.data.eval_path,
+        works=lambda c: not when.makes_puzzles(c) and not c.data.eval_path,
         because=lambda c: (
             f"data.eval_path={c.data.eval_path} is evaluated on"
             if c.data.eval_path
-            else "data=knights makes held-out puzzles"
+            else f"data={c.data.kind} makes held-out puzzles"
         ),
         instead="leave the other out",
         by=("data",),
@@ -77,9 +77,16 @@ RULES = (
         by=("data", "model"),
     ),
     Rule(
-        keys=("data.people", "data.count", "data.eval_count"),
-        works=lambda c: c.data.kind is DataKind.knights,
+        keys=("data.count", "data.eval_count"),
+        works=when.makes_puzzles,
         because=lambda c: f"it is about puzzles, and {when.data_words(c)}",
+        instead="say data=knights",
+        by=("data",),
+    ),
+    Rule(
+        keys=("data.people",),
+        works=lambda c: c.data.kind is DataKind.knights,
+        because=lambda c: f"it is about data=knights, and {when.data_words(c)}",
         instead="say data=knights",
         by=("data",),
     ),

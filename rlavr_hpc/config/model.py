@@ -16,6 +16,8 @@ class ModelSource(StrEnum):
     """From `path`."""
     testbed = "testbed"
     """A tiny model, built on this machine in a minute and cached."""
+    reasoning = "reasoning"
+    """A tiny model that solves puzzles in writing, built on this machine in minutes and cached."""
 
 
 class Dtype(StrEnum):
@@ -32,7 +34,7 @@ class ModelConfig:
     source: ModelSource = ModelSource.pretrained
     """Where the initial weights come from."""
     path: str | None = None
-    """Folder or hub name of a Hugging Face causal language model; not used by the testbed."""
+    """Folder or hub name of a Hugging Face causal language model; not used by the testbeds."""
     dtype: Dtype = Dtype.bfloat16
     """Number format of the weights in training and generation."""
     attention: str = "auto"
@@ -42,13 +44,18 @@ class ModelConfig:
     trust_remote_code: bool = False
     """Whether Python code that comes with the model may be executed."""
     tied_embeddings: bool = False
-    """Testbed only: whether the model's embedding and head share their weights."""
+    """Testbeds only: whether the model's embedding and head share their weights."""
     pretrain_steps: int = 2000
-    """Testbed only: optimizer updates of the base model's pretraining."""
+    """Testbeds only: optimizer updates of the base model's pretraining."""
+
+    @property
+    def built_here(self) -> bool:
+        """Whether the model is a testbed's, made by the program from a seed."""
+        return self.source is not ModelSource.pretrained
 
     def __post_init__(self) -> None:
         """Check fields against each other."""
-        if self.source is ModelSource.pretrained and not self.path:
+        if not self.built_here and not self.path:
             raise UserError("model.path is missing: name a model folder, or use model=testbed")
         if "flash" in self.attention and self.dtype is Dtype.float32:
             raise UserError(f"model.attention={self.attention} needs model.dtype=bfloat16")

@@ -17,17 +17,18 @@ from rlavr_hpc.config.algorithm import AlgorithmConfig
 from rlavr_hpc.config.checkpoint import CheckpointConfig
 from rlavr_hpc.config.checks import at_least
 from rlavr_hpc.config.cluster import ClusterConfig
-from rlavr_hpc.config.data import DataConfig, DataKind
+from rlavr_hpc.config.data import DataConfig
 from rlavr_hpc.config.deepspeed import DeepspeedConfig
 from rlavr_hpc.config.eval import EvalConfig
 from rlavr_hpc.config.grading import GradingConfig
 from rlavr_hpc.config.labels import LabelsConfig
 from rlavr_hpc.config.lora import LoraConfig
-from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.config.plugin import PluginConfig
 from rlavr_hpc.config.remarks import remarks_on
 from rlavr_hpc.config.rollout import RolloutConfig
 from rlavr_hpc.config.task import TaskConfig
+from rlavr_hpc.config.testbeds import check_testbeds
 from rlavr_hpc.config.tracking import TrackingConfig
 from rlavr_hpc.config.warning import OnRisk, WarningConfig
 from rlavr_hpc.errors import UserError
@@ -125,13 +126,9 @@ class RunConfig:
         self.task.check_beside(self.data.task)
         self.warning.check_beside(self)
         self._check_oversample()
-        if self.model.source is ModelSource.testbed:
+        check_testbeds(self.data, self.model)
+        if self.model.built_here:
             self._fill_in_testbed()
-        elif self.data.kind is DataKind.testbed:
-            raise UserError(
-                "data=testbed asks questions only model=testbed has read about; give "
-                "data=jsonl data.path=FILE, data=parquet data.path=FILE or data=knights"
-            )
 
     def _fill_in_testbed(self) -> None:
         """So small a model is never planned for."""

@@ -16,6 +16,8 @@ from rlavr_hpc.data.table_row import rules_of
 from rlavr_hpc.data.tables import read_together
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.testbed.questions import World, make_world, split_names
+from rlavr_hpc.testbed.reasoning.dataset import ReasoningPuzzle, make_puzzles
+from rlavr_hpc.testbed.reasoning.language import make_language
 from rlavr_hpc.types import Question
 
 HOLDOUT_STREAM = 7
@@ -86,6 +88,22 @@ def _world_dataset(world: World) -> Dataset:
     )
 
 
+def _reasoning_split(config: DataConfig) -> Split:
+    language = make_language(config.seed)
+    train = make_puzzles(language, count=config.count, seed=config.seed, held_out=False)
+    held_out = make_puzzles(language, count=config.eval_count, seed=config.seed, held_out=True)
+    return Split(train=_puzzle_dataset(train), held_out=_puzzle_dataset(held_out))
+
+
+def _puzzle_dataset(puzzles: tuple[ReasoningPuzzle, ...]) -> Dataset:
+    return Dataset(
+        questions=tuple(
+            Question(id=p.id, messages=(), text=p.text, task="knights") for p in puzzles
+        ),
+        answers={p.id: p.label for p in puzzles},
+    )
+
+
 def _file_split(config: DataConfig) -> Split:
     """The hold-out is a share of the prompts that have a label: others cannot be graded."""
     assert config.path is not None
@@ -118,5 +136,6 @@ def _told(train: Dataset, findings: tuple[DataFinding, ...]) -> Dataset:
 SPLITS: dict[DataKind, Callable[[DataConfig], Split]] = {
     DataKind.testbed: _testbed_split,
     DataKind.knights: _knights_split,
+    DataKind.reasoning: _reasoning_split,
     **dict.fromkeys(FILE_KINDS, _file_split),
 }

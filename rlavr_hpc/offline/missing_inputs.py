@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 from rlavr_hpc.config.data import FILE_KINDS, DataConfig
-from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.offline import hub
 from rlavr_hpc.offline.hub_data import hub_data_set
@@ -29,7 +28,7 @@ PLAIN = re.compile(r"[\w./:@%+-]+")
 def missing_inputs(*configs: RunConfig, cache: Path | None = None) -> list[str]:
     """What these runs would lack without network, each line with its way out.
 
-    The testbed's model is none of it: a node makes it by itself. Each model and file is looked at
+    A testbed's model is none of it: a node makes it by itself. Each model and file is looked at
     once, however many runs name it.
 
     Args:
@@ -43,7 +42,7 @@ def missing_inputs(*configs: RunConfig, cache: Path | None = None) -> list[str]:
     models = {
         config.model.path: None
         for config in configs
-        if config.model.source is ModelSource.pretrained and config.model.path
+        if not config.model.built_here and config.model.path
     }
     files = {file: config for config in reversed(configs) for file in data_files(config.data)}
     lines = [_model_line(path, where) for path in models]

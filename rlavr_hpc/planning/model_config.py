@@ -8,7 +8,10 @@ from pathlib import Path
 from rlavr_hpc.config.model import ModelConfig, ModelSource
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.offline import hub
-from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+from rlavr_hpc.planning.shape import KNOWN, REASONING, TESTBED, ModelShape, read_shape
+
+BUILT_HERE = {ModelSource.testbed: TESTBED, ModelSource.reasoning: REASONING}
+"""Shapes of the testbeds' models."""
 
 
 def shape_of(model: ModelConfig) -> ModelShape:
@@ -17,8 +20,8 @@ def shape_of(model: ModelConfig) -> ModelShape:
     Raises:
         UserError: there is no such model here, or its parameters are not counted.
     """
-    if model.source is ModelSource.testbed:
-        return TESTBED
+    if model.source in BUILT_HERE:
+        return BUILT_HERE[model.source]
     assert model.path is not None
     folder = Path(model.path).expanduser()
     if not folder.is_dir():

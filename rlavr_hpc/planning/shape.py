@@ -132,6 +132,18 @@ TESTBED = ModelShape(
     tied=False,
 )
 """`rlavr_hpc.testbed.base_model`: 256 bytes, 90 numbers, 5 words, padding and end."""
+REASONING = ModelShape(
+    kind="qwen2",
+    hidden=64,
+    ffn=192,
+    layers=3,
+    heads=2,
+    kv_heads=2,
+    head_dim=32,
+    vocabulary=73,
+    tied=False,
+)
+"""`rlavr_hpc.testbed.reasoning.base_model`: a token for each word."""
 LLAMA_8B = ModelShape(
     kind="llama",
     hidden=4096,

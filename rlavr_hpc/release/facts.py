@@ -37,7 +37,7 @@ class Weights:
     """What was trained, and how it is written."""
 
     base: str
-    """A hub name, the name of a local folder, or "testbed"."""
+    """A hub name, the name of a local folder, "testbed" or "reasoning"."""
     on_hub: bool
     parameters: int
     dtype: str

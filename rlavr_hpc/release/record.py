@@ -9,7 +9,7 @@ from typing import Any
 
 from rlavr_hpc.acquisition.ledger import read_ledger
 from rlavr_hpc.acquisition.ledger_state import LedgerState
-from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.evaluation.evaluated_model import RunSubject
 from rlavr_hpc.evaluation.weights import manifest_digest
@@ -87,8 +87,8 @@ def describe_weights(trained: ModelConfig, written: ModelConfig, *, parameters: 
 
 def base_name(model: ModelConfig) -> tuple[str, bool]:
     """What the initial model is called, without the path of a local one; whether on the hub."""
-    if model.source is ModelSource.testbed:
-        return "testbed", False
+    if model.built_here:
+        return str(model.source), False
     base = str(model.path)
     if HUB_NAME.fullmatch(base) and not Path(base).expanduser().exists():
         return base, True

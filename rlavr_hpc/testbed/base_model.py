@@ -1,28 +1,21 @@
 r"""The testbed's pre-trained model: a tiny Qwen2 that has read the corpus, built from a seed.
 
-Built once in a process of its own with a fixed number of threads (same seed, same bytes, and the
-caller's random state stays untouched), then kept in the cache folder under a lock. Numbers 0..99
-and the words of a question are one token each, any other text falls back to bytes, so an answer
-is `\boxed{` `42` `}` and the end token, and real data can be fed to the model too.
+Numbers 0..99 and the words of a question are one token each, any other text falls back to bytes, so
+an answer is `\boxed{` `42` `}` and the end token, and real data can be fed to the model too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
-from filelock import FileLock
 
-from rlavr_hpc.errors import RlavrError
-from rlavr_hpc.io import canonical_json, make_folder
+from rlavr_hpc.io import canonical_json
 from rlavr_hpc.testbed.questions import ANSWERS, draw_questions, draw_statements, make_world
 
 if TYPE_CHECKING:
@@ -31,7 +24,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Raise it when the same recipe would give other bytes."""
-BUILD_THREADS = "2"
 BATCH = 128
 STATEMENTS = 32
 """Corpus sentences read per question of a batch: their answers share one forward pass."""
@@ -44,6 +36,8 @@ PAD, END = "<pad>", "<end>"
 class Recipe:
     """Everything the base model's bytes depend on."""
 
+    module: ClassVar[str] = "rlavr_hpc.testbed.base_model"
+    threads: ClassVar[int] = 2
     kinds: str
     wrong_rule: int
     seed: int
@@ -54,57 +48,6 @@ class Recipe:
     def digest(self) -> str:
         """Names the cache folder."""
         return hashlib.sha256(canonical_json([FORMAT, asdict(self)]).encode()).hexdigest()[:12]
-
-
-def cache_root(environment: Mapping[str, str]) -> Path:
-    """`$RLAVR_CACHE`, else the user's cache folder."""
-    given = environment.get("RLAVR_CACHE")
-    if given:
-        return Path(given)
-    return Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rlavr_hpc"
-
-
-def ensure_base_model(recipe: Recipe, *, quiet: bool) -> Path:
-    """The model's folder in Hugging Face format; built now unless it is cached.
-
-    Args:
-        recipe: what to build.
-        quiet: no progress bar.
-
-    Raises:
-        RlavrError: the build failed.
-    """
-    home = make_folder(cache_root(os.environ) / "testbed")
-    folder = home / recipe.digest
-    if folder.exists():
-        return folder
-    with FileLock(home / f"{recipe.digest}.lock"):
-        if folder.exists():  # another process built it while we waited
-            return folder
-        with tempfile.TemporaryDirectory(prefix=f".{recipe.digest}.", dir=home) as work:
-            _build_in_child(recipe, Path(work) / "model", quiet=quiet)
-            (Path(work) / "model").rename(folder)
-    return folder
-
-
-def _build_in_child(recipe: Recipe, out: Path, *, quiet: bool) -> None:
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
-    }
-    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), BUILD_THREADS)
-    command = [sys.executable, "-m", "rlavr_hpc.testbed.base_model", canonical_json(asdict(recipe))]
-    finished = subprocess.run(
-        [*command, str(out), *(["--quiet"] if quiet else [])],
-        env=environment,
-        check=False,
-        stderr=subprocess.PIPE if quiet else None,
-        text=True,
-    )
-    if finished.returncode != 0:
-        raise RlavrError(
-            f"building the testbed's base model failed with exit code {finished.returncode}\n"
-            f"{finished.stderr or ''}"
-        )
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:

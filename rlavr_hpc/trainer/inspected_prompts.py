@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.data.findings import DataFinding
 from rlavr_hpc.data.load_split import Split
 from rlavr_hpc.data.template_findings import visible
-from rlavr_hpc.testbed.base_model import build_tokenizer
+from rlavr_hpc.testbed.recipes import tokenizer_of
 from rlavr_hpc.trainer.inspection import inspect_data, refuse_or_tell
 from rlavr_hpc.trainer.policy.tokenizer import TokenizerBundle, load_tokenizer
 from rlavr_hpc.trainer.prepare_data import PreparedPrompts, prepare_prompts
@@ -20,7 +19,7 @@ from rlavr_hpc.trainer.prepare_data import PreparedPrompts, prepare_prompts
 log = logging.getLogger(__name__)
 
 TESTBED_POSITIONS = 4096
-"""Context of the testbed's model, in tokens."""
+"""Context of the testbeds' models, in tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +80,12 @@ def look_at_prompts(config: RunConfig, split: Split) -> tuple[Sequence[DataFindi
 
 
 def _tokenizer(config: RunConfig) -> TokenizerBundle:
-    """That of the run; that of the testbed's model without building the model."""
-    if config.model.source is not ModelSource.testbed:
+    """That of the run; that of a testbed's model without building the model."""
+    if not config.model.built_here:
         return load_tokenizer(config, quiet=True)
-    tokenizer = build_tokenizer()
+    tokenizer = tokenizer_of(config.model)
     return TokenizerBundle(
-        path="model=testbed",
+        path=f"model={config.model.source}",
         tokenizer=tokenizer,
         stop_ids=frozenset({int(tokenizer.eos_token_id), *config.rollout.stop_token_ids}),
         pad_id=int(tokenizer.pad_token_id),

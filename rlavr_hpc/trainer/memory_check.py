@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from rlavr_hpc.cluster.topology import Topology
-from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.errors import RlavrError, UserError
 from rlavr_hpc.offline.missing_inputs import on_hub
@@ -44,7 +43,7 @@ def check_memory(
     Raises:
         UserError: it cannot fit; the message names the keys that mend it.
     """
-    if config.model.source is ModelSource.testbed:
+    if config.model.built_here:
         return named(config)
     before = recorded(config, run_dir) if leaves_open(config) else named(config)
     path = config.model.path

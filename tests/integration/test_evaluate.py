@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from rlavr_hpc.errors import CheckpointError, UserError
-from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.testbed.base_model import Recipe
+from rlavr_hpc.testbed.model_cache import ensure_base_model
 from rlavr_hpc.testbed.questions import make_world
 from tests.support.commands import REPOSITORY, TINY, metrics, rlavr, run
 

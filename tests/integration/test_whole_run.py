@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from rlavr_hpc.telemetry.sinks import read_line
 from rlavr_hpc.telemetry.wandb.files import read_rows, wandb_files
-from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.testbed.base_model import Recipe
+from rlavr_hpc.testbed.model_cache import ensure_base_model
 from tests.support.commands import TINY, rlavr, run
 
 ELSEWHERE = {"WANDB_SWEEP_ID": "abcd1234", "WANDB_RUN_GROUP": "other", "WANDB_RESUME": "must"}

@@ -22,7 +22,7 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from rlavr_hpc.testbed.base_model import cache_root
+from rlavr_hpc.testbed.model_cache import cache_root
 
 VERSION = "1.23.0"
 DATABASE = "label_studio.sqlite3"

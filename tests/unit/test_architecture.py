@@ -53,6 +53,7 @@ ROOMS = {
     "rlavr_hpc/cluster": {"slurm"},
     "rlavr_hpc/labels": {"desk", "sources"},
     "rlavr_hpc/learning": {"losses"},
+    "rlavr_hpc/testbed": {"reasoning"},
     "rlavr_hpc/telemetry": {"collapse", "examples", "glossary", "tensorboard", "wandb"},
     "rlavr_hpc/telemetry/collapse": {"alarm"},
     "rlavr_hpc/trainer": {

@@ -15,6 +15,7 @@ NO_CHOICE_OF_A_RUN = ("model", "eval", "experiment")
 """`model` is tried with the data it needs, `experiment` below; `eval` holds test sets for the
 evaluate command."""
 EXPERIMENTS = sorted(path.stem for path in CONF.glob("experiment/*.yaml"))
+PAPERS = [name for name in EXPERIMENTS if name != "reasoning"]
 OPTIONS = sorted(
     (path.parent.name, path.stem)
     for path in CONF.glob("*/*.yaml")
@@ -52,6 +53,10 @@ OPTIONS = sorted(
         (["data=parquet"], r"data\.path is missing"),
         (["model=pretrained", "data=jsonl", "data.path=x"], r"model\.path is missing"),
         (["model=pretrained", "model.path=x"], "data=testbed asks questions only model=testbed"),
+        (["data=reasoning"], "data=reasoning and model=testbed do not go together: only model=re"),
+        (["model=reasoning", "data=jsonl", "data.path=x"], "data=jsonl and model=reasoning do not"),
+        (["model=reasoning"], "data=testbed asks questions only model=testbed"),
+        (["experiment=reasoning", "data.holdout=0.1"], "data=reasoning makes its own puzzles"),
         (["data.holdout=1"], r"data\.holdout"),
         (["data.seed=-1"], r"data\.seed=-1 must be at least 0"),
         (["data=knights", "data.people=[3,9]"], r"data\.people=\[3, 9\]: .* 2 to 8 people, not 9"),
@@ -85,6 +90,7 @@ def test_a_misspelt_key_and_a_value_of_the_wrong_type_are_refused(override: str)
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_of_every_group_composes(group: str, option: str) -> None:
     extra = ["data.path=file"] if option in FILE_KINDS else []
+    extra += ["model=reasoning"] if option == "reasoning" else []
     assert composed(f"{group}={option}", *extra).steps == 150
 
 
@@ -126,6 +132,14 @@ def test_puzzles_are_asked_of_any_model_like_data_from_a_file(model: list[str]) 
     data = composed("data=knights", *model).data
     assert (data.kind, data.people, data.count) == ("knights", [3], 1000)
     assert (data.eval_people, data.eval_count) == ([], 100)
+
+
+def test_the_testbed_with_worked_steps_is_one_experiment() -> None:
+    config = composed("experiment=reasoning")
+    assert (config.data.kind, config.model.source) == ("reasoning", "reasoning")
+    assert (config.steps, config.algorithm.lr, config.reuse_labels) == (100, 2e-4, False)
+    assert (config.algorithm.batch, config.algorithm.group_size) == (64, 8)
+    assert config.data.count >= config.steps * config.algorithm.batch  # no prompt comes twice
 
 
 def test_the_identity_ignores_what_does_not_change_results() -> None:
@@ -174,7 +188,7 @@ def test_the_config_folder_is_found() -> None:
     assert (Path(CONF) / "config.yaml").is_file()
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", PAPERS)
 def test_every_experiment_has_the_papers_settings(experiment: str) -> None:
     config = composed(f"experiment={experiment}")
     task = experiment.partition("_")[0]
@@ -194,7 +208,7 @@ def test_every_experiment_has_the_papers_settings(experiment: str) -> None:
 
 
 def test_the_papers_models_each_have_an_experiment_of_both_tasks() -> None:
-    found = {(e.partition("_")[0], composed(f"experiment={e}").model.path) for e in EXPERIMENTS}
+    found = {(e.partition("_")[0], composed(f"experiment={e}").model.path) for e in PAPERS}
     models = {
         "Qwen/Qwen3-4B",
         "Qwen/Qwen3-8B-Base",

@@ -196,6 +196,18 @@ def test_the_command_shows_the_testbed_and_exits_with_0(
     assert "Rule" in shown["example"]["text"]
 
 
+def test_the_command_shows_puzzles_with_worked_steps(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = ["experiment=reasoning", "data.count=64", "data.eval_count=8"]
+    assert call(["check", "rollout=hf", *given, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["prompts"], shown["held_out"]) == (64, 8)
+    assert (shown["tasks"][0]["task"], shown["tasks"][0]["answers"]) == ("knights", 64)
+    assert shown["example"]["text"].endswith("«. »«who »«? »")
+    assert shown["example"]["tokens"] == len(shown["example"]["text"].split(" ")) - 1
+
+
 def test_the_command_refuses_keys_without_an_effect_as_a_run_does(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

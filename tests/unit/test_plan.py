@@ -15,7 +15,7 @@ from rlavr_hpc.planning.duration import seconds
 from rlavr_hpc.planning.fit import shortages, suggest
 from rlavr_hpc.planning.memory import GIB, Phase, phases
 from rlavr_hpc.planning.report import as_values
-from rlavr_hpc.planning.shape import KNOWN, TESTBED, ModelShape, read_shape
+from rlavr_hpc.planning.shape import KNOWN, REASONING, TESTBED, ModelShape, read_shape
 from rlavr_hpc.planning.sizes import Sizes, activations, layer_activations
 
 TOY = ModelShape(
@@ -98,6 +98,14 @@ def test_the_testbeds_shape_is_that_of_its_model() -> None:
     questions = make_world("HMHHMHXX", wrong_rule=0).questions
     assert len(tokenizer) == TESTBED.vocabulary
     assert {len(tokenizer.encode(q.text)) for q in questions} == {TESTBED_PROMPT}
+
+
+def test_the_shape_with_worked_steps_is_that_of_its_model() -> None:
+    from rlavr_hpc.testbed.reasoning.base_model import ReasoningRecipe, new_model
+
+    model = new_model(ReasoningRecipe(seed=0, steps=1, tied=False))
+    built = sum(parameter.numel() for parameter in model.parameters())
+    assert built == REASONING.parameters == 170_112
 
 
 def test_a_trainers_states_by_hand() -> None:

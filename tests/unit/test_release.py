@@ -227,8 +227,9 @@ def test_a_local_base_model_is_named_without_its_path(tmp_path: Path) -> None:
     assert described(str(tmp_path / "tuned")) == ("tuned", False)
     assert described("/gone/since/tuned") == ("tuned", False)
     assert described("Qwen/Qwen3-4B") == ("Qwen/Qwen3-4B", True)
-    testbed = ModelConfig(source=ModelSource.testbed)
-    assert describe_weights(testbed, testbed, parameters=1).base == "testbed"
+    for source in (ModelSource.testbed, ModelSource.reasoning):
+        built = ModelConfig(source=source)
+        assert describe_weights(built, built, parameters=1).base == source
     local = model_card(replace(FACTS, weights=replace(FACTS.weights, base="tuned", on_hub=False)))
     assert "base_model" not in local
     assert "A model from a local folder named `tuned`" in local

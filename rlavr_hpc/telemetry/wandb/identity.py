@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import PurePath
 
-from rlavr_hpc.config.model import ModelSource
 from rlavr_hpc.config.run import RunConfig
 from rlavr_hpc.config.tracking import LONGEST_TAG, Tracking
 from rlavr_hpc.runs.attempts import Attempt
@@ -41,8 +40,8 @@ def dashboard_of(config: RunConfig, run_id: str) -> Dashboard:
 
 def tags_of(config: RunConfig) -> tuple[str, ...]:
     """Policy, budget, model, engine and seed, then the user's own; each once."""
-    model = "testbed"
-    if config.model.source is not ModelSource.testbed:
+    model = str(config.model.source)
+    if not config.model.built_here:
         model = PurePath(config.model.path or "").name
     own = (
         f"policy:{config.acquisition.name}",

@@ -21,6 +21,9 @@ from rlavr_hpc.trainer.hooks.record import Recorder
 from rlavr_hpc.trainer.stages.records import StepRecords
 from rlavr_hpc.types import StepKey
 
+PUZZLES = "knights"
+"""The task of puzzles that the program makes."""
+
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +40,7 @@ def grading_keys(config: RunConfig) -> GradingKeys:
 
 def _forms(config: RunConfig) -> tuple[str, ...]:
     """What the task of all prompts reads; empty where rows say theirs, or it is the user's."""
-    made = None if chooses_task(config) else config.data.kind.value
+    made = None if chooses_task(config) else PUZZLES
     task = config.task_name or made
     if task not in BUILT_IN:
         return ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.trainer.model_folder.file_faults import DOWNLOAD, check_content, read_object
 from rlavr_hpc.trainer.model_folder.weight_files import OTHER_FORMS, read_weight_files
@@ -28,7 +28,7 @@ def check_model(model: ModelConfig) -> None:
     Raises:
         UserError: there is no such folder, or it holds no whole model.
     """
-    if model.source is ModelSource.testbed or model.path is None:
+    if model.built_here or model.path is None:
         return
     folder = Path(model.path).expanduser()
     if folder.is_dir():

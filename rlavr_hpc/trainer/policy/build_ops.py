@@ -6,7 +6,7 @@ import logging
 import os
 
 from rlavr_hpc.cluster.compiled_op_cache import building_alone, prepare_op_cache
-from rlavr_hpc.testbed.base_model import cache_root
+from rlavr_hpc.testbed.model_cache import cache_root
 
 log = logging.getLogger(__name__)
 

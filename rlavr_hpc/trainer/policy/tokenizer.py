@@ -11,12 +11,13 @@ from typing import Any, Protocol
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 
 from rlavr_hpc.config.data import DataConfig
-from rlavr_hpc.config.model import ModelConfig, ModelSource
+from rlavr_hpc.config.model import ModelConfig
 from rlavr_hpc.config.rollout import RolloutConfig
 from rlavr_hpc.data.chat_template import turn_end
 from rlavr_hpc.errors import UserError
 from rlavr_hpc.runs.first_start import FirstStart
-from rlavr_hpc.testbed.base_model import Recipe, ensure_base_model
+from rlavr_hpc.testbed.model_cache import ensure_base_model
+from rlavr_hpc.testbed.recipes import recipe_of
 from rlavr_hpc.trainer.model_folder.architecture import check_architecture, first_line
 from rlavr_hpc.trainer.model_folder.folder import check_model_folder
 from rlavr_hpc.trainer.model_folder.tokens import (
@@ -106,7 +107,7 @@ def load_tokenizer(config: GenerationConfigs, *, quiet: bool) -> TokenizerBundle
     pad, end = tokenizer.pad_token_id, turn_end(tokenizer)
     if rows is not None:
         check_special_tokens(path, tokenizer, rows=rows, stop_ids=stop_ids, pad_id=pad)
-        if config.model.source is ModelSource.pretrained:
+        if not config.model.built_here:
             warn_of_unused_tokens(path, tokenizer, rows=rows)
     inside = end is not None and end < (rows or architecture.vocab_size)
     known = config.data.stop_at_turn_end and inside
@@ -141,15 +142,8 @@ def _check_limits(
 
 def _model_path(config: GenerationConfigs, *, quiet: bool) -> Path | str:
     model = config.model
-    if model.source is ModelSource.testbed:
-        recipe = Recipe(
-            kinds=config.data.kinds,
-            wrong_rule=config.data.wrong_rule,
-            seed=config.data.seed,
-            steps=model.pretrain_steps,
-            tied=model.tied_embeddings,
-        )
-        return ensure_base_model(recipe, quiet=quiet)
+    if model.built_here:
+        return ensure_base_model(recipe_of(model, config.data), quiet=quiet)
     assert model.path is not None
     path = Path(model.path).expanduser()
     return path if path.exists() else model.path

@@ -1,0 +1,1 @@
+"""The testbed with worked steps: knights and knaves whose connectives are partly learnt wrongly."""
