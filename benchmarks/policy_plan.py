@@ -67,7 +67,6 @@ class Job:
         steps = [] if self.study == REASONING else [f"steps={STEPS}"]
         return [
             "rlavr_hpc.run",
-            *self.overrides,
             f"run_dir={folder}",
             *steps,
             f"seed={self.seed}",
@@ -75,6 +74,7 @@ class Job:
             "save_every=0",
             "cluster.threads=1",
             f"cluster.runs_per_node={side_by_side}",
+            *self.overrides,
         ]
 
 
