@@ -42,14 +42,15 @@ def run_all(jobs: Sequence[Job], root: Path, *, side_by_side: int, ended: Ended)
         ended: called after each, in this process.
     """
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read when libraries are loaded
-    waiting, running = deque(jobs), dict[Any, tuple[Job, BaseProcess]]()
+    finished = [job for job in jobs if (root / job.folder / DONE_FILE).exists()]
+    for job in finished:
+        ended(job, root / job.folder)
+    waiting = deque(job for job in jobs if job not in finished)
+    running = dict[Any, tuple[Job, BaseProcess]]()
     try:
         while waiting or running:
             while waiting and len(running) < side_by_side:
                 job = waiting.popleft()
-                if (root / job.folder / DONE_FILE).exists():
-                    ended(job, root / job.folder)
-                    continue
                 process = _begin(job, root, side_by_side=side_by_side)
                 running[process.sentinel] = job, process
             for sentinel in connection.wait(list(running)):
