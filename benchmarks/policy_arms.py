@@ -113,11 +113,12 @@ class StudyWorld:
     overrides: tuple[str, ...] = ()
 
 
-def testbed(kinds: str, wrong_rule: int) -> StudyWorld:
-    """A variant of the testbed."""
+def testbed(kinds: str, wrong_rule: int, *, steps: int | None = None) -> StudyWorld:
+    """A variant of the testbed; `steps` of pre-training, if not the default."""
+    read = () if steps is None else (f"model.pretrain_steps={steps}",)
     return StudyWorld(
-        name=f"{kinds} rule {wrong_rule}",
-        overrides=(f"data.kinds={kinds}", f"data.wrong_rule={wrong_rule}"),
+        name=f"{kinds} rule {wrong_rule}" + (f", {steps} steps read" if steps else ""),
+        overrides=(f"data.kinds={kinds}", f"data.wrong_rule={wrong_rule}", *read),
     )
 
 
@@ -134,10 +135,17 @@ UNSEEN = tuple(
     )
 )
 """On which nothing was chosen: no setting of a policy, no learning rate, no threshold."""
-VOTE_LAYOUTS = ("HMHHMHXX", "XHMXHHMH", "HMMHXMXM", "HHXHMHHX")
+VOTE_LAYOUTS = ("HMHHMHXX", "MHHXHMHX", "HMMHXMXM", "HHXHMHHX")
 """Two, two, four and one misbelieved of eight families; the first is the default world's."""
-VOTE_RULES = (0, 1, 2, 3)
-VOTE_WORLDS = tuple(testbed(kinds, rule) for kinds in VOTE_LAYOUTS for rule in VOTE_RULES)
+VOTE_RULES = (0, 1)
+VOTE_READ = (1000, 2000)
+"""Steps of pre-training: how firmly the model holds its beliefs."""
+VOTE_WORLDS = tuple(
+    testbed(kinds, rule, steps=steps)
+    for steps in VOTE_READ
+    for kinds in VOTE_LAYOUTS
+    for rule in VOTE_RULES
+)
 """To say what makes the majority vote help or harm."""
 RATES = ("2.5e-4", "5e-4", "7.5e-4", "1e-3")
 """Learning rates of the policy."""
