@@ -37,7 +37,8 @@ in twenty would by chance alone.
 """
 VOTE_SAID = """
 `acquisition=none`, one seed. Held-out accuracy before and after training; in brackets the share of
-right votes in the first five steps, over all prompts. A change below 0.05 is called neither.
+right votes in the first five steps, over all prompts. A change below 0.05 is called neither. With
+more pre-training the model holds its beliefs more firmly: see docs/testbed.md.
 """
 RATES_SAID = """
 How `algorithm.lr` of the testbed was chosen: by these policies alone, on seeds 101 to 104, which no

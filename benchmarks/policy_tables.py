@@ -6,7 +6,16 @@ import math
 from collections.abc import Sequence
 from statistics import fmean
 
-from benchmarks.policy_arms import DEFAULT, FULL, NONE, RATES, VOTE_LAYOUTS, VOTE_RULES, testbed
+from benchmarks.policy_arms import (
+    DEFAULT,
+    FULL,
+    NONE,
+    RATES,
+    VOTE_LAYOUTS,
+    VOTE_READ,
+    VOTE_RULES,
+    testbed,
+)
 from benchmarks.policy_lines import (
     LineKey,
     Lines,
@@ -102,15 +111,20 @@ def vote_effect(runs: Seeds) -> str:
 
 
 def vote_table(lines: Lines) -> list[str]:
-    """A row per layout, a column per wrong rule."""
+    """A row per layout and wrong rule, a column per length of pre-training."""
     table = [
-        "| families | misbelieved | " + " | ".join(f"rule {rule}" for rule in VOTE_RULES) + " |",
-        f"|---|---|{'---|' * len(VOTE_RULES)}",
+        "| families | misbelieved | "
+        + " | ".join(f"{steps} steps of pre-training" for steps in VOTE_READ)
+        + " |",
+        f"|---|---|{'---|' * len(VOTE_READ)}",
     ]
     for kinds in VOTE_LAYOUTS:
-        found = [lines.get(LineKey(testbed(kinds, r).name, NONE, 0.0)) for r in VOTE_RULES]
-        cells = [_vote_cell(runs) if runs else "" for runs in found]
-        table.append(f"| `{kinds}` | {kinds.count('M')} of {len(kinds)} | {' | '.join(cells)} |")
+        for rule in VOTE_RULES:
+            names = [testbed(kinds, rule, steps=steps).name for steps in VOTE_READ]
+            found = [lines.get(LineKey(name, NONE, 0.0)) for name in names]
+            cells = [_vote_cell(runs) if runs else "" for runs in found]
+            misbelieved = f"{kinds.count('M')} of {len(kinds)}"
+            table.append(f"| `{kinds}` rule {rule} | {misbelieved} | {' | '.join(cells)} |")
     return table
 
 
