@@ -113,7 +113,7 @@ class StudyWorld:
     overrides: tuple[str, ...] = ()
 
 
-def testbed(kinds: str, wrong_rule: int, *, steps: int | None = None) -> StudyWorld:
+def variant(kinds: str, wrong_rule: int, *, steps: int | None = None) -> StudyWorld:
     """A variant of the testbed; `steps` of pre-training, if not the default."""
     read = () if steps is None else (f"model.pretrain_steps={steps}",)
     return StudyWorld(
@@ -125,7 +125,7 @@ def testbed(kinds: str, wrong_rule: int, *, steps: int | None = None) -> StudyWo
 DEFAULT = StudyWorld(name="default")
 REASONING_WORLD = StudyWorld(name="reasoning", overrides=("experiment=reasoning",))
 UNSEEN = tuple(
-    testbed(kinds, rule)
+    variant(kinds, rule)
     for kinds, rule in (
         ("MXHMHHXM", 2),
         ("XHMHMXHM", 3),
@@ -141,7 +141,7 @@ VOTE_RULES = (0, 1)
 VOTE_READ = (1000, 2000)
 """Steps of pre-training: how firmly the model holds its beliefs."""
 VOTE_WORLDS = tuple(
-    testbed(kinds, rule, steps=steps)
+    variant(kinds, rule, steps=steps)
     for steps in VOTE_READ
     for kinds in VOTE_LAYOUTS
     for rule in VOTE_RULES

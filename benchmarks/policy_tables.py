@@ -14,7 +14,6 @@ from benchmarks.policy_arms import (
     VOTE_LAYOUTS,
     VOTE_READ,
     VOTE_RULES,
-    testbed,
 )
 from benchmarks.policy_lines import (
     LineKey,
@@ -120,7 +119,7 @@ def vote_table(lines: Lines) -> list[str]:
     ]
     for kinds in VOTE_LAYOUTS:
         for rule in VOTE_RULES:
-            names = [testbed(kinds, rule, steps=steps).name for steps in VOTE_READ]
+            names = [variant(kinds, rule, steps=steps).name for steps in VOTE_READ]
             found = [lines.get(LineKey(name, NONE, 0.0)) for name in names]
             cells = [_vote_cell(runs) if runs else "" for runs in found]
             misbelieved = f"{kinds.count('M')} of {len(kinds)}"
