@@ -14,6 +14,7 @@ from benchmarks.policy_arms import (
     VOTE_LAYOUTS,
     VOTE_READ,
     VOTE_RULES,
+    variant,
 )
 from benchmarks.policy_lines import (
     LineKey,
