@@ -139,7 +139,7 @@ def test_older_examples_count_less_and_only_the_newest_are_kept() -> None:
     one = Regression(kept=2, ridge=1.0, half_life=5.0, centre=0.5)
     for step, name, target in ((1, "a", 1.0), (2, "b", 1.0), (40, "c", 0.0)):
         one.add(name, step, row, target)
-    assert one.predict({"new": row, "far": far}, step=40)["new"] < 0.5
+    assert one.predict({"new": row, "far": far}, step=40)["new"] < 0.4
     assert [key[0] for key in one.state()["keys"]] == ["b", "c"]
     assert one.predict({"c": row, "far": far}, step=40)["c"] >= 0.5  # its own label left out
 
