@@ -92,7 +92,10 @@ def test_no_key_is_in_both_lists_and_none_that_is_gone_is_in_one() -> None:
         (["acquisition=random", "unlabelled=pseudo", "soft_adv=2"], "soft_adv"),
         (["acquisition=random", "reward=self_certainty"], "reward"),
         (["algorithm.micro_tokens=99", "algorithm.micro_batch=2"], "algorithm.micro_batch"),
-        (["algorithm.overlong.penalty=2"], "algorithm.overlong.penalty"),
+        (
+            ["algorithm.overlong.buffer=0", "algorithm.overlong.penalty=2"],
+            "algorithm.overlong.penalty",
+        ),
         (
             ["algorithm.loss.settings.kl_estimator=k1"],
             "algorithm.loss.settings.kl_estimator",
