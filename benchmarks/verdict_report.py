@@ -103,7 +103,8 @@ def _told(rows: Sequence[Row]) -> str:
     """`collapsed 3, lost accuracy 1, nothing 1`."""
     told = Counter(fault for row in rows for fault in row.told)
     silent = sum(not row.told for row in rows)
-    words = [f"{fault.replace('_', ' ')} {count}" for fault, count in told.most_common()]
+    ordered = sorted(told.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{fault.replace('_', ' ')} {count}" for fault, count in ordered]
     return ", ".join([*words, *([f"nothing {silent}"] if silent else [])])
 
 

@@ -15,7 +15,7 @@ LR, HIGH_LR, SMALL_LR, FROZEN_LR = "5e-4", "0.05", "2e-5", "1e-12"
 """Of AdamW: the testbed's, one that destroys the model, a small one, and none to speak of."""
 WORLDS = {
     "A": ("HHMXHMHX", 3),
-    "B": ("HMHXHHXM", 4),
+    "B": ("HMMHXMXM", 0),
     "default": ("HMHHMHXX", 0),
 }
 """Name -> `data.kinds` and `data.wrong_rule`."""
