@@ -18,7 +18,7 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 PIP_INSTALL := $(BIN)/python .ci/pip_install.py
 export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
-.PHONY: install docs demo test check test-full chosen-unit chosen-slurm coverage test-slurm lint
+.PHONY: install docs demo test check test-full chosen-unit chosen-browser chosen-slurm coverage test-slurm lint
 .PHONY: slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
@@ -54,21 +54,24 @@ SEARCH :=
 COVERED :=
 PYTEST := $(BIN)/python -m pytest
 UNIT := OMP_NUM_THREADS=1 $(PYTEST) tests/unit
-RUNS := $(PYTEST) tests/integration tests/browser -n 2 --dist loadfile --no-loadscope-reorder
+RUNS := $(PYTEST) tests/integration -n 2 --dist loadfile --no-loadscope-reorder
 SLURM := $(PYTEST) tests/slurm
 BESIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target
 # What goes beside the tests on Slurm, one after the other; each prints when it is done.
-WITH_SLURM := chosen-unit
+WITH_SLURM := chosen-unit chosen-browser
 
 test: install
 	failed=0; $(BESIDE) chosen-slurm $(WITH_SLURM) || failed=1; \
 	$(RUNS) $(CHOSEN) $(SEARCH) --durations=20 || failed=1; exit $$failed
 
-check: WITH_SLURM := lint docs chosen-unit
+check: WITH_SLURM := lint docs chosen-unit chosen-browser
 check: test
 
 chosen-unit: install
 	$(UNIT) $(CHOSEN) $(SEARCH) $(COVERED) --durations=10
+
+chosen-browser: install
+	$(PYTEST) tests/browser $(CHOSEN) $(SEARCH) --durations=10
 
 chosen-slurm: install
 	$(SLURM) $(CHOSEN) --durations=20
