@@ -18,7 +18,9 @@ Written by `python -m benchmarks.verdicts`; the runs are in `verdicts.csv`. {sou
 {broken} broken runs of the testbed, 150 steps of 4, 8, 16 or 64 prompts x 8 rollouts, `rollout=hf`,
 `algorithm.lr=5e-4` where nothing else is said, seeds {first} to {last}, each its own;
 `warning.action=warn` and `warning.audit=both`, or `kept` where the policy trusts no vote; one
-thread a run, two side by side, on {machine}. Worlds A and B are new, `default` is the testbed's.
+thread a run, two side by side, on {machine}. No setting of verdicts, hint or alarm was chosen in
+the worlds A (`data.kinds=HHMXHMHX data.wrong_rule=3`) and B (`data.kinds=HMMHXMXM`); in the default
+world, of "votes only", those of the hint were.
 """
 VERDICTS = """
 ## Verdicts
