@@ -12,7 +12,6 @@ import argparse
 import csv
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -21,13 +20,19 @@ from analysis.collapse.verdict import judge
 from analysis.load.run_folder import read_run
 from benchmarks.collapse_report import Judged, broken, signals_of, write_report
 from benchmarks.machine import machine
-from benchmarks.policies import run_one
-from benchmarks.policy_plan import BUDGET, Job, planned
+from benchmarks.policy_arms import ANCHORED, CARE, FULL, NONE, RANDOM, VOTES_AND_ORACLE
+from benchmarks.policy_plan import BUDGET, SEEDS, Job, planned
+from benchmarks.policy_runs import run_all
 
 SHARE = 0.2
-ALSO_TENTH = ("random", "care", "anchored")
+ALSO_TENTH = (RANDOM, CARE, ANCHORED)
+JUDGED = (
+    *(NONE, FULL, "entropy", "avg_prob", "cag_oracle", VOTES_AND_ORACLE),
+    *ALSO_TENTH,
+)
+"""Policies."""
 QUICK_SEEDS = 2
-QUICK = ("none", "full", "random", "care")
+QUICK = (NONE, FULL, RANDOM, CARE)
 
 
 def main() -> int:
@@ -50,7 +55,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.collapse", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two seeds of four policies")
-    parser.add_argument("--seeds", type=int, default=5, help="runs per policy and budget")
+    parser.add_argument(
+        "--seeds", type=int, default=len(SEEDS[BUDGET]), help="runs per policy and budget"
+    )
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--root", type=Path, default=Path("runs/collapse"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
@@ -62,26 +69,29 @@ def _arguments() -> argparse.Namespace:
 
 def chosen(seeds: int, *, quick: bool) -> list[Job]:
     """The runs, seed by seed."""
-    jobs = planned([BUDGET], min(seeds, QUICK_SEEDS) if quick else seeds, quick=False)
-    return [
+    jobs = planned([BUDGET], seeds=min(seeds, QUICK_SEEDS) if quick else seeds)
+    some = [
         job
         for job in jobs
-        if (job.budget in (0.0, 1.0, SHARE) or (job.budget == 0.1 and job.arm in ALSO_TENTH))
+        if job.arm in JUDGED
+        and (job.budget in (0.0, 1.0, SHARE) or (job.budget == 0.1 and job.arm in ALSO_TENTH))
         and not (quick and (job.arm not in QUICK or job.budget == 0.1))
     ]
+    return sorted(some, key=lambda job: job.seed)
 
 
 def _run_missing(jobs: Sequence[Job], root: Path, *, side_by_side: int) -> set[Path]:
     """Run what is not finished; folders of those that failed."""
-    missing = [job for job in jobs if not (root / job.folder / "DONE.json").exists()]
+    failed: set[Path] = set()
+    with tqdm(total=len(jobs), desc="runs", unit="run") as bar:
 
-    def one(job: Job) -> Path | None:
-        folder = root / job.folder
-        return None if run_one(job, folder, side_by_side=side_by_side) else folder
+        def ended(job: Job, folder: Path | None) -> None:
+            bar.update()
+            if folder is None:
+                failed.add(root / job.folder)
 
-    with ThreadPoolExecutor(side_by_side) as pool:
-        ended = list(tqdm(pool.map(one, missing), total=len(missing), desc="runs", unit="run"))
-    return {folder for folder in ended if folder is not None}
+        run_all(jobs, root, side_by_side=side_by_side, ended=ended)
+    return failed
 
 
 def judged_of(job: Job, folder: Path) -> Judged:

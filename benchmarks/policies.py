@@ -1,205 +1,119 @@
-"""`python -m benchmarks.policies`: which labels to buy? Policies x budgets x seeds on the testbed.
+"""`python -m benchmarks.policies`: which labels to buy? Policies x budgets x seeds x worlds.
 
 Every run is the main job in a process of its own, two side by side with one thread each. A finished
 run is a line of `benchmarks/results/policies.csv` at once and is never repeated, so the study can
 be stopped and started again. From the lines it writes `policies.md` (tables) and `policies.png`.
-Labels are not reused, except in the reuse curve, whose x axis is the share of distinct prompts
-bought. `--study variants` runs worlds that no policy's settings were chosen on. `--quick` is three
-seeds of the lines that carry the story: 48 runs, within twenty minutes.
+Exit code 1 when a run failed; the others are made all the same.
+
+Studies: `budget` (all policies in the default world), `worlds` (the main ones in five worlds that
+nobody tuned on), `reasoning` (in the testbed with worked steps), `rates` (how the learning rate was
+chosen), `vote` (training on the vote alone in 16 worlds), `reuse` (labels are remembered).
+
+`--quick` repeats the lines that carry the story with seeds of its own, in a folder of its own, and
+says whether they agree with the committed table; exit code 1 when one does not. 30 runs, within
+twenty minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
-import shutil
-import subprocess
+import signal
 import sys
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from threading import Lock
 
 from tqdm import tqdm
 
 from benchmarks.machine import machine
-from benchmarks.policy_plan import (
-    ARMS,
-    BUDGET,
-    QUICK_SEEDS,
-    REUSE,
-    STEPS,
-    VARIANTS,
-    Job,
-    planned,
-)
+from benchmarks.policy_arms import ARMS
+from benchmarks.policy_plan import QUICK_FIRST, QUICK_SEEDS, SEEDS, Job, planned, planned_quick
 from benchmarks.policy_report import write_report
-from rlavr_hpc.runs.folder import read_config
-from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
-from rlavr_hpc.telemetry.sinks import read_metrics
+from benchmarks.policy_reproduction import describe, machines_of, reproduced
+from benchmarks.policy_rows import append_row, read_rows
+from benchmarks.policy_runs import row_of, run_all, words_of
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One finished run."""
-
-    study: str
-    arm: str
-    budget: float
-    seed: int
-    labels: int
-    accuracy_start: float
-    accuracy_end: float
-    collapsed: bool
-    collapse_step: int | None
-    alarm_step: int | None
-    """Of the first early warning."""
-    seconds: float
-
-    @property
-    def key(self) -> tuple[str, str, float, int]:
-        """As the job's."""
-        return self.study, self.arm, self.budget, self.seed
+COMMITTED = Path("benchmarks/results")
+MOST_SEEDS = max(len(seeds) for seeds in SEEDS.values())
 
 
 def main() -> int:
-    """Run what is missing and write the report; 1 when a run failed."""
+    """Run what is missing and write the report; 1 when a run failed or a line does not agree."""
     arguments = _arguments()
-    jobs = planned(arguments.study, arguments.seeds, quick=arguments.quick)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the runs as Ctrl-C does
+    if arguments.quick:
+        jobs = planned_quick(seeds=arguments.seeds, first_seed=arguments.first_seed)
+    else:
+        jobs = planned(arguments.study, seeds=arguments.seeds)
     jobs = [job for job in jobs if not arguments.only or job.arm in arguments.only]
+    failed = [] if arguments.report_only else run_missing(jobs, arguments)
     table = arguments.out / "policies.csv"
+    rows = read_rows(table)
+    write_report(rows, arguments.out)
+    print(f"{len(rows)} runs in {table}; tables in policies.md, curves in policies.png")
+    for job in failed:
+        print(f"FAILED: {words_of(job, arguments.root)}", file=sys.stderr)
+    apart = arguments.quick and not _agrees(jobs, arguments)
+    return 1 if failed or apart else 0
+
+
+def run_missing(jobs: list[Job], arguments: argparse.Namespace) -> list[Job]:
+    """Make those runs that the table lacks; jobs that failed."""
+    table, failed, here = arguments.out / "policies.csv", [], machine()
     done = {row.key for row in read_rows(table)}
     missing = [job for job in jobs if job.key not in done]
-    failed = [] if arguments.report_only else _run_all(missing, arguments, table)
-    rows = read_rows(table)
-    write_report(rows, arguments.out, machine=machine())
-    print(f"{len(rows)} runs in {table}; tables in policies.md, curves in policies.png")
-    for folder in failed:
-        print(f"FAILED: {folder}", file=sys.stderr)
-    return 1 if failed else 0
+    with tqdm(total=len(missing), unit="run", desc="policies") as bar:
 
+        def ended(job: Job, folder: Path | None) -> None:
+            bar.update()
+            if folder is None:
+                failed.append(job)
+            else:
+                append_row(table, row_of(job, folder, machine=here))
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.policies", description=__doc__)
-    parser.add_argument(
-        "--study", nargs="*", default=[BUDGET, REUSE, VARIANTS], choices=[BUDGET, REUSE, VARIANTS]
-    )
-    parser.add_argument("--seeds", type=int, default=5, help="runs per policy and budget")
-    parser.add_argument("--quick", action="store_true", help="three seeds, twenty minutes")
-    parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="these lines only")
-    parser.add_argument("--report-only", action="store_true", help="run nothing")
-    parser.add_argument("--side-by-side", type=int, default=2)
-    parser.add_argument("--root", type=Path, default=Path("runs/policies"))
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    arguments = parser.parse_args()
-    unknown = set(arguments.only) - {arm.name for arm in ARMS}
-    if unknown or arguments.seeds < 1 or arguments.side_by_side < 1:
-        parser.error(f"--only takes {', '.join(arm.name for arm in ARMS)}; numbers start at 1")
-    arguments.seeds = min(arguments.seeds, QUICK_SEEDS) if arguments.quick else arguments.seeds
-    return arguments
-
-
-def _run_all(jobs: Sequence[Job], arguments: argparse.Namespace, table: Path) -> list[Path]:
-    """Run them, `side_by_side` at a time; folders of those that failed."""
-    lock, failed = Lock(), []
-    with (
-        tqdm(total=len(jobs), unit="run", desc="policies") as bar,
-        ThreadPoolExecutor(arguments.side_by_side) as pool,
-    ):
-
-        def one(job: Job) -> None:
-            folder = arguments.root / job.folder
-            row = run_one(job, folder, side_by_side=arguments.side_by_side)
-            with lock:
-                bar.update()
-                if row is None:
-                    failed.append(folder)
-                else:
-                    append_row(table, row)
-
-        list(pool.map(one, jobs))
+        run_all(missing, arguments.root, side_by_side=arguments.side_by_side, ended=ended)
     return failed
 
 
-def run_one(job: Job, folder: Path, *, side_by_side: int) -> Row | None:
-    """One run to its end; None when it failed (its words are in the folder's `output.txt`)."""
-    command = [
-        sys.executable,
-        "-m",
-        "rlavr_hpc.run",
-        f"run_dir={folder}",
-        f"steps={STEPS}",
-        f"seed={job.seed}",
-        "rollout=hf",
-        "save_every=0",
-        "cluster.threads=1",
-        f"cluster.runs_per_node={side_by_side}",
-        *job.overrides,
-    ]
-    if not (folder / "DONE.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "output.txt").write_text(finished.stderr)
-        return None
-    summary = json.loads((folder / "summary.json").read_text())
-    config = read_config(folder)
-    alarm = first_alarm(
-        read_metrics(folder),
-        threshold=config.warning.threshold,
-        selective=config.acquisition.has_trust,
+def _agrees(jobs: list[Job], arguments: argparse.Namespace) -> bool:
+    """Print the runs of `--quick` beside the committed table; whether all lines agree."""
+    mine = {job.key for job in jobs}
+    new = [row for row in read_rows(arguments.out / "policies.csv") if row.key in mine]
+    old = read_rows(COMMITTED / "policies.csv")
+    found = reproduced(new, old)
+    print("\n".join(describe(found, machines=(machines_of(new), machines_of(old)))))
+    return bool(found) and all(one.agrees for one in found)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.policies",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return Row(
-        study=job.study,
-        arm=job.arm,
-        budget=job.budget,
-        seed=job.seed,
-        labels=summary["labels_bought"],
-        accuracy_start=round(summary["accuracy_start"], 4),
-        accuracy_end=round(summary["accuracy_end"], 4),
-        collapsed=summary["collapsed"],
-        collapse_step=summary["collapse_step"],
-        alarm_step=int(alarm["step"]) if alarm else None,
-        seconds=summary["wall_seconds"],
+    parser.add_argument("--study", nargs="*", default=list(SEEDS), choices=list(SEEDS))
+    parser.add_argument("--seeds", type=int, help="at most, of each study; 3 with --quick")
+    parser.add_argument("--quick", action="store_true", help="three seeds of the main lines")
+    parser.add_argument(
+        "--first-seed", type=int, default=QUICK_FIRST, help=f"of --quick; {QUICK_FIRST}"
     )
-
-
-def append_row(table: Path, row: Row) -> None:
-    """Add a finished run to the table."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    new = not table.exists()
-    with table.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-
-
-def read_rows(table: Path) -> list[Row]:
-    """The finished runs."""
-    if not table.exists():
-        return []
-    with table.open(newline="") as file:
-        return [_row(values) for values in csv.DictReader(file)]
-
-
-def _row(values: dict[str, str]) -> Row:
-    return Row(
-        study=values["study"],
-        arm=values["arm"],
-        budget=float(values["budget"]),
-        seed=int(values["seed"]),
-        labels=int(values["labels"]),
-        accuracy_start=float(values["accuracy_start"]),
-        accuracy_end=float(values["accuracy_end"]),
-        collapsed=values["collapsed"] == "True",
-        collapse_step=int(values["collapse_step"]) if values["collapse_step"] else None,
-        alarm_step=int(values["alarm_step"]) if values["alarm_step"] else None,
-        seconds=float(values["seconds"]),
+    parser.add_argument("--only", nargs="*", default=[], metavar="ARM", help="these policies only")
+    parser.add_argument("--report-only", action="store_true", help="run nothing")
+    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--root", type=Path, help="of the runs' folders; below runs/")
+    parser.add_argument(
+        "--out", type=Path, help="of tables; benchmarks/results, or with --quick ROOT"
     )
+    arguments = parser.parse_args()
+    unknown = set(arguments.only) - {arm.name for arm in ARMS}
+    if arguments.seeds is None:
+        arguments.seeds = QUICK_SEEDS if arguments.quick else MOST_SEEDS
+    if unknown or min(arguments.seeds, arguments.side_by_side, arguments.first_seed) < 1:
+        parser.error(f"--only takes {', '.join(arm.name for arm in ARMS)}; numbers start at 1")
+    name = "policies-quick" if arguments.quick else "policies"
+    arguments.root = arguments.root or Path("runs") / name
+    arguments.out = arguments.out or (arguments.root if arguments.quick else COMMITTED)
+    if arguments.quick and arguments.out.resolve() == COMMITTED.resolve():
+        parser.error(f"--quick compares with {COMMITTED} and cannot write there")
+    return arguments
 
 
 if __name__ == "__main__":

@@ -8,27 +8,31 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 
-from benchmarks.policy_cells import CEILING, Cells
+from benchmarks.policy_arms import FULL, NONE
+from benchmarks.policy_lines import Lines, accuracy
 
 
-def draw_curves(budget: Cells, reuse: Cells, path: Path) -> None:
+def draw_curves(budget: Lines, reuse: Lines, path: Path) -> None:
     """Draw accuracy against budget, and against labels where they are reused."""
     mpl.use("Agg")
     figure, axes = plt.subplots(
         1, 2 if reuse else 1, figsize=(12 if reuse else 8, 4.2), squeeze=False, layout="constrained"
     )
     titles = ("share of a step's prompts, no reuse", "share of distinct prompts, labels reused")
-    for axis, cells, title in zip(axes[0], (budget, reuse), titles, strict=False):
-        for arm in sorted({name for name, _ in cells}):
-            points = sorted((b, cell) for (name, b), cell in cells.items() if name == arm)
-            if len(points) == 1 and arm in ("none", CEILING):
-                axis.axhline(points[0][1].accuracy, linestyle=":", color="grey")
-                axis.annotate(arm, (0.2, points[0][1].accuracy), ha="right", va="bottom")
+    for axis, lines, title in zip(axes[0], (budget, reuse), titles, strict=False):
+        for arm in sorted({key.arm for key in lines}):
+            points = sorted(
+                (key.budget, accuracy(runs)) for key, runs in lines.items() if key.arm == arm
+            )
+            if arm in (NONE, FULL):
+                axis.axhline(points[0][1].value, linestyle=":", color="grey")
+                axis.annotate(arm, (0.2, points[0][1].value), ha="right", va="bottom")
                 continue
+            spreads = [found.half_width for _, found in points]
             axis.errorbar(
-                [b for b, _ in points],
-                [c.accuracy for _, c in points],
-                yerr=[0.0 if math.isnan(c.half_width) else c.half_width for _, c in points],
+                [share for share, _ in points],
+                [found.value for _, found in points],
+                yerr=[0.0 if math.isnan(spread) else spread for spread in spreads],
                 marker="o",
                 capsize=3,
                 label=arm,

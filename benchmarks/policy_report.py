@@ -1,213 +1,120 @@
-"""Tables and curves of `benchmarks.policies`, from its finished runs."""
+"""`policies.md` and `policies.png`, from the finished runs of `benchmarks.policies`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean, median, stdev
-from typing import Protocol
 
-from benchmarks.policy_cells import CEILING, FLOOR, LINE, Cell, Cells
+from benchmarks.policy_arms import DEFAULT
+from benchmarks.policy_differences import differences
+from benchmarks.policy_hint import hint_section
+from benchmarks.policy_lines import Lines, lines_of
+from benchmarks.policy_plan import BUDGET, RATES_STUDY, REASONING, REUSE, VOTE, WORLDS
 from benchmarks.policy_plot import draw_curves
+from benchmarks.policy_rows import Row
+from benchmarks.policy_tables import by_budget, details, rates_table, vote_table, worlds
 
-STUDENT_T = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
-"""Number of seeds -> two-sided 95% quantile of Student's t with one degree of freedom less."""
-NORMAL = 1.96
+HEAD = """\
+# Which labels to buy?
 
+Written by `python -m benchmarks.policies`; the runs are in `policies.csv`. Testbed, 150 steps of
+64 prompts x 8 rollouts (*reasoning*: `experiment=reasoning` with its own steps), `rollout=hf`, one
+thread a run.
 
-class Finished(Protocol):
-    """What the report reads of a run."""
-
-    @property
-    def study(self) -> str:
-        """`budget`, `reuse`, or a world's name."""
-
-    @property
-    def arm(self) -> str:
-        """The line it belongs to."""
-
-    @property
-    def budget(self) -> float:
-        """Share of a step's prompts, or of all of them."""
-
-    @property
-    def labels(self) -> int:
-        """Bought."""
-
-    @property
-    def accuracy_end(self) -> float:
-        """Held out."""
-
-    @property
-    def collapsed(self) -> bool:
-        """By the definition."""
-
-    @property
-    def collapse_step(self) -> int | None:
-        """Its onset."""
-
-    @property
-    def alarm_step(self) -> int | None:
-        """Of the first early warning."""
+- *Accuracy*: held out, at the end; the mean over seeds and its 95% interval by Student's t. *Best*:
+  the mean of each run's best evaluation.
+- *Share of full*: accuracy by that of `full`. *Random to full*: (accuracy - random's) by (full's -
+  random's), at the same budget. Both with the same seeds throughout and the 95% interval by
+  Fieller's theorem (1954); "-" where a line is missing or full's lead is within noise.
+- *Cut off*: share of responses that ran into their limit in the last ten steps. *Faults*: how many
+  runs end with each (docs/collapse.md).
+- *n*: runs, or worlds, that a mean is taken over.
+"""
+NOISE = """
+Each difference is the mean over seeds that both policies have, with its 95% interval by Student's
+t on the seeds' differences. *Better* and *worse*: the interval excludes zero. Of so many rows one
+in twenty would by chance alone.
+"""
+VOTE_SAID = """
+`acquisition=none`, one seed. Held-out accuracy before and after training; in brackets the share of
+right votes in the first five steps, over all prompts. A change below 0.05 is called neither. With
+more pre-training the model holds its beliefs more firmly: see docs/testbed.md.
+"""
+RATES_SAID = """
+How `algorithm.lr` of the testbed was chosen: by these policies alone, on seeds 101 to 104, which no
+other study has.
+"""
 
 
-def write_report(rows: Sequence[Finished], out: Path, *, machine: str) -> None:
-    """Write `policies.md` and `policies.png` below `out`."""
-    studies = {
-        study: summarize([row for row in rows if row.study == study])
-        for study in dict.fromkeys(row.study for row in rows)
-    }
-    budget, reuse = studies.pop("budget", {}), studies.pop("reuse", {})
+def write_report(rows: Sequence[Row], out: Path) -> None:
+    """Write `policies.md`, and `policies.png` where there are runs of the default world.
+
+    Args:
+        rows: the finished runs.
+        out: folder for both.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    lines = [*_markdown(budget, reuse, machine), "", *_worlds(studies), "", *_warnings(rows)]
-    (out / "policies.md").write_text("\n".join(lines) + "\n")
+    (out / "policies.md").write_text("\n".join(report_of(rows)) + "\n")
+    budget = lines_of(rows, BUDGET)
     if budget:
-        draw_curves(budget, reuse, out / "policies.png")
+        draw_curves(budget, lines_of(rows, REUSE), out / "policies.png")
 
 
-def summarize(rows: Sequence[Finished]) -> dict[tuple[str, float], Cell]:
-    """Means over seeds."""
-    found: dict[tuple[str, float], list[Finished]] = {}
-    for row in rows:
-        found.setdefault((row.arm, row.budget), []).append(row)
-    return {key: _cell(same) for key, same in found.items()}
+def report_of(rows: Sequence[Row]) -> list[str]:
+    """The lines of `policies.md`."""
+    if not rows:
+        return [HEAD, "No run has been made yet."]
+    machines = ", ".join(dict.fromkeys(row.machine for row in rows))
+    hours = sum(row.seconds for row in rows) / 3600
+    found = [HEAD, f"{len(rows)} runs on {machines}; {hours:.1f} hours of runs together."]
+    for study, section in SECTIONS.items():
+        lines = lines_of(rows, study)
+        found += ["", *section(lines)] if lines else []
+    return [*found, "", *hint_section(rows)]
 
 
-def _cell(rows: Sequence[Finished]) -> Cell:
-    accuracies = [row.accuracy_end for row in rows]
-    spread = stdev(accuracies) if len(rows) > 1 else math.nan
-    return Cell(
-        seeds=len(rows),
-        accuracy=mean(accuracies),
-        half_width=STUDENT_T.get(len(rows), NORMAL) * spread / math.sqrt(len(rows)),
-        labels=mean(row.labels for row in rows),
-        collapsed=sum(row.collapsed for row in rows),
-    )
+def _budget_section(lines: Lines) -> list[str]:
+    found = ["## Share of a step's prompts bought, no label reused", "", *by_budget(lines), ""]
+    found += [*details(lines, DEFAULT.name), ""]
+    return found + _noise(differences(lines))
 
 
-def share_of_way(cells: Cells, arm: str, budget: float, *, to: tuple[str, float]) -> float | None:
-    """(accuracy - random's) / (goal's - random's) at one budget; None where a run is missing."""
-    keys = (arm, budget), (FLOOR, budget), to
-    if any(key not in cells for key in keys):
-        return None
-    mine, floor, goal = (cells[key].accuracy for key in keys)
-    return (mine - floor) / (goal - floor) if goal != floor else None
+def _worlds_section(lines: Lines) -> list[str]:
+    found = ["## Worlds that nobody tuned on", *worlds(lines), ""]
+    return found + _noise(differences(lines, together=True))
 
 
-def _markdown(budget: Cells, reuse: Cells, machine: str) -> list[str]:
-    lines = [
-        "# Which labels to buy?",
+def _reasoning_section(lines: Lines) -> list[str]:
+    found = ["## The testbed with worked steps", *worlds(lines), ""]
+    return found + _noise(differences(lines))
+
+
+def _noise(table: list[str]) -> list[str]:
+    return ["### Which differences are within noise", NOISE, *table] if table else []
+
+
+def _vote_section(lines: Lines) -> list[str]:
+    return ["## When the vote alone helps, and when it harms", VOTE_SAID, *vote_table(lines)]
+
+
+def _rates_section(lines: Lines) -> list[str]:
+    return ["## The learning rate", RATES_SAID, *rates_table(lines)]
+
+
+def _reuse_section(lines: Lines) -> list[str]:
+    return [
+        "## Share of all prompts bought, labels reused",
         "",
-        "Written by `python -m benchmarks.policies`; the runs are in `policies.csv`. Testbed, 150",
-        "steps of 64 prompts x 8 rollouts, `rollout=hf`, one thread a run, two runs side by side,",
-        f"on {machine}.",
-        "Held-out accuracy at the end: mean over seeds and 95% interval of the mean (Student's t).",
-        "",
-        "## Share of a step's prompts bought, no label reused",
-        "",
-        *_by_budget(budget),
-        "",
-        "The same with labels bought, runs that collapsed, and how far each went from random",
-        "labels to the oracle's line at this budget, and to full supervision:",
-        "",
-        *_table(budget, goals=True),
+        *details(lines, DEFAULT.name),
     ]
-    if reuse:
-        lines += ["", "## Share of all distinct prompts bought, labels reused", ""]
-        lines += _table(reuse, goals=False)
-    return lines
 
 
-def _by_budget(cells: Cells) -> list[str]:
-    """A row per policy, a column per budget, best policies first."""
-    budgets = sorted({budget for _, budget in cells if 0 < budget < 1})
-    lines = [
-        f"| policy | {' | '.join(f'{budget:.0%}' for budget in budgets)} |",
-        f"|---|{'---|' * len(budgets)}",
-    ]
-    arms = {arm: max(c.accuracy for (a, _), c in cells.items() if a == arm) for arm, _ in cells}
-    for arm in sorted(arms, key=lambda name: -arms[name]):
-        fixed = cells.get((arm, 1.0)) or cells.get((arm, 0.0))
-        found = [fixed or cells.get((arm, budget)) for budget in budgets]
-        texts = [f"{c.accuracy:.3f}{_interval(c)}" if c else "" for c in found]
-        note = " (all labels)" if (arm, 1.0) in cells else " (no label)" if fixed else ""
-        lines.append(f"| `{arm}`{note} | {' | '.join(texts)} |")
-    return lines
-
-
-def _worlds(studies: Mapping[str, Cells]) -> list[str]:
-    """Accuracies in worlds that no setting was chosen on, a column per world."""
-    arms = sorted({key for cells in studies.values() for key in cells})
-    if not arms:
-        return []
-    lines = [
-        "## Worlds that no setting was chosen on, no label reused",
-        "",
-        f"| policy | budget | {' | '.join(studies)} |",
-        f"|---|---|{'---|' * len(studies)}",
-    ]
-    for arm, budget in arms:
-        found = [cells.get((arm, budget)) for cells in studies.values()]
-        texts = [f"{c.accuracy:.3f}{_interval(c)}" if c else "" for c in found]
-        lines.append(f"| {arm} | {budget:g} | {' | '.join(texts)} |")
-    return lines
-
-
-def _interval(cell: Cell) -> str:
-    return "" if math.isnan(cell.half_width) else f" ± {cell.half_width:.3f}"
-
-
-def _table(cells: Cells, *, goals: bool) -> list[str]:
-    extra = " random to oracle | random to full |" if goals else ""
-    lines = [
-        f"| policy | budget | labels | accuracy | collapsed |{extra}",
-        f"|---|---|---|---|---|{'---|---|' if goals else ''}",
-    ]
-    for (arm, budget), cell in sorted(cells.items(), key=lambda item: (item[0][1], item[0][0])):
-        line = (
-            f"| {arm} | {budget:g} | {cell.labels:,.0f} | {cell.accuracy:.3f}{_interval(cell)} "
-            f"| {cell.collapsed} of {cell.seeds} |"
-        )
-        if goals:
-            for to in ((LINE, budget), (CEILING, 1.0)):
-                share = share_of_way(cells, arm, budget, to=to)
-                line += f" {'' if share is None else f'{share:.0%}'} |"
-        lines.append(line)
-    return lines
-
-
-def _warnings(rows: Sequence[Finished]) -> list[str]:
-    """How the early warning did: where its constants were chosen, and in other worlds."""
-    lines = [
-        "## Early warning",
-        "",
-        "Runs whose `collapse/risk` reached 0.5, and the steps from the onset of collapse to it",
-        "(median; below 0 = before). A warned run that did not collapse is a false alarm.",
-    ]
-    seen = [row for row in rows if row.study in ("budget", "reuse")]
-    unseen = [row for row in rows if row.study not in ("budget", "reuse")]
-    lines += ["", "The testbed, on which its constants were chosen:", "", *_detected(seen)]
-    if unseen:
-        lines += ["", "The worlds above, seen by none of its constants:", "", *_detected(unseen)]
-    return lines
-
-
-def _detected(rows: Sequence[Finished]) -> list[str]:
-    lines = [
-        "| policy | collapsed | of these warned | median delay | not collapsed | of these warned |",
-        "|---|---|---|---|---|---|",
-    ]
-    for arm in sorted({row.arm for row in rows}):
-        mine = [row for row in rows if row.arm == arm]
-        bad = [row for row in mine if row.collapse_step is not None]
-        delays = [
-            row.alarm_step - row.collapse_step
-            for row in bad
-            if row.alarm_step is not None and row.collapse_step is not None
-        ]
-        good = [row for row in mine if row.collapse_step is None]
-        delay = f"{median(delays):+.0f}" if delays else ""
-        warned = sum(row.alarm_step is not None for row in good)
-        lines.append(f"| {arm} | {len(bad)} | {len(delays)} | {delay} | {len(good)} | {warned} |")
-    return lines
+SECTIONS = {
+    BUDGET: _budget_section,
+    WORLDS: _worlds_section,
+    REASONING: _reasoning_section,
+    VOTE: _vote_section,
+    RATES_STUDY: _rates_section,
+    REUSE: _reuse_section,
+}
+"""In the order of the report."""

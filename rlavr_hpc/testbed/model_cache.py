@@ -71,7 +71,9 @@ def _build_in_child(recipe: BaseModelRecipe, out: Path, *, quiet: bool) -> None:
         k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")
     }
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(recipe.threads))
-    environment["OMP_WAIT_POLICY"] = "passive"  # spinning threads stall each other on a busy machine
+    environment["OMP_WAIT_POLICY"] = (
+        "passive"  # spinning threads stall each other on a busy machine
+    )
     command = [sys.executable, "-m", recipe.module, canonical_json(asdict(recipe)), str(out)]
     finished = subprocess.run(
         [*command, *(["--quiet"] if quiet else [])],

@@ -103,7 +103,7 @@ def test_starting_a_finished_run_again_says_so_and_changes_nothing(finished: Pat
 def test_other_settings_in_the_same_folder_are_refused_with_the_keys(finished: Path) -> None:
     other = run(*SIX_STEPS, f"run_dir={finished}", "algorithm.lr=0.5", "seed=2")
     assert other.returncode == 2
-    assert "algorithm.lr: 0.001 -> 0.5, seed: 1 -> 2" in other.stderr
+    assert "algorithm.lr: 0.0005 -> 0.5, seed: 1 -> 2" in other.stderr
     assert not (finished / "failures").exists(), "the run there has not failed"
 
 

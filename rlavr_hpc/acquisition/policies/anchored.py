@@ -32,6 +32,7 @@ import torch
 from rlavr_hpc.acquisition.cag import cag
 from rlavr_hpc.acquisition.policy_protocol import choose_top
 from rlavr_hpc.acquisition.probes.kernel import Array, fit
+from rlavr_hpc.acquisition.probes.projection import projected
 from rlavr_hpc.errors import CheckpointError
 from rlavr_hpc.types import FloatArray, Group, LabelledGroup, Selection, View
 
@@ -187,18 +188,9 @@ class AnchoredPolicy:
             vote_3=np.array(
                 [vote.majority_ratio, second / len(vote.answers), vote.entropy], dtype=np.float32
             ),
-            prompt_K=self._projected(hidden.prompt_D),
-            response_K=self._projected(hidden.responses_GD[winners].mean(0)),
+            prompt_K=projected(hidden.prompt_D, directions=self.projection),
+            response_K=projected(hidden.responses_GD[winners].mean(0), directions=self.projection),
         )
-
-    def _projected(self, state_D: FloatArray) -> FloatArray:
-        size = len(state_D)
-        if size <= self.projection:
-            return state_D.astype(np.float32)
-        rng = np.random.default_rng(np.random.SeedSequence([STREAM, size, self.projection]))
-        directions_DK = rng.standard_normal((size, self.projection)).astype(np.float32)
-        projected: FloatArray = state_D @ directions_DK / np.float32(np.sqrt(size))
-        return projected
 
     def _is_clear(self, name: str) -> bool:
         anchor = self._anchors[name]

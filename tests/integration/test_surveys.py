@@ -1,4 +1,4 @@
-"""Anchored votes in a run: held steps leave the model alone, and a stop changes nothing."""
+"""Policies that survey first, in a run: held steps leave the model, a stop changes nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tests.support.commands import TINY, learnt_hash, metrics, purchases, result
 
 SETTINGS = (
     *TINY,
-    "acquisition=anchored",
     "acquisition.settings.survey_steps=2",
     "rollout=hf",
     "eval_every=2",
@@ -18,10 +17,12 @@ SETTINGS = (
 )
 
 
-def test_a_survey_leaves_the_model_and_a_stop_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("policy", ["anchored", "checked"])
+def test_a_survey_leaves_the_model_and_a_stop_changes_nothing(tmp_path: Path, policy: str) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
+    given = f"acquisition={policy}", "acquisition.settings.threshold=0.6"
     for steps, folder in ((5, whole), (1, parts), (3, parts), (5, parts)):
-        done = run(*SETTINGS, f"steps={steps}", f"run_dir={folder}")
+        done = run(*SETTINGS, *given, f"steps={steps}", f"run_dir={folder}")
         assert done.returncode == 0, done.stderr
     rows = metrics(whole)[1:]
     assert [row["labels/trusted"] for row in rows[:2]] == [0, 0]
@@ -40,6 +41,7 @@ def test_a_survey_leaves_the_model_and_a_stop_changes_nothing(tmp_path: Path) ->
 def test_anchors_with_vllm_on_two_ranks(tmp_path: Path) -> None:
     done = run(
         *SETTINGS[:-3],
+        "acquisition=anchored",
         "acquisition.settings.threshold=0.0",  # trust whatever is clear, however few agree here
         "rollout=vllm",
         "steps=4",
