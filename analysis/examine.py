@@ -32,6 +32,8 @@ SHOWN = (
     names.ORACLE_TRUE_REWARD,
     names.COLLAPSE_PSEUDO_REWARD,
     names.COLLAPSE_RISK,
+    names.COLLAPSE_ALARM_EVIDENCE,
+    names.LABELS_KEPT_RIGHT,
     names.LABELS_TOTAL,
     names.TRAIN_GRAD_NORM,
     names.TIME_STEP,

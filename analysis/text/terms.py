@@ -22,6 +22,8 @@ TITLES = {
     "collapse/truncated": "Truncated responses",
     "collapse/sampled_entropy": "Policy entropy, sampled",
     "collapse/risk": "Hint of collapse (risk)",
+    "collapse/alarm_evidence": "Collapse alarm (evidence)",
+    "labels/kept_right": "Right votes among kept audits",
     "collapse/pseudo_reward - oracle/true_reward": "Pseudo minus true reward",
     "labels/total": "Labels bought so far",
     "train/grad_norm": "Gradient norm",

@@ -9,6 +9,7 @@ import pytest
 
 from analysis.examine import examine
 from analysis.report.write import write_report
+from analysis.text.terms import TITLES
 from tests.support.analysis_runs import write_lines, write_run
 
 ACCURACY = "eval/held_out/mean@8"
@@ -51,6 +52,21 @@ def test_examples_of_the_first_and_the_last_step_are_shown_without_bought_prompt
     findings, _ = examine([tmp_path / "runs"])
     shown = [(e["step"], e["prompt"]) for e in findings.runs[0].examples]
     assert shown == [("1", "free"), ("9", "free")]
+
+
+def test_a_run_with_audits_shows_how_near_its_alarm_is_and_one_without_does_not(
+    tmp_path: Path,
+) -> None:
+    audited = {"collapse/alarm_evidence": 0.25, "labels/kept_right": 0.5}
+    write_run(tmp_path / "runs/a", [{"step": 1, **audited}, {"step": 2, **audited}])
+    write_run(tmp_path / "runs/b", [{"step": 1}])
+    findings, _ = examine([tmp_path / "runs"])
+    with_audits, without = (run.curves for run in sorted(findings.runs, key=lambda r: r.name))
+    assert {name: with_audits[name].values for name in audited} == {
+        name: (value, value) for name, value in audited.items()
+    }
+    assert not set(audited) & set(without)
+    assert set(audited) <= set(TITLES)
 
 
 def test_damaged_examples_are_a_problem_of_the_run(tmp_path: Path) -> None:

@@ -140,6 +140,16 @@ def test_a_run_without_any_answer_graded_nothing_and_one_that_loses_them_says_si
     assert found.since == 21
 
 
+def test_a_run_that_reads_one_response_in_hundreds_graded_nothing_either() -> None:
+    def told(unread: list[float]) -> list[Fault]:
+        found = faults_of(rows_of(**{names.COLLAPSE_UNPARSABLE: unread}), samples=8)
+        return [one.fault for one in found]
+
+    assert told(steady((10, 1.0), (1, 0.998), (19, 1.0))) == [Fault.graded_nothing]
+    assert told([0.95] * 30) == []
+    assert told([0.0] + [1.0] * 149) == [Fault.stopped_answering]
+
+
 def evaluated(*accuracies: float, error: float | None = 0.02) -> list[dict[str, float]]:
     name, spread = names.eval_name("held_out", "mean", 8), names.eval_name("held_out", "stderr", 8)
     return [

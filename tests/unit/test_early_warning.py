@@ -42,6 +42,14 @@ def test_agreement_rise_by_hand() -> None:
     assert agreement_rise([end] * 3 + [start] * 5) == 0.0
 
 
+def test_answers_that_vanish_do_not_agree_more() -> None:
+    gone = (0.0, 0.0, 0.0)
+    assert agreement_rise([(0.41, 1.2, 5.5)] * 8 + [gone] * 10) == 0.0
+    watch = EarlyWarning()
+    for r in [row(0.41, 1.2, 5.5)] * 8 + [row(*gone)] * 10:
+        assert "agree more" not in watch.observe(r).reason
+
+
 def test_agreement_without_labels_is_a_risk_and_with_labels_that_confirm_it_is_not() -> None:
     alone = risks(agreeing(40))
     assert alone[: WINDOW - 1] == [0.0] * (WINDOW - 1)

@@ -6,6 +6,7 @@ const LINES = {
   unknown: { dash: "dot", width: 1.8 },
 };
 const SMOOTHED = 10; /* steps */
+const SHARES = ["collapse/risk", "collapse/alarm_evidence", "labels/kept_right"]; /* from 0 to 1 */
 const CROWD = 12; /* more runs of a condition are shown as mean and band */
 const WORD = { collapsed: "collapsed", healthy: "healthy", unknown: "cannot be judged", planned: "not started" };
 
@@ -63,7 +64,7 @@ function shownOutcomes() {
 }
 
 function ranged(metric) {
-  const share = metric === "accuracy" || metric.startsWith("oracle/") || metric === "collapse/risk";
+  const share = metric === "accuracy" || metric.startsWith("oracle/") || SHARES.includes(metric);
   return share ? { range: [-0.03, 1.03], tickvals: [0, 0.25, 0.5, 0.75, 1] } : { nticks: 5 };
 }
 

@@ -186,6 +186,9 @@ def _evidence_of(row: Mapping[str, float]) -> StepEvidence:
 def agreement_rise(history: Sequence[tuple[float, float, float]]) -> float:
     """How far majority ratio, entropy and distinct answers went from where they began to unanimity.
 
+    Where the majority ratio did not rise, nothing agrees more: answers that vanish leave few
+    distinct ones, too.
+
     Args:
         history: (majority ratio, answer entropy, distinct answers) of every step.
 
@@ -194,6 +197,8 @@ def agreement_rise(history: Sequence[tuple[float, float, float]]) -> float:
     """
     ratio_0, entropy_0, distinct_0 = _mean(history[:START])
     ratio, entropy, distinct = _mean(history[-SMOOTHED:])
+    if ratio <= ratio_0:
+        return 0.0
     shares = (
         (ratio - ratio_0) / max(1.0 - ratio_0, 0.05),
         1.0 - entropy / entropy_0 if entropy_0 > CONSTANT else 0.0,

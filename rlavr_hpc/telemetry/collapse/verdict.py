@@ -31,6 +31,8 @@ HELD_OUT = "held_out"
 """The run's own test set."""
 MOST = 0.9
 """Share of the last steps' responses with a fault that says that it rules."""
+HARDLY_ANY = 0.01
+"""Share of a whole run's responses that could be read, below which nothing was graded."""
 HALF = 0.5
 """Share of a step's responses below which it does not."""
 
@@ -39,7 +41,7 @@ class Fault(StrEnum):
     """What is wrong with a run."""
 
     graded_nothing = "graded_nothing"
-    """No response of any step could be read."""
+    """No response of any step could be read, or hardly any in all steps alike."""
     learnt_nothing = "learnt_nothing"
     """No step could teach anything."""
     collapsed = "collapsed"
@@ -81,12 +83,22 @@ def faults_of(rows: Rows, *, samples: int) -> tuple[FoundFault, ...]:
         return (
             FoundFault(fault=Fault.graded_nothing if unread else Fault.learnt_nothing, since=None),
         )
+    if _hardly_read(steps):
+        return (FoundFault(fault=Fault.graded_nothing, since=None),)
     found = (
         _lost(rows, samples=samples) if _can_be_judged(rows) else None,
         _ruled(steps, names.COLLAPSE_UNPARSABLE, Fault.stopped_answering),
         _ruled(steps, names.COLLAPSE_TRUNCATED, Fault.stopped_ending),
     )
     return tuple(fault for fault in found if fault is not None)
+
+
+def _hardly_read(steps: Rows) -> bool:
+    """From the first step on; a run that loses its answers has stopped stating them."""
+    shares = column(steps, names.COLLAPSE_UNPARSABLE)
+    if shares is None or len(shares) < FEWEST:
+        return False
+    return min(shares) >= MOST and fmean(shares) > 1.0 - HARDLY_ANY
 
 
 def has_collapsed(rows: Rows, *, samples: int) -> bool | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import datetime
 from math import hypot
 from pathlib import Path
@@ -21,18 +20,13 @@ from rlavr_hpc.runs.identity import hash_of_folder
 from rlavr_hpc.telemetry import names
 from rlavr_hpc.telemetry.collapse.definition import FEWEST
 from rlavr_hpc.telemetry.collapse.early_warning import first_alarm
-from rlavr_hpc.telemetry.collapse.verdict import (
-    Fault,
-    FoundFault,
-    describe_fault,
-    faults_of,
-    has_collapsed,
-)
+from rlavr_hpc.telemetry.collapse.verdict import Fault, faults_of, has_collapsed
 from rlavr_hpc.telemetry.examples.record import read_examples
 from rlavr_hpc.telemetry.learning_signal import as_record, choose_endings, lost_signal
 from rlavr_hpc.telemetry.sinks import read_line, read_metrics
 from rlavr_hpc.trainer.components import HELD_OUT
 from rlavr_hpc.trainer.hooks.first_step import grading_keys
+from rlavr_hpc.trainer.reporting.faults import fault_record
 
 SCHEMA = 1
 UNSURE = 0.02
@@ -81,7 +75,7 @@ def summarize(
         "collapsed": has_collapsed(rows, samples=config.eval.samples),
         "lost_signal": _lost_signal(run_dir, rows, config),
         "collapse_step": next((f.since for f in faults if f.fault is Fault.collapsed), None),
-        "faults": [_fault_record(f, config, bought=ledger_state.bought) for f in faults],
+        "faults": [fault_record(f, config, bought=ledger_state.bought) for f in faults],
         "early_warning": first_alarm(
             rows, threshold=config.warning.threshold, selective=config.acquisition.has_trust
         ),
@@ -205,37 +199,6 @@ def fault_note(summary: Mapping[str, Any]) -> str:
     if count := summary.get("labels_unaffordable"):
         notes.append(f"budget_cost left nothing for {count} more label{'s' * (count != 1)}")
     return "; ".join(notes)
-
-
-def _fault_record(found: FoundFault, config: RunConfig, *, bought: int) -> dict[str, Any]:
-    """For summary.json: the fault, what happened, and what to try."""
-    return asdict(found) | {
-        "text": describe_fault(found),
-        "mend": _mend(found.fault, config, bought=bought),
-    }
-
-
-def _mend(fault: Fault, config: RunConfig, *, bought: int) -> str:
-    """What to try; what keeps a whole run from learning is explained apart."""
-    if fault is Fault.stopped_ending:
-        limit = config.rollout.max_response_tokens
-        return (
-            f"responses run into rollout.max_response_tokens={limit}: lower algorithm.lr, or pay "
-            "for the end with algorithm=dapo (its length penalty)"
-        )
-    if fault is Fault.stopped_answering:
-        return "lower algorithm.lr; the folder examples/ has the responses"
-    if not config.quota:
-        return (
-            "no label was bought and the run trained on the majority vote alone; buy labels with "
-            "another acquisition policy"
-        )
-    if config.quota == config.algorithm.batch:
-        return "every label was bought, so the cause is not a lack of labels; lower algorithm.lr"
-    return (
-        f"{bought} labels did not prevent it; try a larger budget, another acquisition policy or a "
-        "lower algorithm.lr"
-    )
 
 
 def _accuracy_noise(rows: Sequence[Mapping[str, Any]], samples: int) -> float:
