@@ -67,14 +67,13 @@ def test_differences_say_whether_they_are_noise() -> None:
 
 def test_worlds_say_what_the_vote_does_and_count_once_together() -> None:
     def world(name: str, none: float, lead: float) -> list[Row]:
-        common = {"study": "worlds", "world": name}
         return [
             one
             for s in (1, 2, 3)
             for one in (
-                row("none", none + s / 1000, seed=s, budget=0.0, **common),
-                row("random", 0.5, seed=s, budget=0.1, **common),
-                row("care", 0.5 + lead, seed=s, budget=0.1, **common),
+                row("none", none + s / 1000, seed=s, budget=0.0, study="worlds", world=name),
+                row("random", 0.5, seed=s, budget=0.1, study="worlds", world=name),
+                row("care", 0.5 + lead, seed=s, budget=0.1, study="worlds", world=name),
             )
         ]
 

@@ -26,7 +26,7 @@ def test_the_interval_of_a_mean() -> None:
 
 def test_a_difference_is_taken_seed_by_seed() -> None:
     found = difference_of([0.9, 0.5, 0.2], [0.8, 0.4, 0.1])
-    assert (found.value, found.low) == (pytest.approx(0.1), pytest.approx(0.1))
+    assert [found.value, found.low] == pytest.approx([0.1, 0.1])
     assert found.excludes_zero  # although the seeds themselves are far apart
     assert not difference_of([0.9, 0.1], [0.4, 0.4]).excludes_zero
 
@@ -54,6 +54,6 @@ def test_there_is_no_ratio_to_what_may_be_zero() -> None:
 def test_where_the_mean_of_three_new_runs_is_expected_after_five() -> None:
     found = prediction_of([0.0, 1.0, 2.0, 3.0, 4.0], new=3)
     half_width = T_4 * math.sqrt(2.5) * math.sqrt(1 / 5 + 1 / 3)
-    assert (found.value, found.half_width) == (2.0, pytest.approx(half_width, rel=1e-4))
+    assert [found.value, found.half_width] == pytest.approx([2.0, half_width], rel=1e-4)
     surer = prediction_of([0.0, 1.0, 2.0, 3.0, 4.0], new=3, confidence=0.99)
     assert surer.half_width == pytest.approx(half_width * 4.6041 / T_4, rel=1e-4)

@@ -26,6 +26,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -182,10 +183,10 @@ class CheckedPolicy:
     def _forget(self) -> None:
         """As at the start of a run."""
         self._begun, self._known, self._first = None, ToldAnswers(), {}
-        keep = {"kept": self.examples_kept, "ridge": self.ridge}
-        self._first_right = Regression(**keep, half_life=math.inf, centre=UNDECIDED)
-        self._present_right = Regression(**keep, half_life=self.half_life, centre=UNDECIDED)
-        self._present_gain = Regression(**keep, half_life=self.half_life, centre=0.0)
+        make = partial(Regression, kept=self.examples_kept, ridge=self.ridge)
+        self._first_right = make(half_life=math.inf, centre=UNDECIDED)
+        self._present_right = make(half_life=self.half_life, centre=UNDECIDED)
+        self._present_gain = make(half_life=self.half_life, centre=0.0)
 
     def _row(self, group: Group, view: View) -> FloatArray:
         row_F = row_of(group, view.hidden[group.prompt.id], directions=self.projection)

@@ -41,7 +41,8 @@ def row_of(group: Group, hidden: HiddenStates, *, directions: int) -> FloatArray
     counts = [vote.majority_ratio, second / len(vote.answers), vote.entropy]
     states = hidden.prompt_D, hidden.responses_GD[winners].mean(0)
     parts = [projected(state_D, directions=directions) for state_D in states]
-    return np.concatenate([*parts, np.array(counts)]).astype(np.float32)
+    row_F: FloatArray = np.concatenate([*parts, np.array(counts)]).astype(np.float32)
+    return row_F
 
 
 @dataclass(slots=True)
@@ -100,7 +101,9 @@ class Regression:
     """Steps after which it has doubled; infinity = never."""
     centre: float
     """The prediction where there is no example."""
-    _examples: dict[tuple[str, int], tuple[FloatArray, float]] = field(default_factory=dict)
+    _examples: dict[tuple[str, int], tuple[FloatArray, float]] = field(
+        init=False, default_factory=dict
+    )
     """(prompt id, step) -> row (F,), target."""
 
     def add(self, prompt_id: str, step: int, row_F: FloatArray, target: float) -> None:
