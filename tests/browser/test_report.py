@@ -121,7 +121,7 @@ def test_the_keyboard_opens_and_closes_a_run(opened: Open, study: Path) -> None:
     for words in (
         "collapsed: wrong belief",
         "Collapsed from step 36",
-        "Early warning at step 41",
+        "Hint of collapse at step 41",
         "Majority ratio: 0.50 to",
         "\\boxed{21}",
         "Peak memory",
