@@ -43,7 +43,7 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_default_renames_no_run_and_is_no_plugin() -> None:
-    before = composed("algorithm.lr=1e-3", "algorithm.overlong.buffer=0")  # the testbed's, since changed
+    before = composed("algorithm.lr=1e-3", "algorithm.overlong.buffer=0")  # since changed
     assert hash8(before) == "8dd45cdd"
     config = composed()
     assert "task" not in plugin_facts(config)
