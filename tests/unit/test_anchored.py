@@ -95,7 +95,7 @@ def test_left_out_predictions_are_those_of_a_fit_without_the_example() -> None:
     for i in range(12):
         others = [j for j in range(12) if j != i]
         without = fit(rows[others], targets[others], ridge=0.7, centre=0.5)
-        assert whole.left_out_E[i] == pytest.approx(without.predict(rows[[i]])[0])
+        assert whole.left_out()[i] == pytest.approx(without.predict(rows[[i]])[0])
 
 
 def test_far_from_every_label_nothing_is_believed() -> None:

@@ -209,7 +209,7 @@ class AnchoredPolicy:
             centre=UNKNOWN,
         )
         predicted = fitted.predict(np.stack([rows[name] for name in names])).tolist()
-        left_out = dict(zip(labelled, fitted.left_out_E.tolist(), strict=True))
+        left_out = dict(zip(labelled, fitted.left_out().tolist(), strict=True))
         return {p: left_out.get(p, b) for p, b in zip(names, predicted, strict=True)}
 
     def _features(self) -> Array:
