@@ -18,8 +18,8 @@ BREAKS_CPU := torchvision torchaudio torchcodec
 PIP_INSTALL := $(BIN)/python .ci/pip_install.py
 export PYTHON TORCH_CPU_INDEX PLAIN_TORCH
 
-.PHONY: install docs demo test check test-full chosen-unit chosen-browser chosen-slurm coverage test-slurm lint
-.PHONY: slurm-up slurm-down clean
+.PHONY: install docs demo test check test-full chosen-unit chosen-browser chosen-docs chosen-slurm coverage
+.PHONY: test-slurm lint slurm-up slurm-down clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -54,17 +54,18 @@ SEARCH :=
 COVERED :=
 PYTEST := $(BIN)/python -m pytest
 UNIT := OMP_NUM_THREADS=1 $(PYTEST) tests/unit
-RUNS := $(PYTEST) tests/integration -n 2 --dist loadfile --no-loadscope-reorder
+DOCS := tests/integration/test_docs.py
+RUNS := $(PYTEST) tests/integration --ignore=$(DOCS) -n 2 --dist loadfile --no-loadscope-reorder
 SLURM := $(PYTEST) tests/slurm
 BESIDE := $(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target
 # What goes beside the tests on Slurm, one after the other; each prints when it is done.
-WITH_SLURM := chosen-unit chosen-browser
+WITH_SLURM := chosen-unit chosen-browser chosen-docs
 
 test: install
 	failed=0; $(BESIDE) chosen-slurm $(WITH_SLURM) || failed=1; \
 	$(RUNS) $(CHOSEN) $(SEARCH) --durations=20 || failed=1; exit $$failed
 
-check: WITH_SLURM := lint docs chosen-unit chosen-browser
+check: WITH_SLURM := lint docs chosen-unit chosen-browser chosen-docs
 check: test
 
 chosen-unit: install
@@ -72,6 +73,9 @@ chosen-unit: install
 
 chosen-browser: install
 	$(PYTEST) tests/browser $(CHOSEN) $(SEARCH) --durations=10
+
+chosen-docs: install
+	$(PYTEST) $(DOCS) $(CHOSEN) --durations=10
 
 chosen-slurm: install
 	$(SLURM) $(CHOSEN) --durations=20
