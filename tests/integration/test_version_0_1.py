@@ -32,6 +32,8 @@ SETTINGS = (
     "checkpoint.keep_last=1",
     "checkpoint.keep_best=false",
     "save_every=2",
+    "algorithm.lr=1e-3",  # the testbed's, since changed
+    "algorithm.overlong.buffer=0",
 )
 SINGLE = (
     "name=old",
