@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from benchmarks.policy_hint import choose_threshold, judge_hint
 from benchmarks.policy_report import report_of, write_report
 from benchmarks.policy_reproduction import describe, reproduced
 from benchmarks.policy_rows import Row, append_row, read_rows
+from tests.support.doc_blocks import ROOT
 from tests.support.policy_rows import row
 
+RESULTS = ROOT / "benchmarks/results"
 THREE = [
     *(row("random", 0.40 + s / 100, seed=s) for s in (1, 2, 3)),
     *(row("care", 0.60 + s / 100, seed=s) for s in (1, 2, 3)),
@@ -151,3 +154,16 @@ def test_files_are_written_also_without_any_run(tmp_path: Path) -> None:
     write_report([*THREE, row("care", 0.5, study="reuse", budget=0.05)], tmp_path)
     assert (tmp_path / "policies.png").stat().st_size > 10_000
     assert "labels reused" in (tmp_path / "policies.md").read_text()
+
+
+def test_the_committed_tables_are_those_of_the_committed_runs() -> None:
+    told = (RESULTS / "policies.md").read_text()
+    assert told == text_of(read_rows(RESULTS / "policies.csv")) + "\n"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/policies.md"])
+def test_figures_quoted_elsewhere_stand_in_the_committed_tables(page: str) -> None:
+    told = (RESULTS / "policies.md").read_text().splitlines()
+    rows = [line for line in (ROOT / page).read_text().splitlines() if re.match(r"\| .*±", line)]
+    assert len(rows) >= 4
+    assert [line for line in rows if line not in told] == []
