@@ -54,7 +54,8 @@ def _worlds(lines: Lines) -> Iterable[str]:
 
 def _row(world: str, budget: float, pair: tuple[str, str], values: list[float], unit: str) -> str:
     found = mean_of(values)
+    count = f"{len(values)} {unit if len(values) > 1 else unit.removesuffix('s')}"
     return (
-        f"| {world} | {budget:.0%} | {pair[0]} | {pair[1]} | {len(values)} {unit} "
+        f"| {world} | {budget:.0%} | {pair[0]} | {pair[1]} | {count} "
         f"| {interval(found)} | {verdict_of(found)} |"
     )

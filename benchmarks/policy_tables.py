@@ -10,6 +10,7 @@ from benchmarks.policy_arms import (
     DEFAULT,
     FULL,
     NONE,
+    RANDOM,
     RATES,
     VOTE_LAYOUTS,
     VOTE_READ,
@@ -70,7 +71,7 @@ def details(lines: Lines, world: str) -> list[str]:
             f"| {key.arm} | {key.budget:g} | {len(rows)} | {fmean(r.labels for r in rows):,.0f} "
             f"| {symmetric(accuracy(lines[key]))} | {fmean(r.accuracy_best for r in rows):.3f} "
             f"| {share(share_of_full(lines, key)) if key.arm != FULL else ''} "
-            f"| {share(share_of_way(lines, key))} "
+            f"| {share(share_of_way(lines, key)) if key.arm not in (FULL, RANDOM) else ''} "
             f"| {fmean(r.truncated_end for r in rows):.0%} | {fault_counts(rows)} |"
         )
     return table
