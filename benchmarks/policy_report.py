@@ -12,7 +12,7 @@ from benchmarks.policy_lines import Lines, lines_of
 from benchmarks.policy_plan import BUDGET, RATES_STUDY, REASONING, REUSE, VOTE, WORLDS
 from benchmarks.policy_plot import draw_curves
 from benchmarks.policy_rows import Row
-from benchmarks.policy_tables import by_budget, details, rates_table, vote_table, worlds
+from benchmarks.policy_tables import by_budget, details, overview, rates_table, vote_table, worlds
 
 HEAD = """\
 # Which labels to buy?
@@ -80,7 +80,7 @@ def _budget_section(lines: Lines) -> list[str]:
 
 
 def _worlds_section(lines: Lines) -> list[str]:
-    found = ["## Worlds that nobody tuned on", *worlds(lines), ""]
+    found = ["## Worlds that nobody tuned on", "", *overview(lines), *worlds(lines), ""]
     return found + _noise(differences(lines, together=True))
 
 

@@ -77,6 +77,36 @@ def details(lines: Lines, world: str) -> list[str]:
     return table
 
 
+def overview(lines: Lines) -> list[str]:
+    """A row per world, a column per policy with its budgets: mean accuracies at the end."""
+    arms: dict[str, set[float]] = {}
+    for key in lines:
+        arms.setdefault(key.arm, set()).add(key.budget)
+    heads = [
+        f"{arm} {' / '.join(f'{budget:.0%}' for budget in sorted(budgets))}"
+        if budgets - {0.0, 1.0}
+        else arm
+        for arm, budgets in arms.items()
+    ]
+    table = [
+        f"| world | seeds | before | {' | '.join(heads)} |",
+        f"|---|---|---|{'---|' * len(heads)}",
+    ]
+    for world in dict.fromkeys(key.world for key in lines):
+        mine = {key: runs for key, runs in lines.items() if key.world == world}
+        before = fmean(row.accuracy_start for runs in mine.values() for row in runs.values())
+        cells = [
+            " / ".join(
+                f"{fmean(accuracies(mine[key])):.3f}" if key in mine else "-"
+                for key in (LineKey(world, arm, budget) for budget in sorted(budgets))
+            )
+            for arm, budgets in arms.items()
+        ]
+        seeds = seed_count(list(mine.values()))
+        table.append(f"| {world} | {seeds} | {before:.3f} | {' | '.join(cells)} |")
+    return table
+
+
 def worlds(lines: Lines) -> list[str]:
     """A section per world: what the vote alone does there, and all lines."""
     found = []
