@@ -144,7 +144,9 @@ def test_anchors_of_another_model_are_refused(tmp_path: Path) -> None:
         resumed.load({"names": ["a"]}, seed=1)
 
 
-@pytest.mark.parametrize("settings", [{"survey_steps": -1}, {"ridge": 0.0}, {"labels_kept": 0}])
+@pytest.mark.parametrize(
+    "settings", [{"survey_steps": -1}, {"ridge": 0.0}, {"labels_kept": 0}, {"min_ratio": 30}]
+)
 def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         AnchoredPolicy(**settings)  # type: ignore[arg-type]

@@ -195,7 +195,15 @@ def test_a_step_without_candidates_buys_nothing_and_noise_is_never_surveyed() ->
 
 
 @pytest.mark.parametrize(
-    "settings", [{"survey_steps": -1}, {"ridge": 0.0}, {"half_life": 0}, {"random_share": 1.5}]
+    "settings",
+    [
+        {"survey_steps": -1},
+        {"ridge": 0.0},
+        {"half_life": 0},
+        {"random_share": 1.5},
+        {"threshold": 1.01},
+        {"min_ratio": 25},
+    ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):

@@ -83,9 +83,10 @@ class AnchoredPolicy:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("survey_steps", "min_ratio"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
+        if self.survey_steps < 0:
+            raise ValueError("survey_steps must not be negative")
+        if not 0 <= self.min_ratio <= 1:
+            raise ValueError(f"min_ratio={self.min_ratio} is outside [0, 1]")
         for name in ("ridge", "labels_kept", "projection"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0")

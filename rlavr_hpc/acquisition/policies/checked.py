@@ -88,14 +88,14 @@ class CheckedPolicy:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("survey_steps", "min_ratio"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative")
+        if self.survey_steps < 0:
+            raise ValueError("survey_steps must not be negative")
         for name in ("ridge", "half_life", "examples_kept", "projection"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0")
-        if not 0 <= self.random_share <= 1:
-            raise ValueError(f"random_share={self.random_share} is outside [0, 1]")
+        for name in ("threshold", "min_ratio", "random_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} is outside [0, 1]")
         self._forget()
 
     def choose(self, candidates: Sequence[Group], view: View) -> Selection:

@@ -139,11 +139,6 @@ class Regression:
         predicted_N = fitted.predict_without(rows_NF, [own.get(name, []) for name in rows])
         return dict(zip(rows, predicted_N.tolist(), strict=True))
 
-    @property
-    def width(self) -> int | None:
-        """F; None without an example."""
-        return next((len(row_F) for row_F, _ in self._examples.values()), None)
-
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
         rows = [row_F for row_F, _ in self._examples.values()]
